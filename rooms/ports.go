@@ -10,7 +10,8 @@ import (
 // here are the only ones that wire, adapter and main share with rooms.
 
 // Conn is one connected socket, as the layer below presents it. All methods
-// are safe for concurrent use and none blocks.
+// are safe for concurrent use and none blocks. One socket is one comparable
+// value (a pointer) from Connect to Disconnect.
 type Conn interface {
 	// ID is the socket id: unique among all sockets of all instances.
 	ID() string
@@ -92,6 +93,7 @@ type Entry struct {
 
 // Change is one step of the shared map, told to every watcher.
 type Change struct {
+	// Entry is what was put. Of a removed entry only Socket is sure to be set.
 	Entry Entry
 	// Removed says that the entry is gone, for Reason. Otherwise it was put:
 	// new, or in place of the socket's entry before.
@@ -108,8 +110,10 @@ type Store interface {
 	// Remove deletes one of this instance's own entries; an unknown socket is
 	// no error. Watchers are told as with Put.
 	Remove(socket string, reason Reason)
-	// Watch calls f with every present entry as a put, in order of joining,
-	// and then with every change, once each and one at a time. f must neither
-	// block nor call the store. Watching ends when stop has returned.
+	// Watch calls f with every present entry as a put, in order of joining
+	// (those that joined in the same millisecond: in order of their last put),
+	// and then with every change, once each and one at a time; those of one
+	// socket in their order. f must neither block nor call the store. Watching
+	// ends when stop has returned; stop may be called again.
 	Watch(f func(Change)) (stop func())
 }

@@ -1,0 +1,17 @@
+package rooms
+
+// What the tests see of the inside.
+
+var Pause = pause
+
+// Flush is one step of the flush loop, for tests that do without Run.
+func (r *Rooms) Flush(lists bool) { r.flush(lists) }
+
+// Waiting is what the flush loop would find to do.
+func (r *Rooms) Waiting() (increments, lists bool) { return r.waiting() }
+
+// Identify returns an identity's id and whether it is the socket's.
+func Identify(user, socket string) (id string, anonymous bool, err error) {
+	k, err := identify([]byte(user), socket)
+	return k.id, k.anonymous, err
+}

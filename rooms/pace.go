@@ -1,0 +1,31 @@
+package rooms
+
+import "time"
+
+// maxPause bounds how stale a client's view may get.
+const maxPause = time.Second
+
+// pause is how long to wait after a flush: a multiple of what it cost, so that
+// flushing takes a bounded share of the machine however many listen.
+func pause(cost time.Duration, factor int) time.Duration {
+	switch {
+	case cost <= 0:
+		return 0
+	case cost >= maxPause/time.Duration(factor):
+		return maxPause
+	}
+	return cost * time.Duration(factor)
+}
+
+// A pacer says when the next flush of one kind may be.
+type pacer struct {
+	factor int
+	next   time.Time
+}
+
+func (p *pacer) due(now time.Time) bool { return !now.Before(p.next) }
+
+// flushed notes a flush that ended now.
+func (p *pacer) flushed(now time.Time, cost time.Duration) {
+	p.next = now.Add(pause(cost, p.factor))
+}

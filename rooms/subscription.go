@@ -1,0 +1,32 @@
+package rooms
+
+import "fmt"
+
+// A subscription is what a socket chose to hear about presence.
+type subscription string
+
+const (
+	both        subscription = "both"    // increments and lists
+	listOnly    subscription = "list"    // online_users only
+	changesOnly subscription = "changes" // one online_users, then increments
+	countOnly   subscription = "count"   // online_count
+	none        subscription = "none"
+)
+
+// subscriptionOf reads the handshake: auth.presence, else the query's
+// presence, else both.
+func subscriptionOf(h Handshake) (subscription, error) {
+	wanted, ok := h.Auth["presence"].(string)
+	if !ok {
+		if !h.Query.Has("presence") {
+			return both, nil
+		}
+		wanted = h.Query.Get("presence")
+	}
+	switch s := subscription(wanted); s {
+	case both, listOnly, changesOnly, countOnly, none:
+		return s, nil
+	}
+	return "", &Refusal{"bad_presence", fmt.Sprintf(
+		"presence is %.64q; it must be both, list, changes, count or none.", wanted)}
+}
