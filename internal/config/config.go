@@ -1,0 +1,59 @@
+// Package config is the sole reader of the environment. Config documents every
+// variable: the README's table is made from its tags and comments, and a test
+// holds the two equal. No other package may look at the environment.
+package config
+
+import (
+	"log/slog"
+	"time"
+)
+
+//go:generate go test -run TestReadmeTable -update
+
+// Config is everything an operator can set. Each comment is the variable's
+// meaning in the README. min and max are inclusive and read in the field's type.
+type Config struct {
+	// The port to listen on.
+	Port int `env:"PORT" envDefault:"8000" min:"1" max:"65535"`
+	// The address or host name to listen on; empty: all interfaces.
+	Host string `env:"HOST"`
+	// The origins whose pages may connect, comma-separated, such as `https://app.example.com`; `*`: all.
+	CORSOrigins Origins `env:"CORS_ORIGINS" envDefault:"*"`
+	// The least severe level that is logged: `debug`, `info`, `warn` or `error`.
+	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info"`
+	// How logs are written: `text` for people, `logfmt` (key=value) or `json` for programs; `auto`: `text` on a terminal, else `logfmt`.
+	LogFormat LogFormat `env:"LOG_FORMAT" envDefault:"auto"`
+	// The largest single message from a client, such as `65536`, `64KiB` or `4MiB`.
+	MaxMessage Size `env:"MAX_MESSAGE" envDefault:"64KiB" min:"1KiB" max:"64MiB"`
+	// The largest user object; at most `MAX_MESSAGE`.
+	MaxUser Size `env:"MAX_USER" envDefault:"4KiB" min:"64" max:"64MiB"`
+	// The largest body of one polling POST, which may carry several messages; at least `MAX_MESSAGE`.
+	MaxBody Size `env:"MAX_BODY" envDefault:"1000000" min:"1KiB" max:"256MiB"`
+	// How much may wait to be sent to one socket before it is disconnected as too slow.
+	MaxQueue Size `env:"MAX_QUEUE" envDefault:"4MiB" min:"1KiB" max:"1GiB"`
+	// How many events a second a socket may send in the long run; 0: no limit.
+	EventsPerSecond int `env:"EVENTS_PER_SECOND" envDefault:"20" min:"0" max:"1000000"`
+	// How many events a socket may send at once after a pause; 0: no limit at all.
+	EventsBurst int `env:"EVENTS_BURST" envDefault:"40" min:"0" max:"1000000"`
+	// How many connections one address may hold; 0: no limit.
+	MaxConnectionsPerAddress int `env:"MAX_CONNECTIONS_PER_ADDRESS" envDefault:"0" min:"0" max:"1000000"`
+	// Proxies whose `X-Forwarded-For` is believed: addresses or CIDR ranges, comma-separated.
+	TrustedProxies Proxies `env:"TRUSTED_PROXIES"`
+	// How often a client's connection is checked with a ping.
+	PingInterval time.Duration `env:"PING_INTERVAL" envDefault:"25s" min:"100ms" max:"1h"`
+	// How long a client may take to answer a ping before it counts as gone.
+	PingTimeout time.Duration `env:"PING_TIMEOUT" envDefault:"20s" min:"100ms" max:"1h"`
+	// How long a shutdown may take before what is left is cut off.
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"10s" min:"100ms" max:"10m"`
+}
+
+// RateLimited tells whether the events of a socket are limited at all.
+func (c Config) RateLimited() bool { return c.EventsPerSecond > 0 && c.EventsBurst > 0 }
+
+// later are variables of the contract that this version cannot honour yet.
+// Ignoring one would do harm (instances that do not see each other, clients
+// nobody checks), so the server does not start. Their values are secrets.
+var later = map[string]string{
+	"REDIS_URL":   "shared presence through Redis is not there yet, each server would keep a list of its own",
+	"AUTH_SECRET": "checking who clients are is not there yet, everybody would be let in",
+}

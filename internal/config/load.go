@@ -1,0 +1,146 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// Mistakes is every wrong variable, one sentence each, in the order of Config.
+type Mistakes []string
+
+func (m Mistakes) Error() string { return strings.Join(m, "\n") }
+
+// Load reads the configuration through getenv (os.Getenv in the program). A
+// variable that is empty counts as not set. The error is a Mistakes with all of
+// them, so that one start shows everything there is to correct.
+func Load(getenv func(string) string) (Config, error) {
+	fields := reflect.VisibleFields(reflect.TypeFor[Config]())
+	environment := make(map[string]string, len(fields))
+	for _, f := range fields {
+		environment[f.Tag.Get("env")] = strings.TrimSpace(getenv(f.Tag.Get("env")))
+	}
+
+	var c Config
+	unreadable, err := unreadableFields(env.ParseWithOptions(&c, env.Options{Environment: environment}))
+	if err != nil {
+		return Config{}, err
+	}
+	var mistakes Mistakes
+	wrong := func(name, sentence string) {
+		mistakes = append(mistakes, fmt.Sprintf("%s must be %s, not %q", name, sentence, environment[name]))
+	}
+	for _, f := range fields {
+		if unreadable[f.Name] || !inRange(f, reflect.ValueOf(c).FieldByIndex(f.Index)) {
+			wrong(f.Tag.Get("env"), wanted(f))
+		}
+	}
+	if !validHost(c.Host) {
+		wrong("HOST", "an address or a host name without a port")
+	}
+	// Comparing two variables makes sense only when each is right by itself.
+	if len(mistakes) == 0 {
+		mistakes = compare(c)
+	}
+	for _, name := range slices.Sorted(maps.Keys(later)) {
+		if getenv(name) != "" {
+			mistakes = append(mistakes, fmt.Sprintf("%s must not be set: %s", name, later[name]))
+		}
+	}
+	if len(mistakes) > 0 {
+		return Config{}, mistakes
+	}
+	return c, nil
+}
+
+// compare finds the mistakes that only two variables together make.
+func compare(c Config) Mistakes {
+	var m Mistakes
+	if c.MaxUser > c.MaxMessage {
+		m = append(m, fmt.Sprintf("MAX_USER must be at most MAX_MESSAGE (%v), not %v", c.MaxMessage, c.MaxUser))
+	}
+	if c.MaxBody < c.MaxMessage {
+		m = append(m, fmt.Sprintf("MAX_BODY must be at least MAX_MESSAGE (%v), not %v", c.MaxMessage, c.MaxBody))
+	}
+	return m
+}
+
+// unreadableFields names the fields whose text the parser did not understand.
+// An error of another kind is a mistake in Config itself.
+func unreadableFields(err error) (map[string]bool, error) {
+	names := map[string]bool{}
+	var all env.AggregateError
+	if err != nil && !errors.As(err, &all) {
+		return nil, err
+	}
+	for _, e := range all.Errors {
+		var parse env.ParseError
+		if !errors.As(e, &parse) {
+			return nil, e
+		}
+		names[parse.Name] = true
+	}
+	return names, nil
+}
+
+// inRange checks a field against its min and max tags.
+func inRange(f reflect.StructField, v reflect.Value) bool {
+	low, ok := f.Tag.Lookup("min")
+	if !ok {
+		return true
+	}
+	return v.Int() >= bound(f, low) && v.Int() <= bound(f, f.Tag.Get("max"))
+}
+
+// bound reads a min or max tag in the field's own type. The tags are ours, so
+// a wrong one is a bug and panics in the first test.
+func bound(f reflect.StructField, tag string) int64 {
+	v := reflect.New(reflect.StructOf([]reflect.StructField{{
+		Name: f.Name, Type: f.Type, Tag: `env:"BOUND"`,
+	}}))
+	if err := env.ParseWithOptions(v.Interface(), env.Options{Environment: map[string]string{"BOUND": tag}}); err != nil {
+		panic(fmt.Sprintf("config: %s has the bound %q: %v", f.Name, tag, err))
+	}
+	return v.Elem().Field(0).Int()
+}
+
+// wanted says what a variable must be, for people.
+func wanted(f reflect.StructField) string {
+	span := fmt.Sprintf("from %s to %s", f.Tag.Get("min"), f.Tag.Get("max"))
+	switch f.Type {
+	case reflect.TypeFor[int]():
+		return "a number " + span
+	case reflect.TypeFor[Size]():
+		return "a size " + span + ", such as 65536, 64KiB or 4MiB"
+	case reflect.TypeFor[time.Duration]():
+		return "a duration " + span + ", such as 25s or 1m30s"
+	case reflect.TypeFor[slog.Level]():
+		return "debug, info, warn or error"
+	case reflect.TypeFor[LogFormat]():
+		return "auto, text, logfmt or json"
+	case reflect.TypeFor[Origins]():
+		return "* or a comma-separated list of origins such as https://app.example.com"
+	case reflect.TypeFor[Proxies]():
+		return "a comma-separated list of addresses or CIDR ranges such as 10.0.0.0/8"
+	}
+	panic("config: no sentence for " + f.Type.String())
+}
+
+var hostName = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9])?\.?)+$`)
+
+func validHost(s string) bool {
+	if s == "" || hostName.MatchString(s) && len(s) <= 253 {
+		return true
+	}
+	_, err := netip.ParseAddr(s)
+	return err == nil
+}

@@ -1,0 +1,196 @@
+package config
+
+import (
+	"errors"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// from is an environment made of a map.
+func from(m map[string]string) func(string) string {
+	return func(name string) string { return m[name] }
+}
+
+func TestDefaults(t *testing.T) {
+	// A variable of the process must never reach the configuration except
+	// through getenv.
+	t.Setenv("PORT", "9999")
+	got, err := Load(from(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Port: 8000, CORSOrigins: Origins{"*"}, LogFormat: LogAuto,
+		MaxMessage: 64 << 10, MaxUser: 4 << 10, MaxBody: 1_000_000, MaxQueue: 4 << 20,
+		EventsPerSecond: 20, EventsBurst: 40,
+		PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second, ShutdownTimeout: 10 * time.Second,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestValues(t *testing.T) {
+	got, err := Load(from(map[string]string{
+		"PORT": " 9001 ", "HOST": "::1", "LOG_LEVEL": "WARN", "LOG_FORMAT": "JSON",
+		"CORS_ORIGINS":    "https://App.example.com, http://localhost:3000,",
+		"MAX_MESSAGE":     "1MiB",
+		"MAX_BODY":        "2097152",
+		"TRUSTED_PROXIES": "10.1.2.3/8,192.0.2.7 , 2001:db8::/32",
+		"PING_INTERVAL":   "1m30s", "EVENTS_PER_SECOND": "0", "UNKNOWN": "x",
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _ := Load(from(nil))
+	want.Port, want.Host, want.LogLevel, want.LogFormat = 9001, "::1", 4, LogJSON
+	want.CORSOrigins = Origins{"https://app.example.com", "http://localhost:3000"}
+	want.MaxMessage, want.MaxBody = 1<<20, 2<<20
+	want.TrustedProxies = Proxies{
+		netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32"),
+	}
+	want.PingInterval, want.EventsPerSecond = 90*time.Second, 0
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	for _, tc := range []struct {
+		env  map[string]string
+		want string
+	}{
+		{map[string]string{"PORT": "abc"}, `PORT must be a number from 1 to 65535, not "abc"`},
+		{map[string]string{"PORT": "0"}, `PORT must be a number from 1 to 65535, not "0"`},
+		{map[string]string{"PORT": "65536"}, `PORT must be a number from 1 to 65535, not "65536"`},
+		{map[string]string{"HOST": "0.0.0.0:80"}, `HOST must be an address or a host name without a port, not "0.0.0.0:80"`},
+		{map[string]string{"HOST": "[::]"}, `HOST must be an address or a host name without a port, not "[::]"`},
+		{map[string]string{"CORS_ORIGINS": "app.example.com"}, `CORS_ORIGINS must be * or a comma-separated list of origins such as https://app.example.com, not "app.example.com"`},
+		{map[string]string{"CORS_ORIGINS": "https://a.example/"}, `CORS_ORIGINS must be * or a comma-separated list of origins such as https://app.example.com, not "https://a.example/"`},
+		{map[string]string{"CORS_ORIGINS": "https://*.example"}, `CORS_ORIGINS must be * or a comma-separated list of origins such as https://app.example.com, not "https://*.example"`},
+		{map[string]string{"CORS_ORIGINS": "*,https://a.example"}, `CORS_ORIGINS must be * or a comma-separated list of origins such as https://app.example.com, not "*,https://a.example"`},
+		{map[string]string{"CORS_ORIGINS": ","}, `CORS_ORIGINS must be * or a comma-separated list of origins such as https://app.example.com, not ","`},
+		{map[string]string{"LOG_LEVEL": "loud"}, `LOG_LEVEL must be debug, info, warn or error, not "loud"`},
+		{map[string]string{"LOG_FORMAT": "xml"}, `LOG_FORMAT must be auto, text, logfmt or json, not "xml"`},
+		{map[string]string{"MAX_QUEUE": "4MB"}, `MAX_QUEUE must be a size from 1KiB to 1GiB, such as 65536, 64KiB or 4MiB, not "4MB"`},
+		{map[string]string{"MAX_QUEUE": "-1"}, `MAX_QUEUE must be a size from 1KiB to 1GiB, such as 65536, 64KiB or 4MiB, not "-1"`},
+		{map[string]string{"MAX_QUEUE": "9223372036854775807GiB"}, `MAX_QUEUE must be a size from 1KiB to 1GiB, such as 65536, 64KiB or 4MiB, not "9223372036854775807GiB"`},
+		{map[string]string{"EVENTS_BURST": "1.5"}, `EVENTS_BURST must be a number from 0 to 1000000, not "1.5"`},
+		{map[string]string{"TRUSTED_PROXIES": "proxy.local"}, `TRUSTED_PROXIES must be a comma-separated list of addresses or CIDR ranges such as 10.0.0.0/8, not "proxy.local"`},
+		{map[string]string{"TRUSTED_PROXIES": "::ffff:10.0.0.0/104"}, `TRUSTED_PROXIES must be a comma-separated list of addresses or CIDR ranges such as 10.0.0.0/8, not "::ffff:10.0.0.0/104"`},
+		{map[string]string{"PING_INTERVAL": "25"}, `PING_INTERVAL must be a duration from 100ms to 1h, such as 25s or 1m30s, not "25"`},
+		{map[string]string{"PING_TIMEOUT": "-1s"}, `PING_TIMEOUT must be a duration from 100ms to 1h, such as 25s or 1m30s, not "-1s"`},
+		{map[string]string{"MAX_BODY": "32KiB"}, `MAX_BODY must be at least MAX_MESSAGE (64KiB), not 32KiB`},
+		{map[string]string{"MAX_USER": "65537"}, `MAX_USER must be at most MAX_MESSAGE (64KiB), not 65537`},
+	} {
+		c, err := Load(from(tc.env))
+		if err == nil || err.Error() != tc.want {
+			t.Errorf("%v:\n got %v\nwant %s", tc.env, err, tc.want)
+		}
+		if !reflect.DeepEqual(c, Config{}) {
+			t.Errorf("%v: a refused configuration was returned", tc.env)
+		}
+	}
+}
+
+func TestAllMistakesAtOnce(t *testing.T) {
+	_, err := Load(from(map[string]string{"PORT": "x", "MAX_USER": "y", "LOG_LEVEL": "z", "PING_TIMEOUT": "0s", "HOST": "a b"}))
+	var m Mistakes
+	if !errors.As(err, &m) || len(m) != 5 {
+		t.Fatalf("got %v, want five mistakes", err)
+	}
+	for i, name := range []string{"PORT", "LOG_LEVEL", "MAX_USER", "PING_TIMEOUT", "HOST"} {
+		if !strings.HasPrefix(m[i], name+" must ") {
+			t.Errorf("mistake %d is %q, want one about %s", i, m[i], name)
+		}
+	}
+}
+
+// What cannot be honoured yet is refused, and what it held is not shown.
+func TestLaterVariables(t *testing.T) {
+	for name := range later {
+		_, err := Load(from(map[string]string{name: "redis://u:hunter2@db"}))
+		if err == nil || !strings.HasPrefix(err.Error(), name+" must not be set: ") {
+			t.Errorf("%s: got %v", name, err)
+		} else if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: the error shows the value: %v", name, err)
+		}
+	}
+}
+
+func TestProxiesContain(t *testing.T) {
+	c, err := Load(from(map[string]string{"TRUSTED_PROXIES": "10.0.0.0/8,::ffff:192.0.2.7,2001:db8::1"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for addr, want := range map[string]bool{
+		"10.9.9.9": true, "::ffff:10.9.9.9": true, "192.0.2.7": true, "2001:db8::1": true,
+		"11.0.0.1": false, "192.0.2.8": false, "2001:db8::2": false,
+	} {
+		if got := c.TrustedProxies.Contains(netip.MustParseAddr(addr)); got != want {
+			t.Errorf("%s: got %v", addr, got)
+		}
+	}
+}
+
+func TestRateLimited(t *testing.T) {
+	for _, tc := range []struct {
+		perSecond, burst int
+		want             bool
+	}{{20, 40, true}, {0, 40, false}, {20, 0, false}} {
+		if got := (Config{EventsPerSecond: tc.perSecond, EventsBurst: tc.burst}).RateLimited(); got != tc.want {
+			t.Errorf("%+v: got %v", tc, got)
+		}
+	}
+}
+
+// No text whatever makes Load panic, and every accepted value is in its range.
+func FuzzLoad(f *testing.F) {
+	names := []string{}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+		names = append(names, field.Tag.Get("env"))
+	}
+	for i := range names {
+		for _, s := range []string{"1", "64KiB", "25s", "*", "10.0.0.0/8", "https://a.example", "info", "::1", "99999999999999999999", "-0", " "} {
+			f.Add(i, s)
+		}
+	}
+	f.Fuzz(func(t *testing.T, i int, text string) {
+		name := names[uint(i)%uint(len(names))]
+		c, err := Load(from(map[string]string{name: text}))
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), name+" must ") && !strings.Contains(err.Error(), "MAX_MESSAGE") {
+				t.Fatalf("%s=%q: %v", name, text, err)
+			}
+			return
+		}
+		if c.Port < 1 || c.Port > 65535 || c.MaxBody < c.MaxMessage || c.MaxUser > c.MaxMessage ||
+			c.PingInterval < 100*time.Millisecond || len(c.CORSOrigins) == 0 {
+			t.Fatalf("%s=%q was accepted: %+v", name, text, c)
+		}
+	})
+}
+
+// A size is read back as it was written.
+func FuzzSize(f *testing.F) {
+	for _, s := range []string{"0", "65536", "64KiB", "4 MiB", "1GiB", "8589934592GiB", "1KiBKiB", "٣", "+1", "1e3"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var a, b Size
+		if a.UnmarshalText([]byte(text)) != nil {
+			return
+		}
+		if a < 0 {
+			t.Fatalf("%q is the negative size %d", text, a)
+		}
+		if err := b.UnmarshalText([]byte(a.String())); err != nil || a != b {
+			t.Fatalf("%q: %d was written as %q and read as %d (%v)", text, a, a, b, err)
+		}
+	})
+}

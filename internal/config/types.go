@@ -1,0 +1,150 @@
+package config
+
+import (
+	"errors"
+	"iter"
+	"math"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// The types below say only whether they understand a text: the sentence for
+// people is made in one place, by wanted.
+var errFormat = errors.New("not understood")
+
+// Size is a number of bytes, written 65536, 64KiB, 4MiB or 1GiB.
+type Size int64
+
+var units = []struct {
+	suffix string
+	bytes  int64
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
+
+// UnmarshalText reads a size.
+func (s *Size) UnmarshalText(text []byte) error {
+	digits, unit := string(text), int64(1)
+	for _, u := range units {
+		if before, found := strings.CutSuffix(digits, u.suffix); found {
+			digits, unit = strings.TrimSpace(before), u.bytes
+			break
+		}
+	}
+	n, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil || int64(n) > math.MaxInt64/unit {
+		return errFormat
+	}
+	*s = Size(int64(n) * unit)
+	return nil
+}
+
+// String writes the size as UnmarshalText reads it.
+func (s Size) String() string {
+	for _, u := range units {
+		if s > 0 && int64(s)%u.bytes == 0 {
+			return strconv.FormatInt(int64(s)/u.bytes, 10) + u.suffix
+		}
+	}
+	return strconv.FormatInt(int64(s), 10)
+}
+
+// LogFormat is auto, text, logfmt or json.
+type LogFormat string
+
+// The formats; observe.NewLogger says what they look like.
+const (
+	LogAuto   LogFormat = "auto"
+	LogText   LogFormat = "text"
+	LogLogfmt LogFormat = "logfmt"
+	LogJSON   LogFormat = "json"
+)
+
+// UnmarshalText reads a format.
+func (f *LogFormat) UnmarshalText(text []byte) error {
+	switch v := LogFormat(strings.ToLower(string(text))); v {
+	case LogAuto, LogText, LogLogfmt, LogJSON:
+		*f = v
+		return nil
+	}
+	return errFormat
+}
+
+// Origins are the web origins that may connect, as browsers write them
+// (lower case, no path), or the single element "*".
+type Origins []string
+
+// Any tells whether every origin may connect.
+func (o Origins) Any() bool { return len(o) == 1 && o[0] == "*" }
+
+// UnmarshalText reads a comma-separated list.
+func (o *Origins) UnmarshalText(text []byte) error {
+	var list Origins
+	for item := range items(text) {
+		origin := strings.ToLower(item)
+		u, err := url.Parse(origin)
+		web := err == nil && (u.Scheme == "http" || u.Scheme == "https") &&
+			u.Host != "" && !strings.Contains(u.Host, "*") && origin == u.Scheme+"://"+u.Host
+		if !web && origin != "*" {
+			return errFormat
+		}
+		list = append(list, origin)
+	}
+	for _, origin := range list {
+		if origin == "*" && len(list) > 1 {
+			return errFormat
+		}
+	}
+	if len(list) == 0 {
+		return errFormat
+	}
+	*o = list
+	return nil
+}
+
+// Proxies are the networks whose X-Forwarded-For is believed.
+type Proxies []netip.Prefix
+
+// Contains tells whether addr is one of the proxies.
+func (p Proxies) Contains(addr netip.Addr) bool {
+	addr = addr.Unmap().WithZone("")
+	for _, prefix := range p {
+		if prefix.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// UnmarshalText reads a comma-separated list of addresses and CIDR ranges.
+func (p *Proxies) UnmarshalText(text []byte) error {
+	var list Proxies
+	for item := range items(text) {
+		prefix, err := netip.ParsePrefix(item)
+		if err != nil {
+			addr, err := netip.ParseAddr(item)
+			if err != nil || addr.Zone() != "" {
+				return errFormat
+			}
+			addr = addr.Unmap()
+			prefix = netip.PrefixFrom(addr, addr.BitLen())
+		} else if prefix.Addr().Is4In6() {
+			// Contains compares IPv4 addresses only in their short form.
+			return errFormat
+		}
+		list = append(list, prefix.Masked())
+	}
+	*p = list
+	return nil
+}
+
+// items are the non-empty elements of a comma-separated list.
+func items(text []byte) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for item := range strings.SplitSeq(string(text), ",") {
+			if item = strings.TrimSpace(item); item != "" && !yield(item) {
+				return
+			}
+		}
+	}
+}

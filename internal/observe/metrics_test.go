@@ -1,0 +1,115 @@
+package observe
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// scrape is /metrics as Prometheus reads it.
+func scrape(t *testing.T, m *Metrics) string {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	m.Handler().ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+	if rec.Code != 200 {
+		t.Fatalf("/metrics: %d %s", rec.Code, rec.Body)
+	}
+	return rec.Body.String()
+}
+
+func TestMetrics(t *testing.T) {
+	m := NewMetrics([]string{"register", "sync"})
+	m.ConnectionOpened()
+	m.ConnectionOpened()
+	m.ConnectionClosed()
+	m.SessionOpened("polling", "4")
+	m.SessionUpgraded("4")
+	m.SessionOpened("websocket", "3")
+	m.SessionClosed("websocket", "3")
+	m.SessionOpened("carrier pigeon", "4")
+	m.Presence(7, 9)
+	m.EventIn("register")
+	m.EventIn("register")
+	m.EventIn("no such event")
+	m.Out(3, 250)
+	m.Flush("list", 3*time.Millisecond)
+	m.Flush("no such kind", time.Second)
+	m.Refusal("rate_limited")
+	m.Refusal("\nnot a code\n")
+	m.SlowDisconnect()
+
+	got := scrape(t, m)
+	for _, line := range []string{
+		"rollcall_connections 1",
+		`rollcall_sessions{protocol="4",transport="polling"} 0`,
+		`rollcall_sessions{protocol="4",transport="websocket"} 1`,
+		`rollcall_sessions{protocol="3",transport="websocket"} 0`,
+		`rollcall_sessions{protocol="other",transport="other"} 1`,
+		"rollcall_users 7",
+		"rollcall_entries 9",
+		`rollcall_events_in_total{event="register"} 2`,
+		`rollcall_events_in_total{event="sync"} 0`,
+		`rollcall_events_in_total{event="other"} 1`,
+		"rollcall_frames_out_total 3",
+		"rollcall_bytes_out_total 250",
+		`rollcall_flush_seconds_count{kind="list"} 1`,
+		`rollcall_flush_seconds_bucket{kind="list",le="0.0016"} 0`,
+		`rollcall_flush_seconds_bucket{kind="list",le="0.0032"} 1`,
+		`rollcall_flush_seconds_count{kind="other"} 1`,
+		`rollcall_refusals_total{reason="rate_limited"} 1`,
+		`rollcall_refusals_total{reason="other"} 1`,
+		"rollcall_slow_disconnects_total 1",
+	} {
+		if !strings.Contains(got, line+"\n") {
+			t.Errorf("missing: %s", line)
+		}
+	}
+	for _, name := range []string{"go_goroutines ", "process_open_fds ", "rollcall_build_info{"} {
+		if !strings.Contains(got, "\n"+name) {
+			t.Errorf("missing: %s", name)
+		}
+	}
+}
+
+// Names and help texts keep to Prometheus' conventions.
+func TestMetricsLint(t *testing.T) {
+	problems, err := testutil.GatherAndLint(NewMetrics(nil).registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		if strings.HasPrefix(p.Metric, "rollcall_") {
+			t.Errorf("%s: %s", p.Metric, p.Text)
+		}
+	}
+}
+
+// Whatever label values come in, the number of series has an end.
+func TestSeriesAreBounded(t *testing.T) {
+	m := NewMetrics([]string{"register"})
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for j := range 1000 {
+				name := fmt.Sprintf("x%d_%d", i, j)
+				m.EventIn(name)
+				m.Refusal(name)
+				m.Flush(name, 0)
+				m.SessionOpened(name, name)
+			}
+		})
+	}
+	wg.Wait()
+	for name, limit := range map[string]int{
+		"rollcall_events_in_total": 2, "rollcall_refusals_total": 64, "rollcall_flush_seconds": 4, "rollcall_sessions": 5,
+	} {
+		if n, err := testutil.GatherAndCount(m.registry, name); err != nil || n != limit {
+			t.Errorf("%s has %d series (%v), want %d", name, n, err, limit)
+		}
+	}
+}
