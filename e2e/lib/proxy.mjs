@@ -1,0 +1,31 @@
+// A TCP proxy whose connections can be cut, as networks do.
+import { connect, createServer } from 'node:net';
+
+export async function startProxy(t, port) {
+  const links = new Set();
+  const proxy = createServer((near) => {
+    const far = connect(port, '127.0.0.1');
+    const link = { near, far, asked: false, answered: false };
+    links.add(link);
+    near.on('data', (chunk) => far.write(chunk, () => { link.asked = true; }));
+    far.on('data', (chunk) => { link.answered = true; near.write(chunk); });
+    for (const [one, other] of [[near, far], [far, near]]) {
+      one.on('error', () => other.destroy());
+      one.on('end', () => other.end());
+      one.on('close', () => { links.delete(link); other.destroy(); });
+    }
+  });
+  await new Promise((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  const cut = () => links.forEach(({ near, far }) => { near.destroy(); far.destroy(); });
+  t.after(() => {
+    cut();
+    return new Promise((resolve) => proxy.close(resolve));
+  });
+  return {
+    url: `http://127.0.0.1:${proxy.address().port}`,
+    cut,
+    // waiting: the server has a request that it has not answered, a poll. Cut
+    // between two polls, a session would rightly live on.
+    waiting: () => [...links].some((link) => link.asked && !link.answered),
+  };
+}
