@@ -1,0 +1,46 @@
+# Two commands matter: `make run` and `make test`. The work is in scripts/.
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+export PATH := $(PATH):/usr/local/go/bin
+export GOTOOLCHAIN ?= local
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-z\/-]*:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: setup-run client ## set up what is missing and serve on PORT (default 8000)
+	exec go run .
+
+.PHONY: test
+test: ## check everything; STEPS="unit e2e" picks some of: client gofmt vet staticcheck unit fuzz image e2e
+	@scripts/test.sh $(STEPS)
+
+.PHONY: build
+build: setup-run client bin/rollcall ## make the static binary bin/rollcall, browser client included
+
+.PHONY: client
+client: ## fetch the official browser client, which the binary embeds
+	@scripts/client.sh
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target; FUZZTIME=5m for longer
+	@scripts/fuzz.sh
+
+.PHONY: image-check
+image-check: ## run the Dockerfile's own commands and try their result, without Docker
+	@scripts/image-check.sh
+
+.PHONY: setup-run
+setup-run:
+	@scripts/setup.sh run
+
+# Go's cache knows what has to be built again. The Dockerfile makes this target.
+.PHONY: bin/rollcall
+bin/rollcall:
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $@ .
+
+.PHONY: clean
+clean: ## remove what was built or fetched
+	rm -rf bin node_modules e2e/node_modules public/client/socket.io*

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Runs every fuzz target for a short time: FUZZTIME each if it is set, else 60s
+# for a whole Socket.IO session and 10s for the others.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/env.sh
+
+# "package target" lines: go test prints a package's targets, then its name.
+targets=$(go test -list '^Fuzz' ./... |
+  awk '/^Fuzz/ { t[++n] = $1 } $1 == "ok" { for (i = 1; i <= n; i++) print $2, t[i]; n = 0 }')
+if [ -z "$targets" ]; then
+  echo "there is no fuzz target: the list is wrong" >&2
+  exit 1
+fi
+failed=0
+while read -r package target; do
+  time=10s
+  [ "$target" = FuzzSession ] && time=60s
+  echo "fuzz $package $target ${FUZZTIME:-$time}"
+  go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-$time}" "$package" </dev/null || failed=1
+done <<<"$targets"
+exit $failed

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Makes sure that what `make run` or `make test` needs is there. As root on
+# Debian it installs what is missing; otherwise it says what is missing and
+# fails. Quick when nothing is: it only looks.
+#
+#   scripts/setup.sh run|test
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/env.sh
+
+purpose=${1:?run or test}
+packages=()
+
+# need COMMAND PACKAGE...: the packages that bring a command that is not there.
+need() {
+  command -v "$1" >/dev/null || packages+=("${@:2}")
+}
+
+need node nodejs
+need npm npm
+[ -s /etc/ssl/certs/ca-certificates.crt ] || packages+=(ca-certificates)
+if [ "$purpose" = test ]; then
+  need curl curl
+  need git git
+  need redis-server redis-server
+  need chromium chromium
+  # The race detector links C.
+  need gcc gcc
+  [ -e /usr/include/stdlib.h ] || packages+=(libc6-dev)
+fi
+
+if [ ${#packages[@]} -gt 0 ]; then
+  if [ "$(id -u)" != 0 ]; then
+    echo "These Debian packages are missing: ${packages[*]}" >&2
+    echo "Run this as root, or install them first: apt-get install ${packages[*]}" >&2
+    exit 1
+  fi
+  if ! command -v apt-get >/dev/null; then
+    echo "Install these first, under whatever names this system has them: ${packages[*]}" >&2
+    exit 1
+  fi
+  echo "installing ${packages[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+fi
+
+# Go is not installed from here: Debian's is too old, and which one to trust is
+# for the machine's owner to say.
+wanted=$(awk '$1 == "go" { print $2 }' go.mod)
+if ! command -v go >/dev/null; then
+  echo "Go $wanted or newer is missing: see https://go.dev/doc/install" >&2
+  exit 1
+fi
+# Outside the module, since an old Go refuses to say anything inside it.
+have=$(cd / && GOTOOLCHAIN=local go env GOVERSION)
+if [ "$(printf '%s\n' "$wanted" "${have#go}" | sort -V | head -1)" != "$wanted" ]; then
+  echo "Go $wanted or newer is needed, this is $have: see https://go.dev/doc/install" >&2
+  exit 1
+fi
+
+# The real clients' tests need a newer Node than Debian 12 has; it comes from
+# npm into bin/tools, where env.sh looks first.
+if [ "$purpose" = test ] && [ "$(node -p 'parseInt(process.versions.node)')" -lt 20 ]; then
+  echo "installing Node 22 into bin/tools"
+  npm install --silent --no-audit --no-fund --no-save --prefix bin/tools \
+    "node-linux-$(node -p process.arch)@22.23.3" npm@10.9.4
+  hash -r
+  if [ "$(node -p 'parseInt(process.versions.node)')" -lt 20 ]; then
+    echo "Node 20 or newer is needed, and this is still $(node --version)" >&2
+    exit 1
+  fi
+fi
