@@ -1,0 +1,175 @@
+package wire
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// upgradePoll is how long a poll waits while the client upgrades: it must end
+// before the client goes on, so it is not held.
+const upgradePoll = 100 * time.Millisecond
+
+// postTimeout bounds how long the body of a polling request may take.
+const postTimeout = 30 * time.Second
+
+// servePoll answers a GET with what is queued, waiting for something if need
+// be. As in Node, a second poll at the same time, or a client that goes away
+// while it waits, ends the session.
+func (l *link) servePoll(w http.ResponseWriter, r *http.Request) {
+	l.mu.Lock()
+	if l.polling {
+		l.mu.Unlock()
+		refuse(w, badRequest)
+		l.fail(transportError)
+		return
+	}
+	l.polling = true
+	var wake chan struct{}
+	if len(l.queue) == 0 && l.ws == nil && !l.dropped {
+		wake = make(chan struct{})
+		l.poll = wake
+	}
+	var patience <-chan time.Time
+	if wake != nil && l.candidate != nil {
+		timer := time.NewTimer(upgradePoll)
+		defer timer.Stop()
+		patience = timer.C
+	}
+	l.mu.Unlock()
+
+	gone := false
+	if wake != nil {
+		select {
+		case <-wake:
+		case <-patience:
+		case <-r.Context().Done():
+			gone = true
+		}
+	}
+
+	l.mu.Lock()
+	l.poll = nil
+	if gone {
+		l.polling = false
+		l.mu.Unlock()
+		l.drop()
+		l.fail(transportError)
+		return
+	}
+	var queue [][]byte
+	if l.ws == nil { // else the WebSocket has taken over
+		queue, l.queue, l.queued = l.queue, nil, 0
+	}
+	last := l.closing
+	l.mu.Unlock()
+	if len(queue) == 0 {
+		queue = [][]byte{noopPacket}
+	}
+	err := l.respond(w, queue)
+	l.mu.Lock()
+	l.polling = false
+	l.mu.Unlock()
+	switch {
+	case last:
+		l.drop()
+	case err != nil:
+		l.drop()
+		l.fail(transportError)
+	}
+}
+
+// respond writes a poll's answer.
+func (l *link) respond(w http.ResponseWriter, queue [][]byte) error {
+	var body []byte
+	frames := 0
+	for _, f := range queue {
+		body = appendPayload(body, f, l.Protocol())
+		frames++
+	}
+	contentType := "text/plain; charset=UTF-8"
+	if l.request.jsonp {
+		body = encodeJSONP(body, l.request.query.Get("j"))
+		contentType = "text/javascript; charset=UTF-8"
+	}
+	header := w.Header()
+	header.Set("Content-Type", contentType)
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	_, err := w.Write(body)
+	l.srv.opts.Observer.Out(frames, len(body))
+	return err
+}
+
+// servePost takes the packets in a request's body, in order and all of them,
+// before it answers.
+func (l *link) servePost(w http.ResponseWriter, r *http.Request) {
+	l.mu.Lock()
+	overlap := l.posting
+	l.posting = true
+	l.mu.Unlock()
+	if overlap {
+		refuse(w, badRequest)
+		l.fail(transportError)
+		return
+	}
+	defer func() {
+		l.mu.Lock()
+		l.posting = false
+		l.mu.Unlock()
+	}()
+	binary := r.Header.Get("Content-Type") == "application/octet-stream"
+	if binary && l.Protocol() == 4 {
+		refuse(w, badRequest)
+		l.fail(transportError)
+		return
+	}
+	http.NewResponseController(w).SetReadDeadline(time.Now().Add(postTimeout))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(l.srv.opts.MaxBody)))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		l.srv.opts.Observer.Refusal("body_too_large")
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		return
+	}
+	if err != nil {
+		l.fail(transportError)
+		panic(http.ErrAbortHandler)
+	}
+	if l.request.jsonp {
+		body, err = decodeJSONP(body)
+	}
+	if err != nil || !l.receiveAll(body, binary) {
+		if err != nil {
+			l.fail(parseError)
+		}
+		panic(http.ErrAbortHandler) // as Node, which drops the connection
+	}
+	header := w.Header()
+	header.Set("Content-Type", "text/html") // text/plain is offered for download by some
+	header.Set("Content-Length", "2")
+	header.Set("Cache-Control", "no-store")
+	io.WriteString(w, "ok")
+}
+
+// receiveAll handles a payload. It is false when the payload was at fault.
+func (l *link) receiveAll(body []byte, binary bool) bool {
+	list, err := decodePayload(body, l.Protocol(), binary, l.srv.opts.MaxMessage)
+	if err != nil {
+		l.fail(parseError)
+		return false
+	}
+	for _, m := range list {
+		if !m.binary && len(m.data) == 1 && m.data[0] == '1' {
+			l.fail(transportClose)
+			l.drop()
+			return true
+		}
+		if !l.receive(m) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,346 @@
+package wire
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+
+	"github.com/gorilla/websocket"
+	"github.com/zishang520/engine.io/v2/engine"
+	"github.com/zishang520/engine.io/v2/transports"
+	"github.com/zishang520/engine.io/v2/types"
+	"github.com/zishang520/socket.io/v2/socket"
+
+	"rollcall/rooms"
+)
+
+// Server is the Socket.IO endpoint: an http.Handler for /socket.io/, and the
+// rooms.Sender for what goes out. Safe for concurrent use.
+type Server struct {
+	opts     Options
+	handler  Handler // set by Serve
+	engine   *engineServer
+	io       *socket.Server
+	upgrader websocket.Upgrader
+
+	mu        sync.Mutex // guards all below
+	links     map[string]*link
+	addresses map[string]int // links by client address
+	stopping  bool
+}
+
+var (
+	_ http.Handler = (*Server)(nil)
+	_ rooms.Sender = (*Server)(nil)
+)
+
+// New makes a server, which needs Serve before it can take requests.
+func New(opts Options) *Server {
+	s := &Server{
+		opts:      opts.withDefaults(),
+		links:     map[string]*link{},
+		addresses: map[string]int{},
+		upgrader: websocket.Upgrader{
+			ReadBufferSize:  512,
+			WriteBufferSize: 512,
+			WriteBufferPool: &sync.Pool{}, // we write frames ourselves
+			CheckOrigin:     func(*http.Request) bool { return true },
+			Error:           func(w http.ResponseWriter, _ *http.Request, _ int, _ error) { refuse(w, badRequest) },
+		},
+	}
+	serverOptions := s.opts.serverOptions()
+	s.engine = &engineServer{Server: engine.NewServer(serverOptions), srv: s}
+	s.engine.Server.Prototype(s.engine)
+	// Ours first: the link must know its session before the library connects it.
+	s.engine.Server.On("connection", func(args ...any) { s.opened(args[0].(engine.Socket)) })
+	s.io = socket.NewServer(nil, serverOptions)
+	s.io.Bind(s.engine.Server)
+	s.io.Use(func(sock *socket.Socket, next func(*socket.ExtendedError)) { next(connect(sock)) })
+	s.io.On("connection", func(args ...any) { bind(args[0].(*socket.Socket)) })
+	return s
+}
+
+// Serve sets the domain. Call it before the first request comes in.
+func (s *Server) Serve(handler Handler) { s.handler = handler }
+
+// refusal is an answer to a request that no session takes, in Node's words.
+type refusal struct {
+	status  int
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+}
+
+var (
+	unknownTransport = refusal{http.StatusBadRequest, 0, "Transport unknown"}
+	unknownSession   = refusal{http.StatusBadRequest, 1, "Session ID unknown"}
+	badMethod        = refusal{http.StatusBadRequest, 2, "Bad handshake method"}
+	badRequest       = refusal{http.StatusBadRequest, 3, "Bad request"}
+	forbiddenOrigin  = refusal{http.StatusForbidden, 4, "Origin not allowed"}
+	tooMany          = refusal{http.StatusTooManyRequests, 4, "Too many connections from this address"}
+	stopping         = refusal{http.StatusServiceUnavailable, 4, "Shutting down"}
+)
+
+func refuse(w http.ResponseWriter, r refusal) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(r.status)
+	json.NewEncoder(w).Encode(r)
+}
+
+// ServeHTTP takes every request below /socket.io/ but the client's files.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.allowOrigin(w, r) {
+		s.refused(w, forbiddenOrigin, "forbidden_origin")
+		return
+	}
+	if r.Method == http.MethodOptions {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	query := r.URL.Query()
+	transport, upgrade := query.Get("transport"), websocket.IsWebSocketUpgrade(r)
+	if transport != transports.POLLING && transport != transports.WEBSOCKET {
+		refuse(w, unknownTransport)
+		return
+	}
+	if sid := query.Get("sid"); sid != "" {
+		s.serveLink(w, r, sid, transport, upgrade)
+		return
+	}
+	switch {
+	case r.Method != http.MethodGet:
+		refuse(w, badMethod)
+	case upgrade != (transport == transports.WEBSOCKET):
+		refuse(w, badRequest)
+	default:
+		s.serveHandshake(w, r, query, upgrade)
+	}
+}
+
+// serveLink takes a request that belongs to a session.
+func (s *Server) serveLink(w http.ResponseWriter, r *http.Request, sid, transport string, upgrade bool) {
+	s.mu.Lock()
+	l := s.links[sid]
+	s.mu.Unlock()
+	switch {
+	case l == nil:
+		refuse(w, unknownSession)
+	case upgrade && transport == transports.WEBSOCKET:
+		l.serveUpgrade(w, r)
+	case upgrade || l.Name() != transport || transport != transports.POLLING:
+		refuse(w, badRequest)
+	case r.Method == http.MethodGet:
+		l.servePoll(w, r)
+	case r.Method == http.MethodPost:
+		l.servePost(w, r)
+	default:
+		w.WriteHeader(http.StatusInternalServerError) // as Node
+	}
+}
+
+// handshake is what a link is made from.
+type handshake struct {
+	query   url.Values
+	address string
+	conn    *websocket.Conn // nil: polling
+	jsonp   bool
+}
+
+type handshakeKey struct{}
+
+// serveHandshake makes a session.
+func (s *Server) serveHandshake(w http.ResponseWriter, r *http.Request, query url.Values, upgrade bool) {
+	h := handshake{query: query, address: s.opts.Address(r), jsonp: query.Has("j")}
+	if no, code := s.enter(h.address); code != "" {
+		s.refused(w, no, code)
+		return
+	}
+	if upgrade {
+		conn, err := s.upgrader.Upgrade(w, r, nil)
+		if err != nil {
+			s.leave(h.address)
+			return
+		}
+		h.conn = conn
+	}
+	l, err := s.open(r, h)
+	if err != nil { // the library has no entropy: nothing else fails here
+		s.leave(h.address)
+		s.opts.Log.Error("handshake failed", "error", err)
+		if h.conn != nil {
+			h.conn.Close()
+		} else {
+			refuse(w, badRequest)
+		}
+		return
+	}
+	if h.conn != nil {
+		l.prepare(h.conn)
+		go l.read(h.conn)
+	} else {
+		l.servePoll(w, r)
+	}
+}
+
+// open lets the library make its side of the session. It sees a request of its
+// own, with no more than it needs, since it keeps it as long as the session.
+func (s *Server) open(r *http.Request, h handshake) (*link, error) {
+	transport := transports.POLLING
+	if h.conn != nil {
+		transport = transports.WEBSOCKET
+	}
+	slim := (&http.Request{
+		Method:     http.MethodGet,
+		URL:        &url.URL{Path: r.URL.Path, RawQuery: "EIO=" + url.QueryEscape(h.query.Get("EIO"))},
+		RemoteAddr: r.RemoteAddr,
+	}).WithContext(context.WithValue(context.Background(), handshakeKey{}, h))
+	ctx := types.NewHttpContext(noResponse{}, slim)
+	defer ctx.Flush() // ends the goroutine that waits for the request's end
+	code, t := s.engine.Handshake(transport, ctx)
+	if t == nil {
+		return nil, errors.New(code.Message)
+	}
+	l := t.(*link)
+	s.mu.Lock()
+	late := s.stopping
+	if l.engine.ReadyState() == "open" {
+		s.links[l.Sid()] = l
+	}
+	s.mu.Unlock()
+	l.wire()
+	if late { // Stop has passed by already
+		l.engine.Close(true)
+	}
+	return l, nil
+}
+
+// opened is told of each new session before the socket layer is.
+func (s *Server) opened(conn engine.Socket) {
+	l := conn.Transport().(*link)
+	l.engine = conn
+	s.opts.Observer.ConnectionOpened()
+	conn.Once("close", func(args ...any) {
+		reason, _ := args[0].(string)
+		s.forget(l)
+		close(l.done)
+		l.session.Load().end(reasonOf(reason))
+		s.opts.Observer.ConnectionClosed()
+		s.leave(l.request.address)
+	})
+	if l.Protocol() == 3 { // connects to the main namespace without being asked
+		l.session.Load().phase = connecting
+	}
+}
+
+// forget takes a link out of the requests' sight.
+func (s *Server) forget(l *link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.links, l.Sid())
+}
+
+// enter counts a connection of an address, or tells why it may not be made.
+func (s *Server) enter(address string) (refusal, string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch limit := s.opts.MaxPerAddress; {
+	case s.stopping:
+		return stopping, "stopping"
+	case limit > 0 && s.addresses[address] >= limit:
+		return tooMany, "too_many_connections"
+	case limit > 0:
+		s.addresses[address]++
+	}
+	return refusal{}, ""
+}
+
+func (s *Server) leave(address string) {
+	if s.opts.MaxPerAddress <= 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.addresses[address]--; s.addresses[address] <= 0 {
+		delete(s.addresses, address)
+	}
+}
+
+func (s *Server) refused(w http.ResponseWriter, no refusal, code string) {
+	s.opts.Observer.Refusal(code)
+	refuse(w, no)
+}
+
+// Stop lets nobody in any more and closes every session in order. It returns
+// when all are gone or ctx ends, then with ctx's error. Clients see a closed
+// transport, not a disconnect, and so connect again elsewhere.
+func (s *Server) Stop(ctx context.Context) error {
+	s.mu.Lock()
+	s.stopping = true
+	links := make([]*link, 0, len(s.links))
+	for _, l := range s.links {
+		links = append(links, l)
+	}
+	s.mu.Unlock()
+	for _, l := range links {
+		l.engine.Close(false)
+	}
+	for i, l := range links {
+		select {
+		case <-l.done:
+		case <-ctx.Done():
+			for _, l := range links[i:] {
+				l.drop()
+			}
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// allowOrigin answers for CORS: it reflects the origin and allows credentials,
+// since 1.x and 2.x browsers always send them.
+func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
+	header := w.Header()
+	header.Add("Vary", "Origin")
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return true
+	}
+	if !sameOrigin(origin, r.Host) && !s.opts.OriginAllowed(origin) {
+		return false
+	}
+	header.Set("Access-Control-Allow-Origin", origin)
+	header.Set("Access-Control-Allow-Credentials", "true")
+	if r.Method == http.MethodOptions {
+		header.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
+		if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" {
+			header.Set("Access-Control-Allow-Headers", asked)
+		}
+		header.Set("Access-Control-Max-Age", "600")
+	}
+	return true
+}
+
+func sameOrigin(origin, host string) bool {
+	u, err := url.Parse(origin)
+	return err == nil && u.Host == host
+}
+
+// remoteHost is the peer's address without its port.
+func remoteHost(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// noResponse stands in for the response that the library never writes.
+type noResponse struct{}
+
+func (noResponse) Header() http.Header         { return http.Header{} }
+func (noResponse) Write(b []byte) (int, error) { return len(b), nil }
+func (noResponse) WriteHeader(int)             {}

@@ -1,0 +1,377 @@
+package wire
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/zishang520/engine.io/v2/transports"
+	"github.com/zishang520/engine.io/v2/types"
+	"github.com/zishang520/socket.io/v2/socket"
+	"golang.org/x/time/rate"
+
+	"rollcall/rooms"
+)
+
+// phase is how far a session has come; it only moves forward.
+type phase int
+
+const (
+	waiting    phase = iota // no CONNECT yet
+	connecting              // CONNECT is with the library
+	connected               // events are handled
+	ended                   // refused, left or lost
+)
+
+// session is one client in the main namespace: a rooms.Conn from CONNECT to
+// DISCONNECT. A link has one at a time.
+type session struct {
+	link    *link
+	limiter *rate.Limiter // nil: no limit
+	settled chan struct{} // closed when connecting is over, either way
+
+	// Of the reading goroutine alone:
+	partial  *packet // a binary packet whose attachments are still coming
+	missing  int     // how many
+	strikes  int     // events refused for their rate, lately
+	strikeAt time.Time
+
+	mu      sync.Mutex // guards all below
+	id      string
+	socket  *socket.Socket // the library's
+	phase   phase
+	taken   bool   // by the handler, to be told of the end
+	carrier string // the transport it is counted under
+	early   [][]byte
+	earlyBy int
+}
+
+var _ rooms.Conn = (*session)(nil)
+
+func newSession(l *link) *session {
+	s := &session{link: l, settled: make(chan struct{})}
+	if o := l.srv.opts; o.EventsPerSecond > 0 {
+		s.limiter = rate.NewLimiter(rate.Limit(o.EventsPerSecond), o.EventsBurst)
+	}
+	return s
+}
+
+// ID implements rooms.Conn.
+func (s *session) ID() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.id
+}
+
+// Send implements rooms.Conn.
+func (s *session) Send(f rooms.Frames) { s.send(f, nil) }
+
+func (s *session) send(frames []byte, settle *settlement) {
+	s.mu.Lock()
+	if s.phase < connected { // CONNECT goes first
+		s.early = append(s.early, frames)
+		s.earlyBy += len(frames)
+		over := len(s.early) > 1 && s.earlyBy > s.link.srv.opts.MaxQueue
+		s.mu.Unlock()
+		if over {
+			go s.link.cutOff()
+		}
+		return
+	}
+	s.mu.Unlock()
+	s.link.send(frames, settle)
+}
+
+// Close implements rooms.Conn.
+func (s *session) Close() {
+	// On its own goroutine: the library runs its listeners inside.
+	go s.link.engine.Close(false)
+}
+
+// connect asks the handler whether a new socket may come in. It runs in the
+// library's middleware, before CONNECT is answered.
+func connect(sock *socket.Socket) *socket.ExtendedError {
+	l := sock.Conn().Transport().(*link)
+	s := l.session.Load()
+	sock.SetData(s)
+	s.mu.Lock()
+	s.id, s.socket = string(sock.Id()), sock
+	s.mu.Unlock()
+	auth, _ := sock.Handshake().Auth.(map[string]any)
+	err := l.srv.handler.Connect(s, rooms.Handshake{Query: l.request.query, Auth: auth})
+	if err != nil {
+		code, message := explain(err)
+		l.srv.opts.Observer.Refusal(code)
+		s.end(rooms.Closed)
+		return socket.NewExtendedError(code, map[string]any{"ok": false, "error": code, "message": message})
+	}
+	s.mu.Lock()
+	s.taken = true
+	late := s.phase == ended
+	s.mu.Unlock()
+	if late { // it was lost while the handler decided
+		l.srv.handler.Disconnect(s, rooms.Closed)
+		return socket.NewExtendedError("closed", nil)
+	}
+	return nil
+}
+
+// bind runs when the library has queued CONNECT: from now on events flow.
+func bind(sock *socket.Socket) {
+	s := sock.Data().(*session)
+	s.mu.Lock()
+	if s.phase == connecting {
+		s.phase = connected
+		for _, frames := range s.early {
+			s.link.send(frames, nil)
+		}
+		s.early = nil
+		s.carrier = s.link.Name()
+		s.link.srv.opts.Observer.SessionOpened(s.carrier, s.protocol())
+		close(s.settled)
+	}
+	s.mu.Unlock()
+	if s.link.engine.ReadyState() != "open" {
+		// Lost while the library connected it: it would list the socket forever.
+		sock.Disconnect(false)
+	}
+}
+
+// end is the end of the session, whatever brought it. Idempotent.
+func (s *session) end(reason rooms.Reason) {
+	s.mu.Lock()
+	if s.phase == ended {
+		s.mu.Unlock()
+		return
+	}
+	if s.phase < connected {
+		close(s.settled)
+	} else {
+		s.link.srv.opts.Observer.SessionClosed(s.carrier, s.protocol())
+	}
+	s.phase = ended
+	s.early = nil
+	taken := s.taken
+	s.mu.Unlock()
+	if taken {
+		s.link.srv.handler.Disconnect(s, reason)
+	}
+}
+
+// upgraded counts the session under its new transport.
+func (s *session) upgraded() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == connected && s.carrier == transports.POLLING {
+		s.carrier = transports.WEBSOCKET
+		s.link.srv.opts.Observer.SessionUpgraded(s.protocol())
+	}
+}
+
+func (s *session) protocol() string { return strconv.Itoa(s.link.Protocol()) }
+
+// alive waits until connecting is over and tells whether the session lives.
+func (s *session) alive() bool {
+	<-s.settled
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase == connected
+}
+
+func (s *session) current() phase {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase
+}
+
+// violation ends a connection that broke the protocol, as Node does.
+func (s *session) violation() {
+	s.link.srv.opts.Observer.Refusal("invalid_packet")
+	s.link.engine.Close(false)
+}
+
+// text handles a Socket.IO packet.
+func (s *session) text(data []byte) {
+	p, err := decodePacket(data)
+	switch {
+	case err != nil, s.missing > 0:
+		s.violation()
+	case p.kind == typeConnect && p.namespace != "/":
+		s.forward(data) // the library refuses it
+	case p.kind == typeConnect:
+		s.connect(data)
+	case p.namespace != "/", p.kind == typeConnectError, s.current() == waiting:
+		s.violation()
+	case !s.alive():
+		s.violation()
+	case p.kind == typeDisconnect:
+		s.disconnect(data)
+	case p.attachments > 0:
+		s.partial, s.missing = &p, p.attachments
+	default:
+		s.packet(p)
+	}
+}
+
+// connect passes CONNECT on, once.
+func (s *session) connect(data []byte) {
+	s.mu.Lock()
+	again := s.phase != waiting
+	if !again {
+		s.phase = connecting
+	}
+	s.mu.Unlock()
+	if again {
+		s.violation()
+		return
+	}
+	s.forward(data)
+}
+
+// disconnect ends the session but not the link: the client may come back to the
+// namespace. The library handles the packet on a goroutine of its own; a CONNECT
+// that overtook it would be taken for a violation.
+func (s *session) disconnect(data []byte) {
+	s.end(rooms.Closed)
+	l := s.link
+	gone := make(chan struct{})
+	s.mu.Lock()
+	sock := s.socket
+	s.mu.Unlock()
+	sock.Once("disconnect", func(...any) { close(gone) })
+	s.forward(data)
+	select {
+	case <-gone:
+	case <-l.done:
+		return
+	}
+	l.session.Store(newSession(l))
+}
+
+// forward gives the library a packet.
+func (s *session) forward(data []byte) {
+	s.link.engine.Emit("data", types.NewStringBuffer(data))
+}
+
+// binary takes an attachment. Presence has no use for binary arguments, so only
+// their number matters: the event is refused when it is complete.
+func (s *session) binary([]byte) {
+	if s.missing == 0 {
+		s.violation()
+		return
+	}
+	if s.missing--; s.missing == 0 {
+		p := *s.partial
+		s.partial = nil
+		s.packet(p)
+	}
+}
+
+var (
+	errBinary  = &rooms.Refusal{Code: "binary_not_supported", Message: "Events carry JSON only."}
+	errNoEvent = &rooms.Refusal{Code: "bad_event", Message: "The event has no name."}
+	errRate    = &rooms.Refusal{Code: "rate_limited", Message: "Too many events; some were not taken."}
+)
+
+// packet handles a complete EVENT or ACK.
+func (s *session) packet(p packet) {
+	if p.kind == typeAck || p.kind == typeBinaryAck {
+		return // we ask for none
+	}
+	if len(p.data) == 0 {
+		s.answer(p, "", nil, errNoEvent)
+		return
+	}
+	name, args, err := decodeEvent(p.data)
+	if err != nil {
+		s.violation()
+		return
+	}
+	s.link.srv.opts.Observer.EventIn(name)
+	switch {
+	case !s.withinRate():
+		s.answer(p, name, nil, errRate)
+	case p.attachments > 0:
+		s.answer(p, name, nil, errBinary)
+	default:
+		reply, err := s.handle(name, args)
+		s.answer(p, name, reply, err)
+	}
+}
+
+// withinRate counts an event. Who goes on long after being told is closed.
+func (s *session) withinRate() bool {
+	if s.limiter == nil {
+		return true
+	}
+	now := time.Now()
+	if s.limiter.AllowN(now, 1) {
+		return true
+	}
+	if now.Sub(s.strikeAt) > 10*time.Second {
+		s.strikes = 0
+	}
+	s.strikeAt = now
+	if s.strikes++; s.strikes > s.link.srv.opts.EventsBurst {
+		s.violation()
+	}
+	return false
+}
+
+// handle calls the domain; a panic there costs one connection, not the process.
+func (s *session) handle(name string, args []json.RawMessage) (reply map[string]any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.link.srv.opts.Log.Error("panic in a handler", "event", name, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("handle %s: panic", name)
+			s.violation()
+		}
+	}()
+	return s.link.srv.handler.Handle(s, name, args)
+}
+
+// answer acknowledges an event, or reports its refusal if nobody waits for an
+// acknowledgement.
+func (s *session) answer(p packet, name string, reply map[string]any, err error) {
+	answer := map[string]any{"ok": err == nil}
+	for k, v := range reply {
+		answer[k] = v
+	}
+	if err != nil {
+		code, message := explain(err)
+		s.link.srv.opts.Observer.Refusal(code)
+		answer["error"], answer["message"] = code, message
+		if code == internal {
+			s.link.srv.opts.Log.Error("event failed", "event", name, "error", err)
+		}
+	}
+	switch {
+	case p.hasID:
+		s.link.send(ackFrame(p.id, encode(answer)), nil)
+	case err != nil:
+		answer["event"] = name
+		s.link.send(appendEvent(nil, rooms.Event{Name: "rollcall_error", Args: []json.RawMessage{encode(answer)}}), nil)
+	}
+}
+
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil { // a reply of the domain that is not JSON: a bug
+		return []byte(`{"ok":false,"error":"internal","message":"The answer could not be encoded."}`)
+	}
+	return b
+}
+
+const internal = "internal"
+
+// explain is what a client is told of an error.
+func explain(err error) (code, message string) {
+	if r := (*rooms.Refusal)(nil); errors.As(err, &r) {
+		return r.Code, r.Message
+	}
+	return internal, "Something went wrong on our side."
+}

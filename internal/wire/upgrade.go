@@ -1,0 +1,80 @@
+package wire
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// serveUpgrade takes the WebSocket that a polling client wants to go on with.
+// The client probes it, lets its last poll end and then says so; until that
+// packet, polling goes on, and if it never comes, nothing has changed.
+func (l *link) serveUpgrade(w http.ResponseWriter, r *http.Request) {
+	conn, err := l.srv.upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return
+	}
+	l.mu.Lock()
+	taken := l.ws != nil || l.candidate != nil || l.closing
+	if !taken {
+		l.candidate = conn
+	}
+	l.mu.Unlock()
+	if taken { // one upgrade only, as Node: the new connection is closed
+		conn.NetConn().Write(appendFrame(nil, opClose))
+		conn.Close()
+		return
+	}
+	l.prepare(conn)
+	go l.probe(conn)
+}
+
+// probe reads a candidate until it has become the transport, then goes on as
+// its reading goroutine.
+func (l *link) probe(conn *websocket.Conn) {
+	conn.SetReadDeadline(time.Now().Add(l.srv.opts.UpgradeTimeout))
+	for {
+		m, err := readMessage(conn)
+		switch {
+		case err == nil && string(m.data) == "2probe":
+			conn.NetConn().Write(appendFrame(nil, opText, []byte("3probe")))
+			l.mu.Lock()
+			l.wakePoll()
+			l.mu.Unlock()
+		case err == nil && !m.binary && len(m.data) > 0 && m.data[0] == '5' && l.take(conn):
+			l.session.Load().upgraded()
+			conn.SetReadDeadline(time.Time{})
+			l.read(conn)
+			return
+		default:
+			l.abandon(conn)
+			return
+		}
+	}
+}
+
+// take makes the candidate the transport. What is queued leaves through it.
+func (l *link) take(conn *websocket.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dropped || l.candidate != conn {
+		return false
+	}
+	l.ws, l.candidate = conn, nil
+	l.wakePoll()
+	l.writing = true
+	go l.write(conn)
+	return true
+}
+
+// abandon closes a candidate that did not become the transport.
+func (l *link) abandon(conn *websocket.Conn) {
+	l.mu.Lock()
+	if l.candidate == conn {
+		l.candidate = nil
+	}
+	l.mu.Unlock()
+	conn.NetConn().Write(appendFrame(nil, opClose))
+	conn.Close()
+}

@@ -1,0 +1,106 @@
+package wire
+
+import (
+	"errors"
+	"io"
+	"net"
+	"runtime/debug"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gorilla/websocket"
+)
+
+// prepare sets a connection's limits and sees that only our writer writes to it
+// while it lives.
+func (l *link) prepare(conn *websocket.Conn) {
+	conn.SetReadLimit(int64(l.srv.opts.MaxMessage))
+	conn.SetPingHandler(func(data string) error {
+		l.send(appendFrame(nil, opPong, []byte(data)), nil)
+		return nil
+	})
+}
+
+// read is the reading goroutine of a WebSocket: it handles each message before
+// it reads the next, and ends with the connection.
+func (l *link) read(conn *websocket.Conn) {
+	defer func() {
+		if p := recover(); p != nil {
+			l.srv.opts.Log.Error("panic while reading", "panic", p, "stack", string(debug.Stack()))
+			l.drop()
+			l.fail(transportError)
+		}
+	}()
+	reading := true
+	for {
+		m, err := readMessage(conn)
+		if err != nil {
+			l.drop()
+			l.fail(faultOf(err))
+			return
+		}
+		if !reading {
+			continue // closing: whatever comes now is too late
+		}
+		if !m.binary && !utf8.Valid(m.data) {
+			text := websocket.FormatCloseMessage(websocket.CloseInvalidFramePayloadData, "")
+			conn.WriteControl(websocket.CloseMessage, text, time.Now().Add(l.srv.opts.CloseTimeout))
+			l.drop()
+			l.fail(transportError)
+			return
+		}
+		reading = l.receive(m)
+	}
+}
+
+func readMessage(conn *websocket.Conn) (message, error) {
+	kind, data, err := conn.ReadMessage()
+	return message{binary: kind == websocket.BinaryMessage, data: data}, err
+}
+
+// faultOf tells an ended connection from a broken one.
+func faultOf(err error) fault {
+	var closed *websocket.CloseError
+	if errors.As(err, &closed) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
+		return transportClose
+	}
+	return transportError
+}
+
+// write is the writing goroutine of a WebSocket: it exists while there is
+// something to write, and joins all that is queued into one call.
+func (l *link) write(conn *websocket.Conn) {
+	out := conn.NetConn()
+	for {
+		l.mu.Lock()
+		if len(l.queue) == 0 || l.dropped {
+			closing := l.closing && !l.dropped
+			settle := l.settle
+			l.writing, l.settle = false, nil
+			l.mu.Unlock()
+			if settle != nil {
+				settle.done()
+			}
+			if closing {
+				out.Write(appendFrame(nil, opClose))
+			}
+			return
+		}
+		queue, bytes := l.queue, l.queued
+		l.queue = nil
+		l.mu.Unlock()
+
+		frames := len(queue)
+		buffers := net.Buffers(queue)
+		_, err := buffers.WriteTo(out)
+
+		l.mu.Lock()
+		l.queued -= bytes
+		l.mu.Unlock()
+		if err != nil {
+			l.drop()
+			l.fail(transportError)
+		}
+		l.srv.opts.Observer.Out(frames, bytes)
+	}
+}

@@ -1,0 +1,152 @@
+// Package wire is Socket.IO: it turns connections of any client from 1.x to
+// 4.x, over polling or WebSocket, into sessions that deliver whole events in
+// order, and it sends the frames that the domain hands it.
+//
+// All contact with github.com/zishang520/socket.io/v2 (v2.5.0) happens in this
+// package. The library keeps what is protocol and rare: session ids, the
+// handshake packet, ping timers, namespaces, CONNECT and DISCONNECT. What is
+// frequent or was found faulty is ours: HTTP requests and upgrades (server.go,
+// upgrade.go), the transport (link.go, polling.go, websocket.go), the event
+// packets (packet.go, session.go) and the fan-out (frame.go, fanout.go).
+//
+// Data flows one way: a frame read by a link is given to its session, checked,
+// and handed to the Handler in the reading goroutine; frames for the client go
+// into the link's one queue and leave it by whatever transport is current.
+// Nothing here knows what an event means.
+package wire
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/zishang520/socket.io/v2/socket"
+
+	"rollcall/rooms"
+)
+
+// Handler is the domain, as sessions see it. For one connection the calls come
+// one at a time and in order; different connections call concurrently.
+type Handler interface {
+	// Connect takes a socket, before any of its events. An error refuses it: a
+	// *rooms.Refusal is shown to the client as the connect error.
+	Connect(rooms.Conn, rooms.Handshake) error
+	// Handle is one event. Args are complete JSON values and alias the frame:
+	// clone what is kept. The reply's fields extend {"ok":true}; an error is
+	// the acknowledgement, or rollcall_error if the client asked for none.
+	Handle(c rooms.Conn, event string, args []json.RawMessage) (reply map[string]any, err error)
+	// Disconnect ends what Connect began, exactly once.
+	Disconnect(rooms.Conn, rooms.Reason)
+}
+
+// Observer is told what happens, for metrics. Calls must not block. Transports
+// are "polling" and "websocket", protocols "3" and "4".
+type Observer interface {
+	ConnectionOpened()
+	ConnectionClosed()
+	SessionOpened(transport, protocol string)
+	SessionUpgraded(protocol string)
+	SessionClosed(transport, protocol string)
+	EventIn(event string)
+	Out(frames, bytes int)
+	Refusal(code string)
+	SlowDisconnect()
+}
+
+// Options configure a Server. The zero value of each field means its default.
+type Options struct {
+	// MaxMessage bounds one inbound message in bytes: 64 KiB.
+	MaxMessage int
+	// MaxBody bounds one polling request's body in bytes: 1,000,000. It is also
+	// the maxPayload that clients are told.
+	MaxBody int
+	// MaxQueue bounds what waits to be sent to one socket, in bytes: 4 MiB.
+	MaxQueue int
+	// EventsPerSecond and EventsBurst limit one socket's events; 0: no limit.
+	EventsPerSecond, EventsBurst int
+	// MaxPerAddress limits the connections from one address; 0: no limit.
+	MaxPerAddress int
+	// Address names a request's client: by default its RemoteAddr's host.
+	Address func(*http.Request) string
+	// OriginAllowed decides which foreign origins may connect: by default all.
+	OriginAllowed func(origin string) bool
+	// PingInterval and PingTimeout: 25 s and 20 s.
+	PingInterval, PingTimeout time.Duration
+	// UpgradeTimeout bounds an upgrade from polling to WebSocket: 10 s.
+	UpgradeTimeout time.Duration
+	// CloseTimeout bounds an orderly close: how long a polling client has to
+	// fetch the rest, or a WebSocket client to answer. 5 s.
+	CloseTimeout time.Duration
+	// SettleTimeout bounds how long Fanout waits for its writes: 250 ms.
+	SettleTimeout time.Duration
+
+	Log      *slog.Logger
+	Observer Observer
+}
+
+func (o Options) withDefaults() Options {
+	setDefault(&o.MaxMessage, 64<<10)
+	setDefault(&o.MaxBody, 1_000_000)
+	setDefault(&o.MaxQueue, 4<<20)
+	setDefault(&o.PingInterval, 25*time.Second)
+	setDefault(&o.PingTimeout, 20*time.Second)
+	setDefault(&o.UpgradeTimeout, 10*time.Second)
+	setDefault(&o.CloseTimeout, 5*time.Second)
+	setDefault(&o.SettleTimeout, 250*time.Millisecond)
+	o.EventsBurst = max(o.EventsBurst, o.EventsPerSecond)
+	if o.Address == nil {
+		o.Address = remoteHost
+	}
+	if o.OriginAllowed == nil {
+		o.OriginAllowed = func(string) bool { return true }
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Observer == nil {
+		o.Observer = nobody{}
+	}
+	return o
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// nobody observes nothing.
+type nobody struct{}
+
+func (nobody) ConnectionOpened()            {}
+func (nobody) ConnectionClosed()            {}
+func (nobody) SessionOpened(string, string) {}
+func (nobody) SessionUpgraded(string)       {}
+func (nobody) SessionClosed(string, string) {}
+func (nobody) EventIn(string)               {}
+func (nobody) Out(int, int)                 {}
+func (nobody) Refusal(string)               {}
+func (nobody) SlowDisconnect()              {}
+
+// reasonOf translates the library's close reasons into the protocol's.
+func reasonOf(libraryReason string) rooms.Reason {
+	if libraryReason == "ping timeout" {
+		return rooms.Timeout
+	}
+	return rooms.Closed
+}
+
+// serverOptions are the library's settings. Connection state recovery stays
+// off: in v2.5.0 it panics at start.
+func (o Options) serverOptions() *socket.ServerOptions {
+	opts := socket.DefaultServerOptions()
+	opts.SetAllowEIO3(true)
+	opts.SetServeClient(false)
+	opts.SetPingInterval(o.PingInterval)
+	opts.SetPingTimeout(o.PingTimeout)
+	opts.SetUpgradeTimeout(o.UpgradeTimeout)
+	opts.SetMaxHttpBufferSize(int64(o.MaxBody))
+	return opts
+}

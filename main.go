@@ -1,0 +1,143 @@
+// Rollcall is a presence server that speaks Socket.IO: a web app's clients tell
+// it who they are, and everybody sees who is online.
+//
+// This file is wiring: configuration, adapter, rooms, wire, HTTP, and the order
+// in which they end. What each of them is, its package says.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"rollcall/adapter"
+	"rollcall/internal/config"
+	"rollcall/internal/httpapi"
+	"rollcall/internal/limit"
+	"rollcall/internal/observe"
+	"rollcall/internal/wire"
+	"rollcall/public"
+	"rollcall/rooms"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "rollcall:", err)
+		os.Exit(1)
+	}
+}
+
+// run is the program. It returns when ctx has ended and everything is shut
+// down, or with the reason why it cannot serve.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
+	cfg, err := config.Load(getenv)
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(args) == 1 && args[0] == "-health":
+		return httpapi.Probe(ctx, cfg.Host, cfg.Port)
+	case len(args) > 0:
+		return fmt.Errorf("unknown argument %q: there is only -health; everything else is set in the environment", args[0])
+	}
+	log := observe.NewLogger(stdout, cfg.LogFormat, cfg.LogLevel)
+
+	listener, err := net.Listen("tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	metrics := observe.NewMetrics([]string{"register", "unregister", "sync"})
+	sockets := wire.New(wireOptions(cfg, log, metrics))
+	hall := rooms.New(rooms.Options{MaxUser: int(cfg.MaxUser)}, adapter.NewMemory(), sockets)
+	sockets.Serve(hall)
+
+	flushing, stopFlushing := context.WithCancel(context.Background())
+	defer stopFlushing()
+	flushed := make(chan error, 1)
+	go func() { flushed <- hall.Run(flushing) }()
+
+	server := &http.Server{
+		Handler:           routes(sockets, metrics, func() error { return ctx.Err() }),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	log.Info("rollcall is listening", "address", listener.Addr().String())
+	log.Warn("clients are trusted to be who they say they are")
+
+	select {
+	case err = <-served: // the listener broke
+	case <-ctx.Done():
+	}
+	log.Info("shutting down")
+	deadline, cancel := context.WithTimeout(context.Background(), cfg.ShutdownTimeout)
+	defer cancel()
+	// Sessions first: polling requests end with them, and the server waits for those.
+	if e := sockets.Stop(deadline); e != nil {
+		log.Warn("some clients were cut off", "error", e)
+	}
+	if e := server.Shutdown(deadline); e != nil {
+		server.Close()
+	}
+	stopFlushing()
+	<-flushed
+	log.Info("bye")
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+func wireOptions(cfg config.Config, log *slog.Logger, metrics *observe.Metrics) wire.Options {
+	options := wire.Options{
+		MaxMessage:    int(cfg.MaxMessage),
+		MaxBody:       int(cfg.MaxBody),
+		MaxQueue:      int(cfg.MaxQueue),
+		MaxPerAddress: cfg.MaxConnectionsPerAddress,
+		Address:       limit.Address(cfg.TrustedProxies),
+		OriginAllowed: func(origin string) bool { return cfg.CORSOrigins.Any() || slices.Contains(cfg.CORSOrigins, origin) },
+		PingInterval:  cfg.PingInterval,
+		PingTimeout:   cfg.PingTimeout,
+		Log:           log,
+		Observer:      metrics,
+	}
+	if cfg.RateLimited() {
+		options.EventsPerSecond, options.EventsBurst = cfg.EventsPerSecond, cfg.EventsBurst
+	}
+	return options
+}
+
+// routes is every path of the server.
+func routes(sockets http.Handler, metrics *observe.Metrics, ready func() error) http.Handler {
+	health := httpapi.Health(ready, metrics.Handler())
+	client := public.Client()
+	mux := http.NewServeMux()
+	mux.HandleFunc("/socket.io/", func(w http.ResponseWriter, r *http.Request) {
+		if name := strings.TrimPrefix(r.URL.Path, "/socket.io/"); name != "" {
+			client.ServeHTTP(w, r)
+			return
+		}
+		sockets.ServeHTTP(w, r)
+	})
+	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
+		mux.Handle(path, health)
+	}
+	mux.Handle("/", public.Handler())
+	return mux
+}
