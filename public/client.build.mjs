@@ -1,0 +1,12 @@
+// Copies the official browser client from npm's folder to where embed.go takes
+// it from. Run by `npm run build`; Go needs none of it to compile.
+import { copyFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const from = new URL("../node_modules/socket.io-client/dist/", import.meta.url);
+const to = new URL("client/", import.meta.url);
+
+for (const name of ["socket.io.js", "socket.io.js.map", "socket.io.min.js", "socket.io.min.js.map"]) {
+  copyFileSync(new URL(name, from), new URL(name, to));
+}
+console.log(`client bundle copied to ${fileURLToPath(to)}`);

@@ -1,0 +1,65 @@
+// Who this browser is: one person in all its tabs, known again tomorrow. What
+// one tab changes, the others follow (event `change`).
+
+const KEY = "rollcall.me";
+const MAX_NAME = 40;
+
+const MANNERS = ["Quiet", "Bright", "Gentle", "Swift", "Merry", "Brave", "Calm", "Clever", "Sunny", "Kind",
+  "Nimble", "Proud", "Witty", "Lucky", "Patient", "Curious"];
+const ANIMALS = ["Otter", "Heron", "Badger", "Lynx", "Robin", "Hare", "Falcon", "Dolphin", "Hedgehog", "Owl",
+  "Beaver", "Swallow", "Marten", "Fox", "Seal", "Crane"];
+
+const any = (words) => words[Math.floor(Math.random() * words.length)];
+
+export const friendlyName = () => `${any(MANNERS)} ${any(ANIMALS)}`;
+
+export class Me extends EventTarget {
+  id = "";
+  name = "";
+  joined = false;
+
+  constructor() {
+    super();
+    this.#read();
+    if (!this.id) this.#write({ id: newID() });
+    if (!this.name) this.name = friendlyName();
+    addEventListener("storage", (event) => {
+      if (event.key !== KEY && event.key !== null) return;
+      this.#read();
+      this.dispatchEvent(new Event("change"));
+    });
+  }
+
+  // become takes a name and goes online with it.
+  become(name) {
+    this.#write({ name: name.trim().slice(0, MAX_NAME), joined: true });
+  }
+
+  leave() {
+    this.#write({ joined: false });
+  }
+
+  #write(change) {
+    Object.assign(this, change);
+    const { id, name, joined } = this;
+    try {
+      localStorage.setItem(KEY, JSON.stringify({ id, name, joined }));
+    } catch {} // storage may be forbidden; then we are who we are until the tab closes
+    this.dispatchEvent(new Event("change"));
+  }
+
+  // read takes what is stored, whoever wrote it there.
+  #read() {
+    try {
+      const { id, name, joined } = JSON.parse(localStorage.getItem(KEY)) ?? {};
+      if (typeof id === "string") this.id = id.slice(0, 64);
+      if (typeof name === "string") this.name = name.slice(0, MAX_NAME);
+      this.joined = joined === true;
+    } catch {} // as above
+  }
+}
+
+// newID works without a secure context too, where crypto.randomUUID does not.
+function newID() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

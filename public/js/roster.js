@@ -1,0 +1,96 @@
+// The list of who is online, as told by the server: whole lists replace it,
+// increments change it. Order is the server's, the order of joining.
+
+// keyOf is a user's identity. Without an id it is the server's secret, and the
+// text of the object has to do.
+export function keyOf(user) {
+  const id = user?.id;
+  return typeof id === "string" || typeof id === "number" ? `id ${id}` : `text ${JSON.stringify(user)}`;
+}
+
+const hasID = (key) => key.startsWith("id ");
+const slotOf = (key, n) => (n === 1 ? key : `${key} ${n}`);
+
+export class Roster {
+  #entries = new Map(); // slot → {key, slot, user, seen, early}; a Map keeps its order
+  #alike = new Map(); // key without id → how many users look like that
+
+  // fresh says that a whole list has come since the connection did. Before
+  // that, increments have nothing to build upon.
+  fresh = false;
+
+  get size() {
+    return this.#entries.size;
+  }
+
+  entries() {
+    return this.#entries.values();
+  }
+
+  users() {
+    return Array.from(this.#entries.values(), (entry) => entry.user);
+  }
+
+  find(user) {
+    return this.#entries.get(keyOf(user));
+  }
+
+  // replace takes a whole list. Who was known keeps the time we first saw them.
+  replace(users, now = Date.now()) {
+    const before = this.#entries;
+    const early = before.size === 0 && !this.fresh;
+    this.#entries = new Map();
+    this.#alike = new Map();
+    for (const user of Array.isArray(users) ? users : []) {
+      const entry = this.#put(user, now, early);
+      const known = before.get(entry.slot);
+      if (known) Object.assign(entry, { seen: known.seen, early: known.early });
+    }
+    this.fresh = true;
+  }
+
+  // add, update and remove return false where an increment does not fit what
+  // we have; then only a new whole list helps.
+  add(user, now = Date.now()) {
+    if (this.fresh) this.#put(user, now, false);
+    return true;
+  }
+
+  update(user, now = Date.now()) {
+    if (!this.fresh) return true;
+    const key = keyOf(user);
+    const fits = hasID(key) && this.#entries.has(key);
+    if (fits) this.#put(user, now, false);
+    return fits;
+  }
+
+  remove(user) {
+    if (!this.fresh) return true;
+    const key = keyOf(user);
+    if (hasID(key)) return this.#entries.delete(key);
+    // Of several that look alike, the last to come is as good as any.
+    const n = this.#alike.get(key) ?? 0;
+    this.#alike.set(key, n - 1);
+    if (n <= 1) this.#alike.delete(key);
+    return this.#entries.delete(slotOf(key, n));
+  }
+
+  #put(user, now, early) {
+    const key = keyOf(user);
+    let slot = key;
+    if (hasID(key)) {
+      const known = this.#entries.get(key);
+      if (known) {
+        known.user = user;
+        return known;
+      }
+    } else {
+      const n = (this.#alike.get(key) ?? 0) + 1;
+      this.#alike.set(key, n);
+      slot = slotOf(key, n);
+    }
+    const entry = { key, slot, user, seen: now, early };
+    this.#entries.set(slot, entry);
+    return entry;
+  }
+}
