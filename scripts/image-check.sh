@@ -145,10 +145,10 @@ try() {
   done
   (inside "${health[@]}") || { cat "$work/log" >&2; fail "the health check fails"; }
   [ "$(ask /healthz)" = ok ] || fail "/healthz is not ok"
-  ask /metrics | grep -q '^rollcall_users 0$' || fail "/metrics has no rollcall_users"
-  ask / | grep -qi '<!doctype html>' || fail "/ is not the page"
+  [[ $(ask /metrics) == *$'\nrollcall_users 0\n'* ]] || fail "/metrics has no rollcall_users"
+  [[ $(ask /) == *"<!doctype html>"* ]] || fail "/ is not the page"
   ask /socket.io/socket.io.js | cmp - "${stages[client]}/src/public/client/socket.io.js" || fail "the browser client is not the one from npm"
-  ask '/socket.io/?EIO=4&transport=polling' | grep -q '^0{"sid":' || fail "no Socket.IO handshake"
+  [[ $(ask '/socket.io/?EIO=4&transport=polling') == '0{'*'"sid":"'* ]] || fail "no Socket.IO handshake"
   local uid
   uid=$(awk '/^Uid:/ { print $2 }' "/proc/$server/status")
   [ "$uid" != 0 ] || fail "the server runs as root"
