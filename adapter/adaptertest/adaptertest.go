@@ -1,0 +1,188 @@
+// Package adaptertest is the contract of rooms.Store as a test suite. Every
+// store of package adapter passes it, alone and as several instances that
+// share one state.
+//
+// The suite asks for no more than the contract: a store's own watchers have
+// seen a change when Put or Remove returns, those of other instances see it in
+// the end. So it waits for conditions, and never assumes delivery elsewhere.
+package adaptertest
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"rollcall/rooms"
+)
+
+// Run checks a store. open returns n handles on one fresh shared state, as n
+// instances would have them, the i-th for the instance named Instance(i); it
+// cleans up by t.Cleanup. A store of one process returns one handle n times.
+func Run(t *testing.T, open func(t *testing.T, n int) []rooms.Store) {
+	for _, c := range contract {
+		t.Run(c.name, func(t *testing.T) {
+			c.run(&suite{t, open(t, c.instances), 30 * time.Second})
+		})
+	}
+}
+
+// Instance is the name of the i-th handle's instance.
+func Instance(i int) string { return fmt.Sprintf("instance-%d", i) }
+
+// reporter is what the suite needs of *testing.T: with another one its own
+// test shows that broken stores fail. Fatalf must end the goroutine.
+type reporter interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+type suite struct {
+	reporter
+	stores   []rooms.Store
+	patience time.Duration // how long to wait for a condition
+}
+
+// A check is one clause of the contract.
+type check struct {
+	name      string
+	instances int
+	run       func(*suite)
+}
+
+// entry makes an entry that the i-th instance may put.
+func entry(i int, socket, user string, joinedAt int64) rooms.Entry {
+	return rooms.Entry{
+		Socket:   socket,
+		Instance: Instance(i),
+		UserID:   "user of " + socket,
+		User:     []byte(user),
+		JoinedAt: joinedAt,
+	}
+}
+
+// A journal is a watcher that keeps what it is told.
+type journal struct {
+	s      *suite
+	stop   func()
+	inside atomic.Bool
+
+	// mu guards the fields below.
+	mu      sync.Mutex
+	changes []rooms.Change
+	overlap bool
+	more    chan struct{} // closed at the next change
+}
+
+func (s *suite) watch(i int) *journal {
+	j := &journal{s: s, more: make(chan struct{})}
+	j.stop = s.stores[i].Watch(j.see)
+	return j
+}
+
+// watchAll has a journal at each instance.
+func (s *suite) watchAll() []*journal {
+	var journals []*journal
+	for i := range s.stores {
+		journals = append(journals, s.watch(i))
+	}
+	return journals
+}
+
+func (j *journal) see(c rooms.Change) {
+	alone := j.inside.CompareAndSwap(false, true)
+	runtime.Gosched() // a call beside this one gets its chance to show
+	j.mu.Lock()
+	j.overlap = j.overlap || !alone
+	j.changes = append(j.changes, c)
+	close(j.more)
+	j.more = make(chan struct{})
+	j.mu.Unlock()
+	j.inside.Store(false)
+}
+
+// seen is what was told up to now. One call at a time is part of the contract
+// and checked here.
+func (j *journal) seen() []rooms.Change {
+	j.s.Helper()
+	j.mu.Lock()
+	changes, overlap := j.changes[:len(j.changes):len(j.changes)], j.overlap
+	j.mu.Unlock()
+	if overlap {
+		j.s.Fatalf("a watcher was called while it was being called")
+	}
+	return changes
+}
+
+// await waits until what was told meets the condition.
+func (j *journal) await(what string, met func([]rooms.Change) bool) []rooms.Change {
+	j.s.Helper()
+	timeout := time.NewTimer(j.s.patience)
+	defer timeout.Stop()
+	for {
+		j.mu.Lock()
+		more := j.more
+		j.mu.Unlock()
+		changes := j.seen()
+		if met(changes) {
+			return changes
+		}
+		select {
+		case <-more:
+		case <-timeout.C:
+			j.s.Fatalf("waited in vain for %s; was told %s", what, describe(changes))
+			return nil // not reached
+		}
+	}
+}
+
+func (j *journal) awaitCount(n int) []rooms.Change {
+	j.s.Helper()
+	return j.await(fmt.Sprintf("%d changes", n), func(c []rooms.Change) bool { return len(c) >= n })
+}
+
+// same fails unless exactly these changes were told, in this order.
+func (s *suite) same(what string, got, want []rooms.Change) {
+	s.Helper()
+	ok := len(got) == len(want)
+	for i := 0; ok && i < len(got); i++ {
+		ok = sameChange(got[i], want[i])
+	}
+	if !ok {
+		s.Fatalf("%s: was told\n%s\nwant\n%s", what, describe(got), describe(want))
+	}
+}
+
+// sameChange compares what the contract promises: of a removed entry that is
+// the socket and the reason.
+func sameChange(a, b rooms.Change) bool {
+	if a.Removed || b.Removed {
+		return a.Removed == b.Removed && a.Reason == b.Reason && a.Entry.Socket == b.Entry.Socket
+	}
+	return a.Entry.Socket == b.Entry.Socket && a.Entry.Instance == b.Entry.Instance &&
+		a.Entry.UserID == b.Entry.UserID && string(a.Entry.User) == string(b.Entry.User) &&
+		a.Entry.JoinedAt == b.Entry.JoinedAt
+}
+
+func describe(changes []rooms.Change) string {
+	out := fmt.Sprintf("%d changes", len(changes))
+	for i, c := range changes {
+		if i == 20 {
+			return out + "\n  …"
+		}
+		if c.Removed {
+			out += fmt.Sprintf("\n  removed %s (%s)", c.Entry.Socket, c.Reason)
+		} else {
+			out += fmt.Sprintf("\n  put %s, user %s", c.Entry.Socket, c.Entry.User)
+		}
+	}
+	return out
+}
+
+func put(e rooms.Entry) rooms.Change { return rooms.Change{Entry: e} }
+
+func removed(socket string, reason rooms.Reason) rooms.Change {
+	return rooms.Change{Entry: rooms.Entry{Socket: socket}, Removed: true, Reason: reason}
+}

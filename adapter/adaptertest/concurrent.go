@@ -1,0 +1,206 @@
+package adaptertest
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"rollcall/rooms"
+)
+
+// A history is what one socket does: step n puts {"n":n}, every fifth removes.
+// So a watcher's account can be checked without knowing when it began.
+const cycle = 5
+
+func (s *suite) step(i int, socket string, n int) {
+	if n%cycle == 0 {
+		s.stores[i].Remove(socket, rooms.Closed)
+		return
+	}
+	s.stores[i].Put(entry(i, socket, fmt.Sprintf(`{"n":%d}`, n), 1))
+}
+
+// checkHistories fails unless each socket's changes are consecutive steps, up
+// to step last.
+func (s *suite) checkHistories(changes []rooms.Change, sockets []string, last int) {
+	s.Helper()
+	at := make(map[string]int) // the step seen last; 0: none yet
+	for _, c := range changes {
+		socket := c.Entry.Socket
+		n := at[socket] + 1
+		if !c.Removed {
+			var user struct{ N int }
+			if err := json.Unmarshal(c.Entry.User, &user); err != nil {
+				s.Fatalf("user %q: %v", c.Entry.User, err)
+			}
+			if at[socket] == 0 {
+				n = user.N // where this watcher began
+			}
+			if n != user.N {
+				s.Fatalf("%s: step %d came after step %d", socket, user.N, n-1)
+			}
+		}
+		if at[socket] == 0 && c.Removed || c.Removed != (n%cycle == 0) {
+			s.Fatalf("%s: after step %d came a change with removed=%v", socket, n-1, c.Removed)
+		}
+		at[socket] = n
+	}
+	for _, socket := range sockets {
+		if at[socket] != last {
+			s.Fatalf("%s: the last step seen is %d, want %d", socket, at[socket], last)
+		}
+	}
+}
+
+// finished reports whether every socket's last step has been told.
+func finished(sockets []string, last int) func([]rooms.Change) bool {
+	want := fmt.Sprintf(`{"n":%d}`, last)
+	return func(changes []rooms.Change) bool {
+		open := make(map[string]bool, len(sockets))
+		for _, socket := range sockets {
+			open[socket] = true
+		}
+		for _, c := range slices.Backward(changes) {
+			switch {
+			case !open[c.Entry.Socket]: // this was not its last change
+			case c.Removed || string(c.Entry.User) != want:
+				return false
+			default:
+				delete(open, c.Entry.Socket)
+			}
+			if len(open) == 0 {
+				break
+			}
+		}
+		return len(open) == 0
+	}
+}
+
+func snapshotIsExact(s *suite) {
+	const last, watchers = 2_001, 40
+	sockets := []string{"a", "b"}
+	var writing sync.WaitGroup
+	begin := make(chan struct{})
+	for _, socket := range sockets {
+		writing.Go(func() {
+			for n := 1; n <= last; n++ {
+				s.step(0, socket, n)
+				if every := last / (watchers / len(sockets)); n%every == 0 {
+					begin <- struct{}{} // and goes on while the watcher begins
+				}
+			}
+		})
+	}
+	var journals []*journal
+	for w := range watchers {
+		<-begin
+		journals = append(journals, s.watch(w%len(s.stores)))
+	}
+	writing.Wait()
+	for _, j := range journals {
+		j.await("the end of the history", finished(sockets, last))
+		j.stop()
+		s.checkHistories(j.seen(), sockets, last)
+	}
+}
+
+func orderOfASocket(s *suite) {
+	const last, each = 301, 10
+	journals := s.watchAll()
+	var sockets []string
+	var writing sync.WaitGroup
+	for i := range s.stores {
+		for k := range each {
+			socket := fmt.Sprintf("s-%d-%d", i, k)
+			sockets = append(sockets, socket)
+			writing.Go(func() {
+				for n := 1; n <= last; n++ {
+					s.step(i, socket, n)
+				}
+			})
+		}
+	}
+	writing.Wait()
+	for _, j := range journals {
+		j.await("the end of all histories", finished(sockets, last))
+		j.stop()
+		changes := j.seen()
+		if want := len(sockets) * last; len(changes) != want {
+			s.Fatalf("was told %d changes, want %d", len(changes), want)
+		}
+		s.checkHistories(changes, sockets, last)
+	}
+}
+
+func stopped(s *suite) {
+	const changes = 2000
+	var ends, stays []*journal // one of each at every instance
+	for i := range s.stores {
+		ends, stays = append(ends, s.watch(i)), append(stays, s.watch(i))
+	}
+	halfway, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := range changes {
+			s.stores[0].Put(entry(0, "a", fmt.Sprintf(`{"n":%d}`, n), 1))
+			if n == changes/2 {
+				close(halfway)
+			}
+		}
+	}()
+	<-halfway
+	told := make([]int, len(ends))
+	for i, j := range ends {
+		j.stop()
+		told[i] = len(j.seen())
+	}
+	<-done
+	for _, j := range stays {
+		j.awaitCount(changes)
+	}
+	// Once more, so that stopped watchers meet a change whatever the timing.
+	s.stores[0].Remove("a", rooms.Closed)
+	for i := range s.stores {
+		if n := len(stays[i].awaitCount(changes + 1)); n != changes+1 {
+			s.Fatalf("the other watcher was told %d changes, want %d", n, changes+1)
+		}
+		if n := len(ends[i].seen()); n != told[i] {
+			s.Fatalf("a stopped watcher of instance %d was told %d changes more", i, n-told[i])
+		}
+		ends[i].stop() // again
+	}
+}
+
+func concurrent(s *suite) {
+	const last, each = 101, 8
+	var sockets []string
+	var writing, watching sync.WaitGroup
+	journals := s.watchAll()
+	for i := range s.stores {
+		for k := range each {
+			socket := fmt.Sprintf("s-%d-%d", i, k)
+			sockets = append(sockets, socket)
+			writing.Go(func() {
+				for n := 1; n <= last; n++ {
+					s.step(i, socket, n)
+				}
+			})
+		}
+		watching.Go(func() {
+			for range 100 {
+				s.stores[i].Watch(func(rooms.Change) {})()
+			}
+		})
+	}
+	watching.Wait()
+	writing.Wait()
+	for i, j := range journals {
+		j.await("the end of all histories", finished(sockets, last))
+		late := s.watch(i).await("the present state", finished(sockets, last))
+		if len(late) != len(sockets) || !maps.Equal(state(late), state(j.seen())) {
+			s.Fatalf("a late watcher was told %s", describe(late))
+		}
+	}
+}
