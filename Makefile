@@ -10,11 +10,11 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z\/-]*:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: setup-run client ## set up what is missing and serve on PORT (default 8000)
-	exec go run .
+run: setup-run client bin/rollcall ## set up what is missing and serve on PORT (default 8000)
+	@exec bin/rollcall
 
 .PHONY: test
-test: ## check everything; STEPS="unit e2e" picks some of: client gofmt vet staticcheck unit fuzz image e2e
+test: ## check everything; STEPS="unit e2e" picks some of: client gofmt vet staticcheck unit fuzz image build e2e
 	@scripts/test.sh $(STEPS)
 
 .PHONY: build

@@ -145,7 +145,7 @@ try() {
   done
   (inside "${health[@]}") || { cat "$work/log" >&2; fail "the health check fails"; }
   [ "$(ask /healthz)" = ok ] || fail "/healthz is not ok"
-  [[ $(ask /metrics) == *$'\nrollcall_users 0\n'* ]] || fail "/metrics has no rollcall_users"
+  [[ $(ask /metrics) == *$'\nrollcall_users 0'* ]] || fail "/metrics has no rollcall_users"
   [[ $(ask /) == *"<!doctype html>"* ]] || fail "/ is not the page"
   ask /socket.io/socket.io.js | cmp - "${stages[client]}/src/public/client/socket.io.js" || fail "the browser client is not the one from npm"
   [[ $(ask '/socket.io/?EIO=4&transport=polling') == '0{'*'"sid":"'* ]] || fail "no Socket.IO handshake"

@@ -24,10 +24,13 @@ step_fuzz() { scripts/fuzz.sh; }
 
 step_image() { scripts/image-check.sh; }
 
+step_build() { make bin/rollcall; }
+
+# The tests in e2e/ start bin/rollcall.
 step_e2e() { (cd e2e && npm ci --silent && npm test); }
 
 steps=("$@")
-[ ${#steps[@]} -gt 0 ] || steps=(client gofmt vet staticcheck unit fuzz image e2e)
+[ ${#steps[@]} -gt 0 ] || steps=(client gofmt vet staticcheck unit fuzz image build e2e)
 for step in "${steps[@]}"; do
   declare -F "step_$step" >/dev/null || { echo "there is no step $step" >&2; exit 2; }
 done
