@@ -59,10 +59,12 @@ func Handler() http.Handler {
 // Client serves the official browser client where Socket.IO servers have it:
 // /socket.io/socket.io.js, socket.io.min.js and their .map files. What was not
 // built in is answered with 404 and what to do about it.
-func Client() http.Handler {
+func Client() http.Handler { return clientFrom(files) }
+
+func clientFrom(built fs.FS) http.Handler {
 	bundles := map[string]*asset{}
 	for _, name := range []string{"socket.io.js", "socket.io.js.map", "socket.io.min.js", "socket.io.min.js.map"} {
-		if body, err := files.ReadFile("client/" + name); err == nil {
+		if body, err := fs.ReadFile(built, "client/"+name); err == nil {
 			bundles[name] = newAsset(name, body, shared).crossOrigin()
 		}
 	}

@@ -4,6 +4,8 @@
 
 import { ago, hueOf, initialsOf, nameOf, sinceOf } from "./person.js";
 
+const ARRIVAL = 1000;
+
 export class List {
   #ul;
   #rows = new Map(); // slot → row
@@ -13,8 +15,7 @@ export class List {
     this.#ul = ul;
   }
 
-  // draw shows entries, an array, and returns nothing; the caller has cut it
-  // to its limit. `mine` is the key of the user that is "you".
+  // draw shows entries, which the caller has cut to its limit. `mine` is the key of the user that is "you".
   draw(entries, mine) {
     const wanted = new Set(entries.map((entry) => entry.slot));
     for (const [slot, row] of this.#rows) {
@@ -50,7 +51,8 @@ export class List {
       since: li.appendChild(part("time", "since")),
     };
     row.you.textContent = "you";
-    if (this.#drawn) li.className = "new"; // the first drawing is no event
+    // What a filter brings to light, or the first drawing, is nobody's arrival.
+    if (this.#drawn && Date.now() - entry.seen < ARRIVAL) li.className = "new";
     this.#rows.set(entry.slot, row);
     return row;
   }

@@ -1,11 +1,14 @@
 // The list of who is online, as told by the server: whole lists replace it,
 // increments change it. Order is the server's, the order of joining.
 
-// keyOf is a user's identity. Without an id it is the server's secret, and the
-// text of the object has to do.
+// keyOf is a user's identity, as the server sees it: 5 and "5" are one user, an
+// empty id is none. Without an id that we can trust (JavaScript rounds large
+// integers) the text of the object has to do.
 export function keyOf(user) {
   const id = user?.id;
-  return typeof id === "string" || typeof id === "number" ? `id ${id}` : `text ${JSON.stringify(user)}`;
+  const known = typeof id === "number" ? !Number.isInteger(id) || Number.isSafeInteger(id)
+    : typeof id === "string" && id !== "";
+  return known ? `id ${id}` : `text ${JSON.stringify(user)}`;
 }
 
 const hasID = (key) => key.startsWith("id ");

@@ -1,0 +1,259 @@
+// The page, as people use it: several browsers, several tabs, a keyboard, a phone.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { io } from 'client-4.8';
+import { launchBrowser, names, newProfile, shot } from './lib/browser.mjs';
+import { startServer } from './lib/server.mjs';
+import { until } from './lib/wait.mjs';
+
+let browser, server;
+before(async () => {
+  [browser, server] = await Promise.all([launchBrowser(), startServer()]);
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+const lists = (page, expected) => until(
+  async () => JSON.stringify((await names(page)).sort()) === JSON.stringify([...expected].sort()),
+  `the list ${JSON.stringify(expected)}`, { ms: 15_000 },
+).catch(async (error) => {
+  throw new Error(`${error.message}; there is ${JSON.stringify(await names(page))}`);
+});
+
+const live = (page) => page.locator('#state[data-state=live]').waitFor();
+
+async function visit(t, options) {
+  const profile = await newProfile(browser, options);
+  t.after(() => profile.close());
+  return { profile, page: await profile.open(server.url) };
+}
+
+async function join(page, name) {
+  await page.getByLabel('Your name').fill(name);
+  await page.getByRole('button', { name: 'Join' }).click();
+  await page.getByText('You are here as').waitFor();
+}
+
+test('three browsers see each other join, rename and leave', async (t) => {
+  const visitors = await Promise.all([visit(t), visit(t), visit(t)]);
+  const [ann, ben, cem] = visitors.map(({ page }) => page);
+  await shot(ann, 'empty');
+  assert.match(await ann.getByLabel('Your name').inputValue(), /^\w+ \w+$/, 'a friendly name is there already');
+
+  await join(ann, 'Ann');
+  await join(ben, 'Ben');
+  for (const page of [ann, ben, cem]) await lists(page, ['Ann', 'Ben']);
+  assert.deepEqual(await ann.locator('rollcall-online li:has(.you:visible) .name').allTextContents(), ['Ann']);
+  assert.equal(await cem.locator('rollcall-online .you:visible').count(), 0, 'who only watches is nobody in the list');
+  assert.equal(await cem.locator('#count').textContent(), '2');
+  await shot(ann, 'light');
+  await ann.emulateMedia({ colorScheme: 'dark' });
+  await shot(ann, 'dark');
+
+  await ben.getByRole('button', { name: 'Rename' }).click();
+  await ben.getByLabel('Your name').fill('Benno');
+  await ben.getByRole('button', { name: 'Save' }).click();
+  for (const page of [ann, ben, cem]) await lists(page, ['Ann', 'Benno']);
+
+  await ann.getByRole('button', { name: 'Leave' }).click();
+  for (const page of [ann, ben, cem]) await lists(page, ['Benno']);
+  await ben.close();
+  for (const page of [ann, cem]) await lists(page, []);
+  for (const { profile } of visitors) assert.deepEqual(profile.faults, []);
+});
+
+test('two tabs are one user, remembered, and one in what they do', async (t) => {
+  const { profile, page: first } = await visit(t);
+  await join(first, 'Tabea');
+  const since = await first.locator('rollcall-online time').getAttribute('datetime');
+  const second = await profile.open(server.url);
+  await second.getByText('You are here as').waitFor();
+  for (const page of [first, second]) await lists(page, ['Tabea']);
+  assert.equal(await second.locator('#count').textContent(), '1');
+  assert.equal(await second.locator('rollcall-online time').getAttribute('datetime'), since, 'online since the first tab');
+
+  await first.close();
+  await lists(second, ['Tabea']);
+  await second.reload();
+  await lists(second, ['Tabea']);
+
+  const third = await profile.open(server.url);
+  await third.getByRole('button', { name: 'Leave' }).click();
+  await lists(third, []);
+  await second.getByRole('button', { name: 'Join' }).waitFor();
+  assert.deepEqual(profile.faults, []);
+});
+
+test('hostile and odd users are shown, and inert', async (t) => {
+  const { profile, page } = await visit(t);
+  await live(page);
+  const users = [
+    { id: 1, name: '<img src=x onerror=alert(1)>' },
+    { id: 2, name: '"><script>alert(2)</script>' },
+    { id: 3, nickname: 'javascript:alert(3)' },
+    { id: 4, name: '\u202Egnp.exe' },
+    { id: 5, name: 'W'.repeat(3000) },
+    { id: 6, name: `Z${'\u0338\u0322'.repeat(200)}algo` },
+    { id: 7, name: { toString: 'no', first: 'x' } },
+    { id: '__proto__', username: '__proto__' },
+    { id: 9, name: '\u200b\u3164', email: 'jane@example.org' },
+    { name: 'فاطمة الزهراء' },
+    { name: 'Twin' }, { name: 'Twin' },
+    {},
+  ];
+  const sockets = users.map(() => io(server.url, { transports: ['websocket'], forceNew: true }));
+  t.after(() => sockets.forEach((socket) => socket.disconnect()));
+  await Promise.all(sockets.map((socket, i) => socket.timeout(10_000).emitWithAck('register', users[i])));
+  await lists(page, [
+    '<img src=x onerror=alert(1)>', '"><script>alert(2)</script>', 'javascript:alert(3)', 'gnp.exe',
+    `${'W'.repeat(59)}…`, 'Z\u0338\u0322\u0338algo', 'User 7', '__proto__', 'jane', 'فاطمة الزهراء', 'Twin', 'Twin', 'Someone',
+  ]);
+  assert.equal(await page.locator('rollcall-online :is(img, script)').count(), 0);
+  await shot(page, 'hostile');
+
+  sockets[10].disconnect();
+  await until(async () => (await names(page)).filter((name) => name === 'Twin').length === 1, 'one twin to leave');
+
+  await page.setViewportSize({ width: 360, height: 740 });
+  await page.getByText('Show this list').click();
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360, 'nothing is wider than a phone');
+  await shot(page, 'phone', { fullPage: true });
+  await join(page, 'M'.repeat(40));
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
+  assert.deepEqual(profile.faults, []);
+});
+
+test('a keyboard is enough', async (t) => {
+  const { profile, page } = await visit(t);
+  const { page: other } = await visit(t);
+  await page.locator('#name:focus').waitFor();
+  await page.keyboard.type('Kay');
+  await page.keyboard.press('Enter');
+  await lists(other, ['Kay']);
+  await page.locator('#rename:focus').waitFor();
+  await page.keyboard.press('Enter');
+  await page.locator('#name:focus').waitFor();
+  await page.keyboard.type('Kayla');
+  await page.keyboard.press('Escape');
+  await page.locator('#rename:focus').waitFor();
+  await page.keyboard.press('Enter');
+  await page.locator('#name:focus').waitFor();
+  await page.keyboard.type('Kaya');
+  await page.keyboard.press('Enter');
+  await lists(other, ['Kaya']);
+  await page.locator('#rename:focus').waitFor();
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Enter');
+  await lists(other, []);
+  await page.locator('#name:focus').waitFor();
+  assert.equal(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), 'solid', 'focus is seen');
+  assert.deepEqual(profile.faults, []);
+});
+
+test('a restarted server gets its people back', async (t) => {
+  let own = await startServer();
+  t.after(() => own.stop());
+  const profile = await newProfile(browser, { expected: [/WebSocket|ERR_CONNECTION|Failed to load resource/] });
+  t.after(() => profile.close());
+  const page = await profile.open(own.url);
+  await join(page, 'Rea');
+  await lists(page, ['Rea']);
+  await own.stop();
+  await page.locator('#state[data-state=reconnecting]').waitFor();
+  await shot(page, 'reconnecting');
+  own = await startServer({ PORT: String(own.port) });
+  await live(page);
+  await lists(page, ['Rea']);
+  const answer = await new Promise((resolve, reject) => {
+    const socket = io(own.url, { transports: ['websocket'], forceNew: true, query: { presence: 'list' } });
+    t.after(() => socket.disconnect());
+    socket.on('connect_error', reject);
+    socket.on('online_users', (users) => users.length && resolve(users));
+    socket.emit('sync');
+  });
+  assert.deepEqual(answer.map((user) => user.name), ['Rea'], 'registered again, not only drawn');
+  assert.deepEqual(profile.faults, []);
+});
+
+test('without the official client the page works the same', async (t) => {
+  const profile = await newProfile(browser, { expected: [/Failed to load resource.*404/] });
+  t.after(() => profile.close());
+  let asked = 0;
+  await profile.context.route('**/socket.io/socket.io.min.js', (route) => {
+    asked++;
+    return route.fulfill({ status: 404, body: 'not built' });
+  });
+  const page = await profile.open(server.url);
+  await join(page, 'Lia');
+  const { page: other } = await visit(t);
+  await join(other, 'Olaf');
+  for (const each of [page, other]) await lists(each, ['Lia', 'Olaf']);
+  assert.equal(asked, 1);
+  assert.equal(await page.evaluate(() => typeof window.io), 'undefined');
+  await page.getByRole('button', { name: 'Leave' }).click();
+  await lists(other, ['Olaf']);
+  assert.equal(await page.getByRole('alert').count(), 0, 'nothing to complain about');
+  assert.deepEqual(profile.faults, []);
+});
+
+test('a refusal is said', async (t) => {
+  const { profile, page } = await visit(t);
+  await live(page);
+  // What a server with smaller limits would answer.
+  await page.routeWebSocket(/socket\.io/, (socket) => {
+    const upstream = socket.connectToServer();
+    socket.onMessage((message) => {
+      const [, id] = /^42(\d+)\["register"/.exec(message) ?? [];
+      if (id) socket.send(`43${id}[{"ok":false,"error":"user_too_large","message":"The user object has 90 bytes; the limit is 64."}]`);
+      else upstream.send(message);
+    });
+  });
+  await page.reload();
+  await live(page);
+  await page.getByRole('button', { name: 'Join' }).click();
+  await page.getByRole('alert').getByText('The user object has 90 bytes; the limit is 64.').waitFor();
+  await page.getByRole('button', { name: 'Join' }).waitFor();
+  assert.deepEqual(profile.faults, []);
+});
+
+test('ten thousand users do not freeze the page', async (t) => {
+  const profile = await newProfile(browser);
+  t.after(() => profile.close());
+  let push;
+  await profile.context.routeWebSocket(/socket\.io/, (socket) => {
+    const users = Array.from({ length: 10_000 }, (_, i) => ({ id: i, name: `Visitor ${i}` }));
+    const emit = (...event) => socket.send(`42${JSON.stringify(event)}`);
+    push = emit;
+    socket.send('0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}');
+    socket.onMessage((message) => {
+      if (message.startsWith('40')) socket.send('40{"sid":"b"}');
+      if (message.startsWith('42["sync"')) emit('online_users', users);
+    });
+  });
+  const page = await profile.context.newPage();
+  await page.addInitScript(() => {
+    window.longest = 0;
+    new PerformanceObserver((list) => list.getEntries().forEach((entry) => { window.longest = Math.max(window.longest, entry.duration); }))
+      .observe({ type: 'longtask', buffered: true });
+  });
+  await page.goto(server.url);
+  await page.getByText('and 9,800 more').waitFor();
+  assert.equal(await page.locator('rollcall-online li').count(), 200);
+  await shot(page, 'many');
+  for (let i = 0; i < 500; i++) {
+    push('add_user', { id: 10_000 + i, name: `Visitor ${10_000 + i}` });
+    push('remove_user', { id: i, name: `Visitor ${i}` }, { reason: 'closed' });
+  }
+  await page.locator('rollcall-online li').first().getByText('Visitor 500', { exact: true }).waitFor();
+  await page.getByLabel('Find somebody').fill('visitor 1049');
+  await until(async () => (await names(page)).length === 11, 'the eleven that match');
+  await shot(page, 'filter');
+  await page.keyboard.press('Escape');
+  await page.getByText('and 9,800 more').waitFor();
+  const longest = await page.evaluate(() => window.longest);
+  t.diagnostic(`longest task: ${longest} ms`);
+  assert.ok(longest < 1000, `the page stood still for ${longest} ms`);
+  assert.deepEqual(profile.faults, []);
+});
