@@ -198,23 +198,70 @@ test('without the official client the page works the same', async (t) => {
   assert.deepEqual(profile.faults, []);
 });
 
-test('a refusal is said', async (t) => {
+test('where WebSockets do not get through, polling does', async (t) => {
   const { profile, page } = await visit(t);
-  await live(page);
-  // What a server with smaller limits would answer.
-  await page.routeWebSocket(/socket\.io/, (socket) => {
-    const upstream = socket.connectToServer();
-    socket.onMessage((message) => {
-      const [, id] = /^42(\d+)\["register"/.exec(message) ?? [];
-      if (id) socket.send(`43${id}[{"ok":false,"error":"user_too_large","message":"The user object has 90 bytes; the limit is 64."}]`);
-      else upstream.send(message);
-    });
+  await page.addInitScript(() => {
+    window.WebSocket = class {
+      constructor() { setTimeout(() => this.onerror?.(new Event('error')), 10); }
+      close() {}
+    };
   });
   await page.reload();
+  await page.getByText('Live · polling').waitFor();
+  await join(page, 'Pola');
+  const { page: other } = await visit(t);
+  await lists(other, ['Pola']);
+  await page.getByRole('button', { name: 'Leave' }).click();
+  await lists(other, []);
+  assert.deepEqual(profile.faults, []);
+});
+
+test('the small client answers pings and comes back after a restart', async (t) => {
+  const env = { PING_INTERVAL: '200ms', PING_TIMEOUT: '1s' };
+  let own = await startServer(env);
+  t.after(async () => {
+    if (!own.exited()) process.kill(own.pid, 'SIGCONT'); // it may be frozen still
+    await own.stop();
+  });
+  const profile = await newProfile(browser, { expected: [/WebSocket|ERR_CONNECTION|Failed to load resource/] });
+  t.after(() => profile.close());
+  await profile.context.route('**/socket.io/socket.io.min.js', (route) => route.fulfill({ status: 404, body: 'not built' }));
+  const page = await profile.context.newPage();
+  const sockets = [];
+  let pongs = 0;
+  page.on('websocket', (socket) => {
+    sockets.push(socket);
+    socket.on('framesent', ({ payload }) => { pongs += payload === '3'; });
+  });
+  await page.goto(own.url);
+  await join(page, 'Pia');
+  await until(() => pongs >= 10, 'ten pongs, longer than the server waits for one', { ms: 15_000 });
+  assert.equal(sockets.length, 1, 'never cut off');
+  await own.stop('SIGKILL');
+  await page.locator('#state[data-state=reconnecting]').waitFor();
+  own = await startServer({ ...env, PORT: String(own.port) });
   await live(page);
+  await lists(page, ['Pia']);
+  // A server that is frozen closes nothing; only the missing pings tell.
+  process.kill(own.pid, 'SIGSTOP');
+  await page.locator('#state[data-state=reconnecting]').waitFor();
+  process.kill(own.pid, 'SIGCONT');
+  await live(page);
+  await lists(page, ['Pia']);
+  assert.deepEqual(profile.faults, []);
+});
+
+test('a refusal is said', async (t) => {
+  const strict = await startServer({ MAX_USER: '64' });
+  t.after(() => strict.stop());
+  const profile = await newProfile(browser);
+  t.after(() => profile.close());
+  const page = await profile.open(strict.url);
+  await page.getByLabel('Your name').fill('A name that is too long for this one');
   await page.getByRole('button', { name: 'Join' }).click();
-  await page.getByRole('alert').getByText('The user object has 90 bytes; the limit is 64.').waitFor();
+  await page.getByRole('alert').getByText(/The user object has \d+ bytes; the limit is 64\./).waitFor();
   await page.getByRole('button', { name: 'Join' }).waitFor();
+  await lists(page, []);
   assert.deepEqual(profile.faults, []);
 });
 

@@ -122,6 +122,7 @@ const STATES = {
 };
 function showState() {
   $("state").dataset.state = feed.state;
+  $("count-line").classList.toggle("stale", feed.state !== "live");
   $("state-text").textContent = STATES[feed.state]();
 }
 feed.addEventListener("state", showState);

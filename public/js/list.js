@@ -65,15 +65,16 @@ function part(tag, className = "") {
 }
 
 function fill(row, entry, mine) {
-  if (row.user !== entry.user) {
+  if (row.user !== entry.user || row.mine !== mine) {
     row.user = entry.user;
+    row.mine = mine;
     const name = nameOf(entry.user);
     row.name.textContent = row.name.title = name;
     row.initials.textContent = initialsOf(name);
     const since = sinceOf(entry.user);
     row.at = Number.isNaN(since) ? entry.seen : since;
     // Somebody who was here before us, and does not say since when.
-    row.early = Number.isNaN(since) && entry.early;
+    row.early = Number.isNaN(since) && entry.early && !mine;
     row.since.dateTime = new Date(row.at).toISOString();
     row.since.title = `${row.early ? "before" : "since"} ${new Date(row.at).toLocaleString()}`;
     tell(row);
