@@ -1,0 +1,78 @@
+package rooms_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"rollcall/adapter"
+	"rollcall/rooms"
+)
+
+// idleSender costs nothing: what remains is the domain.
+type idleSender struct{}
+
+func (idleSender) Encode(...rooms.Event) rooms.Frames    { return nil }
+func (idleSender) Fanout([]rooms.Delivery) time.Duration { return 0 }
+
+// crowd connects n sockets and has a user object for each.
+func crowd(b *testing.B, n int) (*rooms.Rooms, []*fakeConn, [][]string) {
+	r := rooms.New(rooms.Options{}, adapter.NewMemory(), idleSender{})
+	var conns []*fakeConn
+	var users [][]string
+	for i := range n {
+		c := &fakeConn{id: fmt.Sprintf("socket-%08d", i)}
+		if err := r.Connect(c, rooms.Handshake{}); err != nil {
+			b.Fatal(err)
+		}
+		conns = append(conns, c)
+		users = append(users, []string{fmt.Sprintf(
+			`{"id":%d,"nickname":"Racer %d","avatar":"https://example.org/avatars/%d.png"}`, i, i, i)})
+	}
+	return r, conns, users
+}
+
+func register(b *testing.B, r *rooms.Rooms, c *fakeConn, user []string) {
+	if _, err := r.Handle(c, "register", raw(user)); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkStorm: n sockets register, and one flush tells them all.
+func BenchmarkStorm(b *testing.B) {
+	for _, n := range []int{100, 1000, 10000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				b.StopTimer()
+				r, conns, users := crowd(b, n)
+				b.StartTimer()
+				for i, c := range conns {
+					register(b, r, c, users[i])
+				}
+				r.Flush(true)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/user")
+		})
+	}
+}
+
+// BenchmarkChange: one of n users changes, and a flush tells them all.
+func BenchmarkChange(b *testing.B) {
+	for _, lists := range []bool{false, true} {
+		for _, n := range []int{100, 1000, 10000} {
+			b.Run(fmt.Sprintf("lists=%v/%d", lists, n), func(b *testing.B) {
+				r, conns, users := crowd(b, n)
+				for i, c := range conns {
+					register(b, r, c, users[i])
+				}
+				r.Flush(true)
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					register(b, r, conns[0], []string{fmt.Sprintf(`{"id":0,"n":%d}`, i)})
+					r.Flush(lists)
+				}
+			})
+		}
+	}
+}
