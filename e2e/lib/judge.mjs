@@ -23,6 +23,9 @@ export async function startJudge() {
     maxHttpBufferSize: 1e6,
     cors: { origin: true, credentials: true },
   });
+  // A polling session that was closed with no poll waiting is remembered for
+  // half a minute; tests do not wait for that.
+  io.engine.on('connection', (session) => { session.transport.closeTimeout = 500; });
   const entries = new Map();
   let puts = 0;
 

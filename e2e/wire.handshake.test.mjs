@@ -1,0 +1,146 @@
+// Requests that do not belong to a session, or not to this one: statuses,
+// error codes and headers, compared with Node.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { WebSocket } from 'ws';
+import { duel } from './lib/duel.mjs';
+import { PollSession, request, WsSession } from './lib/raw.mjs';
+import { startTarget } from './lib/target.mjs';
+
+const path = (query) => `/socket.io/?${query}`;
+const upgrading = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==' };
+
+// reduced: what a client can tell of an answer: status and the error's number.
+function reduced({ status, body }) {
+  let code;
+  try { code = JSON.parse(body).code; } catch { /* not an error of Engine.IO */ }
+  return { status, code };
+}
+
+// The body of a refused WebSocket handshake is for people: clients do not see it.
+const ask = (options) => async (server) => {
+  const answer = reduced(await request(server, options));
+  return options.headers ? { status: answer.status } : answer;
+};
+
+const handshakes = {
+  'no parameters': { path: '/socket.io/' },
+  'no transport': { path: path('EIO=4') },
+  'an unknown transport': { path: path('EIO=4&transport=carrier-pigeon') },
+  'a transport named like a method of objects': { path: path('EIO=4&transport=constructor') },
+  'webtransport over HTTP': { path: path('EIO=4&transport=webtransport') },
+  'two transports': { path: path('EIO=4&transport=polling&transport=websocket'), rollcall: { status: 200, code: undefined }, because: 'the first one counts; Node makes a list of them that is no transport' },
+  'WebSocket without upgrade': { path: path('EIO=4&transport=websocket') },
+  'POST': { method: 'POST', path: path('EIO=4&transport=polling'), body: '40' },
+  'PUT': { method: 'PUT', path: path('EIO=4&transport=polling') },
+  'DELETE': { method: 'DELETE', path: path('EIO=4&transport=polling') },
+  'PATCH': { method: 'PATCH', path: path('EIO=4&transport=polling') },
+  'an unknown sid': { path: path('EIO=4&transport=polling&sid=nobody') },
+  'an unknown sid, EIO3': { path: path('EIO=3&transport=polling&sid=nobody') },
+  'a sid named __proto__': { path: path('EIO=4&transport=polling&sid=__proto__') },
+  'a sid of 5,000 characters': { path: path(`EIO=4&transport=polling&sid=${'x'.repeat(5000)}`) },
+  'POST to an unknown sid': { method: 'POST', path: path('EIO=4&transport=polling&sid=nobody'), body: '40' },
+  'an unknown sid over WebSocket': { path: path('EIO=4&transport=websocket&sid=nobody'), headers: upgrading },
+  'WebSocket with an unknown transport': { path: path('EIO=4&transport=pigeon'), headers: upgrading },
+  'WebSocket without a key': { path: path('EIO=4&transport=websocket'), headers: { ...upgrading, 'Sec-WebSocket-Key': '' } },
+  'WebSocket version 12': { path: path('EIO=4&transport=websocket'), headers: { ...upgrading, 'Sec-WebSocket-Version': '12' } },
+  'upgrade to something else': { path: path('EIO=4&transport=websocket'), headers: { ...upgrading, Upgrade: 'h2c' } },
+};
+
+duel('handshakes', Object.entries(handshakes).map(([name, options]) => ({ name, play: ask(options), rollcall: options.rollcall, because: options.because })));
+
+// Which protocol a handshake without or with an odd EIO is served in: 3 is the
+// one that connects without being asked.
+duel('protocol versions', ['', '&EIO=3', '&EIO=4', '&EIO=5', '&EIO=2', '&EIO=1', '&EIO=x', '&EIO=', '&EIO=4&EIO=3', '&EIO=44', '&EIO=4.0'].map((eio) => ({
+  name: `the handshake of "${eio}"`,
+  async play(server) {
+    const first = await request(server, { path: path(`transport=polling${eio}`) });
+    const outcome = reduced(first);
+    if (first.status !== 200) return outcome;
+    const open = /^\d+:0/.test(first.body) ? 3 : 4;
+    const { sid, upgrades, pingInterval, pingTimeout } = JSON.parse(/\{.*?\}/.exec(first.body)[0]);
+    await request(server, { method: 'POST', path: path(`transport=polling${eio}&sid=${sid}`), body: open === 3 ? '1:1' : '1' });
+    return { ...outcome, open, upgrades, pingInterval, pingTimeout };
+  },
+  ...(eio === '&EIO=4&EIO=3' && { rollcall: { open: 4 }, because: 'the first one counts; Node makes a list of them, which is no 4' }),
+})));
+
+// A session asked in another way than it was opened.
+duel('a session in the wrong words', [
+  ['the other protocol', 'EIO=3&transport=polling', 'GET'],
+  ['no protocol', 'transport=polling', 'GET'],
+  ['WebSocket without upgrade', 'EIO=4&transport=websocket', 'GET'],
+  ['an unknown transport', 'EIO=4&transport=pigeon', 'GET'],
+  ['PUT', 'EIO=4&transport=polling', 'PUT'],
+  ['DELETE', 'EIO=4&transport=polling', 'DELETE'],
+].map(([name, query, method]) => ({
+  name,
+  async play(server) {
+    const session = await PollSession.open(server, { query: { presence: 'none' }, poll: false });
+    const answer = reduced(await request(server, { method, path: path(`${query}&sid=${session.sid}`) }));
+    session.pollEnded = session.poll();
+    const outcome = { ...answer, session: (await session.alive()) === 'alive' };
+    session.close();
+    return outcome;
+  },
+})));
+
+const HEADERS = ['access-control-allow-origin', 'access-control-allow-credentials', 'vary', 'content-type', 'cache-control'];
+const pick = (headers) => Object.fromEntries(HEADERS.filter((name) => headers[name]).map((name) => [name, headers[name].toLowerCase()]));
+const origin = { Origin: 'https://racer.example' };
+
+duel('headers', [
+  { name: 'a handshake, EIO4', play: async (server) => pick((await request(server, { path: path('EIO=4&transport=polling') })).headers), rollcall: { 'access-control-allow-credentials': undefined }, because: 'without an Origin there is nothing to allow' },
+  { name: 'a handshake from another origin, EIO4', play: async (server) => pick((await request(server, { path: path('EIO=4&transport=polling'), headers: origin })).headers) },
+  { name: 'a handshake from another origin, EIO3', play: async (server) => pick((await request(server, { path: path('EIO=3&transport=polling'), headers: origin })).headers) },
+  { name: 'an error from another origin', play: async (server) => pick((await request(server, { path: path('EIO=4&transport=polling&sid=x'), headers: origin })).headers) },
+  ...[4, 3].map((eio) => ({
+    name: `a POST from another origin, EIO${eio}`,
+    async play(server) {
+      const session = await PollSession.open(server, { eio, query: { presence: 'none' } });
+      const { status, headers, body } = await session.post(eio === 4 ? '42["sync"]' : '10:42["sync"]', { headers: origin });
+      session.close();
+      return { status, body, ...pick(headers) };
+    },
+  })),
+]);
+
+// A browser asks first when a page of another origin posts with credentials.
+// Browsers look at these headers alone, so their presence is the contract.
+test('the preflight of another origin is granted', async (t) => {
+  const server = await startTarget(t);
+  const { status, headers } = await request(server, {
+    method: 'OPTIONS',
+    path: path('EIO=4&transport=polling&sid=x'),
+    headers: { ...origin, 'Access-Control-Request-Method': 'POST', 'Access-Control-Request-Headers': 'content-type' },
+  });
+  assert.ok(status === 200 || status === 204, `status ${status}`);
+  assert.equal(headers['access-control-allow-origin'], origin.Origin);
+  assert.equal(headers['access-control-allow-credentials'], 'true');
+  assert.match(headers['access-control-allow-methods'], /POST/);
+  assert.match(headers['access-control-allow-headers'], /content-type/i);
+});
+
+test('the handshake says what the contract says', async (t) => {
+  const server = await startTarget(t);
+  for (const eio of [3, 4]) {
+    const polling = await PollSession.open(server, { eio, poll: false });
+    assert.match(polling.sid, /^[\w-]{15,}$/);
+    assert.deepEqual(polling.handshake.upgrades, ['websocket']);
+    assert.equal(polling.handshake.maxPayload, 1_000_000);
+    const ws = await WsSession.open(server, { eio });
+    assert.deepEqual(ws.handshake.upgrades, []);
+    assert.notEqual(ws.sid, polling.sid);
+    ws.close();
+    polling.close();
+  }
+});
+
+// Cookies and compression that clients offer must not matter.
+test('a WebSocket that offers compression is served', async (t) => {
+  const server = await startTarget(t);
+  const ws = new WebSocket(`${server.url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`, { perMessageDeflate: true, headers: { Cookie: 'io=1; _racer=%E2%9C%93', ...origin } });
+  t.after(() => ws.terminate());
+  const first = await new Promise((resolve, reject) => ws.once('message', resolve).once('error', reject));
+  assert.match(first.toString(), /^0\{"sid"/);
+});
