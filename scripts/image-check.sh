@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 server=
 finish() {
-  [ -z "$server" ] || kill -KILL "$server" 2>/dev/null || true
+  [ -z "$server" ] || { kill -KILL "$server"; wait "$server"; } 2>/dev/null || true
   # Go makes its module cache read-only, should a build have put one here.
   chmod -R u+w "$work" 2>/dev/null || true
   rm -rf "$work"
