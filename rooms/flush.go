@@ -110,21 +110,27 @@ func (r *Rooms) cut(lists bool) cut {
 	changed := !c.diff.empty()
 	stale := r.pending.stale || changed
 	recount := c.count != r.pending.count
+	add := func(to *[]Conn, s *session) {
+		if *to == nil {
+			*to = make([]Conn, 0, len(r.sessions)) // mostly it is all or nobody
+		}
+		*to = append(*to, s.conn)
+	}
 	for _, s := range r.sessions {
 		increments := changed && (s.subscription == both || s.following)
 		list := lists && (s.owedList || stale && s.takesLists())
 		switch {
 		case s.owedSnapshot: // the whole list stands for these increments too
-			c.toList = append(c.toList, s.conn)
+			add(&c.toList, s)
 		case increments && list:
-			c.toIncrementsAndList = append(c.toIncrementsAndList, s.conn)
+			add(&c.toIncrementsAndList, s)
 		case increments:
-			c.toIncrements = append(c.toIncrements, s.conn)
+			add(&c.toIncrements, s)
 		case list:
-			c.toList = append(c.toList, s.conn)
+			add(&c.toList, s)
 		}
 		if s.owedCount || recount && s.subscription == countOnly {
-			c.toCount = append(c.toCount, s.conn)
+			add(&c.toCount, s)
 		}
 		s.settle(lists)
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"rollcall/adapter"
@@ -167,11 +168,20 @@ func TestSnapshots(t *testing.T) {
 	h.do(both, "register", `{"id":1}`)
 	h.rooms.Flush(false)
 	expect("list that registered, too early", list)
+	if increments, lists := h.rooms.Waiting(); increments || !lists {
+		t.Errorf("owed lists wait: increments %v, lists %v", increments, lists)
+	}
 	h.rooms.Flush(true)
 	expect("list that registered", list, `online_users [{"id":1},{"id":2}]`)
 	expect("both that registered", both, `online_users [{"id":1},{"id":2}]`)
 	expect("none", none)
 	expect("count", count)
+	h.do(list, "register", `{"id":1}`)
+	h.do(list, "sync") // and so it is not owed the list any more
+	h.rooms.Flush(false)
+	expect("list that registered and asked", list, `online_users [{"id":1},{"id":2}]`)
+	h.rooms.Flush(true)
+	expect("list that has its list", list)
 	if increments, lists := h.rooms.Waiting(); increments || lists {
 		t.Errorf("something waits still: increments %v, lists %v", increments, lists)
 	}
@@ -257,6 +267,34 @@ func TestRefusedRegisterChangesNothing(t *testing.T) {
 	}
 }
 
+// A countingStore counts what is removed from it.
+type countingStore struct {
+	*adapter.Memory
+	removes atomic.Int32
+}
+
+func (s *countingStore) Remove(socket string, reason rooms.Reason) {
+	s.removes.Add(1)
+	s.Memory.Remove(socket, reason)
+}
+
+func TestRemoveOnce(t *testing.T) {
+	h := newHouse(t)
+	store := &countingStore{Memory: h.store}
+	h.rooms = rooms.New(rooms.Options{}, store, &fakeSender{})
+	a, b := h.connect("a", ""), h.connect("b", "")
+	h.do(a, "register", `{"id":1}`)
+	h.do(a, "unregister")
+	h.do(a, "unregister")
+	h.rooms.Disconnect(a, rooms.Closed)
+	h.rooms.Disconnect(a, rooms.Closed)
+	h.do(b, "unregister")
+	h.rooms.Disconnect(b, rooms.Closed)
+	if n := store.removes.Load(); n != 1 {
+		t.Fatalf("one entry was removed %d times", n)
+	}
+}
+
 func TestDisconnectOnce(t *testing.T) {
 	h := newHouse(t)
 	bystander, c := h.connect("x", "both"), h.connect("a", "")
@@ -282,11 +320,20 @@ func TestDisconnectOnce(t *testing.T) {
 // A disconnect may cross a register on its way; no ghost may stay behind.
 func TestDisconnectCrossesRegister(t *testing.T) {
 	h := newHouse(t)
-	for range 2000 {
+	// Slow to read, so that there is time to cross in.
+	user := `{"id":1` + strings.Repeat(`,"x":[[[[1]]]]`, 280) + `}`
+	for range 500 {
 		c := h.connect("a", "")
 		var both sync.WaitGroup
-		both.Go(func() { _ = h.try(c, "register", `{"id":1}`) })
-		both.Go(func() { h.rooms.Disconnect(c, rooms.Closed) })
+		registering := make(chan struct{})
+		both.Go(func() {
+			close(registering)
+			_ = h.try(c, "register", user)
+		})
+		both.Go(func() {
+			<-registering
+			h.rooms.Disconnect(c, rooms.Closed)
+		})
 		both.Wait()
 		if got := h.rooms.Counts(); got != (rooms.Counts{}) {
 			t.Fatalf("left behind: %+v", got)
