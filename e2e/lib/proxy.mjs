@@ -1,13 +1,17 @@
 // A TCP proxy whose connections can be cut, as networks do.
 import { connect, createServer } from 'node:net';
 
-export async function startProxy(t, port) {
+// hold delays requests that ask for a WebSocket until it resolves.
+export async function startProxy(t, port, { hold } = {}) {
   const links = new Set();
   const proxy = createServer((near) => {
     const far = connect(port, '127.0.0.1');
     const link = { near, far, asked: false, answered: false };
     links.add(link);
-    near.on('data', (chunk) => far.write(chunk, () => { link.asked = true; }));
+    near.on('data', async (chunk) => {
+      if (hold && chunk.includes('Upgrade: websocket')) await hold;
+      far.write(chunk, () => { link.asked = true; });
+    });
     far.on('data', (chunk) => { link.answered = true; near.write(chunk); });
     for (const [one, other] of [[near, far], [far, near]]) {
       one.on('error', () => other.destroy());
