@@ -14,13 +14,16 @@ class Refusal extends Error {
   }
 }
 
-export async function startJudge() {
+// startJudge takes what it has in common with Rollcall's environment.
+export async function startJudge({ PING_INTERVAL = '25000ms', PING_TIMEOUT = '20000ms' } = {}) {
   const http = createServer((request, response) => {
     response.writeHead(404).end();
   });
   const io = new Server(http, {
     allowEIO3: true,
     maxHttpBufferSize: 1e6,
+    pingInterval: parseInt(PING_INTERVAL, 10),
+    pingTimeout: parseInt(PING_TIMEOUT, 10),
     cors: { origin: true, credentials: true },
   });
   // A polling session that was closed with no poll waiting is remembered for

@@ -7,7 +7,7 @@ export const onJudge = process.env.TARGET === 'judge';
 
 // startTarget starts a server of its own for the test or hook context t.
 export async function startTarget(t, env) {
-  const server = onJudge ? await startJudge() : await startServer(env);
+  const server = onJudge ? await startJudge(env) : await startServer(env);
   t.after(async () => {
     const crashed = server.exited();
     await server.stop();
