@@ -41,7 +41,6 @@ func TestMain(m *testing.M) {
 type domain struct {
 	srv      *Server
 	connects atomic.Int64
-	panics   bool
 
 	mu      sync.Mutex // guards all below
 	present map[string]rooms.Conn
@@ -331,6 +330,9 @@ func pollJoin(base string, protocol int, more string) (*poller, error) {
 
 func (p *poller) url(more string) string {
 	u := endpoint(p.base, "polling", p.protocol, more)
+	if p.protocol == 3 {
+		u += "&b64=1" // payloads as text
+	}
 	if p.sid != "" {
 		u += "&sid=" + url.QueryEscape(p.sid)
 	}

@@ -58,6 +58,7 @@ func newLink(srv *Server, ctx *types.HttpContext) *link {
 	l.session.Store(newSession(l))
 	l.Prototype(l)
 	l.Construct(ctx)
+	l.request.encoding = encodingOf(l.Protocol(), l.request.query)
 	l.SetWritable(true)
 	return l
 }
@@ -205,29 +206,37 @@ func (l *link) finish() {
 
 // drop ends the link at once and lets go of everything. Idempotent.
 func (l *link) drop() {
+	for _, conn := range l.detach() {
+		conn.Close()
+	}
+}
+
+// detach is drop, but for the connections, which the caller has to close.
+func (l *link) detach() (conns []*websocket.Conn) {
 	l.mu.Lock()
 	if l.dropped {
 		l.mu.Unlock()
-		return
+		return nil
 	}
 	l.dropped, l.closing = true, true
-	ws, candidate, settle := l.ws, l.candidate, l.settle
+	for _, conn := range []*websocket.Conn{l.ws, l.candidate} {
+		if conn != nil {
+			conns = append(conns, conn)
+		}
+	}
+	settle := l.settle
 	l.queue, l.settle, l.candidate = nil, nil, nil
 	if l.linger != nil {
 		l.linger.Stop()
 	}
 	l.wakePoll()
 	l.mu.Unlock()
-	for _, conn := range []*websocket.Conn{ws, candidate} {
-		if conn != nil {
-			conn.Close()
-		}
-	}
 	if settle != nil {
 		settle.done()
 	}
 	l.srv.forget(l)
 	l.finish()
+	return conns
 }
 
 // fault is why a link ends other than by an orderly close, in the library's

@@ -47,7 +47,7 @@ func decodePacket(b []byte) (packet, error) {
 	if p.kind == typeBinaryEvent || p.kind == typeBinaryAck {
 		count, rest, ok := bytes.Cut(b, []byte{'-'})
 		n, err := strconv.ParseUint(string(count), 10, 8)
-		if !ok || err != nil || n > maxAttachments {
+		if !ok || err != nil || n == 0 || n > maxAttachments {
 			return packet{}, errPacket
 		}
 		p.attachments, b = int(n), rest

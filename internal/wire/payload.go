@@ -152,19 +152,54 @@ func decodeBinaryPayload(body []byte) (list []message, err error) {
 	return list, nil
 }
 
+// encoding is how a polling client wants its payloads.
+type encoding int
+
+const (
+	separated encoding = iota // protocol 4: packets between 0x1e
+	counted                   // protocol 3 as text: `<length>:<packet>`
+	framed                    // protocol 3 as bytes, the form decodeBinaryPayload reads
+)
+
+// encodingOf: browsers of protocol 3 want bytes unless they say that they can't
+// read them; what comes as text, the 1.3 browser build takes for an empty "ok".
+func encodingOf(protocol int, query url.Values) encoding {
+	switch {
+	case protocol == 4:
+		return separated
+	case query.Has("b64") || query.Has("j"):
+		return counted
+	default:
+		return framed
+	}
+}
+
 // appendPayload appends queued frames as a polling response carries them.
-func appendPayload(b []byte, frames []byte, protocol int) []byte {
+func appendPayload(b []byte, frames []byte, e encoding) []byte {
 	for op, payload := range payloads(frames) {
 		text := payload
-		if op == opBinary {
+		if op == opBinary && e != framed {
 			text = base64.StdEncoding.AppendEncode([]byte{'b'}, payload)
 		}
-		if protocol == 3 {
+		switch e {
+		case separated:
+			if len(b) > 0 {
+				b = append(b, 0x1e)
+			}
+		case counted:
 			text = ascii(text)
 			b = strconv.AppendInt(b, int64(len(text)), 10)
 			b = append(b, ':')
-		} else if len(b) > 0 {
-			b = append(b, 0x1e)
+		case framed:
+			kind := byte(0)
+			if op == opBinary {
+				kind = 1
+			}
+			b = append(b, kind)
+			for _, digit := range strconv.Itoa(len(text)) {
+				b = append(b, byte(digit-'0'))
+			}
+			b = append(b, 255)
 		}
 		b = append(b, text...)
 	}

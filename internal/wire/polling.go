@@ -86,13 +86,16 @@ func (l *link) respond(w http.ResponseWriter, queue [][]byte) error {
 	var body []byte
 	frames := 0
 	for _, f := range queue {
-		body = appendPayload(body, f, l.Protocol())
+		body = appendPayload(body, f, l.request.encoding)
 		frames++
 	}
 	contentType := "text/plain; charset=UTF-8"
-	if l.request.jsonp {
+	switch {
+	case l.request.jsonp:
 		body = encodeJSONP(body, l.request.query.Get("j"))
 		contentType = "text/javascript; charset=UTF-8"
+	case l.request.encoding == framed:
+		contentType = "application/octet-stream"
 	}
 	header := w.Header()
 	header.Set("Content-Type", contentType)
@@ -141,12 +144,12 @@ func (l *link) servePost(w http.ResponseWriter, r *http.Request) {
 	if l.request.jsonp {
 		body, err = decodeJSONP(body)
 	}
-	if err != nil || !l.receiveAll(body, binary) {
-		if err != nil {
-			l.fail(parseError)
-		}
-		panic(http.ErrAbortHandler) // as Node, which drops the connection
+	if err != nil {
+		l.fail(parseError)
+	} else {
+		l.receiveAll(body, binary)
 	}
+	// What was wrong with the packets ends the session; the request was fine.
 	header := w.Header()
 	header.Set("Content-Type", "text/html") // text/plain is offered for download by some
 	header.Set("Content-Length", "2")
@@ -154,22 +157,21 @@ func (l *link) servePost(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, "ok")
 }
 
-// receiveAll handles a payload. It is false when the payload was at fault.
-func (l *link) receiveAll(body []byte, binary bool) bool {
+// receiveAll handles a payload's packets until one ends the session.
+func (l *link) receiveAll(body []byte, binary bool) {
 	list, err := decodePayload(body, l.Protocol(), binary, l.srv.opts.MaxMessage)
 	if err != nil {
 		l.fail(parseError)
-		return false
+		return
 	}
 	for _, m := range list {
-		if !m.binary && len(m.data) == 1 && m.data[0] == '1' {
+		if !m.binary && len(m.data) > 0 && m.data[0] == '1' {
 			l.fail(transportClose)
 			l.drop()
-			return true
+			return
 		}
 		if !l.receive(m) {
-			return false
+			return
 		}
 	}
-	return true
 }

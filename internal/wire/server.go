@@ -143,10 +143,11 @@ func (s *Server) serveLink(w http.ResponseWriter, r *http.Request, sid, transpor
 
 // handshake is what a link is made from.
 type handshake struct {
-	query   url.Values
-	address string
-	conn    *websocket.Conn // nil: polling
-	jsonp   bool
+	query    url.Values
+	address  string
+	conn     *websocket.Conn // nil: polling
+	encoding encoding        // of polling
+	jsonp    bool
 }
 
 type handshakeKey struct{}

@@ -3,7 +3,6 @@ package wire
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -300,6 +299,9 @@ func (s *session) packet(p packet) {
 	default:
 		reply, err := s.handle(name, args)
 		s.answer(p, name, reply, err)
+		if errors.Is(err, errPanic) {
+			s.violation()
+		}
 	}
 }
 
@@ -322,13 +324,14 @@ func (s *session) withinRate() bool {
 	return false
 }
 
+var errPanic = errors.New("panic in a handler")
+
 // handle calls the domain; a panic there costs one connection, not the process.
 func (s *session) handle(name string, args []json.RawMessage) (reply map[string]any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.link.srv.opts.Log.Error("panic in a handler", "event", name, "panic", p, "stack", string(debug.Stack()))
-			err = fmt.Errorf("handle %s: panic", name)
-			s.violation()
+			err = errPanic
 		}
 	}()
 	return s.link.srv.handler.Handle(s, name, args)

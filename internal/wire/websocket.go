@@ -34,22 +34,45 @@ func (l *link) read(conn *websocket.Conn) {
 	reading := true
 	for {
 		m, err := readMessage(conn)
-		if err != nil {
+		switch {
+		case errors.Is(err, websocket.ErrReadLimit): // it has been told why
+			l.hangUp()
+			return
+		case err != nil:
 			l.drop()
 			l.fail(faultOf(err))
 			return
-		}
-		if !reading {
+		case !reading:
 			continue // closing: whatever comes now is too late
-		}
-		if !m.binary && !utf8.Valid(m.data) {
+		case !m.binary && !utf8.Valid(m.data):
 			text := websocket.FormatCloseMessage(websocket.CloseInvalidFramePayloadData, "")
-			conn.WriteControl(websocket.CloseMessage, text, time.Now().Add(l.srv.opts.CloseTimeout))
-			l.drop()
-			l.fail(transportError)
+			conn.WriteControl(websocket.CloseMessage, text, time.Now().Add(hangUpTime))
+			l.hangUp()
 			return
 		}
 		reading = l.receive(m)
+	}
+}
+
+const (
+	hangUpTime  = time.Second
+	hangUpBytes = 4 << 20
+)
+
+// hangUp ends a link whose client has just been sent the reason in a close
+// frame. Closing while bytes of it are unread would reset the connection, and
+// the reset overtake the frame: so the rest is read first, within bounds.
+func (l *link) hangUp() {
+	conns := l.detach()
+	l.fail(transportError)
+	for _, conn := range conns {
+		out := conn.NetConn()
+		if tcp, ok := out.(*net.TCPConn); ok {
+			tcp.CloseWrite()
+		}
+		out.SetReadDeadline(time.Now().Add(hangUpTime))
+		io.CopyN(io.Discard, out, hangUpBytes)
+		conn.Close()
 	}
 }
 

@@ -1,0 +1,106 @@
+package wire
+
+import (
+	"encoding/json"
+	"testing"
+)
+
+func TestDecodePayload(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		body     string
+		protocol int
+		binary   bool
+		want     []message // nil: refused
+	}{
+		{"one", "42[]", 4, false, []message{{data: []byte("42[]")}}},
+		{"two", "40\x1e42[]", 4, false, []message{{data: []byte("40")}, {data: []byte("42[]")}}},
+		{"base64", "bAQID", 4, false, []message{{binary: true, data: []byte{1, 2, 3}}}},
+		{"bad base64", "b###", 4, false, nil},
+		{"empty", "", 4, false, nil},
+		{"invalid UTF-8", "4\xff", 4, false, []message{{data: []byte("4\uFFFD")}}},
+		{"too long", "4" + string(make([]byte, 100)), 4, false, nil},
+		{"lengths", "2:405:42[1]", 3, false, []message{{data: []byte("40")}, {data: []byte("42[1]")}}},
+		{"length in UTF-16", "4:4é😀", 3, false, []message{{data: []byte("4é😀")}}},
+		{"length inside a pair", "3:4é😀", 3, false, nil},
+		{"length too large", "9:40", 3, false, nil},
+		{"negative", "-1:4", 3, false, nil},
+		{"no length", ":4", 3, false, nil},
+		{"no colon", "40", 3, false, nil},
+		{"huge", "99999999999999999999:4", 3, false, nil},
+		{"doubled by 1.x", "3:4Ã©", 3, false, []message{{data: []byte("4é")}}},
+		{"Latin-1 of 2.x", "3:4éa", 3, false, []message{{data: []byte("4éa")}}},
+		{"base64 with type", "6:b4AQID", 3, false, []message{{binary: true, data: []byte{4, 1, 2, 3}}}},
+		{"binary form", "\x00\x02\xff40\x01\x03\xff\x04ab", 3, true, []message{{data: []byte("40")}, {binary: true, data: []byte("\x04ab")}}},
+		{"binary form, short", "\x00\x09\xff40", 3, true, nil},
+		{"binary form, bad digit", "\x00\x0a\xff40", 3, true, nil},
+		{"binary form, no length", "\x00\xff40", 3, true, nil},
+		{"binary form, bad kind", "\x02\x01\xff4", 3, true, nil},
+		{"binary form, bad text", "\x00\x01\xff\xff", 3, true, nil},
+	} {
+		got, err := decodePayload([]byte(c.body), c.protocol, c.binary, 100)
+		if c.want == nil {
+			if err == nil {
+				t.Errorf("%s: taken as %v", c.name, got)
+			}
+			continue
+		}
+		if err != nil || len(got) != len(c.want) {
+			t.Errorf("%s: %v, %v", c.name, got, err)
+			continue
+		}
+		for i := range got {
+			if got[i].binary != c.want[i].binary || string(got[i].data) != string(c.want[i].data) {
+				t.Errorf("%s: packet %d is %q", c.name, i, got[i].data)
+			}
+		}
+	}
+}
+
+func TestEncodePayload(t *testing.T) {
+	two := append(frameOf(`42["é😀"]`), frameOf("2")...)
+	if got := string(appendPayload(nil, two, separated)); got != "42[\"é😀\"]\x1e2" {
+		t.Errorf("%q", got)
+	}
+	// ASCII for 1.x clients, which would decode it twice.
+	if got := string(appendPayload(nil, two, counted)); got != `24:42["\u00e9\ud83d\ude00"]1:2` {
+		t.Errorf("%q", got)
+	}
+	if got := string(appendPayload(nil, two, framed)); got != "\x00\x01\x03\xff42[\"é😀\"]\x00\x01\xff2" {
+		t.Errorf("%q", got)
+	}
+	var back []string
+	if json.Unmarshal(ascii([]byte(`["é😀\\\"ü"]`)), &back) != nil || back[0] != `é😀\"ü` {
+		t.Errorf("%q", back)
+	}
+}
+
+func TestFramesHoldTheirPayloads(t *testing.T) {
+	var frames []byte
+	sizes := []int{0, 1, 125, 126, 65535, 65536, 200_000}
+	for _, n := range sizes {
+		frames = appendFrame(frames, opText, make([]byte, n))
+	}
+	i := 0
+	for op, payload := range payloads(frames) {
+		if op != opText || len(payload) != sizes[i] {
+			t.Errorf("frame %d: op %x, %d bytes, want %d", i, op, len(payload), sizes[i])
+		}
+		i++
+	}
+	if i != len(sizes) {
+		t.Errorf("%d frames", i)
+	}
+}
+
+func TestJSONP(t *testing.T) {
+	if got, err := decodeJSONP([]byte(`d=` + `1%5C%5Cn2%5Cn3`)); err != nil || string(got) != "1\\n2\n3" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := decodeJSONP([]byte(`x=1`)); err == nil {
+		t.Error("no data, no error")
+	}
+	if got := string(encodeJSONP([]byte(`42["</script>"]`), "7);alert(1")); got != `___eio[71]("42[\"\u003c/script\u003e\"]");` {
+		t.Error(got)
+	}
+}

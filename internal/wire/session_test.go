@@ -1,0 +1,223 @@
+package wire
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"rollcall/rooms"
+)
+
+func TestAnswers(t *testing.T) {
+	_, base := start(t, Options{})
+	c := mustJoin(t, base, 4, "")
+	for _, a := range []struct{ send, want string }{
+		{`427["marks"]`, `437[{"marks":null,"ok":true}]`},
+		{`420["nonsense"]`, `430[{"error":"unknown_event","message":"no such event","ok":false}]`},
+		{`429007199254740991["burst",0]`, `439007199254740991[{"ok":true}]`},
+		{`42["nonsense",1]`, `42["rollcall_error",{"error":"unknown_event","event":"nonsense","message":"no such event","ok":false}]`},
+		{`42[3]`, `42["rollcall_error",{"error":"unknown_event","event":"3","message":"no such event","ok":false}]`},
+		{`42`, `42["rollcall_error",{"error":"bad_event","event":"","message":"The event has no name.","ok":false}]`},
+		{`421`, `431[{"error":"bad_event","message":"The event has no name.","ok":false}]`},
+	} {
+		c.send(a.send)
+		if got, err := c.next(); err != nil || got != a.want {
+			t.Errorf("%s: %s, %v", a.send, got, err)
+		}
+	}
+}
+
+func TestBinaryEventsAreRefused(t *testing.T) {
+	for _, protocol := range []int{3, 4} {
+		_, base := start(t, Options{})
+		c := mustJoin(t, base, protocol, "")
+		c.send(`452-8["mark",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`)
+		attachment := []byte("abc")
+		if protocol == 3 {
+			attachment = []byte("\x04abc")
+		}
+		for range 2 {
+			c.conn.WriteMessage(websocket.BinaryMessage, attachment)
+		}
+		if got, err := c.next(); err != nil || !strings.HasPrefix(got, `438[{"error":"binary_not_supported"`) {
+			t.Errorf("%q, %v", got, err)
+		}
+		if err := c.send(`42["burst",1]`); err != nil || c.ticks(1) != nil {
+			t.Error("the connection did not survive")
+		}
+	}
+}
+
+func TestConnectRefused(t *testing.T) {
+	d, base := start(t, Options{})
+	for protocol, want := range map[int]string{
+		4: `44{"data":{"error":"refused","message":"as asked","ok":false},"message":"refused"}`,
+		3: `44{"error":"refused","message":"as asked","ok":false}`,
+	} {
+		c, err := dial(base, protocol, "&refuse=1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if protocol == 4 {
+			c.send("40")
+		}
+		if got, err := c.next(); err != nil || got != want {
+			t.Errorf("protocol %d: %s, %v", protocol, got, err)
+		}
+		c.send(`42["mark",1]`) // it has no business here
+		if got, err := c.next(); err == nil {
+			t.Errorf("protocol %d: went on with %q", protocol, got)
+		}
+	}
+	c, err := dial(base, 4, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.send(`40{"refuse":"yes"}`)
+	if got, _ := c.next(); !strings.HasPrefix(got, "44") {
+		t.Errorf("auth was not looked at: %s", got)
+	}
+	if n := len(d.conns()); n != 0 {
+		t.Errorf("%d sockets are in", n)
+	}
+}
+
+// A client may leave the namespace and come back on the same connection.
+func TestLeaveAndReturn(t *testing.T) {
+	for _, protocol := range []int{3, 4} {
+		d, base := start(t, Options{})
+		c := mustJoin(t, base, protocol, "")
+		for round := range 20 {
+			c.send("41")
+			c.send("40")
+			got, err := c.next()
+			if err != nil || !strings.HasPrefix(got, "40") {
+				t.Fatalf("protocol %d, round %d: %q, %v", protocol, round, got, err)
+			}
+			if _, err := c.ask(1, `["marks"]`); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n, connects := len(d.conns()), d.connects.Load(); n != 1 || connects != 21 {
+			t.Errorf("protocol %d: %d in, %d came", protocol, n, connects)
+		}
+	}
+}
+
+func TestRateLimit(t *testing.T) {
+	d, base := start(t, Options{EventsPerSecond: 1, EventsBurst: 5})
+	c := mustJoin(t, base, 4, "")
+	other := mustJoin(t, base, 4, "")
+	taken, refused := 0, 0
+	for range 8 {
+		got, err := c.ask(1, `["burst",0]`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(got, "rate_limited") {
+			refused++
+		} else {
+			taken++
+		}
+	}
+	if taken < 5 || refused < 1 {
+		t.Errorf("%d taken, %d refused", taken, refused)
+	}
+	for range 100 { // deaf to it: closed
+		c.send(`42["burst",0]`)
+	}
+	var err error
+	for err == nil {
+		_, err = c.next()
+	}
+	if !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
+		t.Error(err)
+	}
+	if _, err := other.ask(1, `["marks"]`); err != nil {
+		t.Error("another client was touched:", err)
+	}
+	eventually(t, "the one is gone", func() bool { return len(d.conns()) == 1 })
+}
+
+func TestReasons(t *testing.T) {
+	d, base := start(t, Options{PingInterval: 50 * time.Millisecond, PingTimeout: 100 * time.Millisecond})
+	reasons := func() []rooms.Reason {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return d.reasons
+	}
+	join(base, 4, "") // never answers a ping
+	eventually(t, "the silent one is gone", func() bool { return len(reasons()) == 1 })
+	c, _ := join(base, 4, "")
+	c.conn.Close()
+	eventually(t, "the closed one is gone", func() bool { return len(reasons()) == 2 })
+	if got := reasons(); got[0] != rooms.Timeout || got[1] != rooms.Closed {
+		t.Error(got)
+	}
+}
+
+func TestHandlerPanicCostsOneConnection(t *testing.T) {
+	_, base := start(t, Options{Log: Options{}.withDefaults().Log})
+	c, other := mustJoin(t, base, 4, ""), mustJoin(t, base, 4, "")
+	if got, err := c.ask(1, `["panic"]`); err != nil || !strings.Contains(got, `"internal"`) {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := c.next(); err == nil {
+		t.Error("it goes on")
+	}
+	if _, err := other.ask(1, `["marks"]`); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOrigins(t *testing.T) {
+	_, base := start(t, Options{OriginAllowed: func(o string) bool { return o == "https://app.example" }})
+	for origin, status := range map[string]int{
+		"": 200, "https://app.example": 200, base: 200, "https://evil.example": 403, "null": 403,
+	} {
+		r, _ := http.NewRequest(http.MethodGet, endpoint(base, "polling", 4, ""), nil)
+		if origin != "" {
+			r.Header.Set("Origin", origin)
+		}
+		response, err := web.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != status {
+			t.Errorf("origin %q: %d", origin, response.StatusCode)
+		}
+		if got := response.Header.Get("Access-Control-Allow-Origin"); status == 200 && got != origin {
+			t.Errorf("origin %q: allowed %q", origin, got)
+		}
+	}
+	_, response, err := dialer.Dial(endpoint(base, "websocket", 4, ""), http.Header{"Origin": {"https://evil.example"}})
+	if err == nil || response.StatusCode != http.StatusForbidden {
+		t.Error("a WebSocket from a foreign origin was let in")
+	}
+}
+
+func TestConnectionsPerAddress(t *testing.T) {
+	_, base := start(t, Options{MaxPerAddress: 2})
+	a, err1 := join(base, 4, "")
+	_, err2 := pollJoin(base, 4, "")
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	_, response, err := dialer.Dial(endpoint(base, "websocket", 4, ""), nil)
+	if err == nil || response.StatusCode != http.StatusTooManyRequests {
+		t.Error("a third connection was let in")
+	}
+	a.conn.Close()
+	eventually(t, "there is room again", func() bool {
+		c, err := join(base, 4, "")
+		if err == nil {
+			c.conn.Close()
+		}
+		return err == nil
+	})
+}

@@ -1,0 +1,229 @@
+package wire
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/gorilla/websocket"
+)
+
+// Emitted in one go, events arrive complete and in order, whatever the
+// transport.
+func TestBurstOverWebSocket(t *testing.T) {
+	for _, protocol := range []int{3, 4} {
+		_, base := start(t, Options{})
+		c := mustJoin(t, base, protocol, "")
+		c.send(`42["burst",1000]`)
+		if err := c.ticks(1000); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestBurstOverPolling(t *testing.T) {
+	for _, protocol := range []int{3, 4} {
+		_, base := start(t, Options{})
+		p, err := pollJoin(base, protocol, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.post(p.join(`42["burst",1000]`)); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 1000 {
+			got, err := p.next()
+			if want := fmt.Sprintf(`42["tick",%d]`, i); err != nil || got != want {
+				t.Fatalf("protocol %d, packet %d: %.80q, %v", protocol, i, got, err)
+			}
+		}
+	}
+}
+
+// A client upgrades in the middle of a stream: it polls in one goroutine,
+// probes and upgrades as the official clients do, and must get every tick once.
+func TestBurstWhileUpgrading(t *testing.T) {
+	for _, protocol := range []int{3, 4} {
+		for round := range 20 {
+			d, base := start(t, Options{})
+			p, err := pollJoin(base, protocol, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn := d.conns()[0]
+			const n = 1000
+			var sending sync.WaitGroup
+			sending.Go(func() {
+				for i := range n {
+					conn.Send(frameOf(fmt.Sprintf(`42["tick",%d]`, i)))
+				}
+			})
+			if got, err := upgradeWhileReading(p, n); err != nil {
+				t.Fatalf("protocol %d, round %d, after %d ticks: %v", protocol, round, got, err)
+			}
+			sending.Wait()
+		}
+	}
+}
+
+func frameOf(text string) []byte { return appendFrame(nil, opText, []byte(text)) }
+
+// upgradeWhileReading reads n ticks, first by polling, then by WebSocket.
+func upgradeWhileReading(p *poller, n int) (got int, err error) {
+	expect := func(packet string, err error) error {
+		if want := fmt.Sprintf(`42["tick",%d]`, got); err != nil || packet != want {
+			return fmt.Errorf("got %.80q, %v", packet, err)
+		}
+		got++
+		return nil
+	}
+	conn, _, err := dialer.Dial(endpoint(p.base, "websocket", p.protocol, "&sid="+p.sid), nil)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	c := &client{conn: conn}
+	if err := c.send("2probe"); err != nil {
+		return 0, err
+	}
+	probed := make(chan error, 1)
+	go func() {
+		pong, err := c.next()
+		if err == nil && pong != "3probe" {
+			err = fmt.Errorf("probe answered %q", pong)
+		}
+		probed <- err
+	}()
+	for paused := false; !paused; {
+		select {
+		case err := <-probed:
+			if err != nil {
+				return got, err
+			}
+			paused = true
+		default:
+		}
+		// The poll under way when the probe is answered is read to its end.
+		status, body, err := p.request("GET", "", nil, "")
+		if err != nil || status != 200 {
+			return got, fmt.Errorf("poll: %d %q %w", status, body, err)
+		}
+		for _, packet := range p.split(body) {
+			if packet != "6" {
+				if err := expect(packet, nil); err != nil {
+					return got, err
+				}
+			}
+		}
+	}
+	if err := c.send("5"); err != nil {
+		return got, err
+	}
+	for got < n {
+		if err := expect(c.next()); err != nil {
+			return got, err
+		}
+	}
+	return got, nil
+}
+
+// What the domain sends while the socket connects comes after CONNECT.
+func TestConnectComesFirst(t *testing.T) {
+	for _, protocol := range []int{3, 4} {
+		_, base := start(t, Options{})
+		for range 50 {
+			c := mustJoin(t, base, protocol, "&early=20")
+			if err := c.ticks(20); err != nil {
+				t.Fatal(err)
+			}
+			c.conn.Close()
+		}
+	}
+}
+
+// Upgrades that go wrong leave polling as it was.
+func TestBrokenUpgrades(t *testing.T) {
+	for name, frames := range map[string][]string{
+		"nothing said":   nil,
+		"probe only":     {"2probe"},
+		"probed twice":   {"2probe", "2probe"},
+		"nonsense":       {"hello"},
+		"empty":          {""},
+		"event at once":  {`42["mark",1]`},
+		"event later":    {"2probe", `42["mark",1]`},
+		"binary upgrade": {"2probe", "\x05"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, base := start(t, Options{})
+			p, err := pollJoin(base, 4, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn, _, err := dialer.Dial(endpoint(base, "websocket", 4, "&sid="+p.sid), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := &client{conn: conn}
+			for _, frame := range frames {
+				c.send(frame)
+			}
+			conn.Close()
+			if answer, err := p.ask(1, `["marks"]`); err != nil || !strings.Contains(answer, `"ok":true`) {
+				t.Errorf("polling after it: %q, %v", answer, err)
+			}
+			if len(d.conns()) != 1 {
+				t.Error("the session is gone")
+			}
+			l := d.conns()[0].(*session).link
+			eventually(t, "the candidate is given up", func() bool {
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				return l.candidate == nil
+			})
+			// And a proper upgrade still works.
+			d.conns()[0].Send(d.ticks(3))
+			if _, err := upgradeWhileReading(p, 3); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestOneUpgradeAtATime(t *testing.T) {
+	d, base := start(t, Options{})
+	p, err := pollJoin(base, 4, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := func() error {
+		conn, _, err := dialer.Dial(endpoint(base, "websocket", 4, "&sid="+p.sid), nil)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		_, err = (&client{conn: conn}).next()
+		return err
+	}
+	first, _, err := dialer.Dial(endpoint(base, "websocket", 4, "&sid="+p.sid), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	if err := again(); !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
+		t.Error("while probing:", err)
+	}
+	c := &client{conn: first}
+	c.send("2probe")
+	c.next()
+	c.send("5")
+	if _, err := c.ask(1, `["marks"]`); err != nil {
+		t.Fatal(err)
+	}
+	if err := again(); !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
+		t.Error("when upgraded:", err)
+	}
+	if len(d.conns()) != 1 {
+		t.Error("the session is gone")
+	}
+}
