@@ -60,9 +60,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	metrics := observe.NewMetrics([]string{"register", "unregister", "sync"})
+	metrics := observe.NewMetrics(rooms.Events())
 	sockets := wire.New(wireOptions(cfg, log, metrics))
-	hall := rooms.New(rooms.Options{MaxUser: int(cfg.MaxUser)}, adapter.NewMemory(), sockets)
+	hall := rooms.New(rooms.Options{MaxUser: int(cfg.MaxUser), Observer: metrics}, adapter.NewMemory(), sockets)
 	sockets.Serve(hall)
 
 	flushing, stopFlushing := context.WithCancel(context.Background())
@@ -89,9 +89,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	deadline, cancel := context.WithTimeout(context.Background(), cfg.ShutdownTimeout)
 	defer cancel()
 	// Sessions first: polling requests end with them, and the server waits for those.
-	if e := sockets.Stop(deadline); e != nil {
-		log.Warn("some clients were cut off", "error", e)
-	}
+	sockets.Stop(deadline)
 	if e := server.Shutdown(deadline); e != nil {
 		server.Close()
 	}

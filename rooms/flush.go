@@ -86,7 +86,14 @@ func (r *Rooms) flush(lists bool) time.Duration {
 	cost := time.Since(started)
 	if len(deliveries) > 0 {
 		cost += r.sender.Fanout(deliveries)
+		kind := "changes"
+		if lists {
+			kind = "list"
+		}
+		r.options.Observer.Flush(kind, cost)
 	}
+	now := r.Counts()
+	r.options.Observer.Presence(now.Users, now.Sockets)
 	return cost
 }
 

@@ -19,6 +19,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -34,15 +36,29 @@ type Options struct {
 	// most a quarter. Defaults 1 and 3.
 	IncrementsFactor int
 	ListsFactor      int
+	// Observer is told what is flushed, for metrics. Default: nobody.
+	Observer Observer
 }
+
+// Observer is told what the flush loop does. Calls must not block.
+type Observer interface {
+	// Presence tells how many users and entries there are.
+	Presence(users, entries int)
+	// Flush tells what a flush cost; its kind is "changes" or "list".
+	Flush(kind string, cost time.Duration)
+}
+
+type nobody struct{}
+
+func (nobody) Presence(int, int)           {}
+func (nobody) Flush(string, time.Duration) {}
 
 // Rooms is the presence service of one instance. Its methods are safe for
 // concurrent use; the events of one socket must come one at a time.
 type Rooms struct {
-	options  Options
-	store    Store
-	sender   Sender
-	handlers map[string]handler
+	options Options
+	store   Store
+	sender  Sender
 
 	// wake tells the flush loop that there is something to flush.
 	wake chan struct{}
@@ -59,7 +75,17 @@ type Rooms struct {
 
 // A handler answers one event of a session. The map it returns is added to
 // the acknowledgement and may be nil.
-type handler func(s *session, args []json.RawMessage) (map[string]any, error)
+type handler func(r *Rooms, s *session, args []json.RawMessage) (map[string]any, error)
+
+// handlers are the events that clients may send.
+var handlers = map[string]handler{
+	"register":   (*Rooms).register,
+	"unregister": (*Rooms).unregister,
+	"sync":       (*Rooms).sync,
+}
+
+// Events names the events that clients may send, sorted.
+func Events() []string { return slices.Sorted(maps.Keys(handlers)) }
 
 // New makes the presence service of one instance. It watches the store at
 // once; Run must be called, and ends that.
@@ -68,6 +94,9 @@ func New(options Options, store Store, sender Sender) *Rooms {
 	options.MaxUser = cmp.Or(options.MaxUser, 4096)
 	options.IncrementsFactor = cmp.Or(options.IncrementsFactor, 1)
 	options.ListsFactor = cmp.Or(options.ListsFactor, 3)
+	if options.Observer == nil {
+		options.Observer = nobody{}
+	}
 	r := &Rooms{
 		options:  options,
 		store:    store,
@@ -75,11 +104,6 @@ func New(options Options, store Store, sender Sender) *Rooms {
 		wake:     make(chan struct{}, 1),
 		sessions: make(map[string]*session),
 		view:     newView(),
-	}
-	r.handlers = map[string]handler{
-		"register":   r.register,
-		"unregister": r.unregister,
-		"sync":       r.sync,
 	}
 	r.stopWatching = store.Watch(r.apply)
 	return r
@@ -114,7 +138,7 @@ func (r *Rooms) Connect(c Conn, h Handshake) error {
 // It returns a Refusal with code unknown_event for any other, and with
 // not_connected for a socket that Connect did not take or that is gone.
 func (r *Rooms) Handle(c Conn, event string, args []json.RawMessage) (map[string]any, error) {
-	handle, ok := r.handlers[event]
+	handle, ok := handlers[event]
 	if !ok {
 		return nil, &Refusal{"unknown_event", fmt.Sprintf("There is no event %.64q.", event)}
 	}
@@ -122,7 +146,7 @@ func (r *Rooms) Handle(c Conn, event string, args []json.RawMessage) (map[string
 	if s == nil {
 		return nil, errNotConnected
 	}
-	return handle(s, args)
+	return handle(r, s, args)
 }
 
 // Disconnect lets go of a socket and removes its entry, for the given reason.

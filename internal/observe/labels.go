@@ -73,7 +73,7 @@ func flushHistogram(r prometheus.Registerer) labelledHistogram {
 	}, []string{"kind"})
 	r.MustRegister(vec)
 	known := labelledHistogram{}
-	for _, kind := range []string{"list", "changes", "count", other} {
+	for _, kind := range []string{"list", "changes", other} {
 		known[kind] = vec.WithLabelValues(kind)
 	}
 	return known

@@ -105,7 +105,7 @@ func (m *Metrics) Out(frames, bytes int) {
 	m.bytesOut.Add(float64(bytes))
 }
 
-// Flush records what one flush cost. The kind is "list", "changes" or "count".
+// Flush records what one flush cost. The kind is "list" or "changes".
 func (m *Metrics) Flush(kind string, took time.Duration) {
 	m.flushes.of(kind).Observe(took.Seconds())
 }

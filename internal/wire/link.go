@@ -24,6 +24,7 @@ type link struct {
 	srv     *Server
 	engine  engine.Socket // set once, before the first frame is read
 	done    chan struct{} // closed when the library has ended the session
+	over    chan struct{} // closed when the connection is let go of
 	request handshake     // what the link was made from
 	session atomic.Pointer[session]
 
@@ -52,6 +53,7 @@ func newLink(srv *Server, ctx *types.HttpContext) *link {
 		Transport: transports.MakeTransport(),
 		srv:       srv,
 		done:      make(chan struct{}),
+		over:      make(chan struct{}),
 		request:   ctx.Request().Context().Value(handshakeKey{}).(handshake),
 	}
 	l.ws = l.request.conn
@@ -171,7 +173,7 @@ func (l *link) DoClose(done types.Callable) {
 	if start {
 		l.writing = true
 	}
-	unreachable := ws == nil && done == nil && l.poll == nil
+	unreachable := ws == nil && done == nil && !l.polling
 	if ws == nil {
 		l.queue = append(l.queue, closePacket)
 		l.wakePoll()
@@ -191,6 +193,7 @@ func (l *link) DoClose(done types.Callable) {
 var (
 	closePacket = appendFrame(nil, opText, []byte{'1'})
 	noopPacket  = appendFrame(nil, opText, []byte{'6'})
+	closeFrame  = appendFrame(nil, opClose)
 )
 
 // finish tells the library that an orderly close is done.
@@ -211,6 +214,12 @@ func (l *link) drop() {
 	}
 }
 
+// reject closes a connection that never carried the session.
+func reject(conn *websocket.Conn) {
+	conn.NetConn().Write(closeFrame)
+	conn.Close()
+}
+
 // detach is drop, but for the connections, which the caller has to close.
 func (l *link) detach() (conns []*websocket.Conn) {
 	l.mu.Lock()
@@ -219,12 +228,10 @@ func (l *link) detach() (conns []*websocket.Conn) {
 		return nil
 	}
 	l.dropped, l.closing = true, true
-	for _, conn := range []*websocket.Conn{l.ws, l.candidate} {
-		if conn != nil {
-			conns = append(conns, conn)
-		}
+	if l.ws != nil {
+		conns = append(conns, l.ws)
 	}
-	settle := l.settle
+	candidate, settle := l.candidate, l.settle
 	l.queue, l.settle, l.candidate = nil, nil, nil
 	if l.linger != nil {
 		l.linger.Stop()
@@ -234,8 +241,12 @@ func (l *link) detach() (conns []*websocket.Conn) {
 	if settle != nil {
 		settle.done()
 	}
+	if candidate != nil {
+		reject(candidate)
+	}
 	l.srv.forget(l)
 	l.finish()
+	close(l.over)
 	return conns
 }
 

@@ -66,7 +66,7 @@ func TestEncodePayload(t *testing.T) {
 	if got := string(appendPayload(nil, two, counted)); got != `24:42["\u00e9\ud83d\ude00"]1:2` {
 		t.Errorf("%q", got)
 	}
-	if got := string(appendPayload(nil, two, framed)); got != "\x00\x01\x03\xff42[\"é😀\"]\x00\x01\xff2" {
+	if got := string(appendPayload(nil, two, framed)); got != "\x00\x01\x02\xff42[\"é😀\"]\x00\x01\xff2" {
 		t.Errorf("%q", got)
 	}
 	var back []string

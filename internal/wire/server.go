@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/gorilla/websocket"
 	"github.com/zishang520/engine.io/v2/engine"
@@ -106,8 +109,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, unknownTransport)
 		return
 	}
-	if sid := query.Get("sid"); sid != "" {
-		s.serveLink(w, r, sid, transport, upgrade)
+	if query.Get("sid") != "" {
+		s.serveLink(w, r, query, upgrade)
 		return
 	}
 	switch {
@@ -121,13 +124,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serveLink takes a request that belongs to a session.
-func (s *Server) serveLink(w http.ResponseWriter, r *http.Request, sid, transport string, upgrade bool) {
+func (s *Server) serveLink(w http.ResponseWriter, r *http.Request, query url.Values, upgrade bool) {
 	s.mu.Lock()
-	l := s.links[sid]
+	l := s.links[query.Get("sid")]
 	s.mu.Unlock()
+	transport := query.Get("transport")
 	switch {
 	case l == nil:
 		refuse(w, unknownSession)
+	case (query.Get("EIO") == "4") != (l.Protocol() == 4):
+		refuse(w, badRequest)
 	case upgrade && transport == transports.WEBSOCKET:
 		l.serveUpgrade(w, r)
 	case upgrade || l.Name() != transport || transport != transports.POLLING:
@@ -274,31 +280,32 @@ func (s *Server) refused(w http.ResponseWriter, no refusal, code string) {
 	refuse(w, no)
 }
 
-// Stop lets nobody in any more and closes every session in order. It returns
-// when all are gone or ctx ends, then with ctx's error. Clients see a closed
-// transport, not a disconnect, and so connect again elsewhere.
-func (s *Server) Stop(ctx context.Context) error {
+// stopPatience is how long Stop waits for clients to take their goodbye. Those
+// that are there answer at once, or poll again at once.
+const stopPatience = time.Second
+
+// Stop lets nobody in any more and closes every session in order. When it
+// returns all are gone; who has not answered within a second, or when ctx ends,
+// is cut off. Clients see a closed transport, not a disconnect, and so connect
+// again elsewhere.
+func (s *Server) Stop(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, stopPatience)
+	defer cancel()
 	s.mu.Lock()
 	s.stopping = true
-	links := make([]*link, 0, len(s.links))
-	for _, l := range s.links {
-		links = append(links, l)
-	}
+	links := slices.Collect(maps.Values(s.links))
 	s.mu.Unlock()
 	for _, l := range links {
 		l.engine.Close(false)
 	}
-	for i, l := range links {
+	for _, l := range links {
 		select {
-		case <-l.done:
+		case <-l.over:
 		case <-ctx.Done():
-			for _, l := range links[i:] {
-				l.drop()
-			}
-			return ctx.Err()
+			l.drop()
 		}
+		<-l.done
 	}
-	return nil
 }
 
 // allowOrigin answers for CORS: it reflects the origin and allows credentials,

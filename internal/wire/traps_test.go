@@ -44,7 +44,7 @@ var traps = []struct {
 	{"reserved event names", closes(`42["newListener",1]`)},
 	{"numeric event names", keeps(`42[7,1]`)},
 	{"equal response headers", equalHeaders},
-	{"no close frame", closeFrame},
+	{"no close frame", goodbye},
 }
 
 const (
@@ -333,7 +333,7 @@ func equalHeaders(base string) error {
 	return nil
 }
 
-func closeFrame(base string) error {
+func goodbye(base string) error {
 	c, err := join(base, 4, "")
 	if err != nil {
 		return err

@@ -22,8 +22,7 @@ func (l *link) serveUpgrade(w http.ResponseWriter, r *http.Request) {
 	}
 	l.mu.Unlock()
 	if taken { // one upgrade only, as Node: the new connection is closed
-		conn.NetConn().Write(appendFrame(nil, opClose))
-		conn.Close()
+		reject(conn)
 		return
 	}
 	l.prepare(conn)
@@ -75,6 +74,5 @@ func (l *link) abandon(conn *websocket.Conn) {
 		l.candidate = nil
 	}
 	l.mu.Unlock()
-	conn.NetConn().Write(appendFrame(nil, opClose))
-	conn.Close()
+	reject(conn)
 }

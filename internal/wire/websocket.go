@@ -105,7 +105,7 @@ func (l *link) write(conn *websocket.Conn) {
 				settle.done()
 			}
 			if closing {
-				out.Write(appendFrame(nil, opClose))
+				out.Write(closeFrame)
 			}
 			return
 		}

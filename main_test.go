@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// freePort finds a port that nobody listens on.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+// buffer is an io.Writer for the log of a program that runs beside the test.
+type buffer struct {
+	mu  sync.Mutex // guards the buffer
+	buf bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func environment(vars map[string]string) func(string) string {
+	return func(name string) string { return vars[name] }
+}
+
+// serve runs the program until the test ends or stop is called, which returns
+// what run returned.
+func serve(t *testing.T, vars map[string]string) (base string, log *buffer, stop func() error) {
+	t.Helper()
+	vars["HOST"], vars["PORT"] = "127.0.0.1", freePort(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	log = &buffer{}
+	go func() { ended <- run(ctx, nil, environment(vars), log) }()
+	stop = sync.OnceValue(func() error {
+		cancel()
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(20 * time.Second):
+			return fmt.Errorf("it does not end:\n%s", log)
+		}
+	})
+	t.Cleanup(func() { stop() })
+	base = "http://127.0.0.1:" + vars["PORT"]
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if status, _ := get(base + "/readyz"); status == http.StatusOK {
+			return base, log, stop
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not ready:\n%s", log)
+		}
+	}
+}
+
+func get(url string) (int, string) {
+	response, err := http.Get(url)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer response.Body.Close()
+	body, _ := io.ReadAll(response.Body)
+	return response.StatusCode, string(body)
+}
+
+// TestRun starts the whole program, uses each part once and ends it.
+func TestRun(t *testing.T) {
+	base, log, stop := serve(t, map[string]string{"LOG_FORMAT": "json"})
+	for path, want := range map[string]string{
+		"/":                                   "<!doctype html>",
+		"/rollcall.js":                        "rollcall-online",
+		"/healthz":                            "ok",
+		"/metrics":                            "rollcall_users 0",
+		"/socket.io/?EIO=4&transport=polling": `0{"`,
+	} {
+		if status, body := get(base + path); status != http.StatusOK || !strings.Contains(strings.ToLower(body), want) {
+			t.Errorf("%s: %d %.200s", path, status, body)
+		}
+	}
+	for path, want := range map[string]int{"/nowhere": 404, "/socket.io/?EIO=4": 400, "/embed.go": 404} {
+		if status, _ := get(base + path); status != want {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+
+	conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(base, "http")+"/socket.io/?EIO=4&transport=websocket&presence=changes", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.WriteMessage(websocket.TextMessage, []byte("40"))
+	conn.WriteMessage(websocket.TextMessage, []byte(`421["register",{"id":1,"n":9007199254740993}]`))
+	seen := map[string]bool{}
+	for !seen[`431[{"ok":true}]`] || !seen[`42["online_users",[{"id":1,"n":9007199254740993}]]`] {
+		_, message, err := conn.ReadMessage()
+		if err != nil {
+			t.Fatal(err, seen)
+		}
+		seen[string(message)] = true
+	}
+	eventually(t, "the metrics know the user", func() bool {
+		_, body := get(base + "/metrics")
+		return strings.Contains(body, "rollcall_users 1\n") &&
+			strings.Contains(body, `rollcall_events_in_total{event="register"} 1`) &&
+			strings.Contains(body, `rollcall_sessions{protocol="4",transport="websocket"} 1`)
+	})
+
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	for {
+		if _, _, err = conn.ReadMessage(); err != nil {
+			break
+		}
+	}
+	if !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
+		t.Error("the client saw", err)
+	}
+	if !strings.Contains(log.String(), `"msg":"bye"`) {
+		t.Error(log)
+	}
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("never:", what)
+		}
+	}
+}
+
+func TestHealthArgument(t *testing.T) {
+	base, _, stop := serve(t, map[string]string{})
+	port := base[strings.LastIndex(base, ":")+1:]
+	vars := environment(map[string]string{"HOST": "127.0.0.1", "PORT": port})
+	if err := run(context.Background(), []string{"-health"}, vars, io.Discard); err != nil {
+		t.Error(err)
+	}
+	stop()
+	if err := run(context.Background(), []string{"-health"}, vars, io.Discard); err == nil {
+		t.Error("nobody is there, and it is healthy")
+	}
+}
+
+func TestRefusesToStart(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	for name, c := range map[string]struct {
+		vars map[string]string
+		args []string
+		want string
+	}{
+		"a wrong value":       {map[string]string{"PORT": "many"}, nil, `PORT must be`},
+		"a taken port":        {map[string]string{"HOST": "127.0.0.1", "PORT": port}, nil, "address already in use"},
+		"an unknown argument": {nil, []string{"-help-me"}, "unknown argument"},
+	} {
+		err := run(context.Background(), c.args, environment(c.vars), io.Discard)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
