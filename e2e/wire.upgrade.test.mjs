@@ -17,8 +17,11 @@ const climb = (eio, act) => async (server, settle) => {
     return ws;
   };
   const push = async (ws, packet) => {
+    const pongs = () => ws.packets.filter((one) => one === '3probe').length;
+    const before = pongs();
     ws.send(packet);
     await settle();
+    if (packet === '2probe') await until(() => pongs() > before || ws.ended, 'the answer to the probe');
   };
   try {
     const extra = await act({ server, polling, step, push, settle });
