@@ -22,13 +22,14 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 	// Owed before the entry is put: a flush in between then sends a list that
 	// the change follows. The other way round it would send the list twice.
 	r.oweAfterRegister(s)
-	err = s.put(r.store, Entry{
+	err = s.put(r.store, key, Entry{
 		Socket:   s.id,
 		Instance: r.options.Instance,
 		UserID:   key.id,
 		User:     bytes.Clone(args[0]), // not the whole message it lies in
 		JoinedAt: r.joinedAt(key),
 	})
+	r.leaving.back(key, s.id) // after the new entry: the user was never away
 	r.wakeUp()
 	return nil, err
 }

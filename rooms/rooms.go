@@ -36,6 +36,9 @@ type Options struct {
 	// most a quarter. Defaults 1 and 3.
 	IncrementsFactor int
 	ListsFactor      int
+	// Grace is how long a user who closed or lost the last connection stays
+	// listed, so that a reload is not seen. Default 0: not at all.
+	Grace time.Duration
 	// Observer is told what is flushed, for metrics. Default: nobody.
 	Observer Observer
 }
@@ -59,6 +62,8 @@ type Rooms struct {
 	options Options
 	store   Store
 	sender  Sender
+
+	leaving *leaving
 
 	// wake tells the flush loop that there is something to flush.
 	wake chan struct{}
@@ -105,6 +110,7 @@ func New(options Options, store Store, sender Sender) *Rooms {
 		sessions: make(map[string]*session),
 		view:     newView(),
 	}
+	r.leaving = newLeaving(options.Grace, store.Remove)
 	r.stopWatching = store.Watch(r.apply)
 	return r
 }
@@ -156,7 +162,15 @@ func (r *Rooms) Disconnect(c Conn, reason Reason) {
 	if s == nil {
 		return
 	}
-	s.leave(r.store, reason)
+	if r.options.Grace <= 0 {
+		s.leave(r.store, reason)
+	} else if key, registered := s.retire(); registered {
+		if key.anonymous { // cannot come back: a new socket is somebody else
+			r.store.Remove(s.id, reason)
+		} else {
+			r.leaving.hold(key, s.id, reason)
+		}
+	}
 	r.mu.Lock()
 	delete(r.sessions, s.id)
 	r.mu.Unlock()

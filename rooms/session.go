@@ -24,19 +24,20 @@ type session struct {
 	// another cannot cross and leave an entry without a socket behind.
 	mu         sync.Mutex
 	registered bool
+	key        userKey // of the registered user
 	gone       bool
 }
 
 var errNotConnected = &Refusal{"not_connected", "The socket is not connected."}
 
 // put sets the session's entry.
-func (s *session) put(store Store, e Entry) error {
+func (s *session) put(store Store, key userKey, e Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gone {
 		return errNotConnected
 	}
-	s.registered = true
+	s.registered, s.key = true, key
 	store.Put(e)
 	return nil
 }
@@ -54,6 +55,15 @@ func (s *session) leave(store Store, reason Reason) {
 	defer s.mu.Unlock()
 	s.gone = true
 	s.removeLocked(store, reason)
+}
+
+// retire is leave, but for the entry: it stays, and whose it is is returned.
+func (s *session) retire() (key userKey, registered bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key, registered = s.key, s.registered
+	s.gone, s.registered = true, false
+	return key, registered
 }
 
 func (s *session) removeLocked(store Store, reason Reason) {
