@@ -30,7 +30,7 @@ after(() => browser?.close());
 
 async function stage(t) {
   // A page that is closed between two polls is missed at the next ping only.
-  const server = await startTarget(t, { PING_INTERVAL: '1000ms', PING_TIMEOUT: '1500ms' });
+  const server = await startTarget(t, { PING_INTERVAL: '1000ms', PING_TIMEOUT: '4000ms' });
   return { server, site: await startSite(t, server) };
 }
 
