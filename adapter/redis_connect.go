@@ -1,0 +1,82 @@
+package adapter
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// connect makes the client. It dials when it is used.
+func connect(o *redis.UniversalOptions, timing RedisTiming) redis.UniversalClient {
+	silenceLibrary()
+	o.Protocol = 2
+	// Nothing is tried again behind our back: whoever was cut off has to know,
+	// since what it missed must be found out.
+	o.MaxRetries = -1
+	o.DialerRetries = 1
+	o.DialTimeout = timing.Call
+	// The context's deadline comes before these in every call.
+	o.ContextTimeoutEnabled = true
+	o.ReadTimeout = 5 * timing.Call
+	o.WriteTimeout = 5 * timing.Call
+	o.PoolTimeout = timing.Call
+	o.PoolSize = 8 // the writer, the lease and the reader use one each
+	o.DisableIdentity = true
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return redis.NewUniversalClient(o)
+}
+
+// silenceLibrary ends the client library's own log, which is one for the whole
+// process: it would repeat each failed dial. Every error reaches us anyway.
+var silenceLibrary = sync.OnceFunc(func() { redis.SetLogger(noLog{}) })
+
+type noLog struct{}
+
+func (noLog) Printf(context.Context, string, ...any) {}
+
+// call makes one call to Redis within a time limit, and counts it.
+func (r *Redis) call(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	started := r.timing.Now()
+	err := f(ctx)
+	r.counters.called(r.timing.Now().Sub(started), err)
+	return err
+}
+
+// run runs a script. Redis may have forgotten it, then it is sent again.
+func (r *Redis) run(ctx context.Context, limit time.Duration, script *redis.Script, args ...any) (any, error) {
+	var reply any
+	err := r.call(ctx, limit, func(ctx context.Context) (err error) {
+		reply, err = script.Run(ctx, r.client, []string{r.prefix}, args...).Result()
+		return err
+	})
+	return reply, err
+}
+
+// A backoff is the growing pause between failed attempts.
+type backoff struct{ first, most, next time.Duration }
+
+func (r *Redis) newBackoff() backoff {
+	return backoff{first: r.timing.MaxBackoff / 16, most: r.timing.MaxBackoff}
+}
+
+func (b *backoff) reset() { b.next = 0 }
+
+func (b *backoff) pause() time.Duration {
+	b.next = min(max(b.first, 2*b.next), b.most)
+	return b.next
+}
+
+// sleep waits, and not beyond ctx.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

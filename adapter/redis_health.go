@@ -1,0 +1,139 @@
+package adapter
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// health is how the store stands with Redis. Redis.mu guards it.
+type health struct {
+	renewed time.Time // the lease, last; at first when the store was opened
+	ever    bool      // it was renewed at all
+	synced  bool      // the view was compared at least once
+	failed  int       // renewals in a row
+	gone    bool      // as the log has it
+	since   time.Time // when it went
+	lastErr error
+	seq     uint64 // of the last announcement that Redis has
+	drift   int
+}
+
+func (h *health) start(now time.Time) { h.renewed = now }
+
+func (h *health) repaired() { h.synced = true }
+
+// noteHealth takes the result of a renewal, and tells the log when Redis has
+// gone or come back: once each, and nothing of a mere reconnect.
+func (r *Redis) noteHealth(err error) {
+	r.mu.Lock()
+	h := &r.health
+	now := r.timing.Now()
+	wentNow, cameNow := false, false
+	if err != nil {
+		h.failed++
+		h.lastErr = err
+		if h.failed == 1 {
+			h.since = now
+		}
+		wentNow = h.failed == 2 && !h.gone && !r.closed
+		h.gone = h.gone || wentNow
+	} else {
+		cameNow = h.gone
+		h.gone, h.failed, h.lastErr = false, 0, nil
+		h.renewed, h.ever = now, true
+	}
+	since := h.since
+	r.mu.Unlock()
+	switch {
+	case wentNow:
+		r.log.Error("Redis is gone; own clients are served on", "error", err)
+	case cameNow:
+		r.log.Info("Redis is back", "after", now.Sub(since).Round(time.Millisecond))
+	}
+}
+
+// Ready is nil if this instance shows what the others have; else it says what
+// is wrong.
+func (r *Redis) Ready() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := &r.health
+	age := r.timing.Now().Sub(h.renewed)
+	switch {
+	case r.closed:
+		return errors.New("redis: closed")
+	case !h.ever || age > r.timing.Lease:
+		return fmt.Errorf("redis: no lease for %s: %w", age.Round(time.Second), orUnknown(h.lastErr))
+	case !h.synced || r.others.repair != "":
+		return fmt.Errorf("redis: the view is not in sync: %s", r.others.repair)
+	case len(r.others.unsettled) > 0:
+		return fmt.Errorf("redis: the view is not in sync: waiting for %d other instances", len(r.others.unsettled))
+	}
+	return nil
+}
+
+func orUnknown(err error) error {
+	if err == nil {
+		return errors.New("not renewed yet")
+	}
+	return err
+}
+
+// RedisStats is what a store counts. The counters only rise.
+type RedisStats struct {
+	// LeaseAge is the time since the lease was renewed.
+	LeaseAge time.Duration
+	// Lag is how many announcements are read behind what Redis has.
+	Lag uint64
+	// Queued is how many own changes Redis has not confirmed.
+	Queued int
+	// Drift is how many entries in Redis have no owner with a lease, and own
+	// ones no live socket or the reverse. It should be 0.
+	Drift int
+	// Repairs is how often everything had to be compared.
+	Repairs uint64
+	// Calls is how many calls were made, Errors how many of them failed, and
+	// CallTime how long they took in all; the last call took LastCall.
+	Calls, Errors      uint64
+	CallTime, LastCall time.Duration
+}
+
+// Stats tells how it goes.
+func (r *Redis) Stats() RedisStats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return RedisStats{
+		LeaseAge: r.timing.Now().Sub(r.health.renewed),
+		Lag:      r.others.lag(r.health.seq),
+		Queued:   len(r.own.queue),
+		Drift:    r.health.drift,
+		Repairs:  r.counters.repairs.Load(),
+		Calls:    r.counters.calls.Load(),
+		Errors:   r.counters.errors.Load(),
+		CallTime: time.Duration(r.counters.time.Load()),
+		LastCall: time.Duration(r.counters.last.Load()),
+	}
+}
+
+// counters are for Stats.
+type counters struct {
+	calls, errors, repairs atomic.Uint64
+	time, last             atomic.Int64
+}
+
+func (c *counters) called(took time.Duration, err error) {
+	c.calls.Add(1)
+	if took > 0 {
+		c.time.Add(int64(took))
+		c.last.Store(int64(took))
+	}
+	if err != nil && !errors.Is(err, redis.Nil) {
+		c.failed()
+	}
+}
+
+func (c *counters) failed() { c.errors.Add(1) }

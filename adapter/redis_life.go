@@ -1,0 +1,48 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+)
+
+// showLife keeps a connection open on a channel of our own. When this process
+// dies its end closes the connection at once, and the others see that nobody
+// listens any more. Nothing is ever sent there.
+func (r *Redis) showLife(ctx context.Context) {
+	backoff := r.newBackoff()
+	for ctx.Err() == nil {
+		started := r.timing.Now()
+		r.listen(ctx)
+		if r.timing.Now().Sub(started) > r.timing.Lease {
+			backoff.reset()
+		}
+		sleep(ctx, backoff.pause())
+	}
+}
+
+// listen returns when the connection has ended.
+func (r *Redis) listen(ctx context.Context) {
+	channel := r.client.Subscribe(ctx, r.prefix+":alive:"+r.instance)
+	defer channel.Close()
+	defer context.AfterFunc(ctx, func() { channel.Close() })() // ends the wait below
+	waiting := false
+	for ctx.Err() == nil {
+		_, err := channel.ReceiveTimeout(ctx, r.timing.Lease)
+		switch {
+		case err == nil:
+			waiting = false
+		case !isTimeout(err) || waiting:
+			return // broken, or it did not answer
+		default:
+			if channel.Ping(ctx) != nil {
+				return
+			}
+			waiting = true
+		}
+	}
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}

@@ -1,0 +1,209 @@
+package adapter
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"rollcall/rooms"
+)
+
+// A repair compares everything with Redis at one moment, after which the
+// reader reads on from there. It is for a reader that lost its place, and for
+// a Redis that lost its data or got older ones back.
+
+// A snapshot is what Redis had at that moment.
+type snapshot struct {
+	seq      uint64
+	lastID   string
+	server   string
+	leases   map[string]bool // the instances that have one
+	progress map[string]progress
+	entries  map[string]storedEntry
+}
+
+// progress is how far Redis is with an instance's changes.
+type progress struct {
+	version uint64
+	state   string
+}
+
+// The states of an instance's entries in Redis.
+const (
+	whole = "whole" // nothing is missing
+	left  = "left"  // it closed in order
+)
+
+// repair takes a snapshot and makes both sides right.
+func (r *Redis) repair(ctx context.Context, why string) error {
+	r.mu.Lock()
+	// Up to here nothing is on its way: what the snapshot lacks is lost.
+	confirmed := r.own.acked
+	args := make([]any, 0, len(r.others.heard))
+	for instance := range r.owners() {
+		args = append(args, instance)
+	}
+	r.mu.Unlock()
+	reply, err := r.run(ctx, 5*r.timing.Call, snapshotScript, args...)
+	if err != nil {
+		return err
+	}
+	snap, err := parseSnapshot(reply)
+	if err != nil {
+		r.counters.failed()
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.others.seq, r.others.lastID, r.others.server = snap.seq, snap.lastID, snap.server
+	r.others.repair = ""
+	r.health.repaired()
+	r.restoreOwn(snap, confirmed)
+	r.adoptOthers(snap)
+	if why != "start" {
+		r.counters.repairs.Add(1)
+	}
+	r.log.Debug("compared with Redis", "why", why, "entries", len(snap.entries))
+	return nil
+}
+
+// owners is the other instances that anything is known of. mu is held.
+func (r *Redis) owners() map[string]bool {
+	owners := make(map[string]bool, len(r.others.heard))
+	for instance := range r.others.heard {
+		owners[instance] = true
+	}
+	for _, e := range r.others.entries {
+		owners[e.instance] = true
+	}
+	return owners
+}
+
+// restoreOwn queues what Redis has wrong about our own sockets. mu is held.
+func (r *Redis) restoreOwn(snap snapshot, confirmed uint64) {
+	mine := snap.progress[r.instance]
+	due := max(confirmed, mine.version) // later ones are still on their way
+	var lost []ownEntry
+	for socket, e := range r.own.entries {
+		if there := snap.entries[socket]; e.version <= due && (there.Instance != r.instance || there.version != e.version) {
+			lost = append(lost, e)
+		}
+	}
+	var leftover []string
+	queued := r.own.queued()
+	for socket, e := range snap.entries {
+		if _, ok := r.own.entries[socket]; e.Instance == r.instance && !ok && !queued[socket] {
+			leftover = append(leftover, socket)
+		}
+	}
+	if len(lost)+len(leftover) == 0 && mine.version >= confirmed && mine.state == whole {
+		return
+	}
+	if r.closed {
+		return // all is about to go
+	}
+	slices.SortFunc(lost, func(a, b ownEntry) int { return cmp.Compare(a.version, b.version) })
+	r.own.enqueue(op{kind: opPartial})
+	for _, e := range lost {
+		e.version = r.own.enqueue(op{kind: opPut, socket: e.Socket, entry: e.Entry})
+		r.own.entries[e.Socket] = e
+	}
+	for _, socket := range leftover {
+		r.own.enqueue(op{kind: opRemove, socket: socket, reason: rooms.Closed})
+	}
+	r.own.enqueue(op{kind: opWhole})
+	signal(r.wake)
+}
+
+// adoptOthers makes the replica of the others' entries what Redis has, for
+// each instance that Redis has whole. An instance whose data Redis lost will
+// put it back; until it did, or is given up, we keep what we have. mu is held.
+func (r *Redis) adoptOthers(snap snapshot) {
+	owners := r.owners()
+	for _, e := range snap.entries {
+		owners[e.Instance] = true
+	}
+	delete(owners, r.instance)
+	settled := make(map[string]bool, len(owners))
+	clear(r.others.unsettled)
+	for instance := range owners {
+		p := snap.progress[instance]
+		if p.state == left || p.state == whole && p.version >= r.others.heard[instance] {
+			settled[instance] = true
+			r.others.heard[instance] = p.version
+		} else {
+			r.others.unsettled[instance] = true
+		}
+	}
+	var puts []storedEntry
+	for _, e := range snap.entries {
+		if settled[e.Instance] {
+			puts = append(puts, e)
+		}
+	}
+	// Puts first: somebody who moved from one instance to another never left.
+	slices.SortFunc(puts, func(a, b storedEntry) int { return cmp.Compare(a.seq, b.seq) })
+	for _, e := range puts {
+		r.putOther(e)
+	}
+	for socket, known := range r.others.entries {
+		if _, ok := snap.entries[socket]; ok || !settled[known.instance] {
+			continue
+		}
+		reason := rooms.InstanceLost
+		if snap.leases[known.instance] || snap.progress[known.instance].state == left {
+			reason = rooms.Closed
+		}
+		r.removeOther(socket, reason)
+	}
+	for instance := range owners { // forget who left nothing behind
+		if settled[instance] && !snap.leases[instance] {
+			delete(r.others.heard, instance)
+		}
+	}
+}
+
+func parseSnapshot(reply any) (snapshot, error) {
+	parts, ok := reply.([]any)
+	if !ok || len(parts) != 6 {
+		return snapshot{}, fmt.Errorf("redis: a snapshot of the form %T", reply)
+	}
+	seq, _ := parts[0].(int64)
+	s := snapshot{
+		seq:      uint64(seq),
+		leases:   make(map[string]bool),
+		progress: make(map[string]progress),
+		entries:  make(map[string]storedEntry),
+	}
+	s.lastID, _ = parts[1].(string)
+	s.server, _ = parts[2].(string)
+	for _, instance := range texts(parts[3]) {
+		s.leases[instance] = true
+	}
+	rows, _ := parts[4].([]any)
+	for _, row := range rows {
+		if p := texts(row); len(p) == 3 {
+			version, _ := strconv.ParseUint(p[1], 10, 64) // our own script wrote it
+			s.progress[p[0]] = progress{version, p[2]}
+		}
+	}
+	entries := texts(parts[5])
+	for i := 0; i+1 < len(entries); i += 2 {
+		// What is no entry was written by somebody else, and is not shown.
+		if e, err := parseEntry(entries[i], entries[i+1]); err == nil {
+			s.entries[entries[i]] = e
+		}
+	}
+	return s, nil
+}
+
+func texts(reply any) []string {
+	list, _ := reply.([]any)
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i], _ = v.(string)
+	}
+	return out
+}

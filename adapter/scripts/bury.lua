@@ -1,0 +1,26 @@
+-- Takes an instance away with all its entries, in one announcement.
+-- ARGV: instance, why it may be (below), its lease as last seen, reason, bound
+-- of the stream. Returns 1 if so, and 0 if the instance showed life since.
+local gone, why, seen, reason, maxlen = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local till = redis.call('ZSCORE', instances, gone)
+if why == 'absent' then -- it has no lease
+  if till then return 0 end
+elseif why == 'expired' then
+  if till ~= seen or tonumber(till) > now then return 0 end
+elseif why == 'silent' then -- its connections are closed
+  if till ~= seen or listening(gone) ~= 0 then return 0 end
+elseif why == 'leaving' then -- it says so itself
+  redis.call('HSET', progress(gone), 'state', 'left')
+end
+
+local own = redis.call('HGETALL', sockets(gone))
+for i = 1, #own, 2 do
+  redis.call('HDEL', users, own[i])
+  less(own[i + 1])
+end
+redis.call('DEL', sockets(gone))
+redis.call('ZREM', instances, gone)
+if till or #own > 0 then
+  announce(maxlen, number(), 'gone', gone, 'why', reason)
+end
+return 1
