@@ -106,10 +106,26 @@ func TestSeriesAreBounded(t *testing.T) {
 	}
 	wg.Wait()
 	for name, limit := range map[string]int{
-		"rollcall_events_in_total": 2, "rollcall_refusals_total": 64, "rollcall_flush_seconds": 4, "rollcall_sessions": 5,
+		"rollcall_events_in_total": 2, "rollcall_refusals_total": 64, "rollcall_flush_seconds": 3, "rollcall_sessions": 5,
 	} {
 		if n, err := testutil.GatherAndCount(m.registry, name); err != nil || n != limit {
 			t.Errorf("%s has %d series (%v), want %d", name, n, err, limit)
+		}
+	}
+}
+
+func TestWatchStore(t *testing.T) {
+	m := NewMetrics(nil)
+	m.WatchStore(func() StoreStats {
+		return StoreStats{LeaseAge: 1500 * time.Millisecond, Lag: 2, Queued: 3, Drift: 4, Repairs: 5, Calls: 6, Errors: 7, CallTime: 8 * time.Second}
+	})
+	got := scrape(t, m)
+	for _, want := range []string{
+		"rollcall_lease_age_seconds 1.5", "rollcall_stream_lag 2", "rollcall_store_queued 3", "rollcall_drift_entries 4",
+		"rollcall_repairs_total 5", "rollcall_redis_calls_total 6", "rollcall_redis_errors_total 7", "rollcall_redis_call_seconds_total 8",
+	} {
+		if !strings.Contains(got, want+"\n") {
+			t.Errorf("no %q", want)
 		}
 	}
 }

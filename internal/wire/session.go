@@ -71,18 +71,19 @@ func (s *session) Send(f rooms.Frames) { s.send(f, nil) }
 
 func (s *session) send(frames []byte, settle *settlement) {
 	s.mu.Lock()
-	if s.phase < connected { // CONNECT goes first
+	phase, over := s.phase, false
+	if phase < connected { // CONNECT goes first
 		s.early = append(s.early, frames)
 		s.earlyBy += len(frames)
-		over := len(s.early) > 1 && s.earlyBy > s.link.srv.opts.MaxQueue
-		s.mu.Unlock()
-		if over {
-			go s.link.cutOff()
-		}
-		return
+		over = len(s.early) > 1 && s.earlyBy > s.link.srv.opts.MaxQueue
 	}
 	s.mu.Unlock()
-	s.link.send(frames, settle)
+	switch {
+	case over:
+		go s.link.cutOff()
+	case phase == connected:
+		s.link.send(frames, settle)
+	}
 }
 
 // Close implements rooms.Conn.

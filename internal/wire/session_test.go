@@ -108,6 +108,20 @@ func TestLeaveAndReturn(t *testing.T) {
 	}
 }
 
+// Who has left hears nothing more, though the connection stays.
+func TestNothingAfterLeaving(t *testing.T) {
+	d, base := start(t, Options{})
+	c := mustJoin(t, base, 4, "")
+	left := d.conns()[0]
+	c.send("41")
+	eventually(t, "it has left", func() bool { return len(d.conns()) == 0 })
+	left.Send(d.ticks(1))
+	c.send("40")
+	if got, err := c.next(); err != nil || !strings.HasPrefix(got, "40") {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestRateLimit(t *testing.T) {
 	d, base := start(t, Options{EventsPerSecond: 1, EventsBurst: 5})
 	c := mustJoin(t, base, 4, "")
