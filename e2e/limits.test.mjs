@@ -58,7 +58,7 @@ describe('clients that fall silent', { concurrency: 4 }, () => {
   };
   for (const [name, start] of Object.entries(silent)) {
     test(`${name}: gone for the reason timeout`, async (t) => {
-      const server = await startTarget(t, { PING_INTERVAL: '500ms', PING_TIMEOUT: '3s' });
+      const server = await startTarget(t, { PING_INTERVAL: '500ms', PING_TIMEOUT: '3000ms' });
       const watcher = await connect(t, server.url, watching);
       const session = await start(server);
       t.after(() => session.close());
