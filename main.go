@@ -62,7 +62,17 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	}
 	metrics := observe.NewMetrics(rooms.Events())
 	sockets := wire.New(wireOptions(cfg, log, metrics))
-	hall := rooms.New(rooms.Options{MaxUser: int(cfg.MaxUser), Observer: metrics}, adapter.NewMemory(), sockets)
+	store, err := openStore(ctx, cfg, log, metrics)
+	if err != nil {
+		listener.Close()
+		return err
+	}
+	hall := rooms.New(rooms.Options{
+		Instance: store.Instance(),
+		MaxUser:  int(cfg.MaxUser),
+		Grace:    cfg.Grace,
+		Observer: metrics,
+	}, store, sockets)
 	sockets.Serve(hall)
 
 	flushing, stopFlushing := context.WithCancel(context.Background())
@@ -70,8 +80,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	flushed := make(chan error, 1)
 	go func() { flushed <- hall.Run(flushing) }()
 
+	ready := func() error {
+		if ctx.Err() != nil {
+			return errors.New("shutting down")
+		}
+		return store.Ready()
+	}
 	server := &http.Server{
-		Handler:           routes(sockets, metrics, func() error { return ctx.Err() }),
+		Handler:           routes(sockets, metrics, ready),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
@@ -95,11 +111,61 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	}
 	stopFlushing()
 	<-flushed
+	if e := store.Close(deadline); e != nil {
+		log.Warn("the others have to find out by themselves that this instance is gone", "error", e)
+	}
 	log.Info("bye")
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
 	return err
+}
+
+// store is the shared map with what main needs of it.
+type store interface {
+	rooms.Store
+	// Instance is this process's name in the map.
+	Instance() string
+	// Ready is nil when the map is in step with the other instances'.
+	Ready() error
+	// Close takes this instance out of the map, or leaves it for the grace.
+	Close(ctx context.Context) error
+}
+
+// alone is the store of an instance without others.
+type alone struct{ *adapter.Memory }
+
+func (alone) Instance() string            { return "local" }
+func (alone) Ready() error                { return nil }
+func (alone) Close(context.Context) error { return nil }
+
+func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, metrics *observe.Metrics) (store, error) {
+	if cfg.RedisURL == "" {
+		return alone{adapter.NewMemory()}, nil
+	}
+	name := cfg.Instance
+	if name == "" {
+		name, _ = os.Hostname() // without one, the id's random part must do
+	}
+	shared, err := adapter.OpenRedis(ctx, adapter.RedisOptions{
+		URL:         cfg.RedisURL.Reveal(),
+		TLSInsecure: cfg.RedisTLSInsecure,
+		Prefix:      cfg.RedisPrefix,
+		Instance:    adapter.InstanceID(name),
+		Grace:       cfg.Grace,
+		Log:         log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("REDIS_URL: %w", err)
+	}
+	metrics.WatchStore(func() observe.StoreStats {
+		s := shared.Stats()
+		return observe.StoreStats{
+			LeaseAge: s.LeaseAge, Lag: int(s.Lag), Queued: s.Queued, Drift: s.Drift,
+			Repairs: s.Repairs, Calls: s.Calls, Errors: s.Errors, CallTime: s.CallTime,
+		}
+	})
+	return shared, nil
 }
 
 func wireOptions(cfg config.Config, log *slog.Logger, metrics *observe.Metrics) wire.Options {

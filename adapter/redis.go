@@ -29,6 +29,10 @@ type RedisOptions struct {
 	// Instance names this process for as long as it runs: no other process
 	// ever has the same. See InstanceID.
 	Instance string
+	// Grace is how long the entries of an instance that went away stay, by
+	// itself or not, so that its users can come back elsewhere unseen. All
+	// instances of a deployment must agree on it. Default 0.
+	Grace time.Duration
 	// Log gets what an operator should know. Default: nothing is logged.
 	Log *slog.Logger
 	// Timing has the intervals; production needs no others than the defaults.
@@ -104,6 +108,7 @@ type Redis struct {
 	instance string
 	prefix   string // in its hash tag: {rollcall}
 	timing   RedisTiming
+	grace    time.Duration
 	log      *slog.Logger
 	client   redis.UniversalClient
 	counters counters
@@ -151,6 +156,7 @@ func OpenRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 		instance: o.Instance,
 		prefix:   "{" + prefix + "}",
 		timing:   o.Timing,
+		grace:    o.Grace,
 		log:      cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 		client:   connect(connection, o.Timing),
 		wake:     make(chan struct{}, 1),
@@ -200,8 +206,9 @@ func (r *Redis) Remove(socket string, reason rooms.Reason) {
 func (r *Redis) Watch(f func(rooms.Change)) (stop func()) { return r.replica.Watch(f) }
 
 // Close hands over: what is queued is written, the own entries are removed and
-// announced, and the lease is given up. It ends all goroutines, whether or not
-// Redis could be told before ctx ended; if not, the others find out by
+// announced, and the lease is given up; with a grace they are left to the
+// others, who remove them when it is over. It ends all goroutines, whether or
+// not Redis could be told before ctx ended; if not, the others find out by
 // themselves and Close says so.
 func (r *Redis) Close(ctx context.Context) error {
 	r.closing.Do(func() { r.closeErr = r.close(ctx) })
@@ -211,8 +218,10 @@ func (r *Redis) Close(ctx context.Context) error {
 func (r *Redis) close(ctx context.Context) error {
 	r.mu.Lock()
 	r.closed = true
-	for socket := range r.own.entries {
-		r.replica.Remove(socket, rooms.Closed)
+	if r.grace == 0 {
+		for socket := range r.own.entries {
+			r.replica.Remove(socket, rooms.Closed)
+		}
 	}
 	r.mu.Unlock()
 	err := r.drain(ctx)
@@ -228,11 +237,15 @@ func (r *Redis) close(ctx context.Context) error {
 	return nil
 }
 
-// leave gives up the entries and the lease.
+// leave gives up the entries and the lease, or leaves them for the grace.
 func (r *Redis) leave(ctx context.Context) error {
+	why := leaving
+	if r.grace > 0 {
+		why = handingOver
+	}
 	backoff := r.newBackoff()
 	for {
-		_, err := r.bury(ctx, r.instance, leaving, "", rooms.Closed)
+		_, err := r.bury(ctx, r.instance, why, "", rooms.Closed)
 		if err == nil || ctx.Err() != nil || backoff.next == r.timing.MaxBackoff {
 			return err
 		}

@@ -48,7 +48,7 @@ func (r *Redis) judgeOthers(ctx context.Context, j *judge, now renewal) bool {
 	leases := make(map[string]bool, len(now.others))
 	for _, other := range now.others {
 		leases[other.instance] = true
-		switch j.verdict(other, now.now, r.timing) {
+		switch j.verdict(other, now.now, r.timing, r.grace) {
 		case expired:
 			r.buryLost(ctx, other.instance, expired, other.till)
 		case silent:
@@ -75,10 +75,14 @@ const (
 	silent  verdict = "silent"  // its connections are closed and it does not renew
 	absent  verdict = "absent"  // it has entries and no lease
 	leaving verdict = "leaving" // it is ourselves
+	// It is ourselves, and the others will bury us when the grace is over.
+	handingOver verdict = "handing over"
 )
 
-// verdict judges one instance by its lease, in Redis' time.
-func (j *judge) verdict(other otherLease, now int64, timing RedisTiming) verdict {
+// verdict judges one instance by its lease, in Redis' time. With a grace
+// everything takes that much longer.
+func (j *judge) verdict(other otherLease, now int64, timing RedisTiming, grace time.Duration) verdict {
+	now -= grace.Milliseconds()
 	till, err := strconv.ParseInt(other.till, 10, 64)
 	if err != nil {
 		return lives // not written by us
@@ -120,7 +124,7 @@ func (j *judge) missing(r *Redis, leases map[string]bool) []string {
 		since, ok := j.absent[instance]
 		if !ok {
 			j.absent[instance] = r.timing.Now()
-		} else if r.timing.Now().Sub(since) >= r.timing.Lease {
+		} else if r.timing.Now().Sub(since) >= r.timing.Lease+r.grace {
 			out = append(out, instance)
 		}
 	}

@@ -11,6 +11,12 @@ elseif why == 'silent' then -- its connections are closed
   if till ~= seen or listening(gone) ~= 0 then return 0 end
 elseif why == 'leaving' then -- it says so itself
   redis.call('HSET', progress(gone), 'state', 'left')
+elseif why == 'handing over' then -- it says so itself, and stays for a grace
+  redis.call('HSET', progress(gone), 'state', 'left')
+  return 1
+end
+if redis.call('HGET', progress(gone), 'state') == 'left' then
+  reason = 'closed' -- and not lost
 end
 
 local own = redis.call('HGETALL', sockets(gone))

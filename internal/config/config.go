@@ -43,6 +43,18 @@ type Config struct {
 	PingInterval time.Duration `env:"PING_INTERVAL" envDefault:"25s" min:"100ms" max:"1h"`
 	// How long a client may take to answer a ping before it counts as gone.
 	PingTimeout time.Duration `env:"PING_TIMEOUT" envDefault:"20s" min:"100ms" max:"1h"`
+	// How long a user who closed or lost the last connection stays listed, so that a page reload is not seen.
+	Grace time.Duration `env:"GRACE" envDefault:"0s" min:"0s" max:"10m"`
+	// Where Redis is, to share one view among all instances: `redis://`, `rediss://`, `redis+sentinel://` or `redis+cluster://`; empty: this instance is alone.
+	RedisURL Secret `env:"REDIS_URL"`
+	// The prefix of all keys in Redis; one deployment is one prefix.
+	RedisPrefix string `env:"REDIS_PREFIX" envDefault:"rollcall"`
+	// Accept any certificate from Redis, such as the self-signed ones of Heroku.
+	RedisTLSInsecure bool `env:"REDIS_TLS_INSECURE" envDefault:"false"`
+	// The key of the official Socket.IO Redis adapter and emitter that share messages with us.
+	RedisChannel string `env:"REDIS_CHANNEL" envDefault:"socket.io"`
+	// The name of this instance among the others, in logs and in Redis; empty: the host name.
+	Instance string `env:"INSTANCE"`
 	// How long a shutdown may take before what is left is cut off.
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"10s" min:"100ms" max:"10m"`
 }
@@ -51,9 +63,8 @@ type Config struct {
 func (c Config) RateLimited() bool { return c.EventsPerSecond > 0 && c.EventsBurst > 0 }
 
 // later are variables of the contract that this version cannot honour yet.
-// Ignoring one would do harm (instances that do not see each other, clients
-// nobody checks), so the server does not start. Their values are secrets.
+// Ignoring one would do harm (clients nobody checks), so the server does not
+// start. Their values are secrets.
 var later = map[string]string{
-	"REDIS_URL":   "shared presence through Redis is not there yet, each server would keep a list of its own",
 	"AUTH_SECRET": "checking who clients are is not there yet, everybody would be let in",
 }

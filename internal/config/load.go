@@ -47,6 +47,13 @@ func Load(getenv func(string) string) (Config, error) {
 	if !validHost(c.Host) {
 		wrong("HOST", "an address or a host name without a port")
 	}
+	for _, v := range []struct{ name, value string }{
+		{"REDIS_PREFIX", c.RedisPrefix}, {"REDIS_CHANNEL", c.RedisChannel}, {"INSTANCE", c.Instance},
+	} {
+		if !plainName.MatchString(v.value) {
+			wrong(v.name, "at most 64 letters, digits and . _ : / - signs")
+		}
+	}
 	// Comparing two variables makes sense only when each is right by itself.
 	if len(mistakes) == 0 {
 		mistakes = compare(c)
@@ -119,6 +126,8 @@ func wanted(f reflect.StructField) string {
 	switch f.Type {
 	case reflect.TypeFor[int]():
 		return "a number " + span
+	case reflect.TypeFor[bool]():
+		return "true or false"
 	case reflect.TypeFor[Size]():
 		return "a size " + span + ", such as 65536, 64KiB or 4MiB"
 	case reflect.TypeFor[time.Duration]():
@@ -134,6 +143,9 @@ func wanted(f reflect.StructField) string {
 	}
 	panic("config: no sentence for " + f.Type.String())
 }
+
+// plainName is what may stand in a key, a channel or a log without quotes.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9._:/-]{0,64}$`)
 
 var hostName = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9])?\.?)+$`)
 

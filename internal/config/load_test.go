@@ -2,6 +2,8 @@ package config
 
 import (
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -28,7 +30,8 @@ func TestDefaults(t *testing.T) {
 		Port: 8000, CORSOrigins: Origins{"*"}, LogFormat: LogAuto,
 		MaxMessage: 64 << 10, MaxUser: 4 << 10, MaxBody: 1_000_000, MaxQueue: 4 << 20,
 		EventsPerSecond: 20, EventsBurst: 40,
-		PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second, ShutdownTimeout: 10 * time.Second,
+		PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second, RedisPrefix: "rollcall", RedisChannel: "socket.io",
+		ShutdownTimeout: 10 * time.Second,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -85,6 +88,9 @@ func TestMistakes(t *testing.T) {
 		{map[string]string{"TRUSTED_PROXIES": "::ffff:10.0.0.0/104"}, `TRUSTED_PROXIES must be a comma-separated list of addresses or CIDR ranges such as 10.0.0.0/8, not "::ffff:10.0.0.0/104"`},
 		{map[string]string{"PING_INTERVAL": "25"}, `PING_INTERVAL must be a duration from 100ms to 1h, such as 25s or 1m30s, not "25"`},
 		{map[string]string{"PING_TIMEOUT": "-1s"}, `PING_TIMEOUT must be a duration from 100ms to 1h, such as 25s or 1m30s, not "-1s"`},
+		{map[string]string{"REDIS_TLS_INSECURE": "maybe"}, `REDIS_TLS_INSECURE must be true or false, not "maybe"`},
+		{map[string]string{"REDIS_PREFIX": "{a}"}, `REDIS_PREFIX must be at most 64 letters, digits and . _ : / - signs, not "{a}"`},
+		{map[string]string{"GRACE": "1h"}, `GRACE must be a duration from 0s to 10m, such as 25s or 1m30s, not "1h"`},
 		{map[string]string{"MAX_BODY": "32KiB"}, `MAX_BODY must be at least MAX_MESSAGE (64KiB), not 32KiB`},
 		{map[string]string{"MAX_USER": "65537"}, `MAX_USER must be at most MAX_MESSAGE (64KiB), not 65537`},
 	} {
@@ -119,6 +125,21 @@ func TestLaterVariables(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		} else if strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: the error shows the value: %v", name, err)
+		}
+	}
+}
+
+// A secret does not get into anything that is printed.
+func TestSecret(t *testing.T) {
+	c, err := Load(from(map[string]string{"REDIS_URL": "redis://u:hunter2@db"}))
+	if err != nil || c.RedisURL.Reveal() != "redis://u:hunter2@db" {
+		t.Fatal(c.RedisURL.Reveal(), err)
+	}
+	var log strings.Builder
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "config", c, "url", c.RedisURL)
+	for _, shown := range []string{fmt.Sprint(c), fmt.Sprintf("%+v", c), fmt.Sprintf("%#v", c), log.String()} {
+		if strings.Contains(shown, "hunter2") {
+			t.Error("shown:", shown)
 		}
 	}
 }

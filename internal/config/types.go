@@ -70,6 +70,22 @@ func (f *LogFormat) UnmarshalText(text []byte) error {
 	return errFormat
 }
 
+// Secret is a value that must not show up anywhere: it prints as stars.
+type Secret string
+
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "***"
+}
+
+// GoString is what %#v shows.
+func (s Secret) GoString() string { return s.String() }
+
+// Reveal returns the value, for the one place that uses it.
+func (s Secret) Reveal() string { return string(s) }
+
 // Origins are the web origins that may connect, as browsers write them
 // (lower case, no path), or the single element "*".
 type Origins []string
