@@ -55,7 +55,8 @@ type RedisTiming struct {
 	Call time.Duration
 	// Block is how long the reader waits for news in one call. Default 1 s.
 	Block time.Duration
-	// Lag is how long the reader may be behind before it starts afresh.
+	// Lag is how long the reader may be behind and not get on before it starts
+	// afresh.
 	// Default 1 s.
 	Lag time.Duration
 	// MaxGather is the longest that changes are gathered for one call in a

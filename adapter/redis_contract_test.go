@@ -34,6 +34,11 @@ func openN(t *testing.T, url string, n int) []rooms.Store {
 				t.Errorf("close: %v", err)
 			}
 		})
+		t.Cleanup(func() { // a store that had to compare has not told each change
+			if n := s.Stats().Repairs; t.Failed() && n > 0 {
+				t.Logf("%s compared everything %d times", s.Instance(), n)
+			}
+		})
 		stores = append(stores, s)
 	}
 	return stores

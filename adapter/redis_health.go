@@ -12,7 +12,7 @@ import (
 // health is how the store stands with Redis. Redis.mu guards it.
 type health struct {
 	renewed time.Time // the lease, last; at first when the store was opened
-	ever    bool      // it was renewed at all
+	times   uint64    // that it was renewed
 	synced  bool      // the view was compared at least once
 	failed  int       // renewals in a row
 	gone    bool      // as the log has it
@@ -44,7 +44,8 @@ func (r *Redis) noteHealth(err error) {
 	} else {
 		cameNow = h.gone
 		h.gone, h.failed, h.lastErr = false, 0, nil
-		h.renewed, h.ever = now, true
+		h.renewed = now
+		h.times++
 	}
 	since := h.since
 	r.mu.Unlock()
@@ -66,7 +67,7 @@ func (r *Redis) Ready() error {
 	switch {
 	case r.closed:
 		return errors.New("redis: closed")
-	case !h.ever || age > r.timing.Lease:
+	case h.times == 0 || age > r.timing.Lease:
 		return fmt.Errorf("redis: no lease for %s: %w", age.Round(time.Second), orUnknown(h.lastErr))
 	case !h.synced || r.others.repair != "":
 		return fmt.Errorf("redis: the view is not in sync: %s", r.others.repair)
@@ -85,8 +86,10 @@ func orUnknown(err error) error {
 
 // RedisStats is what a store counts. The counters only rise.
 type RedisStats struct {
-	// LeaseAge is the time since the lease was renewed.
+	// LeaseAge is the time since the lease was renewed, Renewals how often it
+	// was.
 	LeaseAge time.Duration
+	Renewals uint64
 	// Lag is how many announcements are read behind what Redis has.
 	Lag uint64
 	// Queued is how many own changes Redis has not confirmed.
@@ -108,6 +111,7 @@ func (r *Redis) Stats() RedisStats {
 	defer r.mu.Unlock()
 	return RedisStats{
 		LeaseAge: r.timing.Now().Sub(r.health.renewed),
+		Renewals: r.health.times,
 		Lag:      r.others.lag(r.health.seq),
 		Queued:   len(r.own.queue),
 		Drift:    r.health.drift,

@@ -42,12 +42,15 @@ func (j *judge) heldBy(now renewal, local time.Time) (interrupted bool) {
 // Whoever lost its own lease waits for a full one before it judges: after an
 // outage of Redis everybody's has run out, and they are on their way back.
 func (r *Redis) judgeOthers(ctx context.Context, j *judge, now renewal) bool {
-	if r.timing.Now().Sub(j.held) < r.timing.Lease {
-		return false
-	}
 	leases := make(map[string]bool, len(now.others))
 	for _, other := range now.others {
 		leases[other.instance] = true
+	}
+	missing := j.missing(r, leases) // their time runs along with ours
+	if r.timing.Now().Sub(j.held) < r.timing.Lease {
+		return false
+	}
+	for _, other := range now.others {
 		switch j.verdict(other, now.now, r.timing, r.grace) {
 		case expired:
 			r.buryLost(ctx, other.instance, expired, other.till)
@@ -60,7 +63,7 @@ func (r *Redis) judgeOthers(ctx context.Context, j *judge, now renewal) bool {
 			delete(j.suspects, instance)
 		}
 	}
-	for _, instance := range j.missing(r, leases) {
+	for _, instance := range missing {
 		r.buryLost(ctx, instance, absent, "")
 	}
 	return len(j.suspects) > 0

@@ -66,7 +66,8 @@ func (r *Redis) standing() standing {
 
 // A watch remembers between two renewals what was noticed at the last one.
 type watch struct {
-	target uint64    // the announcement that the reader should reach,
+	target uint64    // the announcement that the reader should reach
+	seq    uint64    // the one it was at,
 	since  time.Time // and since when
 	drift  int       // own entries in Redis, too many or too few
 }
@@ -85,12 +86,14 @@ func (r *Redis) compare(w *watch, before standing, now renewal, interrupted bool
 		o.wantRepair("the lease had run out")
 	case now.seq < before.seq:
 		o.wantRepair("Redis went back")
-	case o.seq < w.target && w.target <= now.seq && local.Sub(w.since) >= r.timing.Lag:
-		o.wantRepair("the reader is late")
+	case o.seq == w.seq && o.seq < w.target && local.Sub(w.since) >= r.timing.Lag:
+		o.wantRepair("the reader does not get on")
 	}
-	if o.seq >= w.target || w.target > now.seq {
-		w.target, w.since = now.seq, local
+	// Behind is no fault as long as it gets on: a storm takes its time.
+	if o.seq != w.seq || o.seq >= w.target {
+		w.seq, w.since = o.seq, local
 	}
+	w.target = now.seq
 	drift := 0
 	if before.idle && before.version == r.own.version { // nothing was on its way meanwhile
 		drift = now.mine - len(r.own.entries)

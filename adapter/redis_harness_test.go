@@ -1,0 +1,370 @@
+package adapter
+
+import (
+	"bufio"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"rollcall/rooms"
+)
+
+// TestMain fails the run if a goroutine outlives the tests. The same binary
+// serves as an instance in a process of its own: see startProcess.
+func TestMain(m *testing.M) {
+	if url := os.Getenv("ROLLCALL_TEST_REDIS"); url != "" {
+		if err := beInstance(url, os.Getenv("ROLLCALL_TEST_INSTANCE")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	// They mostly wait, so there may be more at a time than there are cores.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "12"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// bound is the time that the contract gives for everything to be right again.
+const bound = 5 * time.Second
+
+// An instance is a store under test with a watcher that keeps account.
+type instance struct {
+	t *testing.T
+	*Redis
+
+	// mu guards the fields below.
+	mu       sync.Mutex
+	present  map[string]string // user by socket
+	removals map[string][]rooms.Reason
+	puts     map[string]int
+}
+
+func open(t *testing.T, o RedisOptions) *instance {
+	t.Helper()
+	r, err := OpenRedis(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := &instance{t: t, Redis: r}
+	i.forget()
+	stop := r.Watch(i.see)
+	t.Cleanup(func() {
+		stop()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = r.Close(ctx) // Redis may be gone by now
+	})
+	return i
+}
+
+// opens opens instances that are settled with each other.
+func opens(t *testing.T, url string, ids ...string) []*instance {
+	t.Helper()
+	var out []*instance
+	for _, id := range ids {
+		out = append(out, open(t, RedisOptions{URL: url, Instance: id}))
+	}
+	for _, i := range out {
+		i.eventually("ready", bound, func() bool { return i.Ready() == nil })
+		// Before it has held its lease for that long it would bury nobody.
+		i.eventually("a judge", 2*bound, func() bool { return i.renewals() > 4 })
+	}
+	return out
+}
+
+func (i *instance) see(c rooms.Change) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	socket := c.Entry.Socket
+	if c.Removed {
+		delete(i.present, socket)
+		i.removals[socket] = append(i.removals[socket], c.Reason)
+		return
+	}
+	i.present[socket] = string(c.Entry.User)
+	i.puts[socket]++
+}
+
+func (i *instance) renewals() uint64 { return i.Stats().Renewals }
+
+// forget begins the account of removals and puts anew.
+func (i *instance) forget() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.removals, i.puts = make(map[string][]rooms.Reason), make(map[string]int)
+	if i.present == nil {
+		i.present = make(map[string]string)
+	}
+}
+
+func (i *instance) view() map[string]string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return maps.Clone(i.present)
+}
+
+func (i *instance) departures() map[string][]rooms.Reason {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return maps.Clone(i.removals)
+}
+
+// enter puts n sockets, named after the instance.
+func (i *instance) enter(n int) {
+	for k := range n {
+		i.put(fmt.Sprintf("%s/%d", i.Instance(), k), fmt.Sprintf(`{"id":"%s-%d"}`, i.Instance(), k))
+	}
+}
+
+func (i *instance) put(socket, user string) {
+	i.Put(rooms.Entry{Socket: socket, UserID: "user of " + socket, User: []byte(user), JoinedAt: 1})
+}
+
+// eventually waits for a condition, and fails when it takes too long.
+func (i *instance) eventually(what string, within time.Duration, met func() bool) time.Duration {
+	i.t.Helper()
+	return eventually(i.t, i.Instance()+": "+what, within, met)
+}
+
+func eventually(t *testing.T, what string, within time.Duration, met func() bool) time.Duration {
+	t.Helper()
+	started := time.Now()
+	for !met() {
+		if time.Since(started) > within {
+			t.Fatalf("after %v there is still not: %s", within, what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return time.Since(started)
+}
+
+// truth is what everybody should see: all that the instances hold themselves.
+func truth(instances ...*instance) map[string]string {
+	out := make(map[string]string)
+	for _, i := range instances {
+		i.Redis.mu.Lock()
+		for socket, e := range i.own.entries {
+			out[socket] = string(e.User)
+		}
+		i.Redis.mu.Unlock()
+	}
+	return out
+}
+
+// agree waits until every instance and Redis show exactly the truth.
+func agree(t *testing.T, within time.Duration, instances ...*instance) time.Duration {
+	t.Helper()
+	started := time.Now()
+	want := truth(instances...)
+	for _, i := range instances {
+		left := max(time.Millisecond, within-time.Since(started))
+		if !waitUntil(left, func() bool { return maps.Equal(i.view(), want) }) {
+			t.Fatalf("%s after %v: %s", i.Instance(), within, difference(i.view(), want))
+		}
+		i.eventually("ready", left, func() bool { return i.Ready() == nil })
+	}
+	inRedis := func() map[string]string {
+		out := make(map[string]string)
+		for socket, value := range instances[0].client.HGetAll(context.Background(), instances[0].prefix+":users").Val() {
+			e, err := parseEntry(socket, value)
+			if err != nil {
+				t.Fatalf("entry of %s in Redis: %q", socket, value)
+			}
+			out[socket] = string(e.User)
+		}
+		return out
+	}
+	if !waitUntil(max(time.Second, within-time.Since(started)), func() bool { return maps.Equal(inRedis(), want) }) {
+		t.Fatalf("Redis after %v: %s", within, difference(inRedis(), want))
+	}
+	return time.Since(started)
+}
+
+func waitUntil(within time.Duration, met func() bool) bool {
+	for end := time.Now().Add(within); !met(); {
+		if time.Now().After(end) {
+			return false
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return true
+}
+
+func difference(got, want map[string]string) string {
+	var out []string
+	for socket := range want {
+		if got[socket] != want[socket] {
+			out = append(out, fmt.Sprintf("%s is %q, want %q", socket, got[socket], want[socket]))
+		}
+	}
+	for socket := range got {
+		if _, ok := want[socket]; !ok {
+			out = append(out, socket+" is still there")
+		}
+	}
+	return fmt.Sprintf("%d differences: %s", len(out), strings.Join(out[:min(8, len(out))], "; "))
+}
+
+// nobodyLeft fails if any watcher saw anybody leave.
+func nobodyLeft(t *testing.T, instances ...*instance) {
+	t.Helper()
+	for _, i := range instances {
+		if gone := i.departures(); len(gone) > 0 {
+			t.Errorf("%s saw %d leave, and nobody left: %v", i.Instance(), len(gone), gone)
+		}
+	}
+}
+
+// leftOnce fails unless all sockets with a prefix left exactly once, and
+// nobody else did.
+func leftOnce(t *testing.T, i *instance, prefix string, n int, reason rooms.Reason) {
+	t.Helper()
+	gone := i.departures()
+	for socket, reasons := range gone {
+		if !strings.HasPrefix(socket, prefix) || len(reasons) != 1 || reasons[0] != reason {
+			t.Errorf("%s saw %s leave for %v", i.Instance(), socket, reasons)
+		}
+	}
+	if len(gone) != n {
+		t.Errorf("%s saw %d leave, want %d", i.Instance(), len(gone), n)
+	}
+}
+
+// A gate holds back commands of one kind.
+type gate struct {
+	command string
+	mu      sync.Mutex // guards shut and calls
+	shut    chan struct{}
+	calls   int
+}
+
+func (i *instance) gate(command string) *gate {
+	g := &gate{command: command}
+	i.client.AddHook(g)
+	i.t.Cleanup(g.open)
+	return g
+}
+
+func (g *gate) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.shut = make(chan struct{})
+}
+
+func (g *gate) open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.shut != nil {
+		close(g.shut)
+		g.shut = nil
+	}
+}
+
+func (g *gate) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.calls
+}
+
+func (g *gate) pass(name string) {
+	if name != g.command && g.command != "" {
+		return
+	}
+	g.mu.Lock()
+	g.calls++
+	shut := g.shut
+	g.mu.Unlock()
+	if shut != nil {
+		<-shut
+	}
+}
+
+func (g *gate) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
+}
+
+func (g *gate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		g.pass(cmd.Name())
+		return next(ctx, cmd)
+	}
+}
+
+func (g *gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		g.pass("pipeline")
+		return next(ctx, cmds)
+	}
+}
+
+// A process is an instance in a process of its own, to be killed for real.
+type process struct {
+	t   *testing.T
+	cmd *exec.Cmd
+	in  io.WriteCloser
+}
+
+// startProcess starts an instance with n sockets, named as by enter.
+func startProcess(t *testing.T, url, id string, n int) *process {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "ROLLCALL_TEST_REDIS="+url, "ROLLCALL_TEST_INSTANCE="+id)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := &process{t, cmd, in}
+	t.Cleanup(p.kill)
+	for k := range n {
+		fmt.Fprintf(in, "%s/%d {\"id\":\"%s-%d\"}\n", id, k, id, k)
+	}
+	return p
+}
+
+func (p *process) signal(s syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *process) kill() {
+	if p.cmd.ProcessState == nil {
+		_ = p.cmd.Process.Kill() // it may be gone
+		_ = p.cmd.Wait()         // it was killed: the error says just that
+	}
+}
+
+// beInstance is that process: it puts an entry a line of its input, and closes
+// in order at the end of it.
+func beInstance(url, id string) error {
+	r, err := OpenRedis(context.Background(), RedisOptions{URL: url, Instance: id})
+	if err != nil {
+		return err
+	}
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		socket, user, _ := strings.Cut(lines.Text(), " ")
+		r.Put(rooms.Entry{Socket: socket, UserID: "user of " + socket, User: []byte(user), JoinedAt: 1})
+	}
+	return r.Close(context.Background())
+}
