@@ -94,7 +94,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	log.Info("rollcall is listening", "address", listener.Addr().String())
+	log.Info("rollcall is listening", "address", listener.Addr().String(), "page", pageURL(cfg))
+	if !public.HasClient() {
+		log.Info("the official browser client is not built in: the page works without, /socket.io/socket.io.js is not there")
+	}
 	log.Warn("clients are trusted to be who they say they are")
 
 	select {
@@ -166,6 +169,15 @@ func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, metrics
 		}
 	})
 	return shared, nil
+}
+
+// pageURL is where somebody at this machine finds the page.
+func pageURL(cfg config.Config) string {
+	host := cfg.Host
+	if host == "" {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.Port))
 }
 
 func wireOptions(cfg config.Config, log *slog.Logger, metrics *observe.Metrics) wire.Options {

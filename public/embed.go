@@ -56,6 +56,12 @@ func Handler() http.Handler {
 	})
 }
 
+// HasClient tells whether the official client was built in.
+func HasClient() bool {
+	_, err := fs.Stat(files, "client/socket.io.min.js")
+	return err == nil
+}
+
 // Client serves the official browser client where Socket.IO servers have it:
 // /socket.io/socket.io.js, socket.io.min.js and their .map files. What was not
 // built in is answered with 404 and what to do about it.

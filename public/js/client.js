@@ -20,6 +20,8 @@ export async function openerFor(server) {
 
   const url = new URL(server);
   const options = { path: `${url.pathname}socket.io`, query: QUERY, forceNew: true };
+  // A proxy in front may keep a polling client on its instance by a cookie.
+  options.withCredentials = true;
   // WebSocket first needs no sticky routing and no upgrade. Only the client
   // that we know falls back to polling from there.
   if (io === official) Object.assign(options, { transports: ["websocket", "polling"], tryAllTransports: true });
