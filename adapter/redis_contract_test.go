@@ -17,6 +17,54 @@ func TestRedis(t *testing.T) {
 	})
 }
 
+func TestRedisCluster(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t)
+	adaptertest.Run(t, func(t *testing.T, n int) []rooms.Store {
+		return openN(t, cluster.URL(), n)
+	})
+}
+
+func TestRedisSentinel(t *testing.T) {
+	t.Parallel()
+	guarded := redistest.StartSentinel(t)
+	adaptertest.Run(t, func(t *testing.T, n int) []rooms.Store {
+		return openN(t, guarded.URL(), n)
+	})
+	t.Run("failover", func(t *testing.T) {
+		all := opens(t, guarded.URL(), "a", "b", "c")
+		for _, i := range all {
+			i.enter(100)
+		}
+		agree(t, bound, all...)
+		guarded.Failover()
+		changesMeanwhile(t, all...)
+		t.Logf("repaired after %v", agree(t, bound, all...))
+		settle(all...)
+		agree(t, bound, all...)
+		nobodyLeft(t, all...)
+	})
+}
+
+// A killed instance is noticed in a cluster as early as elsewhere: its channel
+// lives where the keys are.
+func TestRedisClusterKilledInstance(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t)
+	ab := opens(t, cluster.URL(), "a", "b")
+	p := startProcess(t, cluster.URL(), "c", 20)
+	for _, i := range ab {
+		i.eventually("all", bound, func() bool { return len(i.view()) == 20 })
+	}
+	p.kill()
+	if took := agree(t, bound, ab...); took > 2500*time.Millisecond {
+		t.Errorf("it took %v, want about 2 s: not by the closed connection, it seems", took)
+	}
+	for _, i := range ab {
+		leftOnce(t, i, "c/", 20, rooms.InstanceLost)
+	}
+}
+
 // openN opens n instances under a prefix of their own. They are closed in
 // order with the test.
 func openN(t *testing.T, url string, n int) []rooms.Store {

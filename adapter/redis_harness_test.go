@@ -154,6 +154,16 @@ func eventually(t *testing.T, what string, within time.Duration, met func() bool
 	return time.Since(started)
 }
 
+// settle lets everybody hold a lease for long enough to judge the others, so
+// that a wrong verdict shows.
+func settle(all ...*instance) {
+	for _, i := range all {
+		i.t.Helper()
+		from := i.renewals()
+		defer i.eventually("renewals", 4*bound, func() bool { return i.renewals() >= from+5 })
+	}
+}
+
 // truth is what everybody should see: all that the instances hold themselves.
 func truth(instances ...*instance) map[string]string {
 	out := make(map[string]string)

@@ -106,7 +106,7 @@ func (r *Redis) compare(w *watch, before standing, now renewal, interrupted bool
 }
 
 func (r *Redis) bury(ctx context.Context, instance string, why verdict, till string, reason rooms.Reason) (bool, error) {
-	reply, err := r.run(ctx, r.timing.Call, buryScript, instance, string(why), till, string(reason), maxStream)
+	reply, err := r.run(ctx, r.timing.Call, buryScript, instance, string(why), till, string(reason), maxStream, int(keepProgress.Seconds()))
 	return reply == int64(1), err
 }
 

@@ -11,17 +11,16 @@ import (
 func (r *Redis) showLife(ctx context.Context) {
 	backoff := r.newBackoff()
 	for ctx.Err() == nil {
-		started := r.timing.Now()
-		r.listen(ctx)
-		if r.timing.Now().Sub(started) > r.timing.Lease {
+		if r.listen(ctx) {
 			backoff.reset()
 		}
 		sleep(ctx, backoff.pause())
 	}
 }
 
-// listen returns when the connection has ended.
-func (r *Redis) listen(ctx context.Context) {
+// listen returns when the connection has ended, and reports whether there was
+// one.
+func (r *Redis) listen(ctx context.Context) (listened bool) {
 	channel := r.client.Subscribe(ctx, r.prefix+":alive:"+r.instance)
 	defer channel.Close()
 	defer context.AfterFunc(ctx, func() { channel.Close() })() // ends the wait below
@@ -30,16 +29,17 @@ func (r *Redis) listen(ctx context.Context) {
 		_, err := channel.ReceiveTimeout(ctx, r.timing.Lease)
 		switch {
 		case err == nil:
-			waiting = false
+			listened, waiting = true, false
 		case !isTimeout(err) || waiting:
-			return // broken, or it did not answer
+			return listened // broken, or it did not answer
 		default:
 			if channel.Ping(ctx) != nil {
-				return
+				return listened
 			}
 			waiting = true
 		}
 	}
+	return listened
 }
 
 func isTimeout(err error) bool {

@@ -160,16 +160,6 @@ func TestRedisAsleep(t *testing.T) {
 	nobodyLeft(t, all...)
 }
 
-// settle lets everybody hold a lease for long enough to judge the others, so
-// that a wrong verdict shows.
-func settle(all ...*instance) {
-	for _, i := range all {
-		before := i.renewals()
-		i.t.Helper()
-		i.eventually("renewals", 4*bound, func() bool { return i.renewals() >= before+5 })
-	}
-}
-
 // A reader that was away for longer than the stream reaches back notices that
 // announcements are missing. Nothing but their numbers tells it.
 func TestRedisStreamTrimmed(t *testing.T) {

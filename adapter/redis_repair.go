@@ -34,6 +34,7 @@ type progress struct {
 const (
 	whole = "whole" // nothing is missing
 	left  = "left"  // it closed in order
+	lost  = "lost"  // it was given up, and has not put back everything since
 )
 
 // repair takes a snapshot and makes both sides right.
@@ -85,10 +86,10 @@ func (r *Redis) owners() map[string]bool {
 func (r *Redis) restoreOwn(snap snapshot, confirmed uint64) {
 	mine := snap.progress[r.instance]
 	due := max(confirmed, mine.version) // later ones are still on their way
-	var lost []ownEntry
+	var missing []ownEntry
 	for socket, e := range r.own.entries {
 		if there := snap.entries[socket]; e.version <= due && (there.Instance != r.instance || there.version != e.version) {
-			lost = append(lost, e)
+			missing = append(missing, e)
 		}
 	}
 	var leftover []string
@@ -98,15 +99,15 @@ func (r *Redis) restoreOwn(snap snapshot, confirmed uint64) {
 			leftover = append(leftover, socket)
 		}
 	}
-	if len(lost)+len(leftover) == 0 && mine.version >= confirmed && mine.state == whole {
+	if len(missing)+len(leftover) == 0 && mine.version >= confirmed && mine.state == whole {
 		return
 	}
 	if r.closed {
 		return // all is about to go
 	}
-	slices.SortFunc(lost, func(a, b ownEntry) int { return cmp.Compare(a.version, b.version) })
+	slices.SortFunc(missing, func(a, b ownEntry) int { return cmp.Compare(a.version, b.version) })
 	r.own.enqueue(op{kind: opPartial})
-	for _, e := range lost {
+	for _, e := range missing {
 		e.version = r.own.enqueue(op{kind: opPut, socket: e.Socket, entry: e.Entry})
 		r.own.entries[e.Socket] = e
 	}
@@ -130,7 +131,7 @@ func (r *Redis) adoptOthers(snap snapshot) {
 	clear(r.others.unsettled)
 	for instance := range owners {
 		p := snap.progress[instance]
-		if p.state == left || p.state == whole && p.version >= r.others.heard[instance] {
+		if p.state == left || p.state == lost || p.state == whole && p.version >= r.others.heard[instance] {
 			settled[instance] = true
 			r.others.heard[instance] = p.version
 		} else {
@@ -152,9 +153,9 @@ func (r *Redis) adoptOthers(snap snapshot) {
 		if _, ok := snap.entries[socket]; ok || !settled[known.instance] {
 			continue
 		}
-		reason := rooms.InstanceLost
-		if snap.leases[known.instance] || snap.progress[known.instance].state == left {
-			reason = rooms.Closed
+		reason := rooms.Closed
+		if snap.progress[known.instance].state == lost {
+			reason = rooms.InstanceLost
 		}
 		r.removeOther(socket, reason)
 	}

@@ -29,16 +29,44 @@ type Server struct {
 	client *redis.Client
 	cmd    *exec.Cmd // nil while it is stopped
 	out    output
+	// sentinel: args is the whole command line.
+	sentinel bool
 }
 
 // Start starts a server; args are redis-server options, such as
 // "--appendonly", "yes".
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
+	s := prepare(t, args...)
+	s.Restart()
+	return s
+}
+
+// startSentinel starts a sentinel, which keeps its state in its configuration.
+func startSentinel(t testing.TB, master int) *Server {
+	t.Helper()
+	s := prepare(t)
+	s.sentinel = true
+	path := filepath.Join(s.dir, "sentinel.conf")
+	s.args = []string{path, "--sentinel"}
+	conf := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\n"+
+		"sentinel monitor %[3]s 127.0.0.1 %d 2\n"+
+		"sentinel down-after-milliseconds %[3]s 500\n"+
+		"sentinel failover-timeout %[3]s 3000\n", s.port, s.dir, masterName, master)
+	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Restart()
+	return s
+}
+
+// prepare makes a server that is not running yet.
+func prepare(t testing.TB, args ...string) *Server {
+	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Fatalf("redis-server is not installed, and these tests need a real one (Debian: apt-get install redis-server): %v", err)
 	}
-	s := &Server{t: t, dir: t.TempDir(), port: freePort(t), args: args}
+	s := &Server{t: t, dir: t.TempDir(), port: FreePort(t), args: args}
 	s.client = redis.NewClient(&redis.Options{Addr: s.Addr(), Protocol: 2, DisableIdentity: true, MaxRetries: -1})
 	t.Cleanup(func() {
 		s.client.Close()
@@ -47,7 +75,6 @@ func Start(t testing.TB, args ...string) *Server {
 			t.Logf("redis-server on port %d wrote:\n%s", s.port, s.out.tail())
 		}
 	})
-	s.Restart()
 	return s
 }
 
@@ -60,10 +87,13 @@ func (s *Server) Restart() {
 
 func (s *Server) launch() {
 	s.t.Helper()
-	args := append([]string{
-		"--port", fmt.Sprint(s.port), "--bind", "127.0.0.1", "--dir", s.dir,
-		"--save", "", "--enable-debug-command", "yes", "--daemonize", "no",
-	}, s.args...)
+	args := s.args
+	if !s.sentinel {
+		args = append([]string{
+			"--port", fmt.Sprint(s.port), "--bind", "127.0.0.1", "--dir", s.dir,
+			"--save", "", "--enable-debug-command", "yes", "--daemonize", "no",
+		}, s.args...)
+	}
 	s.cmd = exec.Command("redis-server", args...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
 	if err := s.cmd.Start(); err != nil {
@@ -141,9 +171,9 @@ var ports struct {
 	given map[int]bool
 }
 
-// freePort finds a port that is free, and whose cluster bus port (10000 above)
+// FreePort finds a port that is free, and whose cluster bus port (10000 above)
 // is one too. None is given twice.
-func freePort(t testing.TB) int {
+func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 1000 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")

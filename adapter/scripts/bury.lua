@@ -1,7 +1,8 @@
 -- Takes an instance away with all its entries, in one announcement.
 -- ARGV: instance, why it may be (below), its lease as last seen, reason, bound
--- of the stream. Returns 1 if so, and 0 if the instance showed life since.
-local gone, why, seen, reason, maxlen = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+-- of the stream, keep (seconds). Returns 1 if so, and 0 if the instance showed
+-- life since.
+local gone, why, seen, reason, maxlen, keep = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local till = redis.call('ZSCORE', instances, gone)
 if why == 'absent' then -- it has no lease
   if till then return 0 end

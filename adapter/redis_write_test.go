@@ -1,0 +1,116 @@
+package adapter
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/adapter/redistest"
+	"rollcall/rooms"
+)
+
+// A storm of registers is a few round trips, whether it comes all at once or
+// spread over a moment.
+func TestRedisRoundTrips(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	for _, spread := range []time.Duration{0, 500 * time.Millisecond} {
+		t.Run(spread.String(), func(t *testing.T) {
+			a := open(t, RedisOptions{URL: server.URL(), Instance: "a", Prefix: t.Name()})
+			b := open(t, RedisOptions{URL: server.URL(), Instance: "b", Prefix: t.Name()})
+			agree(t, bound, a, b)
+			calls := a.gate("") // everything that a does, renewals and all
+			before := calls.count()
+			started := time.Now()
+			for k := range 1000 {
+				for time.Since(started) < spread*time.Duration(k)/1000 {
+					time.Sleep(100 * time.Microsecond) // the storm's pace
+				}
+				a.put(fmt.Sprintf("a/%d", k), `{"id":1}`)
+			}
+			agree(t, bound, b, a) // asks Redis by b's client
+			n := calls.count() - before
+			t.Logf("1,000 puts within %v: %d round trips, everybody has all after %v", spread, n, time.Since(started))
+			if n > 50 {
+				t.Errorf("1,000 puts took %d round trips, want at most 50", n)
+			}
+		})
+	}
+}
+
+// What Rails reads: the keys of PROTOCOL.md, section 7.
+func TestRedisKeysForOthers(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	a := open(t, RedisOptions{URL: server.URL(), Instance: "a", Prefix: "app"})
+	user := "{ \"id\" : 1.0, \"x\":\"é\\u00e9,\\\"instance\\\":\",\"big\":12345678901234567890, \"instance\":\"no\" }"
+	put := func(socket, id string) {
+		a.Put(rooms.Entry{Socket: socket, UserID: id, User: []byte(user), JoinedAt: 1753000000123})
+	}
+	put("s1", "1")
+	put("s2", "1")
+	put("s3", "<3>")
+	a.eventually("written", bound, func() bool { return a.Stats().Queued == 0 })
+	got := server.Do("HGET", "{app}:users", "s1").(string)
+	if want := `{"user":` + user + `,"instance":"a","joined_at":1753000000123,"id":"1",`; !strings.HasPrefix(got, want) {
+		t.Errorf("the entry is\n%s\nwant\n%s…", got, want)
+	}
+	online := func() string { return fmt.Sprint(server.Do("ZRANGE", "{app}:online", 0, -1)) }
+	if got := online(); got != "[1 <3>]" {
+		t.Errorf("online are %s", got)
+	}
+	active, err := server.Client().ZScore(t.Context(), "{app}:online", "1").Result()
+	if age := time.Now().UnixMilli() - int64(active); err != nil || age < 0 || age > 60_000 {
+		t.Errorf("last active %d ms ago, %v", age, err)
+	}
+	till, err := server.Client().ZScore(t.Context(), "{app}:instances", "a").Result()
+	if left := int64(till) - time.Now().UnixMilli(); err != nil || left < 0 || left > 3000 {
+		t.Errorf("the lease ends in %d ms, %v", left, err)
+	}
+	a.Remove("s1", rooms.Closed) // the user has another socket
+	put("s3", "4")               // somebody else from now on
+	a.eventually("written", bound, func() bool { return a.Stats().Queued == 0 })
+	if got := online(); got != "[1 4]" {
+		t.Errorf("online are %s", got)
+	}
+	a.Remove("s2", rooms.Closed)
+	a.eventually("written", bound, func() bool { return a.Stats().Queued == 0 })
+	if got := online(); got != "[4]" {
+		t.Errorf("online are %s", got)
+	}
+	for _, key := range server.Do("KEYS", "*").([]any) {
+		if !strings.HasPrefix(key.(string), "{app}:") {
+			t.Errorf("the key %s is outside of the prefix", key)
+		}
+	}
+}
+
+// A batch that is sent again, because its answer was lost, changes and
+// announces nothing twice.
+func TestRedisBatchTwice(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	a := open(t, RedisOptions{URL: server.URL(), Instance: "a"})
+	b := open(t, RedisOptions{URL: server.URL(), Instance: "b"})
+	agree(t, bound, a, b)
+	writing := a.gate("evalsha")
+	writing.close()
+	a.put("s", `{"n":1}`)
+	a.Remove("s", rooms.SignedOut)
+	a.put("t", `{"n":1}`)
+	a.Redis.mu.Lock()
+	batch := a.own.batch()
+	a.Redis.mu.Unlock()
+	sender := &Redis{instance: "a", prefix: a.prefix, timing: a.timing, client: server.Client()}
+	for range 3 {
+		if err := sender.apply(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writing.open() // and once more by itself
+	agree(t, bound, a, b)
+	if b.puts["s"] != 1 || b.puts["t"] != 1 || len(b.departures()["s"]) != 1 {
+		t.Errorf("b saw puts %v and removals %v, want one each", b.puts, b.departures())
+	}
+}
