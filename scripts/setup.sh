@@ -24,6 +24,8 @@ if [ "$purpose" = test ]; then
   need git git
   need redis-server redis-server
   need chromium chromium
+  # The lines of Ruby in docs/redis.md are run.
+  command -v ruby >/dev/null && ruby -rredis -e 0 2>/dev/null || packages+=(ruby ruby-redis)
   # The race detector links C.
   need gcc gcc
   [ -e /usr/include/stdlib.h ] || packages+=(libc6-dev)
