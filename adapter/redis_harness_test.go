@@ -93,6 +93,9 @@ func (i *instance) see(c rooms.Change) {
 	defer i.mu.Unlock()
 	socket := c.Entry.Socket
 	if c.Removed {
+		if _, ok := i.present[socket]; !ok {
+			i.t.Errorf("%s was told twice that %s left", i.Instance(), socket)
+		}
 		delete(i.present, socket)
 		i.removals[socket] = append(i.removals[socket], c.Reason)
 		return
