@@ -1,0 +1,95 @@
+package cluster
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// An instance is one of the places where rollcall runs. It keeps its name and
+// its port when its process is started again.
+type instance struct {
+	*process
+	t    testing.TB
+	name string
+	port string
+	vars []string
+	link *link // to Redis; nil if nothing lies between
+	// open tells the load balancer that it may send clients here.
+	open atomic.Bool
+}
+
+func (in *instance) url() string { return "http://127.0.0.1:" + in.port }
+
+// start starts the process and waits until it says that it is ready.
+func (in *instance) start() {
+	in.t.Helper()
+	for attempt := 1; ; attempt++ {
+		in.launch()
+		err := wait(patience, func() bool { return in.ended() || in.ready() })
+		if err == nil && !in.ended() {
+			in.open.Store(true)
+			return
+		}
+		if attempt == 3 || !strings.Contains(in.log.last(500), "in use") {
+			in.t.Fatalf("instance %s is not ready: %v\n%s", in.name, err, in.log.last(3000))
+		}
+	}
+}
+
+// launch starts the process, no more.
+func (in *instance) launch() {
+	in.t.Helper()
+	log := &tail{}
+	if in.process != nil {
+		log = in.log
+	}
+	in.process = launch(in.t, log, in.vars, binary)
+}
+
+// ready asks the instance whether it can serve.
+func (in *instance) ready() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, in.url()+"/readyz", nil)
+	if err != nil {
+		in.t.Error(err)
+		return false
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}
+
+// crash kills the process.
+func (in *instance) crash() {
+	in.open.Store(false)
+	in.kill()
+}
+
+// shutdown asks the process to end, and waits until it has: ten seconds are
+// the promise, and one is for the machine.
+func (in *instance) shutdown() {
+	in.t.Helper()
+	in.open.Store(false)
+	in.signal(syscall.SIGTERM)
+	eventually(in.t, 11*time.Second, "instance "+in.name+" ends after SIGTERM", in.ended)
+}
+
+// pause stops the process where it is, resume lets it go on.
+func (in *instance) pause() {
+	in.open.Store(false)
+	in.signal(syscall.SIGSTOP)
+}
+
+func (in *instance) resume() {
+	in.signal(syscall.SIGCONT)
+	in.open.Store(true)
+}

@@ -1,0 +1,143 @@
+package cluster
+
+import (
+	"testing"
+	"time"
+)
+
+// An outage is a fault of Redis itself. In none of them does anybody leave, and
+// nobody may be seen leaving.
+type outage struct {
+	name string
+	// inject returns when Redis is back. It calls during, once, while Redis is
+	// away or as near to that as the fault allows.
+	inject func(d *deployment, during func())
+}
+
+var outages = []outage{
+	{"restarted with its data", func(d *deployment, during func()) {
+		d.redis.shutdown()
+		during()
+		d.redis.start()
+	}},
+	{"away for longer than a lease", func(d *deployment, during func()) {
+		d.redis.shutdown()
+		away := time.Now()
+		during()
+		d.sleep(5*time.Second - time.Since(away))
+		d.redis.start()
+	}},
+	{"restarted empty", func(d *deployment, during func()) {
+		d.redis.kill()
+		during()
+		d.redis.start()
+	}},
+	{"restarted empty at once", func(d *deployment, during func()) {
+		d.redis.kill()
+		d.redis.start()
+		during()
+	}},
+	{"away for longer than a lease, and empty", func(d *deployment, during func()) {
+		d.redis.kill()
+		away := time.Now()
+		during()
+		d.sleep(5*time.Second - time.Since(away))
+		d.redis.start()
+	}},
+	{"restarted with older data", func(d *deployment, during func()) {
+		d.redis.save()
+		during()
+		d.converge("what is not in the older data is seen", soon, d.truth(), d.watching())
+		d.redis.kill()
+		d.redis.start()
+	}},
+	{"flushed", func(d *deployment, during func()) {
+		d.redis.do("FLUSHALL")
+		during()
+	}},
+	{"every connection killed", func(d *deployment, during func()) {
+		d.redis.killClients("normal")
+		d.redis.killClients("pubsub")
+		during()
+		d.redis.killClients("normal")
+		d.redis.killClients("pubsub")
+	}},
+	{"asleep for longer than a lease", func(d *deployment, during func()) {
+		awake := d.redis.sleep(4.5)
+		during()
+		awake()
+	}},
+}
+
+func TestRedisOutages(t *testing.T) {
+	t.Parallel()
+	for _, fault := range outages {
+		t.Run(fault.name, func(t *testing.T) {
+			t.Parallel()
+			d := deploy(t, plan{instances: 3})
+			d.populate(4, false)
+			b := d.open()
+			var came, left []string
+			fault.inject(d, func() {
+				for _, in := range d.instances {
+					who := d.servesItsOwn(in)
+					came, left = append(came, who.came), append(left, who.left)
+				}
+			})
+			took := d.converge("all is right again", bound, d.truth(), d.watching())
+			t.Logf("all right %s after the return of Redis", took.Round(time.Millisecond))
+			// Whoever is taken for dead by mistake is so within a lease or two.
+			d.hold("afterwards", 4*time.Second, d.truth(), d.watching())
+			b.saw(fault.name, "remove_user", left, d.watching())
+			b.saw(fault.name, "add_user", came, d.watching())
+		})
+	}
+}
+
+// A connection that breaks and comes back is no death, however often.
+func TestReconnectIsNotDeath(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, plan{instances: 3})
+	d.populate(4, false)
+	b := d.open()
+	killed := int64(0)
+	for end := time.Now().Add(6 * time.Second); time.Now().Before(end); d.sleep(400 * time.Millisecond) {
+		killed += d.redis.killClients("pubsub") + d.redis.killClients("normal")
+	}
+	if killed < 30 {
+		t.Fatalf("only %d connections were killed", killed)
+	}
+	d.converge("all is right again", bound, d.truth(), d.watching())
+	d.hold("afterwards", 4*time.Second, d.truth(), d.watching())
+	b.nobodyLeft("killed connections", d.watching())
+}
+
+type visit struct{ came, left string }
+
+// servesItsOwn demands that an instance serves its own clients, whatever is
+// with Redis: somebody comes, somebody leaves, and its watchers see both at
+// once.
+func (d *deployment) servesItsOwn(in *instance) visit {
+	d.t.Helper()
+	var who visit
+	who.came = "visitor-" + in.name
+	d.join(in, who.came)
+	for _, m := range d.all() {
+		if _, home, connected, _ := m.online(); connected && home == in && m.id != who.came {
+			who.left = m.id
+			m.leave()
+			break
+		}
+	}
+	if err := wait(time.Second, func() bool {
+		for _, w := range d.watchingAt(in) {
+			if !w.shows(who.came) || w.shows(who.left) {
+				return false
+			}
+		}
+		return true
+	}); err != nil {
+		d.t.Errorf("%s comes to and %s leaves %s, and its own watchers do not see that: %v", who.came, who.left, in.name, err)
+	}
+	return who
+}

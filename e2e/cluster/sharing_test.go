@@ -1,0 +1,102 @@
+package cluster
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// soon bounds what crosses from one instance to another when nothing is wrong:
+// the protocol promises a second, and the machine may be busy.
+const soon = 2 * time.Second
+
+func TestInstancesShareOneView(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{2, 3} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
+			d := deploy(t, plan{instances: n})
+			b := d.open()
+			var members []*member
+			var ids []string
+			for i := range 4 * n {
+				m := d.join(d.instances[i%n], fmt.Sprintf("u%d", i))
+				members, ids = append(members, m), append(ids, m.id)
+			}
+			d.converge("all see all", soon, d.truth(), d.watching())
+			b.saw("joining", "add_user", ids, d.watching())
+			b.saw("joining", "remove_user", nil, d.watching())
+
+			b = d.open()
+			for i, m := range members {
+				if err := m.rename(i + 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d.converge("all see the new names", soon, d.truth(), d.watching())
+			b.nobodyLeft("renaming", d.watching())
+
+			b = d.open()
+			for i, m := range members[:2*n] {
+				if i%2 == 0 {
+					m.leave()
+				} else if err := m.signOut(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d.converge("all see who left", soon, d.truth(), d.watching())
+			b.saw("leaving", "remove_user", ids[:2*n], d.watching())
+
+			late := d.watch(d.instances[n-1], "both", false)
+			d.converge("who comes late sees the same", soon, d.truth(), []*watcher{late})
+		})
+	}
+}
+
+func TestTabsOnTwoInstancesAreOneUser(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, plan{instances: 3})
+	first, second := d.instances[0], d.instances[1]
+	// sentinel is somebody whose arrival tells that what the same instance did
+	// before has arrived, too.
+	sentinel := func(in *instance, id string) {
+		t.Helper()
+		d.join(in, id)
+		d.converge("sentinel "+id, soon, d.truth(), d.watching())
+	}
+
+	b := d.open()
+	one := d.join(first, "ann")
+	d.converge("the first tab", soon, d.truth(), d.watching())
+	two := d.join(second, "ann")
+	sentinel(second, "s1")
+	b.saw("two tabs", "add_user", []string{"ann", "s1"}, d.watching())
+
+	b = d.open()
+	one.leave()
+	sentinel(first, "s2")
+	b.saw("one tab closed", "remove_user", nil, d.watching())
+
+	b = d.open()
+	if err := two.rename(7); err != nil {
+		t.Fatal(err)
+	}
+	d.converge("the other tab's data", soon, d.truth(), d.watching())
+	back := d.join(first, "ann")
+	if err := back.rename(8); err != nil {
+		t.Fatal(err)
+	}
+	sentinel(first, "s3") // now the second instance knows of that tab
+	two.leave()
+	sentinel(second, "s4")
+	truth := d.truth()
+	if truth["ann"] != userJSON("ann", 8) {
+		t.Fatalf("the test itself is wrong about ann: %s", truth["ann"])
+	}
+	b.saw("to and fro", "remove_user", nil, d.watching())
+
+	b = d.open()
+	back.leave()
+	d.converge("the last tab closed", soon, d.truth(), d.watching())
+	b.saw("the last tab closed", "remove_user", []string{"ann"}, d.watching())
+}
