@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -241,17 +242,18 @@ func appendFloat(b []byte, f float64) []byte {
 }
 
 func appendString(b []byte, s string) []byte {
-	plain := utf8.ValidString(s)
-	for i := 0; plain && i < len(s); i++ {
-		plain = s[i] >= ' ' && s[i] != '"' && s[i] != '\\'
+	b = append(b, '"')
+	for _, c := range strings.ToValidUTF8(s, "\ufffd") {
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', byte(c))
+		case c < ' ':
+			b = fmt.Appendf(b, `\u%04x`, c)
+		default:
+			b = utf8.AppendRune(b, c)
+		}
 	}
-	if plain {
-		b = append(b, '"')
-		b = append(b, s...)
-		return append(b, '"')
-	}
-	text, _ := json.Marshal(s) // a string always marshals; not UTF-8: U+FFFD
-	return append(b, text...)
+	return append(b, '"')
 }
 
 // What MessagePack's extensions mean: timestamps, and two of JavaScript's own

@@ -115,7 +115,7 @@ type BusStats struct {
 	Queued int
 }
 
-type busCounts struct{ published, dropped, received, refused, subscribed atomic.Uint64 }
+type busCounts struct{ published, dropped, received, refused atomic.Uint64 }
 
 // Stats tells how it goes.
 func (b *RedisBus) Stats() BusStats {

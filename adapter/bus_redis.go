@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,9 @@ type BusOptions struct {
 	// Silence is how long nothing may be heard from Redis before the
 	// connection counts as dead. Default 3 s.
 	Silence time.Duration
+	// Patience is how long a message may wait for a connection to Redis; then
+	// it is dropped. Default 3 s.
+	Patience time.Duration
 	// Log gets what an operator should know. Default: nothing is logged.
 	Log *slog.Logger
 }
@@ -41,6 +45,7 @@ func (o *BusOptions) setDefaults() {
 	o.MaxMessage = cmp.Or(o.MaxMessage, 1<<20)
 	o.MaxQueue = cmp.Or(o.MaxQueue, 8<<20)
 	o.Silence = cmp.Or(o.Silence, 3*time.Second)
+	o.Patience = cmp.Or(o.Patience, 3*time.Second)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 }
 
@@ -117,11 +122,11 @@ func (b *RedisBus) Publish(m rooms.Message) {
 		channel += m.Rooms[0] + "#"
 	}
 	// Queued in the order in which it is told here.
-	b.subscribers.tellAnd(m, func() {
-		if !b.queue.add(channel, payload) {
-			b.dropped(1, errQueueFull)
-		}
-	})
+	var queued bool
+	b.subscribers.tellAnd(m, func() { queued = b.queue.add(channel, payload) })
+	if !queued {
+		b.dropped(1, errQueueFull)
+	}
 }
 
 // Subscribe implements rooms.Bus.
@@ -153,29 +158,46 @@ func (b *RedisBus) publish(ctx context.Context) {
 		if batch == nil {
 			return
 		}
-		bounded, cancel := context.WithTimeout(ctx, b.options.Silence)
-		replies, err := b.client.Pipelined(bounded, func(p redis.Pipeliner) error {
-			for _, m := range batch {
-				p.Publish(bounded, m.channel, m.payload)
-			}
-			return nil
-		})
+		bounded, cancel := context.WithTimeout(ctx, b.options.Patience)
+		pause := backoff{first: b.options.Patience / 64, most: b.options.Patience / 8}
+		lost, err := b.write(bounded, batch)
+		for unsent(err) && bounded.Err() == nil {
+			sleep(bounded, pause.pause())
+			lost, err = b.write(bounded, batch)
+		}
 		cancel()
-		lost := 0
-		for _, reply := range replies {
-			if reply.Err() != nil {
-				lost++
-			}
-		}
-		if err != nil && len(replies) == 0 {
-			lost = len(batch)
-		}
 		b.counts.published.Add(uint64(len(batch) - lost))
 		if lost > 0 {
 			b.dropped(lost, err)
 		}
 		b.queue.done()
 	}
+}
+
+// write publishes a batch and returns how many of it were not.
+func (b *RedisBus) write(ctx context.Context, batch []outgoing) (lost int, err error) {
+	replies, err := b.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, m := range batch {
+			p.Publish(ctx, m.channel, m.payload)
+		}
+		return nil
+	})
+	for _, reply := range replies {
+		if reply.Err() != nil {
+			lost++
+		}
+	}
+	if err != nil {
+		lost = max(lost, 1) // whatever the replies say
+	}
+	return lost, err
+}
+
+// unsent tells that there was no connection, so that nothing can be doubled by
+// trying again. After any other failure Redis may have had it.
+func unsent(err error) bool {
+	var failed *net.OpError
+	return errors.As(err, &failed) && failed.Op == "dial"
 }
 
 func (b *RedisBus) dropped(n int, err error) {
@@ -185,16 +207,25 @@ func (b *RedisBus) dropped(n int, err error) {
 
 // listen hears the others until ctx ends, over one connection after another.
 func (b *RedisBus) listen(ctx context.Context) {
+	lost := false // and the log says so
 	pause := backoff{first: b.options.Silence / 64, most: b.options.Silence / 4}
 	for {
-		err := b.hear(ctx, pause.reset)
-		was := b.listening.Swap(false)
+		err := b.hear(ctx, func() {
+			pause.reset()
+			b.listening.Store(true)
+			if lost {
+				b.options.Log.Info("messages from other instances are heard again")
+			}
+			lost = false
+		})
+		b.listening.Store(false)
 		if ctx.Err() != nil {
 			return
 		}
-		if was { // once, however often it is tried
+		if !lost { // once, however often it is tried
 			b.options.Log.Warn("messages from other instances are not heard", "error", err)
 		}
+		lost = true
 		sleep(ctx, pause.pause())
 	}
 }
@@ -230,9 +261,6 @@ func (b *RedisBus) hear(ctx context.Context, subscribed func()) error {
 		switch got := got.(type) {
 		case *redis.Subscription:
 			subscribed()
-			if again := b.counts.subscribed.Add(1) > 1; !b.listening.Swap(true) && again {
-				b.options.Log.Info("messages from other instances are heard again")
-			}
 		case *redis.Message:
 			b.take(got.Payload)
 		}

@@ -15,3 +15,10 @@ func Identify(user, socket string) (id string, anonymous bool, err error) {
 	k, err := identify([]byte(user), socket)
 	return k.id, k.anonymous, err
 }
+
+// RoomsWithMembers counts the rooms that exist.
+func (r *Rooms) RoomsWithMembers() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.membership)
+}

@@ -24,6 +24,7 @@ type pending struct {
 // of lists is one of increments too, so that each client's stream is in step.
 func (r *Rooms) Run(ctx context.Context) error {
 	defer r.stopWatching()
+	defer r.stopMessages()
 	defer r.leaving.end()
 	increments := pacer{factor: r.options.IncrementsFactor}
 	lists := pacer{factor: r.options.ListsFactor}

@@ -117,3 +117,29 @@ type Store interface {
 	// ends when stop has returned; stop may be called again.
 	Watch(f func(Change)) (stop func())
 }
+
+// Message is one event for sockets of any instance, whoever published it.
+type Message struct {
+	Event Event
+	// Rooms are those whose members get it, each once; none: everybody
+	// connected gets it. A socket is in the room of its own id, and in
+	// UserRoom of its registered user.
+	Rooms []string
+	// Except are rooms whose members do not get it.
+	Except []string
+}
+
+// Bus carries messages between the instances of one deployment. A message that
+// could not be a Socket.IO event (a reserved or empty name, arguments that are
+// not JSON) reaches nobody.
+type Bus interface {
+	// Publish hands a message to every subscriber of every instance, at most
+	// once each. This instance's have been called when Publish returns; the
+	// others follow, in the order in which this instance published. It does
+	// not wait for the network and is safe for concurrent use.
+	Publish(Message)
+	// Subscribe calls f with every message from now on, one at a time. f must
+	// neither block nor call the bus. It ends when stop has returned; stop may
+	// be called again.
+	Subscribe(f func(Message)) (stop func())
+}

@@ -29,6 +29,9 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 		User:     bytes.Clone(args[0]), // not the whole message it lies in
 		JoinedAt: r.joinedAt(key),
 	})
+	if err == nil {
+		r.enterUserRoom(s, key)
+	}
 	r.leaving.back(key, s.id) // after the new entry: the user was never away
 	r.wakeUp()
 	return nil, err
@@ -37,6 +40,7 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 // unregister signs out without leaving. Without an entry there is nothing to do.
 func (r *Rooms) unregister(s *session, _ []json.RawMessage) (map[string]any, error) {
 	s.remove(r.store, SignedOut)
+	r.enterUserRoom(s, userKey{})
 	return nil, nil
 }
 

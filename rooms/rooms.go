@@ -39,6 +39,8 @@ type Options struct {
 	// Grace is how long a user who closed or lost the last connection stays
 	// listed, so that a reload is not seen. Default 0: not at all.
 	Grace time.Duration
+	// Bus brings messages for the sockets. Default: there are none.
+	Bus Bus
 	// Observer is told what is flushed, for metrics. Default: nobody.
 	Observer Observer
 }
@@ -67,15 +69,16 @@ type Rooms struct {
 
 	// wake tells the flush loop that there is something to flush.
 	wake chan struct{}
-	// stopWatching ends the feed of the view.
-	stopWatching func()
+	// stopWatching ends the feed of the view, stopMessages that of messages.
+	stopWatching, stopMessages func()
 
 	// mu guards everything below, and what the fields of a session say it
 	// guards. It is the innermost lock: nothing else is called under it.
-	mu       sync.Mutex
-	sessions map[string]*session // by socket id
-	view     view
-	pending  pending
+	mu         sync.Mutex
+	sessions   map[string]*session // by socket id
+	membership membership
+	view       view
+	pending    pending
 }
 
 // A handler answers one event of a session. The map it returns is added to
@@ -92,8 +95,8 @@ var handlers = map[string]handler{
 // Events names the events that clients may send, sorted.
 func Events() []string { return slices.Sorted(maps.Keys(handlers)) }
 
-// New makes the presence service of one instance. It watches the store at
-// once; Run must be called, and ends that.
+// New makes the presence service of one instance. It watches the store and the
+// bus at once; Run must be called, and ends that.
 func New(options Options, store Store, sender Sender) *Rooms {
 	options.Instance = cmp.Or(options.Instance, "local")
 	options.MaxUser = cmp.Or(options.MaxUser, 4096)
@@ -103,15 +106,20 @@ func New(options Options, store Store, sender Sender) *Rooms {
 		options.Observer = nobody{}
 	}
 	r := &Rooms{
-		options:  options,
-		store:    store,
-		sender:   sender,
-		wake:     make(chan struct{}, 1),
-		sessions: make(map[string]*session),
-		view:     newView(),
+		options:    options,
+		store:      store,
+		sender:     sender,
+		wake:       make(chan struct{}, 1),
+		sessions:   make(map[string]*session),
+		membership: make(membership),
+		view:       newView(),
 	}
 	r.leaving = newLeaving(options.Grace, store.Remove)
 	r.stopWatching = store.Watch(r.apply)
+	r.stopMessages = func() {}
+	if options.Bus != nil {
+		r.stopMessages = options.Bus.Subscribe(r.deliver)
+	}
 	return r
 }
 
@@ -173,6 +181,7 @@ func (r *Rooms) Disconnect(c Conn, reason Reason) {
 	}
 	r.mu.Lock()
 	delete(r.sessions, s.id)
+	r.membership.leaveAll(s)
 	r.mu.Unlock()
 }
 

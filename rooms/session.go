@@ -8,6 +8,14 @@ type session struct {
 	conn         Conn
 	subscription subscription
 
+	// These are guarded by Rooms.mu.
+
+	// rooms are those the session is in, but for its own; membership changes
+	// them.
+	rooms map[string]struct{}
+	// userRoom is the one of them that is its user's, "" if there is none.
+	userRoom string
+
 	// These are guarded by Rooms.mu and belong to the flush.
 
 	// following: a changes subscriber that had its snapshot.

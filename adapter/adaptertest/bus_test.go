@@ -1,0 +1,128 @@
+package adaptertest
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/adapter"
+	"rollcall/rooms"
+)
+
+// A spoiltBus is a bus of one process with one fault.
+type spoiltBus struct {
+	*adapter.MemoryBus
+	// publish takes the place of Publish, and spoil what subscribers hear.
+	publish func(b *adapter.MemoryBus, m rooms.Message)
+	spoil   func(f func(rooms.Message)) func(rooms.Message)
+	endless bool
+}
+
+func (b *spoiltBus) Publish(m rooms.Message) {
+	if b.publish != nil {
+		b.publish(b.MemoryBus, m)
+		return
+	}
+	b.MemoryBus.Publish(m)
+}
+
+func (b *spoiltBus) Subscribe(f func(rooms.Message)) func() {
+	if b.spoil != nil {
+		f = b.spoil(f)
+	}
+	stop := b.MemoryBus.Subscribe(f)
+	if b.endless {
+		return func() {}
+	}
+	return stop
+}
+
+// each spoils the n-th message a subscriber hears.
+func each(tell func(f func(rooms.Message), n int, m rooms.Message)) func(func(rooms.Message)) func(rooms.Message) {
+	return func(f func(rooms.Message)) func(rooms.Message) {
+		n := 0
+		return func(m rooms.Message) { n++; tell(f, n, m) }
+	}
+}
+
+func TestBrokenBusesFail(t *testing.T) {
+	const order = "each publisher's order is kept, nothing is lost or doubled"
+	for _, b := range []struct {
+		fault, fails string
+		bus          *spoiltBus
+	}{
+		{"loses a message", order, &spoiltBus{spoil: each(func(f func(rooms.Message), n int, m rooms.Message) {
+			if n != 70 {
+				f(m)
+			}
+		})}},
+		{"doubles a message", order, &spoiltBus{spoil: each(func(f func(rooms.Message), n int, m rooms.Message) {
+			f(m)
+			if n == 70 {
+				f(m)
+			}
+		})}},
+		{"swaps two messages", order, &spoiltBus{spoil: func(f func(rooms.Message)) func(rooms.Message) {
+			var held *rooms.Message
+			return func(m rooms.Message) {
+				switch {
+				case m.Event.Name == "1-1" && string(m.Event.Args[0]) == "7":
+					held = &m
+				case m.Event.Name == "1-1" && held != nil:
+					f(m)
+					f(*held)
+					held = nil
+				default:
+					f(m)
+				}
+			}
+		}}},
+		{"tells its own late", "the own subscribers have been called when Publish returns", &spoiltBus{
+			publish: func(b *adapter.MemoryBus, m rooms.Message) {
+				time.AfterFunc(5*time.Millisecond, func() { b.Publish(m) })
+			}}},
+		{"forgets exceptions", "messages arrive whole", &spoiltBus{publish: func(b *adapter.MemoryBus, m rooms.Message) {
+			m.Except = nil
+			b.Publish(m)
+		}}},
+		{"re-encodes values", "numbers, text and order of keys are kept", &spoiltBus{publish: func(b *adapter.MemoryBus, m rooms.Message) {
+			m.Event.Args = slices.Clone(m.Event.Args)
+			for i, arg := range m.Event.Args {
+				var v any
+				_ = json.Unmarshal(arg, &v)
+				m.Event.Args[i], _ = json.Marshal(v)
+			}
+			b.Publish(m)
+		}}},
+		{"lets reserved names pass", "what is no event reaches nobody", &spoiltBus{publish: func(b *adapter.MemoryBus, m rooms.Message) {
+			m.Event.Name = strings.TrimPrefix(m.Event.Name, "dis")
+			if m.Event.Name == "connecting" {
+				m.Event.Name = "is passed"
+			}
+			b.Publish(m)
+		}}},
+		{"never stops", "stopped is stopped, and the past is not told", &spoiltBus{endless: true}},
+	} {
+		t.Run(b.fault, func(t *testing.T) {
+			i := slices.IndexFunc(busContract, func(c busCheck) bool { return c.name == b.fails })
+			if i < 0 {
+				t.Fatalf("there is no check %q", b.fails)
+			}
+			b.bus.MemoryBus = adapter.NewMemoryBus()
+			r := &recorder{}
+			done := make(chan struct{})
+			go func() { // of its own, for Fatalf to end
+				defer close(done)
+				c := busContract[i]
+				c.run(&busSuite{r, slices.Repeat([]rooms.Bus{b.bus}, c.instances), time.Second})
+			}()
+			<-done
+			if r.failure == "" {
+				t.Fatalf("a bus that %s passes the check %q", b.fault, b.fails)
+			}
+			t.Logf("%s: %.120s", b.fails, strings.ReplaceAll(r.failure, "\n", " "))
+		})
+	}
+}

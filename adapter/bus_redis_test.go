@@ -1,0 +1,272 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/adapter/adaptertest"
+	"rollcall/adapter/redistest"
+	"rollcall/rooms"
+)
+
+func TestRedisBus(t *testing.T) {
+	server := redistest.Start(t)
+	adaptertest.RunBus(t, func(t *testing.T, n int) []rooms.Bus {
+		var buses []rooms.Bus
+		for range n {
+			buses = append(buses, openBus(t, server, BusOptions{Key: "a*[k]?" + t.Name()}))
+		}
+		return buses
+	})
+}
+
+// openBus opens a bus on a client of its own and waits until it listens.
+func openBus(t *testing.T, server *redistest.Server, o BusOptions) *RedisBus {
+	t.Helper()
+	connection, err := ParseRedisURL(server.URL(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	timing := RedisTiming{}
+	timing.setDefaults()
+	client := connect(connection, timing)
+	b := NewRedisBus(client, o)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := b.Close(ctx); err != nil {
+			t.Errorf("close: %v", err)
+		}
+		client.Close()
+	})
+	eventually(t, "the subscription", bound, b.Listening)
+	return b
+}
+
+// A heard is what a bus's subscriber was told: event names and arguments.
+type heard struct {
+	mu    sync.Mutex // guards what
+	what  []string
+	times map[string]int
+}
+
+func hear(b rooms.Bus) *heard {
+	h := &heard{times: make(map[string]int)}
+	b.Subscribe(func(m rooms.Message) {
+		text := m.Event.Name
+		for _, arg := range m.Event.Args {
+			text += " " + string(arg)
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.what = append(h.what, text)
+		h.times[text]++
+	})
+	return h
+}
+
+func (h *heard) count(text string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.times[text]
+}
+
+func (h *heard) all() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return strings.Join(h.what, "\n")
+}
+
+func named(name string) rooms.Message { return rooms.Message{Event: rooms.Event{Name: name}} }
+
+// A message to one room goes to that room's channel, where Node servers that
+// have the room listen.
+func TestBusChannels(t *testing.T) {
+	server := redistest.Start(t)
+	b := openBus(t, server, BusOptions{})
+	sub := server.Client().PSubscribe(t.Context(), "*")
+	defer sub.Close()
+	if _, err := sub.Receive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		rooms   []string
+		channel string
+	}{{nil, "socket.io#/#"}, {[]string{"user:5"}, "socket.io#/#user:5#"}, {[]string{"a", "b"}, "socket.io#/#"}} {
+		b.Publish(rooms.Message{Event: rooms.Event{Name: "e"}, Rooms: c.rooms})
+		got, err := sub.ReceiveMessage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Channel != c.channel {
+			t.Errorf("to %q: channel %q, want %q", c.rooms, got.Channel, c.channel)
+		}
+	}
+	// Node servers count those who listen for requests, and wait for them.
+	for _, channel := range []string{"socket.io-request#/#", "socket.io-response#/#"} {
+		if n := server.Client().PubSubNumSub(t.Context(), channel).Val()[channel]; n != 0 {
+			t.Errorf("%d listen on %s", n, channel)
+		}
+	}
+}
+
+// What is refused is counted, logged once, and reaches nobody; the bus goes on.
+func TestBusRefusesFromElsewhere(t *testing.T) {
+	server := redistest.Start(t)
+	log, lines := recordLog()
+	b := openBus(t, server, BusOptions{MaxMessage: 1000, Log: log})
+	got := hear(b)
+	refused := []string{"", "x", "\x93", "{}", string(pack(t, []any{"u"})), strings.Repeat("x", 1001),
+		string(pack(t, []any{"u", map[string]any{"type": 2, "data": []any{"bytes", []byte{1}}}, map[string]any{}})),
+		string(pack(t, []any{"u", map[string]any{"type": 2, "data": []any{"connect"}}, map[string]any{}})),
+	}
+	for range 50 {
+		for _, payload := range refused {
+			server.Do("PUBLISH", "socket.io#/#", payload)
+		}
+	}
+	server.Do("PUBLISH", "socket.io#/#", pack(t, []any{"u", map[string]any{"type": 2, "data": []any{"good"}}, map[string]any{}}))
+	server.Do("PUBLISH", "socket.io#/other#", pack(t, []any{"u", map[string]any{"type": 2, "data": []any{"bad"}, "nsp": "/other"}, map[string]any{}}))
+	server.Do("PUBLISH", "socket.io#/#room#", pack(t, []any{"u", map[string]any{"type": 2, "data": []any{"last"}}, map[string]any{}}))
+	eventually(t, "the last message", bound, func() bool { return got.count("last") == 1 })
+	if got.all() != "good\nlast" {
+		t.Errorf("heard %q", got.all())
+	}
+	if s := b.Stats(); s.Refused != uint64(50*len(refused)) || s.Received != 2 {
+		t.Errorf("counted %+v", s)
+	}
+	if n := strings.Count(lines(), "a message from Redis cannot be brought to clients"); n != 1 {
+		t.Errorf("%d lines in the log:\n%s", n, lines())
+	}
+}
+
+// While Redis is gone, own subscribers are served, Publish does not wait, what
+// waits is bounded, and the log says it once. Back, the bus is whole again.
+func TestBusOutage(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	log, lines := recordLog()
+	a, b := openBus(t, server, BusOptions{Log: log, Silence: 500 * time.Millisecond, Patience: 1500 * time.Millisecond}), openBus(t, server, BusOptions{Silence: 500 * time.Millisecond})
+	ownHeard, otherHeard := hear(a), hear(b)
+
+	server.Kill()
+	eventually(t, "the loss", bound, func() bool { return !a.Listening() && !b.Listening() })
+	for i := range 200 {
+		a.Publish(named(fmt.Sprintf("lost %d", i)))
+		if ownHeard.count(fmt.Sprintf("lost %d", i)) != 1 {
+			t.Fatal("an own subscriber was not called")
+		}
+	}
+	eventually(t, "the drops", bound, func() bool { return a.Stats().Dropped == 200 && a.Stats().Queued == 0 })
+	server.Restart()
+	eventually(t, "the subscriptions", bound, func() bool { return a.Listening() && b.Listening() })
+	a.Publish(named("back"))
+	b.Publish(named("too"))
+	eventually(t, "messages both ways", bound, func() bool { return otherHeard.count("back") == 1 && ownHeard.count("too") == 1 })
+	if otherHeard.all() != "back\ntoo" && otherHeard.all() != "too\nback" {
+		t.Errorf("the other heard %q", otherHeard.all())
+	}
+	for _, text := range []string{"messages from other instances are not heard", "messages from other instances are heard again", "a message does not reach other instances"} {
+		if n := strings.Count(lines(), text); n != 1 {
+			t.Errorf("%d times %q in the log:\n%s", n, text, lines())
+		}
+	}
+}
+
+// CLIENT KILL and a server that hangs: the bus is back by itself.
+func TestBusReconnects(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]func(*redistest.Server){
+		"killed": func(s *redistest.Server) {
+			s.Do("CLIENT", "KILL", "TYPE", "pubsub")
+			s.Do("CLIENT", "KILL", "TYPE", "normal")
+		},
+		"hung": func(s *redistest.Server) { s.Do("DEBUG", "SLEEP", "1.5") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t)
+			a, b := openBus(t, server, BusOptions{Silence: 500 * time.Millisecond}), openBus(t, server, BusOptions{Silence: 500 * time.Millisecond})
+			got := hear(b)
+			fault(server)
+			// A message may be lost around the fault, but none is doubled.
+			n := 0
+			eventually(t, "a message", bound, func() bool {
+				n++
+				a.Publish(named(fmt.Sprint(n)))
+				return got.count(fmt.Sprint(n-1)) > 0
+			})
+			for i := range n {
+				if got.count(fmt.Sprint(i)) > 1 {
+					t.Errorf("message %d was doubled", i)
+				}
+			}
+		})
+	}
+}
+
+// A Redis that takes nothing: the queue is full, the rest is dropped and
+// counted, and Publish does not wait.
+func TestBusQueueIsBounded(t *testing.T) {
+	server := redistest.Start(t)
+	b := openBus(t, server, BusOptions{MaxQueue: 10_000})
+	own := hear(b)
+	server.Do("CLIENT", "PAUSE", "60000", "WRITE") // PUBLISH counts as one
+	for range 2000 {
+		b.Publish(named("x"))
+	}
+	s := b.Stats()
+	if s.Queued > 10_000 || s.Queued < 5_000 || s.Dropped == 0 {
+		t.Errorf("counted %+v", s)
+	}
+	if n := own.count("x"); n != 2000 {
+		t.Errorf("own subscribers heard %d", n)
+	}
+	server.Do("CLIENT", "UNPAUSE")
+	eventually(t, "an empty queue", bound, func() bool { return b.Stats().Queued == 0 })
+	if s := b.Stats(); s.Published+s.Dropped != 2000 || s.Published == 0 {
+		t.Errorf("counted %+v", s)
+	}
+}
+
+// Close publishes what is queued.
+func TestBusCloseFlushes(t *testing.T) {
+	server := redistest.Start(t)
+	other := openBus(t, server, BusOptions{})
+	got := hear(other)
+	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	defer client.Close()
+	b := NewRedisBus(client, BusOptions{})
+	for range 1000 {
+		b.Publish(named("x"))
+	}
+	if err := b.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all messages", bound, func() bool { return got.count("x") == 1000 })
+	b.Publish(named("late")) // goes nowhere, and does no harm
+	if s := b.Stats(); s.Published != 1000 || s.Dropped != 1 {
+		t.Errorf("counted %+v", s)
+	}
+	if err := b.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	// If Redis does not take it, Close ends with its context and says so.
+	server.Do("CLIENT", "PAUSE", "60000", "WRITE")
+	defer server.Do("CLIENT", "UNPAUSE")
+	stuck := NewRedisBus(client, BusOptions{})
+	stuck.Publish(named("x"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := stuck.Close(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("close: %v", err)
+	}
+}
