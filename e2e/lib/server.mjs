@@ -35,9 +35,14 @@ export async function startServer(env = {}) {
 }
 
 function launch(port, env) {
-  const [program, ...args] = [...leash, binary];
-  const child = spawn(program, args, {
-    env: { PATH: process.env.PATH, HOME: process.env.HOME ?? '/', ...env, PORT: String(port) },
+  return { url: `http://127.0.0.1:${port}`, port: Number(port), ...runProgram(binary, [], { ...env, PORT: String(port) }) };
+}
+
+// runProgram runs a program that ends with this process, in a clean environment.
+export function runProgram(path, args, env = {}) {
+  const [program, ...rest] = [...leash, path, ...args];
+  const child = spawn(program, rest, {
+    env: { PATH: process.env.PATH, HOME: process.env.HOME ?? '/', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   running.add(child);
@@ -51,8 +56,6 @@ function launch(port, env) {
   }).then(() => running.delete(child));
 
   return {
-    url: `http://127.0.0.1:${port}`,
-    port: Number(port),
     pid: child.pid,
     log: () => output,
     exited: () => child.exitCode !== null || child.signalCode !== null || child.pid === undefined,
@@ -98,7 +101,7 @@ function canRun(path) {
   }
 }
 
-function freePort() {
+export function freePort() {
   return new Promise((resolve, reject) => {
     const probe = createServer().once('error', reject);
     probe.listen(0, '127.0.0.1', () => {
