@@ -71,6 +71,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		Instance: store.Instance(),
 		MaxUser:  int(cfg.MaxUser),
 		Grace:    cfg.Grace,
+		Bus:      store.Bus(),
 		Observer: metrics,
 	}, store, sockets)
 	sockets.Serve(hall)
@@ -124,9 +125,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	return err
 }
 
-// store is the shared map with what main needs of it.
+// store is what instances share, with what main needs of it.
 type store interface {
 	rooms.Store
+	// Bus carries messages to the other instances.
+	Bus() rooms.Bus
 	// Instance is this process's name in the map.
 	Instance() string
 	// Ready is nil when the map is in step with the other instances'.
@@ -136,15 +139,19 @@ type store interface {
 }
 
 // alone is the store of an instance without others.
-type alone struct{ *adapter.Memory }
+type alone struct {
+	*adapter.Memory
+	bus *adapter.MemoryBus
+}
 
+func (a alone) Bus() rooms.Bus            { return a.bus }
 func (alone) Instance() string            { return "local" }
 func (alone) Ready() error                { return nil }
 func (alone) Close(context.Context) error { return nil }
 
 func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, metrics *observe.Metrics) (store, error) {
 	if cfg.RedisURL == "" {
-		return alone{adapter.NewMemory()}, nil
+		return alone{adapter.NewMemory(), adapter.NewMemoryBus()}, nil
 	}
 	name := cfg.Instance
 	if name == "" {
@@ -168,7 +175,20 @@ func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, metrics
 			Repairs: s.Repairs, Calls: s.Calls, Errors: s.Errors, CallTime: s.CallTime,
 		}
 	})
-	return shared, nil
+	return together{shared, shared.OpenBus(adapter.BusOptions{Key: cfg.RedisChannel, Log: log})}, nil
+}
+
+// together is the store of instances that share one view.
+type together struct {
+	*adapter.Redis
+	bus *adapter.RedisBus
+}
+
+func (t together) Bus() rooms.Bus { return t.bus }
+
+// Close ends the bus first: it uses the store's connection.
+func (t together) Close(ctx context.Context) error {
+	return errors.Join(t.bus.Close(ctx), t.Redis.Close(ctx))
 }
 
 // pageURL is where somebody at this machine finds the page.
