@@ -60,7 +60,7 @@ type RedisTiming struct {
 	// Default 1 s.
 	Lag time.Duration
 	// MaxGather is the longest that changes are gathered for one call in a
-	// storm. The first after quiet never waits. Default 20 ms.
+	// storm. The first after quiet never waits. Default 30 ms.
 	MaxGather time.Duration
 	// MaxBackoff bounds the pause between attempts while Redis is gone; it must
 	// be well below Lease, so that nobody is taken for dead who is only on its
@@ -77,7 +77,7 @@ func (t *RedisTiming) setDefaults() {
 	t.Call = cmp.Or(t.Call, time.Second)
 	t.Block = cmp.Or(t.Block, time.Second)
 	t.Lag = cmp.Or(t.Lag, time.Second)
-	t.MaxGather = cmp.Or(t.MaxGather, 20*time.Millisecond)
+	t.MaxGather = cmp.Or(t.MaxGather, 30*time.Millisecond)
 	t.MaxBackoff = cmp.Or(t.MaxBackoff, 500*time.Millisecond)
 	if t.Now == nil {
 		t.Now = time.Now

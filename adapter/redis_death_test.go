@@ -75,6 +75,44 @@ func TestRedisStoppedInstanceComesBack(t *testing.T) {
 	}
 }
 
+// Having no connection on its channel is no death while it renews its lease:
+// an access list may forbid channels.
+func TestRedisWithoutChannels(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	server.Do("ACL", "SETUSER", "app", "on", ">secret", "~{rollcall}*", "resetchannels", "+@all")
+	all := opens(t, server.URL(), "a", "b")
+	all = append(all, open(t, RedisOptions{URL: "redis://app:secret@" + server.Addr(), Instance: "c"}))
+	for _, i := range all {
+		i.enter(10)
+	}
+	agree(t, bound, all...)
+	if n := server.Do("PUBSUB", "NUMSUB", "{rollcall}:alive:c").([]any)[1]; n != int64(0) {
+		t.Fatalf("%v listen on the channel, want none", n)
+	}
+	settle(all...)
+	agree(t, bound, all...)
+	nobodyLeft(t, all...)
+}
+
+// Whoever was given up and lives puts itself back, as soon as it hears of it.
+func TestRedisGivenUpWrongly(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	a := open(t, RedisOptions{URL: server.URL(), Instance: "a"})
+	b := open(t, RedisOptions{URL: server.URL(), Instance: "b"})
+	a.enter(10)
+	b.enter(10)
+	agree(t, bound, a, b)
+	if _, err := a.bury(t.Context(), "b", leaving, "", rooms.Closed); err != nil {
+		t.Fatal(err)
+	}
+	a.eventually("b's end", bound, func() bool { return len(a.departures()) == 10 })
+	agree(t, bound, a, b)
+	leftOnce(t, a, "b/", 10, rooms.Closed)
+	nobodyLeft(t, b)
+}
+
 // An instance that starts under a dead one's name is another: the old one's
 // entries go, the new one's stay.
 func TestRedisRestartUnderTheSameName(t *testing.T) {
@@ -97,6 +135,7 @@ func TestRedisHandsOver(t *testing.T) {
 	ab := opens(t, server.URL(), "a", "b")
 	a, b := ab[0], ab[1]
 	a.enter(1)
+	agree(t, bound, ab...)
 	b.enter(500) // most of it is still queued when it closes
 	b.Remove("b/0", rooms.SignedOut)
 	if err := b.Close(t.Context()); err != nil {
@@ -141,4 +180,62 @@ func TestRedisClocksDiffer(t *testing.T) {
 	settle(all...)
 	agree(t, bound, all...)
 	nobodyLeft(t, all...)
+}
+
+// Who is given up in the middle of putting back is not whole because the rest
+// arrives: it has to begin anew.
+func TestRedisLostWhileRestoring(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	client := &Redis{instance: "b", prefix: "{rollcall}", client: server.Client()}
+	client.timing.setDefaults()
+	state := func() string { return fmt.Sprint(server.Do("HGET", "{rollcall}:progress:b", "state")) }
+	step := func(ops ...op) {
+		t.Helper()
+		if _, err := client.apply(t.Context(), ops); err != nil {
+			t.Fatal(err)
+		}
+	}
+	step(op{kind: opPartial, version: 1}, op{kind: opPut, version: 2, socket: "s", entry: rooms.Entry{Socket: "s", Instance: "b", UserID: "u", User: []byte("{}")}})
+	if _, err := client.bury(t.Context(), "b", leaving, "", rooms.InstanceLost); err != nil {
+		t.Fatal(err)
+	}
+	step(op{kind: opWhole, version: 3})
+	if got := state(); got != left {
+		t.Errorf("after the rest it is %q", got)
+	}
+	step(op{kind: opPartial, version: 4}, op{kind: opWhole, version: 5})
+	if got := state(); got != whole {
+		t.Errorf("after all of it it is %q", got)
+	}
+}
+
+// Changes whose forerunners Redis lost do not make it look whole.
+func TestRedisGapInOwnChanges(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	client := &Redis{instance: "b", prefix: "{rollcall}", client: server.Client()}
+	client.timing.setDefaults()
+	apply := func(versions ...uint64) bool {
+		t.Helper()
+		var ops []op
+		for _, v := range versions {
+			ops = append(ops, op{kind: opRemove, version: v, socket: "nobody"})
+		}
+		gapless, err := client.apply(t.Context(), ops)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return gapless
+	}
+	server.Do("HSET", "{rollcall}:progress:b", "v", 7, "state", whole) // older data
+	if !apply(8, 9) || !apply(8, 9, 10) {
+		t.Error("the next changes, and a batch twice, do not pass for gapless")
+	}
+	if apply(12) {
+		t.Error("a gap was not noticed")
+	}
+	if got := server.Do("HGET", "{rollcall}:progress:b", "state"); got == whole {
+		t.Errorf("behind a gap it is %q", got)
+	}
 }

@@ -5,10 +5,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"rollcall/adapter/redistest"
 )
@@ -37,14 +40,31 @@ func TestRedisRestartedWithItsData(t *testing.T) {
 	agree(t, bound, all...)
 	server.Kill()
 	changesMeanwhile(t, all...)
+	all[0].Remove("a/0", "signed_out")
 	for _, i := range all { // every lease runs out meanwhile
 		i.eventually("not ready", 2*bound, func() bool { return i.Ready() != nil && strings.Contains(i.Ready().Error(), "no lease") })
 	}
+	late := all[2].gate("evalsha") // the last one comes back after the others
+	late.close()
 	server.Restart()
+	from := []uint64{all[0].renewals(), all[1].renewals()}
+	eventually(t, "the others back", bound, func() bool { return all[0].renewals() > from[0]+1 && all[1].renewals() > from[1]+1 })
+	late.open()
 	t.Logf("repaired after %v", agree(t, bound, all...))
 	settle(all...)
 	agree(t, bound, all...)
-	nobodyLeft(t, all...)
+	for _, i := range all { // its reason is lost on who compares and sees only that it is gone
+		if gone := i.departures(); len(gone) != 1 || len(gone["a/0"]) != 1 {
+			t.Errorf("%s saw leave: %v", i.Instance(), gone)
+		}
+	}
+	// What was queued is written as it was.
+	messages := server.Client().XRange(t.Context(), "{rollcall}:stream", "-", "+").Val()
+	if !slices.ContainsFunc(messages, func(m redis.XMessage) bool {
+		return m.Values["del"] == "a/0" && m.Values["why"] == "signed_out"
+	}) {
+		t.Error("the removal was not announced with its reason")
+	}
 }
 
 func TestRedisRestartedEmpty(t *testing.T) {
@@ -105,6 +125,7 @@ func TestRedisRestoredOlder(t *testing.T) {
 		i.forget()
 	}
 	server.Kill()
+	changesMeanwhile(t, all...) // may be the first that the older data see
 	server.Restart()
 	t.Logf("repaired after %v", agree(t, bound, all...))
 	nobodyLeft(t, all...)
@@ -276,11 +297,14 @@ func TestRedisQueueOverflow(t *testing.T) {
 	writing := a.gate("evalsha")
 	writing.close()
 	most := 0
-	for k := range 5 * minQueue {
-		a.put(fmt.Sprintf("a/%d", k%20), fmt.Sprintf(`{"n":%d}`, k))
+	for k := range 18 { // these changes are dropped, and nothing repeats them
+		a.put(fmt.Sprintf("a/%d", k), `{"changed":true}`)
+	}
+	a.Remove("a/19", "closed")
+	for k := range 2 * minQueue {
+		a.put("a/18", fmt.Sprintf(`{"n":%d}`, k))
 		most = max(most, a.Stats().Queued)
 	}
-	a.Remove("a/3", "closed")
 	if most > minQueue+2*20 || most < minQueue {
 		t.Errorf("%d changes were queued at most", most)
 	}

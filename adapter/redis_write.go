@@ -46,12 +46,16 @@ func (r *Redis) write(ctx context.Context) {
 			}
 			continue
 		}
-		if err := r.apply(ctx, batch); err != nil {
+		gapless, err := r.apply(ctx, batch)
+		if err != nil {
 			sleep(ctx, backoff.pause())
 			continue
 		}
 		backoff.reset()
 		r.mu.Lock()
+		if !gapless {
+			r.others.wantRepair("Redis has lost own changes")
+		}
 		r.own.confirm(batch[len(batch)-1].version)
 		r.mu.Unlock()
 		signal(r.written)
@@ -62,8 +66,9 @@ func (r *Redis) write(ctx context.Context) {
 	}
 }
 
-// apply has Redis carry out a batch.
-func (r *Redis) apply(ctx context.Context, batch []op) error {
+// apply has Redis carry out a batch. It is not gapless if Redis lacks changes
+// before it.
+func (r *Redis) apply(ctx context.Context, batch []op) (gapless bool, err error) {
 	args := make([]any, 0, 4+5*len(batch))
 	args = append(args, r.instance, r.timing.Lease.Milliseconds(), maxStream, int(keepProgress.Seconds()))
 	for _, op := range batch {
@@ -73,6 +78,6 @@ func (r *Redis) apply(ctx context.Context, batch []op) error {
 		}
 		args = append(args, string(op.kind), op.version, op.socket, op.entry.UserID, body)
 	}
-	_, err := r.run(ctx, r.timing.Call, applyScript, args...)
-	return err
+	reply, err := r.run(ctx, r.timing.Call, applyScript, args...)
+	return reply == int64(1), err
 }

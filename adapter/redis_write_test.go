@@ -104,7 +104,7 @@ func TestRedisBatchTwice(t *testing.T) {
 	a.Redis.mu.Unlock()
 	sender := &Redis{instance: "a", prefix: a.prefix, timing: a.timing, client: server.Client()}
 	for range 3 {
-		if err := sender.apply(t.Context(), batch); err != nil {
+		if _, err := sender.apply(t.Context(), batch); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -4,6 +4,8 @@
 --
 -- The versions of one instance rise, and progress keeps the last one done: a
 -- batch that is sent again because its answer was lost changes nothing twice.
+-- They rise by one: a gap means that Redis lost what was in between, so that
+-- what is here is partial. Returns 0 then, for the owner to put it back.
 local me, lease, maxlen, keep = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local own, mark = sockets(me), progress(me)
 
@@ -34,6 +36,8 @@ local function remove(version, socket, reason)
 end
 
 local done = tonumber(redis.call('HGET', mark, 'v') or '0')
+local gap = ARGV[6] and tonumber(ARGV[6]) > done + 1
+if gap then redis.call('HSET', mark, 'state', 'partial') end
 for i = 5, #ARGV, 5 do
   local kind, version, socket, user, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   if tonumber(version) > done then
@@ -43,7 +47,8 @@ for i = 5, #ARGV, 5 do
       remove(version, socket, body)
     elseif kind == 'partial' then -- the owner puts back what was lost
       redis.call('HSET', mark, 'state', 'partial')
-    elseif kind == 'whole' then -- all that the owner has is here again
+    elseif kind == 'whole' and redis.call('HGET', mark, 'state') == 'partial' then
+      -- All that the owner has is here again; unless it was lost once more.
       redis.call('HSET', mark, 'state', 'whole')
       announce(maxlen, number(), 'whole', me, 'v', version)
     end
@@ -52,4 +57,4 @@ for i = 5, #ARGV, 5 do
 end
 redis.call('HSET', mark, 'v', text(done))
 redis.call('EXPIRE', mark, keep)
-return 1
+return gap and 0 or 1
