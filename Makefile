@@ -41,6 +41,14 @@ setup-run:
 bin/rollcall:
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $@ .
 
+.PHONY: bench
+bench: ## measure against the Node service; BENCH="-quick" or "-rows storm,churn -rounds 5" for less or more
+	@scripts/setup.sh test
+	@$(MAKE) client bin/rollcall
+	@cd bench/node && npm ci --silent
+	@go build -o bin/bench/ ./bench ./bench/echo
+	@bin/bench/bench $(or $(BENCH),-out docs/bench)
+
 .PHONY: clean
 clean: ## remove what was built or fetched
-	rm -rf bin node_modules e2e/node_modules public/client/socket.io*
+	rm -rf bin node_modules e2e/node_modules bench/node/node_modules public/client/socket.io*

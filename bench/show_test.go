@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestHistogram(t *testing.T) {
+	var h histogram
+	for i := 1; i <= 1000; i++ {
+		h.add(time.Duration(i) * time.Millisecond)
+	}
+	for _, c := range []struct {
+		q    float64
+		want time.Duration
+	}{{0.5, 500 * time.Millisecond}, {0.99, 990 * time.Millisecond}, {1, time.Second}, {0.001, time.Millisecond}} {
+		if got := h.quantile(c.q); got < c.want || float64(got) > 1.07*float64(c.want) {
+			t.Errorf("quantile %g is %v, want %v to 7 %% more", c.q, got, c.want)
+		}
+	}
+	if h.count() != 1000 {
+		t.Errorf("%d counted of 1000", h.count())
+	}
+}
+
+// Every duration lies in the one bucket that ends at or after it.
+func TestBuckets(t *testing.T) {
+	for d := time.Duration(0); d < time.Hour; d += 1 + d/97 {
+		i := bucketOf(d)
+		if d > bucketEnd(i) || i > 0 && d <= bucketEnd(i-1) {
+			t.Fatalf("%v is in bucket %d, from %v to %v", d, i, bucketEnd(i-1), bucketEnd(i))
+		}
+	}
+}
+
+func TestMedians(t *testing.T) {
+	got := medians([]sample{
+		{wallTime: 9, cpuUsed: 1},
+		{wallTime: 5},
+		{wallTime: 7, cpuUsed: 2},
+	})
+	if got[wallTime] != 7 || got[cpuUsed] != 1.5 || len(got) != 2 {
+		t.Errorf("medians are %v", got)
+	}
+}
+
+func TestTable(t *testing.T) {
+	r := row{
+		name: "r", title: "T",
+		sizes: map[kind][]int{rollcall: {10, 20}, node: {10}},
+		aims:  []aim{{wallTime, 10, 0.5, node, 10}, {wallTime, 20, 0.5, node, 10}, {cpuUsed, 20, 3, "", 0}},
+	}
+	var out bytes.Buffer
+	writeTable(&out, r, results{
+		{rollcall, 10}: {wallTime: 4},
+		{node, 10}:     {wallTime: 16},
+		{rollcall, 20}: {wallTime: 12, cpuUsed: 2},
+	})
+	for _, want := range []string{
+		"| 10 | wall time, ms | 4.00 | 16.0 |  | 0.25 | ≤ 0.5 of Node (is 0.25): yes |",
+		"| 20 | wall time, ms | 12.0 |  |  |  | ≤ 0.5 of Node at 10 (is 0.75): **no** |",
+		"| 20 | server CPU, ms | 2.00 |  |  |  | ≤ 3.00: yes |",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, out.String())
+		}
+	}
+}
+
+// Every metric that a row plots or aims at is in the table.
+func TestRowsAreShown(t *testing.T) {
+	for _, r := range rows(programs{}, 20_000, false) {
+		for _, m := range r.plots {
+			if !slices.Contains(shown, m) {
+				t.Errorf("%s plots %s, which the table does not show", r.name, m.name)
+			}
+		}
+		for _, a := range r.aims {
+			if !slices.Contains(r.sizes[rollcall], a.n) || a.of != "" && !slices.Contains(r.sizes[a.of], a.againstN) {
+				t.Errorf("%s aims at %s for N=%d, which is not run", r.name, a.metric.name, a.n)
+			}
+		}
+	}
+}
+
+func TestDrawing(t *testing.T) {
+	out := drawing("A < B & C", []chart{
+		{"time, ms", []series{{"one", "#111", [][2]float64{{100, 0}, {1000, 50}}}, {"two", "#222", [][2]float64{{100, 7}}}}},
+		{"flat", []series{{"one", "#111", [][2]float64{{5, 3}, {5, 3}}}}},
+	})
+	text := ""
+	for d := xml.NewDecoder(bytes.NewReader(out)); ; {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatalf("not XML: %v", err)
+		}
+		if chars, ok := token.(xml.CharData); ok {
+			text += string(chars)
+		}
+	}
+	if !strings.Contains(text, "A < B & C") {
+		t.Error("the title is not there")
+	}
+	if bytes.Contains(out, []byte("NaN")) || bytes.Contains(out, []byte("Inf")) {
+		t.Errorf("a place without a number:\n%s", out)
+	}
+	if n := bytes.Count(out, []byte("<polyline")); n != 3 {
+		t.Errorf("%d lines for 3 series", n)
+	}
+}
+
+func TestAxis(t *testing.T) {
+	a := axis{1, 100, 0, 200}
+	for v, want := range map[float64]float64{1: 0, 10: 100, 100: 200} {
+		if got := a.place(v); got < want-0.001 || got > want+0.001 {
+			t.Errorf("%g is placed at %g, want %g", v, got, want)
+		}
+	}
+	if got := a.ticks(); !slices.Equal(got, []float64{1, 2, 5, 10, 20, 50, 100}) {
+		t.Errorf("ticks are %v", got)
+	}
+	for v, want := range map[float64]string{20_000: "20k", 0.2: "0.2", 1e6: "1M", 500: "500"} {
+		if got := short(v); got != want {
+			t.Errorf("%g is written %s, want %s", v, got, want)
+		}
+	}
+}
+
+func TestChoose(t *testing.T) {
+	all := rows(programs{}, 20_000, false)
+	got, err := choose(all, "churn,storm")
+	if err != nil || len(got) != 2 || got[0].name != "churn" {
+		t.Errorf("chosen: %v, %v", got, err)
+	}
+	if _, err := choose(all, "stom"); err == nil || !strings.Contains(err.Error(), "reconnect") {
+		t.Errorf("an unknown row: %v", err)
+	}
+}
