@@ -17,7 +17,8 @@ import (
 type client struct {
 	conn    *websocket.Conn
 	onEvent func(at time.Time, name string, args []json.RawMessage)
-	gone    chan struct{} // closed when the connection has ended
+	onRaw   func(at time.Time, event []byte) // instead, for those who must be quick
+	gone    chan struct{}                    // closed when the connection has ended
 
 	mu   sync.Mutex // guards what follows, and writing
 	acks map[int]chan []byte
@@ -30,13 +31,17 @@ var errGone = errors.New("the connection has ended")
 // dial connects to an instance. onEvent gets every event, one at a time; ended
 // is called after the last, before gone is closed. Either may be nil.
 func dial(in *instance, query string, onEvent func(time.Time, string, []json.RawMessage), ended func(*client)) (*client, error) {
+	return (&client{onEvent: onEvent}).dial(in, query, ended)
+}
+
+func (c *client) dial(in *instance, query string, ended func(*client)) (*client, error) {
 	dialer := websocket.Dialer{HandshakeTimeout: 5 * time.Second}
 	url := "ws://127.0.0.1:" + in.port + "/socket.io/?EIO=4&transport=websocket&" + query
 	conn, _, err := dialer.Dial(url, nil)
 	if err != nil {
 		return nil, err
 	}
-	c := &client{conn: conn, onEvent: onEvent, gone: make(chan struct{}), acks: make(map[int]chan []byte)}
+	c.conn, c.gone, c.acks = conn, make(chan struct{}), make(map[int]chan []byte)
 	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
 	err = c.enter()
 	conn.SetReadDeadline(time.Time{})
@@ -87,6 +92,8 @@ func (c *client) read() {
 			c.send("3")
 		case bytes.HasPrefix(b, []byte("43")):
 			c.acknowledge(b[2:])
+		case bytes.HasPrefix(b, []byte("42[")) && c.onRaw != nil:
+			c.onRaw(at, b[2:])
 		case bytes.HasPrefix(b, []byte("42[")) && c.onEvent != nil:
 			var args []json.RawMessage
 			var name string

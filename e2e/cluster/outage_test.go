@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -94,6 +95,47 @@ func TestRedisOutages(t *testing.T) {
 	}
 }
 
+// An instance that goes on writing where it was, into data older than that,
+// must not look to the others as if it were all there.
+func TestOlderDataWrittenToAtOnce(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, plan{instances: 3, linked: true})
+	d.populate(4, false)
+	d.redis.save()
+	writer := d.instances[0]
+	d.join(writer, "not in the older data")
+	d.converge("all there", soon, d.truth(), d.watching())
+	b := d.open()
+	writer.link.slow(200*time.Millisecond, 0) // the others look before it has put all back
+	for _, in := range d.instances[1:] {
+		in.pause()
+	}
+	d.redis.kill()
+	d.join(writer, "written at once")
+	d.redis.start()
+	eventually(t, bound, "the first instance writes", func() bool { return d.redis.has("written at once") })
+	for _, in := range d.instances[1:] {
+		in.resume()
+	}
+	d.converge("all is right again", bound, d.truth(), d.watching())
+	d.hold("afterwards", 4*time.Second, d.truth(), d.watching())
+	b.saw("older data", "remove_user", nil, d.watching())
+	b.saw("older data", "add_user", []string{"written at once"}, d.watching())
+}
+
+// Redis is not there when an instance ends: that must not take longer for it.
+func TestShutdownWithoutRedis(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, plan{instances: 2})
+	d.populate(2, false)
+	d.redis.kill()
+	for _, in := range d.instances {
+		began := time.Now()
+		in.shutdown()
+		t.Logf("%s ended %s after SIGTERM", in.name, time.Since(began).Round(time.Millisecond))
+	}
+}
+
 // A connection that breaks and comes back is no death, however often.
 func TestReconnectIsNotDeath(t *testing.T) {
 	t.Parallel()
@@ -123,7 +165,7 @@ func (d *deployment) servesItsOwn(in *instance) visit {
 	who.came = "visitor-" + in.name
 	d.join(in, who.came)
 	for _, m := range d.all() {
-		if _, home, connected, _ := m.online(); connected && home == in && m.id != who.came {
+		if _, home, connected, _ := m.online(); connected && home == in && strings.HasPrefix(m.id, in.name) {
 			who.left = m.id
 			m.leave()
 			break

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -126,6 +127,16 @@ func (s *redisServer) now() time.Time {
 		s.t.Fatal(err)
 	}
 	return now
+}
+
+// has reports whether the shared map has an entry with a text in it.
+func (s *redisServer) has(text string) bool {
+	s.t.Helper()
+	values, err := s.client.HVals(context.Background(), "{rollcall}:users").Result()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, text) })
 }
 
 // leases is the instances and when their leases end, by Redis' clock.
