@@ -151,6 +151,14 @@ func (b *RedisBus) Close(ctx context.Context) error {
 // Listening tells whether other instances are heard at the moment.
 func (b *RedisBus) Listening() bool { return b.listening.Load() }
 
+// Ready is nil if other instances are heard; else it says what is wrong.
+func (b *RedisBus) Ready() error {
+	if !b.Listening() {
+		return errors.New("redis: messages from other instances are not heard")
+	}
+	return nil
+}
+
 // publish writes what is queued, all of it in one round trip.
 func (b *RedisBus) publish(ctx context.Context) {
 	for {

@@ -1,9 +1,11 @@
 package adapter
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -84,6 +86,13 @@ func (h *heard) all() string {
 	return strings.Join(h.what, "\n")
 }
 
+// dialing tells whether a client that has been closed still tries to dial: it
+// notices after a second at most, which is more than goleak waits.
+func dialing() bool {
+	stacks := make([]byte, 1<<20)
+	return bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("(*ConnPool).tryDial"))
+}
+
 func named(name string) rooms.Message { return rooms.Message{Event: rooms.Event{Name: name}} }
 
 // A message to one room goes to that room's channel, where Node servers that
@@ -153,11 +162,12 @@ func TestBusOutage(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	log, lines := recordLog()
+	t.Cleanup(func() { waitUntil(bound, func() bool { return !dialing() }) })
 	a, b := openBus(t, server, BusOptions{Log: log, Silence: 500 * time.Millisecond, Patience: 1500 * time.Millisecond}), openBus(t, server, BusOptions{Silence: 500 * time.Millisecond})
 	ownHeard, otherHeard := hear(a), hear(b)
 
 	server.Kill()
-	eventually(t, "the loss", bound, func() bool { return !a.Listening() && !b.Listening() })
+	eventually(t, "the loss", bound, func() bool { return a.Ready() != nil && b.Ready() != nil })
 	for i := range 200 {
 		a.Publish(named(fmt.Sprintf("lost %d", i)))
 		if ownHeard.count(fmt.Sprintf("lost %d", i)) != 1 {
@@ -166,7 +176,7 @@ func TestBusOutage(t *testing.T) {
 	}
 	eventually(t, "the drops", bound, func() bool { return a.Stats().Dropped == 200 && a.Stats().Queued == 0 })
 	server.Restart()
-	eventually(t, "the subscriptions", bound, func() bool { return a.Listening() && b.Listening() })
+	eventually(t, "the subscriptions", bound, func() bool { return a.Ready() == nil && b.Ready() == nil })
 	a.Publish(named("back"))
 	b.Publish(named("too"))
 	eventually(t, "messages both ways", bound, func() bool { return otherHeard.count("back") == 1 && ownHeard.count("too") == 1 })
