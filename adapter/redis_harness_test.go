@@ -191,6 +191,11 @@ func agree(t *testing.T, within time.Duration, instances ...*instance) time.Dura
 			t.Fatalf("%s after %v: %s", i.Instance(), within, difference(i.view(), want))
 		}
 		i.eventually("ready", left, func() bool { return i.Ready() == nil })
+		i.Redis.mu.Lock()
+		if i.owners()[i.instance] { // it would judge itself
+			t.Errorf("%s takes itself for another", i.instance)
+		}
+		i.Redis.mu.Unlock()
 	}
 	inRedis := func() map[string]string {
 		out := make(map[string]string)

@@ -164,7 +164,7 @@ func (r *Redis) take(message redis.XMessage) bool {
 	switch {
 	case a.gone != "":
 		r.drop(a.gone, a.reason)
-	case a.whole != "":
+	case a.whole != "" && a.whole != r.instance:
 		r.others.hear(a.whole, a.version)
 	case a.removed != "" && a.instance != r.instance:
 		r.others.hear(a.instance, a.version)
