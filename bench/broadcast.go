@@ -9,14 +9,17 @@ import (
 
 const inARow = 100
 
-var updatePrefix = []byte(`42["update_user",`)
+var (
+	updatePrefix    = []byte(`42["update_user",`)
+	announcedPrefix = []byte(`42["announced",`)
+)
 
 // broadcast: one event to n sockets, a hundred times in a row. Node is told to
 // emit it. Of Rollcall the nearest is an increment of presence: a hundred users
 // change their data once each, and n watchers hear of each.
 func broadcast(ctx context.Context, t *target, n int) (sample, error) {
 	all := newCountdown(n)
-	prefix := []byte(`42["announced",`)
+	prefix := announcedPrefix
 	if t.kind == rollcall {
 		prefix = updatePrefix
 	}
@@ -86,14 +89,18 @@ func renames(ctx context.Context, t *target, n int) (sample, error) {
 // audience connects n watchers, and users that hear nothing themselves.
 func audience(ctx context.Context, t *target, n, users int, each func(*client, message)) (watchers, speakers *crowd, err error) {
 	if t.kind != rollcall { // there everybody hears everything
-		speakers, err = gather(ctx, t, 1, "", func(*client, message) {})
+		enter := connect("")
+		if t.kind == bare {
+			enter = connectBare("/all")
+		}
+		speakers, err = gather(ctx, t, 1, enter, func(*client, message) {})
 		if err != nil {
 			return nil, nil, err
 		}
-		watchers, err = gather(ctx, t, n, "", each)
+		watchers, err = gather(ctx, t, n, enter, each)
 		return watchers, speakers, err
 	}
-	speakers, err = gather(ctx, t, users, "none", func(*client, message) {})
+	speakers, err = gather(ctx, t, users, connect("none"), func(*client, message) {})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -101,7 +108,7 @@ func audience(ctx context.Context, t *target, n, users int, each func(*client, m
 		u.register(u.id, 0)
 	}
 	ready := newCountdown(n)
-	watchers, err = gather(ctx, t, n, "changes", func(c *client, m message) {
+	watchers, err = gather(ctx, t, n, connect("changes"), func(c *client, m message) {
 		if c.known < users {
 			if c.learn(m, true); c.known >= users {
 				ready.done()

@@ -20,7 +20,7 @@ func churn(presence string, visitorsPerSecond int, last time.Duration) runner {
 		began := time.Now()
 		var after histogram
 		ready := newCountdown(n)
-		c, err := gather(ctx, t, n, presence, func(c *client, m message) {
+		c, err := gather(ctx, t, n, connect(presence), func(c *client, m message) {
 			if c.known < n {
 				if c.learn(m, presence == "changes"); c.known >= n {
 					c.seen = make([]bool, visitors)

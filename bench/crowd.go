@@ -14,12 +14,25 @@ type crowd struct {
 	clients []*client
 }
 
-// gather connects n clients with a subscription, as fast as they get in.
-// Messages reach each from the first one after CONNECT on.
-func gather(ctx context.Context, t *target, n int, presence string, each func(*client, message)) (*crowd, error) {
+// A connector makes one connection.
+type connector func(ctx context.Context, port int) (*client, error)
+
+// connect is for Socket.IO, with a subscription ("": the default).
+func connect(presence string) connector {
+	return func(ctx context.Context, port int) (*client, error) { return dial(ctx, port, presence) }
+}
+
+// connectBare is for the bare server.
+func connectBare(path string) connector {
+	return func(ctx context.Context, port int) (*client, error) { return open(ctx, port, path) }
+}
+
+// gather connects n clients, as fast as they get in. Messages reach each from
+// the first one after CONNECT on.
+func gather(ctx context.Context, t *target, n int, enter connector, each func(*client, message)) (*crowd, error) {
 	c := &crowd{target: t, clients: make([]*client, n)}
 	err := inParallel(n, func(i int) error {
-		one, err := dial(ctx, t.port(i), presence)
+		one, err := enter(ctx, t.port(i))
 		if err != nil {
 			return err
 		}

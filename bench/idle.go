@@ -15,26 +15,15 @@ func idle(ctx context.Context, t *target, n int) (sample, error) {
 	}
 	before := t.memory("VmRSS")
 	began, used := time.Now(), t.cpu()
-	join := func(i int) (*client, error) {
-		if t.kind == bare {
-			return open(ctx, t.port(i), "/")
-		}
-		return dial(ctx, t.port(i), "")
+	enter := connect("")
+	if t.kind == bare {
+		enter = connectBare("/")
 	}
-	c := &crowd{target: t, clients: make([]*client, n)}
-	defer c.leave()
-	err := inParallel(n, func(i int) error {
-		one, err := join(i)
-		if err != nil {
-			return err
-		}
-		c.clients[i] = one
-		one.listen(func(*client, message) {})
-		return nil
-	})
+	c, err := gather(ctx, t, n, enter, func(*client, message) {})
 	if err != nil {
 		return nil, err
 	}
+	defer c.leave()
 	wall := time.Since(began)
 	if err := pause(ctx, calm); err != nil {
 		return nil, err

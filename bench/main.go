@@ -65,6 +65,11 @@ func run(ctx context.Context, o options, out, log io.Writer) error {
 		o.rounds = 1
 		smallest(chosen)
 	}
+	if o.out != "" {
+		if err := os.MkdirAll(o.out, 0o755); err != nil {
+			return err
+		}
+	}
 	var failures []error
 	runs := map[string]map[point][]sample{}
 	for round := range o.rounds {

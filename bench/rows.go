@@ -31,7 +31,7 @@ type aim struct {
 // rows are all of them. limit bounds how many connections there can be; quick
 // is for trying the benchmark itself.
 func rows(p programs, limit int, quick bool) []row {
-	churnTime := 10 * time.Second
+	churnTime := 6 * time.Second
 	if quick {
 		churnTime = 2 * time.Second
 	}
@@ -68,6 +68,11 @@ func rows(p programs, limit int, quick bool) []row {
 		sizes: map[kind][]int{rollcall: {500, 1000, 2000}, node: {500, 1000, 2000}},
 		plots: []metric{cpuPerMessage, wallTime},
 		aims:  []aim{{cpuPerMessage, 2000, 1. / 3, node, 2000}},
+	}, {
+		name: "ticks", title: "One event to N sockets, 40 a second, each by itself",
+		run:   ticks(churnTime / 2),
+		sizes: map[kind][]int{rollcall: {300, 2000}, node: {300, 2000}, bare: {300, 2000}},
+		plots: []metric{cpuPerMessage},
 	}, {
 		name: "renames", title: "One user changes 100 times in a row, N watchers",
 		run:   renames,

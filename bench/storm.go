@@ -10,7 +10,7 @@ import (
 func storm(presence string) runner {
 	return func(ctx context.Context, t *target, n int) (sample, error) {
 		all := newCountdown(n)
-		c, err := gather(ctx, t, n, presence, func(c *client, m message) {
+		c, err := gather(ctx, t, n, connect(presence), func(c *client, m message) {
 			if c.learn(m, presence == "changes") && c.known == n {
 				all.done()
 			}
