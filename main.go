@@ -31,6 +31,10 @@ import (
 	"rollcall/rooms"
 )
 
+// handOver bounds how long the other instances are told of our leaving, should
+// Redis not answer. They find out by themselves within 5 s.
+const handOver = 2 * time.Second
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -115,7 +119,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	}
 	stopFlushing()
 	<-flushed
-	if e := store.Close(deadline); e != nil {
+	telling, cancel := context.WithTimeout(deadline, handOver)
+	defer cancel()
+	if e := store.Close(telling); e != nil {
 		log.Warn("the others have to find out by themselves that this instance is gone", "error", e)
 	}
 	log.Info("bye")
@@ -168,14 +174,16 @@ func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, metrics
 	if err != nil {
 		return nil, fmt.Errorf("REDIS_URL: %w", err)
 	}
+	bus := shared.OpenBus(adapter.BusOptions{Key: cfg.RedisChannel, Log: log})
 	metrics.WatchStore(func() observe.StoreStats {
-		s := shared.Stats()
+		s, b := shared.Stats(), bus.Stats()
 		return observe.StoreStats{
 			LeaseAge: s.LeaseAge, Lag: int(s.Lag), Queued: s.Queued, Drift: s.Drift,
 			Repairs: s.Repairs, Calls: s.Calls, Errors: s.Errors, CallTime: s.CallTime,
+			Published: b.Published, Received: b.Received, Refused: b.Refused, Dropped: b.Dropped,
 		}
 	})
-	return together{shared, shared.OpenBus(adapter.BusOptions{Key: cfg.RedisChannel, Log: log})}, nil
+	return together{shared, bus}, nil
 }
 
 // together is the store of instances that share one view.
@@ -185,6 +193,15 @@ type together struct {
 }
 
 func (t together) Bus() rooms.Bus { return t.bus }
+
+// Ready asks for both: a client that is let in must miss neither users nor
+// messages.
+func (t together) Ready() error {
+	if err := t.Redis.Ready(); err != nil {
+		return err
+	}
+	return t.bus.Ready()
+}
 
 // Close ends the bus first: it uses the store's connection.
 func (t together) Close(ctx context.Context) error {

@@ -16,6 +16,8 @@ type StoreStats struct {
 	Repairs       uint64        // how often everything had to be compared
 	Calls, Errors uint64        // calls to the store, and those that failed
 	CallTime      time.Duration // how long all of them took
+	// Messages between instances: sent, taken, not understood, not sent.
+	Published, Received, Refused, Dropped uint64
 }
 
 // WatchStore publishes a shared store's numbers, read at each scrape.
@@ -45,4 +47,12 @@ func (m *Metrics) WatchStore(stats func() StoreStats) {
 		func(s StoreStats) float64 { return float64(s.Errors) })
 	number("rollcall_redis_call_seconds_total", "Time spent in calls to Redis; by rollcall_redis_calls_total it is the mean latency.", counter,
 		func(s StoreStats) float64 { return s.CallTime.Seconds() })
+	number("rollcall_messages_published_total", "Messages sent to other instances.", counter,
+		func(s StoreStats) float64 { return float64(s.Published) })
+	number("rollcall_messages_received_total", "Messages taken from other instances and emitters.", counter,
+		func(s StoreStats) float64 { return float64(s.Received) })
+	number("rollcall_messages_refused_total", "Messages from elsewhere that could not be brought to clients.", counter,
+		func(s StoreStats) float64 { return float64(s.Refused) })
+	number("rollcall_messages_dropped_total", "Messages that could not be sent to other instances.", counter,
+		func(s StoreStats) float64 { return float64(s.Dropped) })
 }
