@@ -19,7 +19,8 @@ type deployment struct {
 	done    chan struct{}  // closed when the test is over
 	running sync.WaitGroup // members and watchers on their way back
 
-	mu       sync.Mutex // guards all below
+	mu       sync.Mutex // guards all below; innermost: no other lock is taken under it
+	ended    bool
 	members  []*member
 	watchers []*watcher
 	// complete: whoever connects must find everybody in the first list.
@@ -58,7 +59,8 @@ func bare(t testing.TB, p plan) *deployment {
 			address = in.link.address()
 		}
 		in.vars = append([]string{"HOST=127.0.0.1", "PORT=" + in.port, "INSTANCE=" + in.name,
-			"REDIS_URL=redis://" + address, "LOG_FORMAT=logfmt", "LOG_LEVEL=debug"}, p.vars...)
+			"REDIS_URL=redis://" + address, "LOG_FORMAT=logfmt", "LOG_LEVEL=debug",
+			"GORACE=atexit_sleep_ms=0"}, p.vars...)
 		d.instances = append(d.instances, in)
 		in.start()
 	}
@@ -70,6 +72,7 @@ func bare(t testing.TB, p plan) *deployment {
 func (d *deployment) end() {
 	close(d.done)
 	d.mu.Lock()
+	d.ended = true
 	members, watchers := d.members, d.watchers
 	d.mu.Unlock()
 	for _, m := range members {
@@ -96,6 +99,15 @@ func (d *deployment) end() {
 		if d.t.Failed() {
 			d.t.Logf("log of instance %s:\n%s", in.name, in.log.last(5000))
 		}
+	}
+}
+
+// spawn runs what ends with the test, unless that is over.
+func (d *deployment) spawn(f func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.ended {
+		d.running.Go(f)
 	}
 }
 
@@ -189,8 +201,9 @@ func (d *deployment) at(in *instance) (ids []string) {
 // watching is the watchers of all instances but some.
 func (d *deployment) watching(except ...*instance) (list []*watcher) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, w := range d.watchers {
+	watchers := slices.Clone(d.watchers)
+	d.mu.Unlock()
+	for _, w := range watchers {
 		w.mu.Lock()
 		home := w.home
 		w.mu.Unlock()

@@ -113,9 +113,9 @@ func (m *member) dropped(c *client) {
 	m.client = nil
 	m.lost++
 	switch {
-	case !m.wanted || m.d.closed():
+	case !m.wanted:
 	case m.returns:
-		m.d.running.Go(m.comeBack)
+		m.d.spawn(m.comeBack)
 	default:
 		m.wanted = false
 	}

@@ -86,7 +86,7 @@ func (w *watcher) dropped(c *client) {
 		return
 	}
 	w.client, w.synced = nil, false
-	w.d.running.Go(w.comeBack)
+	w.d.spawn(w.comeBack)
 }
 
 func (w *watcher) comeBack() {
