@@ -41,6 +41,11 @@ setup-run:
 bin/rollcall:
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $@ .
 
+.PHONY: faults
+faults: ## mix faults at random for FAULT_SECONDS (default 600); FAULT_SEED=n repeats a run
+	@scripts/setup.sh test
+	FAULT_SECONDS=$(or $(FAULT_SECONDS),600) go test -race -count=1 -v -timeout 2h -run Random ./e2e/cluster
+
 .PHONY: bench
 bench: ## measure against the Node service; BENCH="-quick" or "-rows storm,churn -rounds 5" for less or more
 	@scripts/setup.sh test
