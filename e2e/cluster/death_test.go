@@ -35,6 +35,7 @@ func TestKilledInstance(t *testing.T) {
 	dead.start()
 	d.converge("it is back", bound, d.truth(), d.watching())
 	b.nobodyLeft("it is back", d.watching(dead))
+	d.goesOn()
 }
 
 // Two find the same dead instance, round after round: whoever comes second must
@@ -93,6 +94,7 @@ func TestRestartUnderTheSameName(t *testing.T) {
 			t.Errorf("%s was told that these left: %v", w.name(), count)
 		}
 	}
+	d.goesOn()
 }
 
 // An instance that stood still was given up and is back, and its clients have
@@ -131,6 +133,7 @@ func TestPausedInstance(t *testing.T) {
 			t.Errorf("%s was disconnected", w.name())
 		}
 	}
+	d.goesOn()
 }
 
 // The clock that decides about life and death is Redis' own.

@@ -278,3 +278,22 @@ func (d *deployment) hold(what string, during time.Duration, truth map[string]st
 		}
 	}
 }
+
+// goesOn demands that after a fault everything works: Redis has the truth, for
+// Rails and for whoever starts next, and what happens at one instance is seen
+// at all.
+func (d *deployment) goesOn() {
+	d.t.Helper()
+	truth := d.truth()
+	if wait(bound, func() bool { return d.redis.differs(truth) == "" }) != nil {
+		d.t.Errorf("%s, even %s after all was right", d.redis.differs(truth), bound)
+	}
+	for _, in := range d.instances {
+		if !in.ended() {
+			m := d.join(in, "afterwards-"+in.name)
+			d.converge("afterwards somebody comes to "+in.name, soon, d.truth(), d.watching())
+			m.leave()
+		}
+	}
+	d.converge("afterwards somebody leaves", soon, d.truth(), d.watching())
+}

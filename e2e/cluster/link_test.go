@@ -52,9 +52,18 @@ func (l *link) hang() {
 // slow delays everything, in each direction.
 func (l *link) slow(latency, jitter time.Duration) {
 	l.t.Helper()
-	attributes := fmt.Sprintf(`{"latency":%d,"jitter":%d}`, latency.Milliseconds(), jitter.Milliseconds())
-	l.toxic("upstream", "latency", attributes)
-	l.toxic("downstream", "latency", attributes)
+	l.toxic("upstream", "latency", delay(latency, jitter))
+	l.slowAnswers(latency, jitter)
+}
+
+// slowAnswers delays what comes from Redis.
+func (l *link) slowAnswers(latency, jitter time.Duration) {
+	l.t.Helper()
+	l.toxic("downstream", "latency", delay(latency, jitter))
+}
+
+func delay(latency, jitter time.Duration) string {
+	return fmt.Sprintf(`{"latency":%d,"jitter":%d}`, latency.Milliseconds(), jitter.Milliseconds())
 }
 
 func (l *link) toxic(stream, kind, attributes string) {

@@ -54,6 +54,7 @@ func TestCutOff(t *testing.T) {
 			b.saw("cut off", "remove_user", append(gone, there.left), d.watching(alone))
 			b.saw("cut off", "remove_user", []string{away.left, there.left}, d.watchingAt(alone))
 			b.saw("cut off", "add_user", []string{away.came, there.came}, d.watchingAt(alone))
+			d.goesOn()
 		})
 	}
 }
@@ -74,6 +75,7 @@ func TestTrimmedUnderAReader(t *testing.T) {
 	d.hold("afterwards", 4*time.Second, d.truth(), d.watching())
 	b.saw("trimmed", "remove_user", []string{who.left}, d.watching())
 	b.saw("trimmed", "add_user", []string{who.came}, d.watching())
+	d.goesOn()
 }
 
 // A slow network delays, no more.
@@ -96,4 +98,5 @@ func TestSlowNetwork(t *testing.T) {
 	d.hold("afterwards", 4*time.Second, d.truth(), d.watching())
 	b.saw("slow", "remove_user", left, d.watching())
 	b.saw("slow", "add_user", came, d.watching())
+	d.goesOn()
 }

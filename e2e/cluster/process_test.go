@@ -2,11 +2,13 @@ package cluster
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -93,16 +95,25 @@ func (l *tail) last(n int) string {
 	return s[max(0, len(s)-n):]
 }
 
-// freePort finds a port that nobody listens on. Another process may take it
-// before the one that it is for.
+// nextPort is where to look for a free port. Below the range from which the
+// kernel takes those of outgoing connections, of which there are many here: a
+// port must stay free while a process that uses it is being restarted.
+var nextPort atomic.Int32
+
+func init() { nextPort.Store(15_000 + rand.Int32N(15_000)) }
+
+// freePort finds a port that nobody listens on.
 func freePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := strconv.Itoa(int(nextPort.Add(1)))
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	t.Fatal("there is no free port")
+	return ""
 }
 
 // eventually waits for a condition, and says what did not happen in time.

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -137,6 +138,39 @@ func (s *redisServer) has(text string) bool {
 		s.t.Fatal(err)
 	}
 	return slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, text) })
+}
+
+// differs says how what Rails may read there differs from the truth, "" if it
+// does not: the map of sockets and the set of users.
+func (s *redisServer) differs(truth map[string]string) string {
+	s.t.Helper()
+	entries, err := s.client.HVals(context.Background(), "{rollcall}:users").Result()
+	if err != nil {
+		return err.Error()
+	}
+	shared := view{users: make(map[string]string)}
+	for _, entry := range entries {
+		var e struct{ User json.RawMessage }
+		if err := json.Unmarshal([]byte(entry), &e); err != nil {
+			return fmt.Sprintf("an entry is %q: %v", entry, err)
+		}
+		shared.users[idOf(e.User)] = string(e.User)
+	}
+	if difference := shared.differs(truth); difference != "" {
+		return "the map of Redis " + difference
+	}
+	ids, err := s.client.ZRange(context.Background(), "{rollcall}:online", 0, -1).Result()
+	if err != nil {
+		return err.Error()
+	}
+	online := view{users: make(map[string]string)}
+	for _, id := range ids {
+		online.users[id] = truth[id]
+	}
+	if difference := online.differs(truth); difference != "" {
+		return "the set of users in Redis " + difference
+	}
+	return ""
 }
 
 // leases is the instances and when their leases end, by Redis' clock.
