@@ -79,6 +79,11 @@ func rows(p programs, limit int, quick bool) []row {
 		sizes: map[kind][]int{rollcall: {500, 1000, 2000}},
 		plots: []metric{cpuPerMessage, delivered, wallTime},
 	}, {
+		name: "growth", title: "N sockets, 100 users, one changes 20 times a second",
+		run:   growth(churnTime),
+		sizes: map[kind][]int{rollcall: {1000, 3000, 10_000}},
+		plots: []metric{coreShare, listRate, peakMemory},
+	}, {
 		name: "idle", title: "Idle connections",
 		run:   idle,
 		sizes: map[kind][]int{rollcall: {1000, 5000, many}, node: {1000, 5000, many}, bare: {1000, 5000, many}},

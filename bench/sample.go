@@ -22,6 +22,8 @@ var (
 	cpuPerMessage = metric{"CPU a delivery", "µs"}
 	delivered     = metric{"messages a client", ""}
 	seenShare     = metric{"changes not seen", "%"}
+	coreShare     = metric{"share of a core", "%"}
+	listRate      = metric{"lists a client and second", ""}
 	p50           = metric{"seen after, p50", "ms"}
 	p99           = metric{"seen after, p99", "ms"}
 	memoryEach    = metric{"memory a connection", "KB"}

@@ -128,6 +128,10 @@ func TestAxis(t *testing.T) {
 	if got := a.ticks(); !slices.Equal(got, []float64{1, 2, 5, 10, 20, 50, 100}) {
 		t.Errorf("ticks are %v", got)
 	}
+	narrow := axis{12, 40, 0, 200}
+	if got := narrow.ticks(); !slices.Equal(got, []float64{15, 20, 30, 40}) {
+		t.Errorf("ticks of a narrow axis are %v", got)
+	}
 	for v, want := range map[float64]string{20_000: "20k", 0.2: "0.2", 1e6: "1M", 500: "500"} {
 		if got := short(v); got != want {
 			t.Errorf("%g is written %s, want %s", v, got, want)

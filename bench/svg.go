@@ -102,11 +102,15 @@ func (a axis) place(v float64) float64 {
 	return a.from + share*(a.to-a.from)
 }
 
-// ticks are 1, 2 and 5 in each decade, or less if that is too much.
+// ticks are 1, 2 and 5 in each decade, less if that is too much and more if it
+// is too little.
 func (a axis) ticks() []float64 {
 	steps := []float64{1, 2, 5}
-	if a.high/a.low > 500 {
-		steps = steps[:1]
+	switch span := a.high / a.low; {
+	case span > 500:
+		steps = []float64{1}
+	case span < 8:
+		steps = []float64{1, 1.5, 2, 3, 4, 5, 7}
 	}
 	var out []float64
 	for decade := math.Pow(10, math.Floor(math.Log10(a.low))); decade <= a.high; decade *= 10 {

@@ -18,7 +18,7 @@ type results map[point]sample
 
 // shown are all figures, in the order of the table.
 var shown = []metric{
-	wallTime, cpuUsed, cpuPerChange, cpuPerMessage, delivered, p50, p99, seenShare,
+	wallTime, cpuUsed, cpuPerChange, cpuPerMessage, delivered, coreShare, listRate, p50, p99, seenShare,
 	memoryEach, peakEach, peakMemory, bytesSent, minimumRatio, redisCPU, redisBytes,
 	firstAnswer, programSize, memoryAtRest, loadsCPU,
 }
