@@ -86,20 +86,23 @@ func (r *Redis) owners() map[string]bool {
 func (r *Redis) restoreOwn(snap snapshot, confirmed uint64) {
 	mine := snap.progress[r.instance]
 	due := max(confirmed, mine.version) // later ones are still on their way
+	// Unless Redis has evidently lost something: then what seems on its way may
+	// have been there already, and its confirmation come late. Twice is harmless.
+	evident := mine.version < confirmed || mine.state != whole
 	var missing []ownEntry
 	for socket, e := range r.own.entries {
-		if there := snap.entries[socket]; e.version <= due && (there.Instance != r.instance || there.version != e.version) {
+		if there := snap.entries[socket]; (evident || e.version <= due) && (there.Instance != r.instance || there.version != e.version) {
 			missing = append(missing, e)
 		}
 	}
 	var leftover []string
 	queued := r.own.queued()
 	for socket, e := range snap.entries {
-		if _, ok := r.own.entries[socket]; e.Instance == r.instance && !ok && !queued[socket] {
+		if _, ok := r.own.entries[socket]; e.Instance == r.instance && !ok && (evident || !queued[socket]) {
 			leftover = append(leftover, socket)
 		}
 	}
-	if len(missing)+len(leftover) == 0 && mine.version >= confirmed && mine.state == whole {
+	if len(missing)+len(leftover) == 0 && !evident {
 		return
 	}
 	if r.closed {
