@@ -165,6 +165,11 @@ func (c *chaos) round() {
 	}
 	c.comesBack()
 	c.converge(fmt.Sprintf("after %q", c.story), bound, c.truth(), c.watching())
+	// Whoever holds no lease yet may still be given up, and that belongs to this
+	// round.
+	for _, in := range c.instances {
+		eventually(c.t, patience, in.name+" is ready", in.ready)
+	}
 	truth := c.truth()
 	if wait(bound, func() bool { return c.redis.differs(truth) == "" }) != nil {
 		c.t.Errorf("after %q: %s", c.story, c.redis.differs(truth))
