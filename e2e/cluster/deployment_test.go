@@ -30,9 +30,10 @@ type deployment struct {
 // A plan is how to deploy.
 type plan struct {
 	instances int
-	linked    bool     // with a link between each instance and Redis
-	vars      []string // of the instances' environment
-	redisVars []string // of the server's
+	linked    bool          // with a link between each instance and Redis
+	vars      []string      // of the instances' environment
+	redisVars []string      // of the server's
+	apart     time.Duration // between the starts, and so between what they do every second
 }
 
 // deploy starts everything, and watchers of each kind at each instance.
@@ -63,6 +64,7 @@ func bare(t testing.TB, p plan) *deployment {
 			"GORACE=atexit_sleep_ms=0"}, p.vars...)
 		d.instances = append(d.instances, in)
 		in.start()
+		d.sleep(p.apart)
 	}
 	t.Cleanup(d.end)
 	return d

@@ -97,6 +97,30 @@ func TestRedisOutages(t *testing.T) {
 	}
 }
 
+// Redis is away for so long that the leases of some have run out and those of
+// others have not: whoever comes back first must not bury who comes second.
+func TestAwayForLessThanALease(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, plan{instances: 3, apart: 320 * time.Millisecond})
+	d.populate(3, false)
+	d.hold("a while together", 3500*time.Millisecond, d.truth(), d.watching()) // from now on they judge
+	b := d.open()
+	d.redis.awaitRenewal("a-") // the others' renewals are longer ago
+	d.redis.shutdown()
+	d.sleep(1600 * time.Millisecond)
+	for _, second := range d.instances[1:] {
+		second.pause()
+	}
+	d.redis.start()
+	d.redis.awaitRenewal("a-")
+	for _, second := range d.instances[1:] {
+		second.resume()
+	}
+	d.hold("afterwards", 5*time.Second, d.truth(), d.watching())
+	b.nobodyLeft("a short absence", d.watching())
+	d.goesOn()
+}
+
 // An instance that goes on writing where it was, into data older than that,
 // must not look to the others as if it were all there.
 func TestOlderDataWrittenToAtOnce(t *testing.T) {

@@ -186,3 +186,19 @@ func (s *redisServer) leases() map[string]int64 {
 	}
 	return leases
 }
+
+// awaitRenewal returns when an instance renews its lease. An instance's id
+// begins with its name.
+func (s *redisServer) awaitRenewal(name string) {
+	s.t.Helper()
+	till := func() (ends int64) {
+		for id, end := range s.leases() {
+			if strings.HasPrefix(id, name) {
+				ends = max(ends, end)
+			}
+		}
+		return ends
+	}
+	before := till()
+	eventually(s.t, patience, "renewal of "+name, func() bool { return till() > before })
+}
