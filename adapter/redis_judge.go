@@ -28,13 +28,18 @@ type suspect struct {
 func (j *judge) heldBy(now renewal, local time.Time) (interrupted bool) {
 	first := j.till == ""
 	if now.held != j.till || now.held < strconv.FormatInt(now.now, 10) {
-		j.held = local
-		clear(j.suspects)
-		clear(j.absent)
+		j.waitFrom(local)
 		interrupted = !first
 	}
 	j.till = now.till
 	return interrupted
+}
+
+// waitFrom lets a full lease pass before anybody is judged again.
+func (j *judge) waitFrom(local time.Time) {
+	j.held = local
+	clear(j.suspects)
+	clear(j.absent)
 }
 
 // judgeOthers buries the dead, and reports whether somebody is suspect.

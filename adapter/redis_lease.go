@@ -32,16 +32,22 @@ func (r *Redis) holdLease(ctx context.Context) {
 	backoff := r.newBackoff()
 	judge := judge{suspects: make(map[string]suspect), absent: make(map[string]time.Time)}
 	var watch watch
+	failed := false
 	for ctx.Err() == nil {
 		before := r.standing()
 		now, err := r.renew(ctx)
 		r.noteHealth(err)
 		if err != nil {
+			failed = true
 			sleep(ctx, backoff.pause())
 			continue
 		}
 		backoff.reset()
 		interrupted := judge.heldBy(now, r.timing.Now())
+		if failed { // the others may have been cut off too, and come back a little later
+			judge.waitFrom(r.timing.Now())
+			failed = false
+		}
 		r.compare(&watch, before, now, interrupted)
 		pause := r.timing.Renew
 		if r.judgeOthers(ctx, &judge, now) {
