@@ -75,10 +75,6 @@ func (l *link) Name() string {
 	return transports.POLLING
 }
 
-func (l *link) HandlesUpgrades() bool        { return true }
-func (l *link) OnRequest(*types.HttpContext) {}
-func (l *link) OnData(types.BufferInterface) {}
-
 // Send queues the library's own packets: open, ping, pong, CONNECT.
 func (l *link) Send(packets []*eio.Packet) {
 	for _, p := range packets {
@@ -121,22 +117,26 @@ func (l *link) send(frames []byte, s *settlement) {
 	idle := l.queued == 0
 	l.queue = append(l.queue, frames)
 	l.queued += len(frames)
-	start := l.ws != nil && !l.writing
-	if start {
-		l.writing = true
-		if idle && s != nil {
-			s.add()
-			l.settle = s
-		}
+	if l.deliver() && idle && s != nil {
+		s.add()
+		l.settle = s
 	}
-	if l.ws == nil {
-		l.wakePoll()
-	}
-	ws := l.ws
 	l.mu.Unlock()
-	if start {
-		go l.write(ws)
+}
+
+// deliver sees that what is queued leaves, by a writer or by the poll that
+// waits, and reports whether it started a writer. l.mu is held, so the writer
+// finds all that its starter does under it.
+func (l *link) deliver() (started bool) {
+	switch {
+	case l.ws == nil:
+		l.wakePoll()
+	case !l.writing:
+		l.writing = true
+		go l.write(l.ws)
+		return true
 	}
+	return false
 }
 
 // cutOff ends a link whose client does not keep up.
@@ -168,25 +168,17 @@ func (l *link) DoClose(done types.Callable) {
 	}
 	l.closing, l.onClosed = true, done
 	l.linger = time.AfterFunc(l.srv.opts.CloseTimeout, l.drop)
-	ws := l.ws
-	start := ws != nil && !l.writing
-	if start {
-		l.writing = true
-	}
-	unreachable := ws == nil && done == nil && !l.polling
-	if ws == nil {
+	overPolling, unreachable := l.ws == nil, done == nil && !l.polling
+	if overPolling {
 		l.queue = append(l.queue, closePacket)
-		l.wakePoll()
 	}
+	l.deliver()
 	l.mu.Unlock()
 	switch {
-	case start:
-		go l.write(ws)
+	case !overPolling:
+		l.finish()
 	case unreachable: // its id is forgotten: no poll will ever fetch the rest
 		l.drop()
-	}
-	if ws != nil {
-		l.finish()
 	}
 }
 

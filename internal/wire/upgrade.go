@@ -60,10 +60,9 @@ func (l *link) take(conn *websocket.Conn) bool {
 	if l.dropped || l.candidate != conn {
 		return false
 	}
+	l.wakePoll() // it ends empty: the queue is the WebSocket's
 	l.ws, l.candidate = conn, nil
-	l.wakePoll()
-	l.writing = true
-	go l.write(conn)
+	l.deliver()
 	return true
 }
 
