@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"time"
 
 	"rollcall/rooms"
 )
@@ -21,9 +22,11 @@ type Memory struct {
 	// contract allows (they neither block nor call back): so each sees the
 	// changes once, in order, and none between its snapshot and the rest.
 	mu       sync.Mutex
-	entries  map[string]record
+	entries  map[rooms.Place]record
 	puts     uint64 // how many there were
 	watchers map[*watcher]struct{}
+
+	*records
 }
 
 type record struct {
@@ -33,13 +36,17 @@ type record struct {
 
 type watcher struct{ f func(rooms.Change) }
 
-var _ rooms.Store = (*Memory)(nil)
+var (
+	_ rooms.Store   = (*Memory)(nil)
+	_ rooms.Records = (*Memory)(nil)
+)
 
 // NewMemory makes an empty store.
 func NewMemory() *Memory {
 	return &Memory{
-		entries:  make(map[string]record),
+		entries:  make(map[rooms.Place]record),
 		watchers: make(map[*watcher]struct{}),
+		records:  newRecords(time.Now),
 	}
 }
 
@@ -48,19 +55,19 @@ func (m *Memory) Put(e rooms.Entry) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.puts++
-	m.entries[e.Socket] = record{e, m.puts}
+	m.entries[e.Place] = record{e, m.puts}
 	m.tell(rooms.Change{Entry: e})
 }
 
 // Remove implements rooms.Store.
-func (m *Memory) Remove(socket string, reason rooms.Reason) {
+func (m *Memory) Remove(place rooms.Place, reason rooms.Reason) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r, ok := m.entries[socket]
+	r, ok := m.entries[place]
 	if !ok {
 		return
 	}
-	delete(m.entries, socket)
+	delete(m.entries, place)
 	m.tell(rooms.Change{Entry: r.entry, Removed: true, Reason: reason})
 }
 
@@ -79,6 +86,25 @@ func (m *Memory) Watch(f func(rooms.Change)) (stop func()) {
 		delete(m.watchers, w)
 	}
 }
+
+// Say implements rooms.Store. It never fails.
+func (m *Memory) Say(room, username, content string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	said := m.say(room, username, content)
+	m.tell(rooms.Change{Said: &said})
+	return nil
+}
+
+// SignOut implements rooms.Store.
+func (m *Memory) SignOut(user string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tell(rooms.Change{SignOut: user})
+}
+
+// Touch implements rooms.Store, without delay.
+func (m *Memory) Touch(user string, at int64) { m.touch(user, at) }
 
 // snapshot is every entry in order of joining, and a user's own in order of
 // their last put. mu is held.

@@ -193,14 +193,35 @@ func (r *Redis) Put(e rooms.Entry) {
 }
 
 // Remove implements rooms.Store.
-func (r *Redis) Remove(socket string, reason rooms.Reason) {
+func (r *Redis) Remove(place rooms.Place, reason rooms.Reason) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || !r.own.remove(socket, reason) {
+	if r.closed || !r.own.remove(place.Key, reason) {
 		return
 	}
-	r.replica.Remove(socket, reason)
+	r.replica.Remove(place, reason)
 	r.wakeWriter()
+}
+
+// Say implements rooms.Store.
+func (r *Redis) Say(room, username, content string) error {
+	return r.replica.Say(room, username, content)
+}
+
+// SignOut implements rooms.Store.
+func (r *Redis) SignOut(user string) { r.replica.SignOut(user) }
+
+// Touch implements rooms.Store.
+func (r *Redis) Touch(user string, at int64) { r.replica.Touch(user, at) }
+
+// LastActive implements rooms.Records.
+func (r *Redis) LastActive(ctx context.Context, user string) (int64, error) {
+	return r.replica.LastActive(ctx, user)
+}
+
+// History implements rooms.Records.
+func (r *Redis) History(ctx context.Context, room string) ([]rooms.Said, error) {
+	return r.replica.History(ctx, room)
 }
 
 // Watch implements rooms.Store. The snapshot has been told when it returns.
@@ -221,7 +242,7 @@ func (r *Redis) close(ctx context.Context) error {
 	r.closed = true
 	if r.grace == 0 {
 		for socket := range r.own.entries {
-			r.replica.Remove(socket, rooms.Closed)
+			r.replica.Remove(rooms.Place{Key: socket}, rooms.Closed)
 		}
 	}
 	r.mu.Unlock()

@@ -137,7 +137,7 @@ func TestRedisHandsOver(t *testing.T) {
 	a.enter(1)
 	agree(t, bound, ab...)
 	b.enter(500) // most of it is still queued when it closes
-	b.Remove("b/0", rooms.SignedOut)
+	b.Remove(rooms.Place{Key: "b/0"}, rooms.SignedOut)
 	if err := b.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestRedisLostWhileRestoring(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	step(op{kind: opPartial, version: 1}, op{kind: opPut, version: 2, socket: "s", entry: rooms.Entry{Socket: "s", Instance: "b", UserID: "u", User: []byte("{}")}})
+	step(op{kind: opPartial, version: 1}, op{kind: opPut, version: 2, socket: "s", entry: rooms.Entry{Place: rooms.Place{Key: "s"}, Instance: "b", UserID: "u", Data: []byte("{}")}})
 	if _, err := client.bury(t.Context(), "b", leaving, "", rooms.InstanceLost); err != nil {
 		t.Fatal(err)
 	}

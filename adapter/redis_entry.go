@@ -32,9 +32,9 @@ const (
 // entryBody is an entry's JSON up to the announcement's number, which only
 // Redis knows: the script appends it and the closing brace.
 func entryBody(e rooms.Entry, version uint64) string {
-	b := make([]byte, 0, len(e.User)+len(e.Instance)+len(e.UserID)+96)
+	b := make([]byte, 0, len(e.Data)+len(e.Instance)+len(e.UserID)+96)
 	b = append(b, userKey...)
-	b = append(b, e.User...)
+	b = append(b, e.Data...)
 	b = append(b, tailKey...)
 	b = appendJSON(b, e.Instance)
 	b = append(b, `,"joined_at":`...)
@@ -71,10 +71,10 @@ func parseEntry(socket, value string) (storedEntry, error) {
 	}
 	return storedEntry{
 		Entry: rooms.Entry{
-			Socket:   socket,
+			Place:    rooms.Place{Key: socket},
 			Instance: tail.Instance,
 			UserID:   tail.ID,
-			User:     json.RawMessage(value[len(userKey):end]),
+			Data:     json.RawMessage(value[len(userKey):end]),
 			JoinedAt: tail.JoinedAt,
 		},
 		version: tail.V,

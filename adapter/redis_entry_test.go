@@ -12,19 +12,19 @@ func FuzzEntry(f *testing.F) {
 	f.Add(`{"x":",\"instance\":","instance":"z"}`, `,"instance":`, `","instance":"`, int64(-1), uint64(0))
 	f.Add("{ }\n", "\u2028<&>", "é", int64(1)<<62, ^uint64(0))
 	f.Fuzz(func(t *testing.T, user, id, instance string, joined int64, version uint64) {
-		in := rooms.Entry{Socket: "s", Instance: instance, UserID: id, User: []byte(user), JoinedAt: joined}
+		in := rooms.Entry{Place: rooms.Place{Key: "s"}, Instance: instance, UserID: id, Data: []byte(user), JoinedAt: joined}
 		out, err := parseEntry("s", entryBody(in, version)+`,"seq":12}`)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if string(out.User) != user {
-			t.Errorf("the user %q came back as %q", user, out.User)
+		if string(out.Data) != user {
+			t.Errorf("the user %q came back as %q", user, out.Data)
 		}
 		// Ids are valid Unicode: rooms sees to that.
 		if utf8.ValidString(id) && out.UserID != id || utf8.ValidString(instance) && out.Instance != instance {
 			t.Errorf("ids %q and %q came back as %q and %q", id, instance, out.UserID, out.Instance)
 		}
-		if out.JoinedAt != joined || out.version != version || out.seq != 12 || out.Socket != "s" {
+		if out.JoinedAt != joined || out.version != version || out.seq != 12 || out.Key != "s" {
 			t.Errorf("came back as %+v", out)
 		}
 	})
@@ -36,8 +36,8 @@ func FuzzParseEntry(f *testing.F) {
 	f.Add(`{"user"`)
 	f.Add(`,"instance":"`)
 	f.Fuzz(func(t *testing.T, value string) {
-		if e, err := parseEntry("s", value); err == nil && len(e.User) > len(value) {
-			t.Errorf("%q has the user %q", value, e.User)
+		if e, err := parseEntry("s", value); err == nil && len(e.Data) > len(value) {
+			t.Errorf("%q has the user %q", value, e.Data)
 		}
 	})
 }

@@ -93,7 +93,7 @@ func opens(t *testing.T, url string, ids ...string) []*instance {
 func (i *instance) see(c rooms.Change) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	socket := c.Entry.Socket
+	socket := c.Entry.Key
 	if c.Removed {
 		if _, ok := i.present[socket]; !ok {
 			i.t.Errorf("%s was told twice that %s left", i.Instance(), socket)
@@ -102,7 +102,7 @@ func (i *instance) see(c rooms.Change) {
 		i.removals[socket] = append(i.removals[socket], c.Reason)
 		return
 	}
-	i.present[socket] = string(c.Entry.User)
+	i.present[socket] = string(c.Entry.Data)
 	i.puts[socket]++
 }
 
@@ -138,7 +138,7 @@ func (i *instance) enter(n int) {
 }
 
 func (i *instance) put(socket, user string) {
-	i.Put(rooms.Entry{Socket: socket, UserID: "user of " + socket, User: []byte(user), JoinedAt: 1})
+	i.Put(rooms.Entry{Place: rooms.Place{Key: socket}, UserID: "user of " + socket, Data: []byte(user), JoinedAt: 1})
 }
 
 // eventually waits for a condition, and fails when it takes too long.
@@ -175,7 +175,7 @@ func truth(instances ...*instance) map[string]string {
 	for _, i := range instances {
 		i.Redis.mu.Lock()
 		for socket, e := range i.own.entries {
-			out[socket] = string(e.User)
+			out[socket] = string(e.Data)
 		}
 		i.Redis.mu.Unlock()
 	}
@@ -206,7 +206,7 @@ func agree(t *testing.T, within time.Duration, instances ...*instance) time.Dura
 			if err != nil {
 				t.Fatalf("entry of %s in Redis: %q", socket, value)
 			}
-			out[socket] = string(e.User)
+			out[socket] = string(e.Data)
 		}
 		return out
 	}
@@ -384,7 +384,7 @@ func beInstance(url, id string) error {
 	}
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		socket, user, _ := strings.Cut(lines.Text(), " ")
-		r.Put(rooms.Entry{Socket: socket, UserID: "user of " + socket, User: []byte(user), JoinedAt: 1})
+		r.Put(rooms.Entry{Place: rooms.Place{Key: socket}, UserID: "user of " + socket, Data: []byte(user), JoinedAt: 1})
 	}
 	return r.Close(context.Background())
 }

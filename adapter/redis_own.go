@@ -48,8 +48,8 @@ const minQueue = 10_000
 func newOwnState() ownState { return ownState{entries: make(map[string]ownEntry)} }
 
 func (o *ownState) put(e rooms.Entry) {
-	version := o.enqueue(op{kind: opPut, socket: e.Socket, entry: e})
-	o.entries[e.Socket] = ownEntry{e, version}
+	version := o.enqueue(op{kind: opPut, socket: e.Key, entry: e})
+	o.entries[e.Key] = ownEntry{e, version}
 }
 
 func (o *ownState) remove(socket string, reason rooms.Reason) bool {
@@ -83,7 +83,7 @@ func (o *ownState) overflow() bool {
 func (o *ownState) batch() []op {
 	n, size := 0, 0
 	for n < len(o.queue) && n < maxBatch && size < maxBatchBytes {
-		size += len(o.queue[n].entry.User)
+		size += len(o.queue[n].entry.Data)
 		n++
 	}
 	return append([]op(nil), o.queue[:n]...)

@@ -111,7 +111,7 @@ func (f *randomRun) step() {
 		f.changes++
 		if f.born[socket] {
 			f.departures[socket]++
-			i.Remove(socket, rooms.Closed)
+			i.Remove(rooms.Place{Key: socket}, rooms.Closed)
 		}
 		f.born[socket] = false
 	default:

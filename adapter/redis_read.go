@@ -169,7 +169,7 @@ func (r *Redis) take(message redis.XMessage) bool {
 	case a.removed != "" && a.instance != r.instance:
 		r.others.hear(a.instance, a.version)
 		r.removeOther(a.removed, a.reason)
-	case a.put.Socket != "" && a.put.Instance != r.instance:
+	case a.put.Key != "" && a.put.Instance != r.instance:
 		r.others.hear(a.put.Instance, a.put.version)
 		r.putOther(a.put)
 	}
@@ -182,10 +182,10 @@ func (o *othersState) hear(instance string, version uint64) {
 
 // putOther puts an entry of another instance, unless it is there. mu is held.
 func (r *Redis) putOther(e storedEntry) {
-	if known, ok := r.others.entries[e.Socket]; ok && known.instance == e.Instance && known.version >= e.version {
+	if known, ok := r.others.entries[e.Key]; ok && known.instance == e.Instance && known.version >= e.version {
 		return
 	}
-	r.others.entries[e.Socket] = otherEntry{e.Instance, e.version}
+	r.others.entries[e.Key] = otherEntry{e.Instance, e.version}
 	r.replica.Put(e.Entry)
 }
 
@@ -193,7 +193,7 @@ func (r *Redis) putOther(e storedEntry) {
 func (r *Redis) removeOther(socket string, reason rooms.Reason) {
 	if _, ok := r.others.entries[socket]; ok {
 		delete(r.others.entries, socket)
-		r.replica.Remove(socket, reason)
+		r.replica.Remove(rooms.Place{Key: socket}, reason)
 	}
 }
 

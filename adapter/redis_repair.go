@@ -111,8 +111,8 @@ func (r *Redis) restoreOwn(snap snapshot, confirmed uint64) {
 	slices.SortFunc(missing, func(a, b ownEntry) int { return cmp.Compare(a.version, b.version) })
 	r.own.enqueue(op{kind: opPartial})
 	for _, e := range missing {
-		e.version = r.own.enqueue(op{kind: opPut, socket: e.Socket, entry: e.Entry})
-		r.own.entries[e.Socket] = e
+		e.version = r.own.enqueue(op{kind: opPut, socket: e.Key, entry: e.Entry})
+		r.own.entries[e.Key] = e
 	}
 	for _, socket := range leftover {
 		r.own.enqueue(op{kind: opRemove, socket: socket, reason: rooms.Closed})

@@ -162,7 +162,7 @@ func TestCountsComeInOrder(t *testing.T) {
 	}
 	running.Go(func() { _ = r.Run(ctx) })
 	for i := range users { // users only come, so counts only rise
-		store.Put(rooms.Entry{Socket: fmt.Sprint(i), UserID: fmt.Sprint("u", i), User: []byte(`{}`)})
+		store.Put(rooms.Entry{Place: rooms.Place{Key: fmt.Sprint(i)}, UserID: fmt.Sprint("u", i), Data: []byte(`{}`)})
 	}
 	select {
 	case <-last:

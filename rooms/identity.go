@@ -47,11 +47,11 @@ func identify(user json.RawMessage, socket string) (userKey, error) {
 // keyOf is the key of an entry's user. Only an entry whose user is known by
 // the socket id leaves a doubt: whether the object says so itself.
 func keyOf(e Entry) userKey {
-	if e.UserID == e.Socket {
-		if key, err := identify(e.User, e.Socket); err == nil {
+	if e.UserID == e.Key {
+		if key, err := identify(e.Data, e.Key); err == nil {
 			return key
 		}
-		return userKey{id: e.Socket, anonymous: true}
+		return userKey{id: e.Key, anonymous: true}
 	}
 	return userKey{id: e.UserID}
 }

@@ -71,7 +71,7 @@ func runFor(t *testing.T, interval, total time.Duration, cost func(list bool) ti
 	}
 	go func() { done <- r.Run(ctx) }()
 	for n := 0; time.Since(start) < total; n++ {
-		store.Put(rooms.Entry{Socket: fmt.Sprint(n), UserID: "u" + fmt.Sprint(n), User: []byte(`{}`)})
+		store.Put(rooms.Entry{Place: rooms.Place{Key: fmt.Sprint(n)}, UserID: "u" + fmt.Sprint(n), Data: []byte(`{}`)})
 		time.Sleep(interval)
 	}
 	time.Sleep(10 * time.Second) // of the bubble: all that is to come has come
@@ -181,7 +181,7 @@ func TestRunStopsWatching(t *testing.T) {
 	if err := r.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	store.Put(rooms.Entry{Socket: "a", UserID: "1", User: []byte(`{}`)})
+	store.Put(rooms.Entry{Place: rooms.Place{Key: "a"}, UserID: "1", Data: []byte(`{}`)})
 	if got := r.Counts().Users; got != 0 {
 		t.Fatalf("%d users came after the end", got)
 	}

@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"context"
 	"encoding/json"
 	"net/url"
 	"time"
@@ -18,7 +19,8 @@ type Conn interface {
 	// Send queues frames behind everything queued before. A socket whose queue
 	// is over its byte limit is disconnected; nothing is dropped silently.
 	Send(Frames)
-	// Close disconnects the socket after what is queued has been written.
+	// Close disconnects the socket after what is queued has been written. The
+	// client is told that the server meant it, and does not come back by itself.
 	Close()
 }
 
@@ -63,7 +65,18 @@ const (
 	Closed       Reason = "closed"
 	Timeout      Reason = "timeout"
 	SignedOut    Reason = "signed_out"
+	Hid          Reason = "hidden"
 	InstanceLost Reason = "instance_lost"
+)
+
+// Status is how present somebody is. The values are part of the protocol.
+type Status string
+
+// The statuses. Hidden users are listed to nobody.
+const (
+	Active Status = "active"
+	Away   Status = "away"
+	Hidden Status = "hidden"
 )
 
 // Refusal is the one error type of the domain: Code is for programs, Message
@@ -75,47 +88,114 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.Code + ": " + r.Message }
 
-// Entry is one registered socket in the shared map. Its owner is the instance
-// that holds the socket; nobody else changes it while that instance lives.
+// Online names the list of the users who are online: its entries are the
+// registered sockets, and their keys the socket ids. RoomList names the others
+// that are public.
+const Online = ""
+
+// RoomList names the list of a chat room's members: keys are socket ids, and
+// Data is the username as a JSON string. It is also the room in which messages
+// for its members are published.
+func RoomList(room string) string { return "room:" + room }
+
+// A Place is where an entry is: what is put there replaces what was.
+type Place struct {
+	// List is Online, or another name with a colon in it.
+	List string
+	// Key is unique in the list. It is or begins with the id of the socket
+	// that the entry is of.
+	Key string
+}
+
+// Entry is something in one of the shared lists. Its owner is the instance
+// that put it; nobody else changes it while that instance lives.
 type Entry struct {
-	// Socket is the key in the shared map.
-	Socket string
+	Place
 	// Instance owns the entry.
 	Instance string
 	// UserID is the user's identity: the user object's id, or the socket id.
 	UserID string
-	// User is the registered object, byte for byte.
-	User json.RawMessage
+	// Data is what is listed, as it was given, byte for byte: of Online, the
+	// user object.
+	Data json.RawMessage
 	// JoinedAt is when this user came online (epoch milliseconds): a second
-	// tab carries its first tab's time.
+	// tab carries its first tab's time. In other lists: when the entry came.
 	JoinedAt int64
+	// Status is the socket's, StatusAt when the user chose it (epoch
+	// milliseconds; 0: never). Of one user's entries the latest choice counts.
+	// The zero Status means Active.
+	Status   Status
+	StatusAt int64
 }
 
-// Change is one step of the shared map, told to every watcher.
+// Change is one step of the shared state, told to every watcher: an entry, a
+// message or a signing out.
 type Change struct {
-	// Entry is what was put. Of a removed entry only Socket is sure to be set.
+	// Entry is what was put. Of a removed entry only its Place is sure to be
+	// set.
 	Entry Entry
 	// Removed says that the entry is gone, for Reason. Otherwise it was put:
-	// new, or in place of the socket's entry before.
+	// new, or in place of the one before.
 	Removed bool
 	Reason  Reason
+	// Said, if not nil, is a message that was said instead.
+	Said *Said
+	// SignOut, if not empty, is the id of a user who is to be signed out
+	// everywhere instead.
+	SignOut string
 }
 
-// Store is the shared map of entries.
+// Said is one message of a room's history.
+type Said struct {
+	Room string
+	// ID rises within the room.
+	ID       int64
+	Username string
+	Content  string
+	// At is when it was said (epoch milliseconds).
+	At int64
+}
+
+// Store is the state that all instances share. Its methods do not wait for the
+// network and are safe for concurrent use.
 type Store interface {
-	// Put sets the entry of one of this instance's own sockets. This
-	// instance's watchers have seen the change when Put returns; the others
-	// follow. It does not wait for the network and is safe for concurrent use.
+	// Put sets one of this instance's own entries. This instance's watchers
+	// have seen the change when Put returns; the others follow.
 	Put(Entry)
-	// Remove deletes one of this instance's own entries; an unknown socket is
-	// no error. Watchers are told as with Put.
-	Remove(socket string, reason Reason)
+	// Remove deletes one of this instance's own entries; an unknown one is no
+	// error. Watchers are told as with Put.
+	Remove(Place, Reason)
 	// Watch calls f with every present entry as a put, in order of joining
 	// (those that joined in the same millisecond: in order of their last put),
 	// and then with every change, once each and one at a time; those of one
-	// socket in their order. f must neither block nor call the store. Watching
+	// entry in their order. f must neither block nor call the store. Watching
 	// ends when stop has returned; stop may be called again.
 	Watch(f func(Change)) (stop func())
+	// Say adds a message to a room's history, under the next id and at the
+	// present time, and tells every watcher of every instance; all of them hear
+	// a room's messages in the order of their ids. The last 100 of a room are
+	// kept for 7 days, and the least recently used rooms are forgotten beyond
+	// 64 MiB in all. It returns a Refusal with code unavailable if the message
+	// could not be kept now.
+	Say(room, username, content string) error
+	// SignOut tells every watcher of every instance that a user is to be
+	// signed out. This instance's have heard it when SignOut returns.
+	SignOut(user string)
+	// Touch notes when a user was active (epoch milliseconds). It is written
+	// with some delay, a second at most.
+	Touch(user string, at int64)
+}
+
+// Records is what is remembered beyond the moment. Its methods may wait for
+// the network, within ctx.
+type Records interface {
+	// LastActive is when a user was last noted as active (epoch milliseconds),
+	// 0 if that was over 30 days ago, never, or among too many others since:
+	// the latest million are remembered. A user who is known by the socket id
+	// is not.
+	LastActive(ctx context.Context, user string) (int64, error)
+	// History is the kept messages of a room, oldest first.
+	History(ctx context.Context, room string) ([]Said, error)
 }
 
 // Message is one event for sockets of any instance, whoever published it.

@@ -273,9 +273,9 @@ type countingStore struct {
 	removes atomic.Int32
 }
 
-func (s *countingStore) Remove(socket string, reason rooms.Reason) {
+func (s *countingStore) Remove(place rooms.Place, reason rooms.Reason) {
 	s.removes.Add(1)
-	s.Memory.Remove(socket, reason)
+	s.Memory.Remove(place, reason)
 }
 
 func TestRemoveOnce(t *testing.T) {
@@ -345,7 +345,7 @@ func TestDisconnectCrossesRegister(t *testing.T) {
 // users in the same order.
 func TestJoinedAt(t *testing.T) {
 	store := adapter.NewMemory()
-	store.Put(rooms.Entry{Socket: "far", Instance: "other", UserID: "1", User: []byte(`{"id":1}`), JoinedAt: 123})
+	store.Put(rooms.Entry{Place: rooms.Place{Key: "far"}, Instance: "other"}, UserID: "1", Data: []byte(`{"id":1}`), JoinedAt: 123})
 	r := rooms.New(rooms.Options{Instance: "here"}, store, &fakeSender{})
 	var got []rooms.Entry
 	defer store.Watch(func(c rooms.Change) { got = append(got, c.Entry) })()
@@ -361,7 +361,7 @@ func TestJoinedAt(t *testing.T) {
 	if len(got) != 3 || got[1].JoinedAt != 123 || got[2].JoinedAt <= 123 {
 		t.Fatalf("entries: %+v", got)
 	}
-	if e := got[1]; e.Socket != "a" || e.Instance != "here" || e.UserID != "1" {
+	if e := got[1]; e.Key != "a" || e.Instance != "here" || e.UserID != "1" {
 		t.Fatalf("entry: %+v", e)
 	}
 }

@@ -244,13 +244,13 @@ func (h *history) register(s *socket) error {
 func (h *history) elsewhere() {
 	far := fmt.Sprintf("far%d", h.random.IntN(4))
 	if h.random.IntN(3) == 0 {
-		h.store.Remove(far, rooms.InstanceLost)
+		h.store.Remove(rooms.Place{Key: far}, rooms.InstanceLost)
 		h.model.remove(far, rooms.InstanceLost)
 		return
 	}
 	id := fmt.Sprint(h.random.IntN(5))
 	user := fmt.Sprintf(`{"far":%d,"k":"%s","id":%s}`, h.random.IntN(2), id, id)
-	h.store.Put(rooms.Entry{Socket: far, Instance: "far", UserID: id, User: []byte(user)})
+	h.store.Put(rooms.Entry{Place: rooms.Place{Key: far}, Instance: "far"}, UserID: id, Data: []byte(user)})
 	h.model.put(far, id, user)
 }
 

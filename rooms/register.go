@@ -23,10 +23,10 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 	// the change follows. The other way round it would send the list twice.
 	r.oweAfterRegister(s)
 	err = s.put(r.store, key, Entry{
-		Socket:   s.id,
+		Place:    Place{Key: s.id},
 		Instance: r.options.Instance,
 		UserID:   key.id,
-		User:     bytes.Clone(args[0]), // not the whole message it lies in
+		Data:     bytes.Clone(args[0]), // not the whole message it lies in
 		JoinedAt: r.joinedAt(key),
 	})
 	if err == nil {

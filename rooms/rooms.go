@@ -114,7 +114,7 @@ func New(options Options, store Store, sender Sender) *Rooms {
 		membership: make(membership),
 		view:       newView(),
 	}
-	r.leaving = newLeaving(options.Grace, store.Remove)
+	r.leaving = newLeaving(options.Grace, func(socket string, reason Reason) { store.Remove(Place{Key: socket}, reason) })
 	r.stopWatching = store.Watch(r.apply)
 	r.stopMessages = func() {}
 	if options.Bus != nil {
@@ -174,7 +174,7 @@ func (r *Rooms) Disconnect(c Conn, reason Reason) {
 		s.leave(r.store, reason)
 	} else if key, registered := s.retire(); registered {
 		if key.anonymous { // cannot come back: a new socket is somebody else
-			r.store.Remove(s.id, reason)
+			r.store.Remove(Place{Key: s.id}, reason)
 		} else {
 			r.leaving.hold(key, s.id, reason)
 		}

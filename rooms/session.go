@@ -77,6 +77,6 @@ func (s *session) retire() (key userKey, registered bool) {
 func (s *session) removeLocked(store Store, reason Reason) {
 	if s.registered {
 		s.registered = false
-		store.Remove(s.id, reason)
+		store.Remove(Place{Key: s.id}, reason)
 	}
 }

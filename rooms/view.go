@@ -75,7 +75,7 @@ func (v *view) size() int { return len(v.users) }
 // apply takes one change of the shared map.
 func (v *view) apply(c Change) {
 	if c.Removed {
-		if t := v.tabs[c.Entry.Socket]; t != nil {
+		if t := v.tabs[c.Entry.Key]; t != nil {
 			v.drop(t, c.Reason)
 		}
 		return
@@ -85,7 +85,7 @@ func (v *view) apply(c Change) {
 
 func (v *view) put(e Entry) {
 	key := keyOf(e)
-	t := v.tabs[e.Socket]
+	t := v.tabs[e.Key]
 	if t != nil && t.user.key != key {
 		v.drop(t, SignedOut) // the socket is somebody else from now on
 		t = nil
@@ -93,12 +93,12 @@ func (v *view) put(e Entry) {
 	if t == nil {
 		t = &tab{user: v.userFor(key, e.JoinedAt)}
 		t.place = t.user.tabs.PushBack(t)
-		v.tabs[e.Socket] = t
+		v.tabs[e.Key] = t
 	} else {
 		t.user.tabs.MoveToBack(t.place)
 	}
 	t.entry = e
-	v.show(t.user, e.User)
+	v.show(t.user, e.Data)
 }
 
 // userFor finds the user, or lets a new one arrive.
@@ -116,9 +116,9 @@ func (v *view) userFor(key userKey, joinedAt int64) *onlineUser {
 func (v *view) drop(t *tab, reason Reason) {
 	u := t.user
 	u.tabs.Remove(t.place)
-	delete(v.tabs, t.entry.Socket)
+	delete(v.tabs, t.entry.Key)
 	if newest := u.tabs.Back(); newest != nil {
-		v.show(u, newest.Value.(*tab).entry.User)
+		v.show(u, newest.Value.(*tab).entry.Data)
 		return
 	}
 	v.order.Remove(u.place)

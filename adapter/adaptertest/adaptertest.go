@@ -55,10 +55,10 @@ type check struct {
 // entry makes an entry that the i-th instance may put.
 func entry(i int, socket, user string, joinedAt int64) rooms.Entry {
 	return rooms.Entry{
-		Socket:   socket,
+		Place:    rooms.Place{Key: socket},
 		Instance: Instance(i),
 		UserID:   "user of " + socket,
-		User:     []byte(user),
+		Data:     []byte(user),
 		JoinedAt: joinedAt,
 	}
 }
@@ -159,10 +159,10 @@ func (s *suite) same(what string, got, want []rooms.Change) {
 // the socket and the reason.
 func sameChange(a, b rooms.Change) bool {
 	if a.Removed || b.Removed {
-		return a.Removed == b.Removed && a.Reason == b.Reason && a.Entry.Socket == b.Entry.Socket
+		return a.Removed == b.Removed && a.Reason == b.Reason && a.Entry.Key == b.Entry.Key
 	}
-	return a.Entry.Socket == b.Entry.Socket && a.Entry.Instance == b.Entry.Instance &&
-		a.Entry.UserID == b.Entry.UserID && string(a.Entry.User) == string(b.Entry.User) &&
+	return a.Entry.Key == b.Entry.Key && a.Entry.Instance == b.Entry.Instance &&
+		a.Entry.UserID == b.Entry.UserID && string(a.Entry.Data) == string(b.Entry.Data) &&
 		a.Entry.JoinedAt == b.Entry.JoinedAt
 }
 
@@ -173,9 +173,9 @@ func describe(changes []rooms.Change) string {
 			return out + "\n  …"
 		}
 		if c.Removed {
-			out += fmt.Sprintf("\n  removed %s (%s)", c.Entry.Socket, c.Reason)
+			out += fmt.Sprintf("\n  removed %s (%s)", c.Entry.Key, c.Reason)
 		} else {
-			out += fmt.Sprintf("\n  put %s, user %s", c.Entry.Socket, c.Entry.User)
+			out += fmt.Sprintf("\n  put %s, user %s", c.Entry.Key, c.Entry.Data)
 		}
 	}
 	return out
@@ -184,5 +184,5 @@ func describe(changes []rooms.Change) string {
 func put(e rooms.Entry) rooms.Change { return rooms.Change{Entry: e} }
 
 func removed(socket string, reason rooms.Reason) rooms.Change {
-	return rooms.Change{Entry: rooms.Entry{Socket: socket}, Removed: true, Reason: reason}
+	return rooms.Change{Entry: rooms.Entry{Place: rooms.Place{Key: socket}}, Removed: true, Reason: reason}
 }

@@ -38,12 +38,12 @@ func eachChange(tell func(f func(rooms.Change), n int, c rooms.Change)) func(fun
 func swap(f func(rooms.Change)) func(rooms.Change) {
 	held := make(map[string]rooms.Change)
 	return func(c rooms.Change) {
-		before, ok := held[c.Entry.Socket]
+		before, ok := held[c.Entry.Key]
 		switch {
-		case string(c.Entry.User) == `{"n":7}`:
-			held[c.Entry.Socket] = c
+		case string(c.Entry.Data) == `{"n":7}`:
+			held[c.Entry.Key] = c
 		case ok:
-			delete(held, c.Entry.Socket)
+			delete(held, c.Entry.Key)
 			f(c)
 			f(before)
 		default:
@@ -72,9 +72,9 @@ func late(f func(rooms.Change)) func(rooms.Change) {
 
 type tellsUnknown struct{ *adapter.Memory }
 
-func (s tellsUnknown) Remove(socket string, reason rooms.Reason) {
-	s.Put(rooms.Entry{Socket: socket})
-	s.Memory.Remove(socket, reason)
+func (s tellsUnknown) Remove(place rooms.Place, reason rooms.Reason) {
+	s.Put(rooms.Entry{Place: place})
+	s.Memory.Remove(place, reason)
 }
 
 // snapshotFault spoils the snapshot alone; good enough while nothing changes.
@@ -110,9 +110,9 @@ func watchAfter(m *adapter.Memory, n int, f func(rooms.Change)) func() {
 // keepsRemoved has removed entries in its snapshots.
 type keepsRemoved struct{ *adapter.Memory }
 
-func (s keepsRemoved) Remove(socket string, reason rooms.Reason) {
-	s.Memory.Remove(socket, reason)
-	s.Put(rooms.Entry{Socket: socket})
+func (s keepsRemoved) Remove(place rooms.Place, reason rooms.Reason) {
+	s.Memory.Remove(place, reason)
+	s.Put(rooms.Entry{Place: place})
 }
 
 // gap takes a snapshot and starts watching a moment later.

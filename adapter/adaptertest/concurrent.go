@@ -16,7 +16,7 @@ const cycle = 5
 
 func (s *suite) step(i int, socket string, n int) {
 	if n%cycle == 0 {
-		s.stores[i].Remove(socket, rooms.Closed)
+		s.stores[i].Remove(rooms.Place{Key: socket}, rooms.Closed)
 		return
 	}
 	s.stores[i].Put(entry(i, socket, fmt.Sprintf(`{"n":%d}`, n), 1))
@@ -28,12 +28,12 @@ func (s *suite) checkHistories(changes []rooms.Change, sockets []string, last in
 	s.Helper()
 	at := make(map[string]int) // the step seen last; 0: none yet
 	for _, c := range changes {
-		socket := c.Entry.Socket
+		socket := c.Entry.Key
 		n := at[socket] + 1
 		if !c.Removed {
 			var user struct{ N int }
-			if err := json.Unmarshal(c.Entry.User, &user); err != nil {
-				s.Fatalf("user %q: %v", c.Entry.User, err)
+			if err := json.Unmarshal(c.Entry.Data, &user); err != nil {
+				s.Fatalf("user %q: %v", c.Entry.Data, err)
 			}
 			if at[socket] == 0 {
 				n = user.N // where this watcher began
@@ -64,11 +64,11 @@ func finished(sockets []string, last int) func([]rooms.Change) bool {
 		}
 		for _, c := range slices.Backward(changes) {
 			switch {
-			case !open[c.Entry.Socket]: // this was not its last change
-			case c.Removed || string(c.Entry.User) != want:
+			case !open[c.Entry.Key]: // this was not its last change
+			case c.Removed || string(c.Entry.Data) != want:
 				return false
 			default:
-				delete(open, c.Entry.Socket)
+				delete(open, c.Entry.Key)
 			}
 			if len(open) == 0 {
 				break
@@ -161,7 +161,7 @@ func stopped(s *suite) {
 		j.awaitCount(changes)
 	}
 	// Once more, so that stopped watchers meet a change whatever the timing.
-	s.stores[0].Remove("a", rooms.Closed)
+	s.stores[0].Remove(rooms.Place{Key: "a"}, rooms.Closed)
 	for i := range s.stores {
 		if n := len(stays[i].awaitCount(changes + 1)); n != changes+1 {
 			s.Fatalf("the other watcher was told %d changes, want %d", n, changes+1)

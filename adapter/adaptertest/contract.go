@@ -30,7 +30,7 @@ func putReplaceRemove(s *suite) {
 	var want []rooms.Change
 	for _, c := range []rooms.Change{put(first), put(second), removed("a", rooms.Closed), put(first)} {
 		if c.Removed {
-			s.stores[0].Remove(c.Entry.Socket, c.Reason)
+			s.stores[0].Remove(rooms.Place{Key: c.Entry.Key}, c.Reason)
 		} else {
 			s.stores[0].Put(c.Entry)
 		}
@@ -44,11 +44,11 @@ func putReplaceRemove(s *suite) {
 
 func removeUnknown(s *suite) {
 	journals := s.watchAll()
-	s.stores[0].Remove("nobody", rooms.Closed)
+	s.stores[0].Remove(rooms.Place{Key: "nobody"}, rooms.Closed)
 	last := entry(0, "a", `{}`, 1)
 	s.stores[0].Put(last)
-	s.stores[0].Remove("a", rooms.Closed)
-	s.stores[0].Remove("a", rooms.Timeout)
+	s.stores[0].Remove(rooms.Place{Key: "a"}, rooms.Closed)
+	s.stores[0].Remove(rooms.Place{Key: "a"}, rooms.Timeout)
 	s.stores[0].Put(last)
 	for _, j := range journals {
 		s.same("watcher", j.awaitCount(3), []rooms.Change{put(last), removed("a", rooms.Closed), put(last)})
@@ -58,10 +58,10 @@ func removeUnknown(s *suite) {
 func everyField(s *suite) {
 	journals := s.watchAll()
 	e := rooms.Entry{
-		Socket:   "a_-Z:{}\"\\ \u00e9\U0001F600",
+		Place:    rooms.Place{Key: "a_-Z:{}\"\\ \u00e9\U0001F600"},
 		Instance: Instance(0),
 		UserID:   "id \"\\{}: \u00e9\U0001F600",
-		User:     []byte(`{"id":"x"}`),
+		Data:     []byte(`{"id":"x"}`),
 		JoinedAt: 1_753_000_000_123,
 	}
 	s.stores[0].Put(e)
@@ -104,8 +104,8 @@ func reasonsCarried(s *suite) {
 	for _, reason := range []rooms.Reason{rooms.Closed, rooms.Timeout, rooms.SignedOut, rooms.InstanceLost} {
 		e := entry(0, "of "+string(reason), `{}`, 1)
 		s.stores[0].Put(e)
-		s.stores[0].Remove(e.Socket, reason)
-		want = append(want, put(e), removed(e.Socket, reason))
+		s.stores[0].Remove(rooms.Place{Key: e.Key}, reason)
+		want = append(want, put(e), removed(e.Key, reason))
 	}
 	for _, j := range journals {
 		s.same("watcher", j.awaitCount(len(want)), want)
@@ -142,7 +142,7 @@ func removedIsGone(s *suite) {
 	a, b := entry(0, "a", `{}`, 1), entry(0, "b", `{}`, 2)
 	s.stores[0].Put(a)
 	s.stores[0].Put(b)
-	s.stores[0].Remove("a", rooms.Closed)
+	s.stores[0].Remove(rooms.Place{Key: "a"}, rooms.Closed)
 	for i, j := range journals {
 		j.awaitCount(3)
 		s.same("late watcher", s.watch(i).awaitCount(1), []rooms.Change{put(b)})
@@ -171,7 +171,7 @@ func manyEntries(s *suite) {
 	}
 	for i, store := range s.stores {
 		for j := range n {
-			store.Remove(socket(i, j), rooms.Closed)
+			store.Remove(rooms.Place{Key: socket(i, j)}, rooms.Closed)
 		}
 	}
 	for _, j := range journals {
@@ -186,9 +186,9 @@ func state(changes []rooms.Change) map[string]string {
 	present := make(map[string]string)
 	for _, c := range changes {
 		if c.Removed {
-			delete(present, c.Entry.Socket)
+			delete(present, c.Entry.Key)
 		} else {
-			present[c.Entry.Socket] = string(c.Entry.User)
+			present[c.Entry.Key] = string(c.Entry.Data)
 		}
 	}
 	return present

@@ -54,9 +54,15 @@ func (s *relayed) Watch(f func(rooms.Change)) func() { return s.replica.Watch(f)
 
 func (s *relayed) Put(e rooms.Entry) { s.change(rooms.Change{Entry: e}) }
 
-func (s *relayed) Remove(socket string, reason rooms.Reason) {
-	s.change(rooms.Change{Entry: rooms.Entry{Socket: socket}, Removed: true, Reason: reason})
+func (s *relayed) Remove(place rooms.Place, reason rooms.Reason) {
+	s.change(rooms.Change{Entry: rooms.Entry{Place: place}, Removed: true, Reason: reason})
 }
+
+func (s *relayed) Say(room, username, content string) error {
+	return s.replica.Say(room, username, content)
+}
+func (s *relayed) SignOut(user string)         { s.replica.SignOut(user) }
+func (s *relayed) Touch(user string, at int64) { s.replica.Touch(user, at) }
 
 func (s *relayed) change(c rooms.Change) {
 	s.bus.mu.Lock()
@@ -72,7 +78,7 @@ func (s *relayed) change(c rooms.Change) {
 
 func (s *relayed) apply(c rooms.Change) {
 	if c.Removed {
-		s.replica.Remove(c.Entry.Socket, c.Reason)
+		s.replica.Remove(c.Entry.Place, c.Reason)
 	} else {
 		s.replica.Put(c.Entry)
 	}

@@ -51,15 +51,15 @@ func TestBrokenStoresFail(t *testing.T) {
 		{"re-encodes users", "user objects are kept byte for byte", func(m *adapter.Memory) rooms.Store {
 			return faulty{m, edit(func(c *rooms.Change) {
 				var user any
-				_ = json.Unmarshal(c.Entry.User, &user)
-				c.Entry.User, _ = json.Marshal(user)
+				_ = json.Unmarshal(c.Entry.Data, &user)
+				c.Entry.Data, _ = json.Marshal(user)
 			})}
 		}},
 		{"compacts users", "user objects are kept byte for byte", func(m *adapter.Memory) rooms.Store {
 			return faulty{m, edit(func(c *rooms.Change) {
 				var compact bytes.Buffer
-				_ = json.Compact(&compact, c.Entry.User)
-				c.Entry.User = compact.Bytes()
+				_ = json.Compact(&compact, c.Entry.Data)
+				c.Entry.Data = compact.Bytes()
 			})}
 		}},
 		{"forgets reasons", "reasons are carried", func(m *adapter.Memory) rooms.Store {
@@ -70,7 +70,7 @@ func TestBrokenStoresFail(t *testing.T) {
 			})}
 		}},
 		{"forgets the user's identity", "every field arrives", func(m *adapter.Memory) rooms.Store {
-			return faulty{m, edit(func(c *rooms.Change) { c.Entry.UserID = c.Entry.Socket })}
+			return faulty{m, edit(func(c *rooms.Change) { c.Entry.UserID = c.Entry.Key })}
 		}},
 		{"tells of unknown removals", "removing an unknown socket tells nobody", func(m *adapter.Memory) rooms.Store {
 			return tellsUnknown{m}
