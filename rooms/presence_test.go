@@ -345,7 +345,7 @@ func TestDisconnectCrossesRegister(t *testing.T) {
 // users in the same order.
 func TestJoinedAt(t *testing.T) {
 	store := adapter.NewMemory()
-	store.Put(rooms.Entry{Place: rooms.Place{Key: "far"}, Instance: "other"}, UserID: "1", Data: []byte(`{"id":1}`), JoinedAt: 123})
+	store.Put(rooms.Entry{Place: rooms.Place{Key: "far"}, Instance: "other", UserID: "1", Data: []byte(`{"id":1}`), JoinedAt: 123})
 	r := rooms.New(rooms.Options{Instance: "here"}, store, &fakeSender{})
 	var got []rooms.Entry
 	defer store.Watch(func(c rooms.Change) { got = append(got, c.Entry) })()

@@ -250,7 +250,7 @@ func (h *history) elsewhere() {
 	}
 	id := fmt.Sprint(h.random.IntN(5))
 	user := fmt.Sprintf(`{"far":%d,"k":"%s","id":%s}`, h.random.IntN(2), id, id)
-	h.store.Put(rooms.Entry{Place: rooms.Place{Key: far}, Instance: "far"}, UserID: id, Data: []byte(user)})
+	h.store.Put(rooms.Entry{Place: rooms.Place{Key: far}, Instance: "far", UserID: id, Data: []byte(user)})
 	h.model.put(far, id, user)
 }
 
