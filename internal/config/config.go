@@ -45,6 +45,14 @@ type Config struct {
 	PingTimeout time.Duration `env:"PING_TIMEOUT" envDefault:"20s" min:"100ms" max:"1h"`
 	// How long a user who closed or lost the last connection stays listed, so that a page reload is not seen.
 	Grace time.Duration `env:"GRACE" envDefault:"0s" min:"0s" max:"10m"`
+	// How long a user who does nothing in any tab counts as active, before `away`; 0: for ever.
+	IdleAfter time.Duration `env:"IDLE_AFTER" envDefault:"5m" min:"0s" max:"24h"`
+	// `strict`: every event to everybody, one list element per connection and nothing batched, as the Node service code_racer did; `default`: the same to a client's eye, better underneath.
+	Compat Compat `env:"COMPAT" envDefault:"default"`
+	// The Rails app, such as `https://app.example.com`: races take their tracks from `/api/tracks` there; empty: there are no tracks.
+	RailsURL Secret `env:"RAILS_URL"`
+	// The key for those requests of the HTTP API that change something, sent as `Authorization: Bearer …`; empty: they are refused.
+	APIKey Secret `env:"API_KEY"`
 	// Where Redis is, to share one view among all instances: `redis://`, `rediss://`, `redis+sentinel://` or `redis+cluster://`; empty: this instance is alone.
 	RedisURL Secret `env:"REDIS_URL"`
 	// The prefix of all keys in Redis; one deployment is one prefix.

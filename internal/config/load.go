@@ -6,9 +6,11 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"net/url"
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -53,6 +55,13 @@ func Load(getenv func(string) string) (Config, error) {
 		if !plainName.MatchString(v.value) {
 			wrong(v.name, "at most 64 letters, digits and . _ : / - signs")
 		}
+	}
+	// What is wrong in these may be a secret all the same, and is not shown.
+	if !validWebURL(c.RailsURL.Reveal()) {
+		mistakes = append(mistakes, "RAILS_URL must be an http:// or https:// URL such as https://app.example.com, without ? and #")
+	}
+	if !headerToken.MatchString(c.APIKey.Reveal()) {
+		mistakes = append(mistakes, "API_KEY must be at most 512 letters, digits and ASCII signs, without spaces")
 	}
 	// Comparing two variables makes sense only when each is right by itself.
 	if len(mistakes) == 0 {
@@ -136,6 +145,8 @@ func wanted(f reflect.StructField) string {
 		return "debug, info, warn or error"
 	case reflect.TypeFor[LogFormat]():
 		return "auto, text, logfmt or json"
+	case reflect.TypeFor[Compat]():
+		return "default or strict"
 	case reflect.TypeFor[Origins]():
 		return "* or a comma-separated list of origins such as https://app.example.com"
 	case reflect.TypeFor[Proxies]():
@@ -146,6 +157,25 @@ func wanted(f reflect.StructField) string {
 
 // plainName is what may stand in a key, a channel or a log without quotes.
 var plainName = regexp.MustCompile(`^[A-Za-z0-9._:/-]{0,64}$`)
+
+// headerToken is what arrives unchanged in a request's header.
+var headerToken = regexp.MustCompile(`^[!-~]{0,512}$`)
+
+// validWebURL tells whether s is empty or an address below which paths can be
+// asked for.
+func validWebURL(s string) bool {
+	if s == "" {
+		return true
+	}
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && validPort(u.Port()) &&
+		u.Hostname() != "" && u.Opaque == "" && !strings.ContainsAny(s, "?#")
+}
+
+func validPort(s string) bool {
+	n, err := strconv.Atoi(s)
+	return s == "" || err == nil && n >= 1 && n <= 65535
+}
 
 var hostName = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9])?\.?)+$`)
 

@@ -29,7 +29,7 @@ func TestDefaults(t *testing.T) {
 	want := Config{
 		Port: 8000, CORSOrigins: Origins{"*"}, LogFormat: LogAuto,
 		MaxMessage: 64 << 10, MaxUser: 4 << 10, MaxBody: 1_000_000, MaxQueue: 4 << 20,
-		EventsPerSecond: 20, EventsBurst: 40,
+		EventsPerSecond: 20, EventsBurst: 40, IdleAfter: 5 * time.Minute, Compat: CompatDefault,
 		PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second, RedisPrefix: "rollcall", RedisChannel: "socket.io",
 		ShutdownTimeout: 10 * time.Second,
 	}
@@ -46,6 +46,7 @@ func TestValues(t *testing.T) {
 		"MAX_BODY":        "2097152",
 		"TRUSTED_PROXIES": "10.1.2.3/8,192.0.2.7 , 2001:db8::/32",
 		"PING_INTERVAL":   "1m30s", "EVENTS_PER_SECOND": "0", "UNKNOWN": "x",
+		"COMPAT": "Strict", "IDLE_AFTER": "0", "API_KEY": " k-1/2+3== ", "RAILS_URL": "https://u:p@app.example.com:8443/racer/",
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +59,8 @@ func TestValues(t *testing.T) {
 		netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32"),
 	}
 	want.PingInterval, want.EventsPerSecond = 90*time.Second, 0
+	want.Compat, want.IdleAfter = CompatStrict, 0
+	want.APIKey, want.RailsURL = "k-1/2+3==", "https://u:p@app.example.com:8443/racer/"
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Error(diff)
 	}
@@ -91,6 +94,12 @@ func TestMistakes(t *testing.T) {
 		{map[string]string{"REDIS_TLS_INSECURE": "maybe"}, `REDIS_TLS_INSECURE must be true or false, not "maybe"`},
 		{map[string]string{"REDIS_PREFIX": "{a}"}, `REDIS_PREFIX must be at most 64 letters, digits and . _ : / - signs, not "{a}"`},
 		{map[string]string{"GRACE": "1h"}, `GRACE must be a duration from 0s to 10m, such as 25s or 1m30s, not "1h"`},
+		{map[string]string{"COMPAT": "node"}, `COMPAT must be default or strict, not "node"`},
+		{map[string]string{"IDLE_AFTER": "25h"}, `IDLE_AFTER must be a duration from 0s to 24h, such as 25s or 1m30s, not "25h"`},
+		{map[string]string{"IDLE_AFTER": "-1s"}, `IDLE_AFTER must be a duration from 0s to 24h, such as 25s or 1m30s, not "-1s"`},
+		{map[string]string{"API_KEY": "two words"}, `API_KEY must be at most 512 letters, digits and ASCII signs, without spaces`},
+		{map[string]string{"API_KEY": "schlüssel"}, `API_KEY must be at most 512 letters, digits and ASCII signs, without spaces`},
+		{map[string]string{"API_KEY": strings.Repeat("k", 513)}, `API_KEY must be at most 512 letters, digits and ASCII signs, without spaces`},
 		{map[string]string{"MAX_BODY": "32KiB"}, `MAX_BODY must be at least MAX_MESSAGE (64KiB), not 32KiB`},
 		{map[string]string{"MAX_USER": "65537"}, `MAX_USER must be at most MAX_MESSAGE (64KiB), not 65537`},
 	} {
@@ -100,6 +109,23 @@ func TestMistakes(t *testing.T) {
 		}
 		if !reflect.DeepEqual(c, Config{}) {
 			t.Errorf("%v: a refused configuration was returned", tc.env)
+		}
+	}
+}
+
+func TestRailsURL(t *testing.T) {
+	for _, good := range []string{"http://localhost:3000", "https://app.example.com/", "http://[::1]:3000/a/b", "HTTP://a"} {
+		if c, err := Load(from(map[string]string{"RAILS_URL": good})); err != nil || c.RailsURL.Reveal() != good {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+	for _, bad := range []string{
+		"app.example.com", "localhost:3000", "/api", "ftp://a", "http://", "http:app", "http://:3000", "http://a:99999", "http://a:x",
+		"https://a?", "https://a?key=1", "https://a#b", "http://a b", "http://%zz", "https://u:hunter2@a:b",
+	} {
+		_, err := Load(from(map[string]string{"RAILS_URL": bad}))
+		if err == nil || err.Error() != "RAILS_URL must be an http:// or https:// URL such as https://app.example.com, without ? and #" {
+			t.Errorf("%q: %v", bad, err)
 		}
 	}
 }
@@ -131,7 +157,9 @@ func TestLaterVariables(t *testing.T) {
 
 // A secret does not get into anything that is printed.
 func TestSecret(t *testing.T) {
-	c, err := Load(from(map[string]string{"REDIS_URL": "redis://u:hunter2@db"}))
+	c, err := Load(from(map[string]string{
+		"REDIS_URL": "redis://u:hunter2@db", "RAILS_URL": "http://u:hunter2@app", "API_KEY": "hunter2",
+	}))
 	if err != nil || c.RedisURL.Reveal() != "redis://u:hunter2@db" {
 		t.Fatal(c.RedisURL.Reveal(), err)
 	}
@@ -177,7 +205,7 @@ func FuzzLoad(f *testing.F) {
 		names = append(names, field.Tag.Get("env"))
 	}
 	for i := range names {
-		for _, s := range []string{"1", "64KiB", "25s", "*", "10.0.0.0/8", "https://a.example", "info", "::1", "99999999999999999999", "-0", " "} {
+		for _, s := range []string{"1", "64KiB", "25s", "*", "10.0.0.0/8", "https://a.example", "strict", "info", "::1", "99999999999999999999", "-0", " "} {
 			f.Add(i, s)
 		}
 	}
@@ -191,7 +219,7 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		if c.Port < 1 || c.Port > 65535 || c.MaxBody < c.MaxMessage || c.MaxUser > c.MaxMessage ||
-			c.PingInterval < 100*time.Millisecond || len(c.CORSOrigins) == 0 {
+			c.PingInterval < 100*time.Millisecond || c.IdleAfter < 0 || c.Compat == "" || len(c.CORSOrigins) == 0 {
 			t.Fatalf("%s=%q was accepted: %+v", name, text, c)
 		}
 	})

@@ -70,6 +70,25 @@ func (f *LogFormat) UnmarshalText(text []byte) error {
 	return errFormat
 }
 
+// Compat says how much the server behaves like the Node service code_racer.
+type Compat string
+
+// The two ways to run.
+const (
+	CompatDefault Compat = "default"
+	CompatStrict  Compat = "strict"
+)
+
+// UnmarshalText reads a way to run.
+func (c *Compat) UnmarshalText(text []byte) error {
+	switch v := Compat(strings.ToLower(string(text))); v {
+	case CompatDefault, CompatStrict:
+		*c = v
+		return nil
+	}
+	return errFormat
+}
+
 // Secret is a value that must not show up anywhere: it prints as stars.
 type Secret string
 
