@@ -8,7 +8,10 @@ var Pause = pause
 func (r *Rooms) Flush(lists bool) { r.flush(lists) }
 
 // Waiting is what the flush loop would find to do.
-func (r *Rooms) Waiting() (increments, lists bool) { return r.waiting() }
+func (r *Rooms) Waiting() (increments, lists bool) {
+	want := r.waiting()
+	return want.increments, want.lists
+}
 
 // Identify returns an identity's id and whether it is the socket's.
 func Identify(user, socket string) (id string, anonymous bool, err error) {

@@ -3,6 +3,7 @@ package rooms
 import (
 	"context"
 	"encoding/json"
+	"sync"
 	"time"
 )
 
@@ -14,44 +15,44 @@ type pending struct {
 	stale bool
 	// count is the number of users last told.
 	count int
+
+	// adopt are users whose status was chosen on another instance, and whose
+	// tabs here have to follow. Bounded by the users.
+	adopt map[userKey]struct{}
+	// signOuts are users to be signed out.
+	signOuts []string
 }
 
 // Run flushes changes to the clients until ctx ends, and then stops watching
 // the store. It is the only sender of presence events, so the order of the
 // flushes is the order that each client sees.
 //
-// Increments and lists pace separately: a list is many times larger. A flush
-// of lists is one of increments too, so that each client's stream is in step.
+// Increments, lists and rosters pace separately: a list is many times larger.
+// A flush of lists is one of increments too, so that each client's stream is in
+// step.
 func (r *Rooms) Run(ctx context.Context) error {
 	defer r.stopWatching()
 	defer r.stopMessages()
 	defer r.leaving.end()
-	increments := pacer{factor: r.options.IncrementsFactor}
-	lists := pacer{factor: r.options.ListsFactor}
+	var looking sync.WaitGroup
+	defer looking.Wait()
+	looking.Go(func() { r.lookAround(ctx) })
+	paces := paces{
+		increments: pacer{factor: r.options.IncrementsFactor},
+		lists:      pacer{factor: r.options.ListsFactor},
+		rosters:    pacer{factor: rostersFactor},
+	}
 	timer := time.NewTimer(maxPause)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		wantIncrements, wantLists := r.waiting()
-		now := time.Now()
-		switch {
-		case wantLists && lists.due(now):
-			cost := r.flush(true)
-			now = time.Now()
-			increments.flushed(now, cost)
-			lists.flushed(now, cost)
-			continue
-		case wantIncrements && increments.due(now):
-			cost := r.flush(false)
-			increments.flushed(time.Now(), cost)
+		r.catchUp()
+		want := r.waiting()
+		if r.flushDue(want, &paces) {
 			continue
 		}
 		var timeout <-chan time.Time
-		if wantIncrements || wantLists {
-			next := lists.next
-			if !wantLists || wantIncrements && increments.next.Before(next) {
-				next = increments.next
-			}
-			timer.Reset(next.Sub(now))
+		if next, ok := paces.next(want); ok {
+			timer.Reset(time.Until(next))
 			timeout = timer.C
 		}
 		select {
@@ -63,6 +64,53 @@ func (r *Rooms) Run(ctx context.Context) error {
 	return nil
 }
 
+// rostersFactor is the pause after rosters were told, in units of what that
+// took. It only queues; the writing, which others do, is some ten times that.
+const rostersFactor = 20
+
+// wanted is which flushes have something to send.
+type wanted struct{ increments, lists, rosters bool }
+
+// flushDue does one flush that is due, if there is one.
+func (r *Rooms) flushDue(want wanted, p *paces) bool {
+	now := time.Now()
+	switch {
+	case want.rosters && p.rosters.due(now):
+		cost := r.tellRosters()
+		p.rosters.flushed(time.Now(), cost)
+	case want.lists && p.lists.due(now):
+		cost := r.flush(true)
+		now = time.Now()
+		p.increments.flushed(now, cost)
+		p.lists.flushed(now, cost)
+	case want.increments && p.increments.due(now):
+		cost := r.flush(false)
+		p.increments.flushed(time.Now(), cost)
+	default:
+		return false
+	}
+	return true
+}
+
+// catchUp does what the watcher of the store, which may not call it, left to
+// be done.
+func (r *Rooms) catchUp() {
+	r.mu.Lock()
+	adopt, signOuts := r.pending.adopt, r.pending.signOuts
+	if len(adopt)+len(signOuts) > 0 {
+		r.pending.adopt, r.pending.signOuts = make(map[userKey]struct{}), nil
+	}
+	r.mu.Unlock()
+	for key := range adopt {
+		if status, at := r.chosen(key); at > 0 {
+			r.spread(key, status, at)
+		}
+	}
+	for _, id := range signOuts {
+		r.signOut(id)
+	}
+}
+
 // wakeUp makes the flush loop look again. It never blocks.
 func (r *Rooms) wakeUp() {
 	select {
@@ -71,13 +119,17 @@ func (r *Rooms) wakeUp() {
 	}
 }
 
-// waiting reports which flushes have something to send.
-func (r *Rooms) waiting() (increments, lists bool) {
+// waiting reports which flushes have something to send. In strict mode lists
+// do not wait.
+func (r *Rooms) waiting() wanted {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	changed := r.view.changed()
-	return changed || r.pending.snapshots || r.pending.counts,
-		changed || r.pending.stale || r.pending.lists
+	return wanted{
+		increments: changed || r.pending.snapshots || r.pending.counts,
+		lists:      !r.options.Strict && (changed || r.pending.stale || r.pending.lists),
+		rosters:    len(r.rosters.dirty) > 0,
+	}
 }
 
 // flush sends what changed since the last flush, with lists the lists too, and
@@ -101,13 +153,14 @@ func (r *Rooms) flush(lists bool) time.Duration {
 
 // A cut is one boundary: who gets what, of one moment of the view.
 type cut struct {
-	diff  diff
-	list  json.RawMessage // nil if nobody gets it
-	count int
+	diff   diff
+	list   []Event // nil if nobody gets it
+	object []Event
+	count  int
 
 	// Each socket is in one of the first three at most.
 	toIncrements, toIncrementsAndList, toList []Conn
-	toCount                                   []Conn
+	toObject, toCount                         []Conn
 }
 
 // cut takes the changes and the owed out of the books, in one step: from here
@@ -128,6 +181,9 @@ func (r *Rooms) cut(lists bool) cut {
 	for _, s := range r.sessions {
 		increments := changed && (s.subscription == both || s.following)
 		list := lists && (s.owedList || stale && s.takesLists())
+		if s.wantsObject && (s.owedSnapshot || list) {
+			add(&c.toObject, s)
+		}
 		switch {
 		case s.owedSnapshot: // the whole list stands for these increments too
 			add(&c.toList, s)
@@ -144,13 +200,16 @@ func (r *Rooms) cut(lists bool) cut {
 		s.settle(lists)
 	}
 	if len(c.toList)+len(c.toIncrementsAndList) > 0 {
-		c.list = r.view.list()
+		c.list = r.view.listEvents()
 	}
-	r.pending = pending{
-		lists: r.pending.lists && !lists,
-		stale: stale && !lists,
-		count: c.count,
+	if len(c.toObject) > 0 {
+		c.object = r.view.objectEvents()
 	}
+	p := &r.pending
+	p.snapshots, p.counts = false, false
+	p.lists = p.lists && !lists
+	p.stale = stale && !lists
+	p.count = c.count
 	return c
 }
 
@@ -178,29 +237,10 @@ func (c cut) deliveries(sender Sender) []Delivery {
 			out = append(out, Delivery{Frames: sender.Encode(events()...), To: to})
 		}
 	}
-	list := Event{"online_users", []json.RawMessage{c.list}}
 	send(c.toIncrements, c.diff.events)
-	send(c.toIncrementsAndList, func() []Event { return append(c.diff.events(), list) })
-	send(c.toList, func() []Event { return []Event{list} })
-	send(c.toCount, func() []Event {
-		n, _ := json.Marshal(c.count) // an int cannot fail
-		return []Event{{"online_count", []json.RawMessage{n}}}
-	})
-	return out
-}
-
-// events are the increments that make the difference.
-func (d diff) events() []Event {
-	out := make([]Event, 0, len(d.departed)+len(d.updated)+len(d.added)+1) // and a list
-	for _, gone := range d.departed {
-		why, _ := json.Marshal(map[string]Reason{"reason": gone.reason}) // strings cannot fail
-		out = append(out, Event{"remove_user", []json.RawMessage{gone.user, why}})
-	}
-	for i := range d.updated {
-		out = append(out, Event{"update_user", d.updated[i : i+1 : i+1]})
-	}
-	for i := range d.added {
-		out = append(out, Event{"add_user", d.added[i : i+1 : i+1]})
-	}
+	send(c.toIncrementsAndList, func() []Event { return append(c.diff.events(), c.list...) })
+	send(c.toList, func() []Event { return c.list })
+	send(c.toObject, func() []Event { return c.object })
+	send(c.toCount, func() []Event { return []Event{{"online_count", []json.RawMessage{encode(c.count)}}} })
 	return out
 }

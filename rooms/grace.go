@@ -82,13 +82,20 @@ func (l *leaving) letGo(socket string) bool {
 func (l *leaving) back(k userKey, socket string) {
 	l.mu.Lock()
 	l.letGo(socket)
-	others := slices.Collect(maps.Keys(l.users[k]))
-	for _, other := range others {
-		l.letGo(other)
+	l.mu.Unlock()
+	l.release(k, Closed)
+}
+
+// release removes what is held of a user, now and for another reason.
+func (l *leaving) release(k userKey, reason Reason) {
+	l.mu.Lock()
+	sockets := slices.Collect(maps.Keys(l.users[k]))
+	for _, socket := range sockets {
+		l.letGo(socket)
 	}
 	l.mu.Unlock()
-	for _, other := range others {
-		l.remove(other, Closed)
+	for _, socket := range sockets {
+		l.remove(socket, reason)
 	}
 }
 

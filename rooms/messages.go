@@ -1,8 +1,10 @@
 package rooms
 
-// This file brings messages, which may come from any instance or from a
-// program that knows the official Redis adapter's format, to this instance's
-// sockets.
+import "fmt"
+
+// This file is who gets messages, which may come from any instance or from a
+// program that knows the official Redis adapter's format: the rooms that this
+// instance's sockets are in.
 
 // UserRoom names the room of everybody who has registered the user with this
 // id: all tabs of one user.
@@ -83,38 +85,21 @@ func (r *Rooms) enterUserRoom(s *session, k userKey) {
 	}
 }
 
-// deliver brings a message to the sockets of this instance that it is for. The
-// bus calls it with one message at a time, so each socket gets them in order.
-func (r *Rooms) deliver(m Message) {
-	to := r.receivers(m)
-	if len(to) == 0 {
-		return
-	}
-	frames := r.sender.Encode(m.Event) // once, however many get it
-	for _, c := range to {
-		c.Send(frames)
-	}
+// reserved are the event names that mean something to Socket.IO itself; no
+// server may send them.
+var reserved = map[string]bool{
+	"connect": true, "connect_error": true, "disconnect": true,
+	"disconnecting": true, "newListener": true, "removeListener": true,
 }
 
-func (r *Rooms) receivers(m Message) []Conn {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var to []Conn
-	excepted := r.inAny(m.Except)
-	add := func(s *session) {
-		if _, out := excepted[s]; !out {
-			to = append(to, s.conn)
-		}
+// CheckEvent returns a Refusal with code bad_event for a name that no server
+// may send.
+func CheckEvent(name string) error {
+	switch {
+	case name == "":
+		return &Refusal{"bad_event", "The event has no name."}
+	case reserved[name]:
+		return &Refusal{"bad_event", fmt.Sprintf("The event name %q is reserved.", name)}
 	}
-	if len(m.Rooms) == 0 {
-		to = make([]Conn, 0, len(r.sessions))
-		for _, s := range r.sessions {
-			add(s)
-		}
-		return to
-	}
-	for s := range r.inAny(m.Rooms) {
-		add(s)
-	}
-	return to
+	return nil
 }

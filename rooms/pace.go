@@ -29,3 +29,19 @@ func (p *pacer) due(now time.Time) bool { return !now.Before(p.next) }
 func (p *pacer) flushed(now time.Time, cost time.Duration) {
 	p.next = now.Add(pause(cost, p.factor))
 }
+
+// paces are the pacers of the flush loop.
+type paces struct{ increments, lists, rosters pacer }
+
+// next is when the first of the wanted flushes may be.
+func (p *paces) next(want wanted) (next time.Time, ok bool) {
+	soonest := func(wanted bool, p *pacer) {
+		if wanted && (!ok || p.next.Before(next)) {
+			next, ok = p.next, true
+		}
+	}
+	soonest(want.increments, &p.increments)
+	soonest(want.lists, &p.lists)
+	soonest(want.rosters, &p.rosters)
+	return next, ok
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"time"
 )
 
 // register puts the session's entry: a new one, or in place of the one before.
@@ -22,24 +23,64 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 	// Owed before the entry is put: a flush in between then sends a list that
 	// the change follows. The other way round it would send the list twice.
 	r.oweAfterRegister(s)
-	err = s.put(r.store, key, Entry{
-		Place:    Place{Key: s.id},
+	s.mu.Lock()
+	r.takeStatusLocked(s, key)
+	s.key = key
+	err = s.putLocked(r.store, Entry{
+		Place:    s.online(),
 		Instance: r.options.Instance,
 		UserID:   key.id,
 		Data:     bytes.Clone(args[0]), // not the whole message it lies in
 		JoinedAt: r.joinedAt(key),
 	})
+	hidden := s.status == Hidden
+	s.mu.Unlock()
 	if err == nil {
 		r.enterUserRoom(s, key)
+		// A choice that was made while the room was entered.
+		if status, at := r.chosen(key); at > 0 && !key.anonymous {
+			r.spread(key, status, at)
+		}
+		if !hidden && !key.anonymous {
+			r.store.Touch(key.id, time.Now().UnixMilli())
+		}
 	}
 	r.leaving.back(key, s.id) // after the new entry: the user was never away
 	r.wakeUp()
 	return nil, err
 }
 
+// takeStatusLocked gives a session the status of the user it registers, before
+// anybody can see it. A choice made before it registered is the latest; else
+// that of the user's other tabs counts, but that registering is being active.
+// s.mu is held.
+func (r *Rooms) takeStatusLocked(s *session, key userKey) {
+	if s.registered() && s.key == key {
+		return
+	}
+	status, at := s.status, s.statusAt
+	if s.registered() { // that choice was somebody else's
+		status, at = Active, 0
+	}
+	if theirs, since := r.chosen(key); since > at {
+		status, at = theirs, since
+		if status == Away {
+			status, at = Active, max(time.Now().UnixMilli(), since+1)
+		}
+	}
+	if status == Hidden || s.status == Hidden {
+		s.removeLocked(r.store, s.online(), SignedOut) // never the one with the other's status
+	}
+	r.restateLocked(s, status, at)
+}
+
 // unregister signs out without leaving. Without an entry there is nothing to do.
 func (r *Rooms) unregister(s *session, _ []json.RawMessage) (map[string]any, error) {
-	s.remove(r.store, SignedOut)
+	s.mu.Lock()
+	s.removeLocked(r.store, s.online(), SignedOut)
+	s.key = userKey{}
+	r.restateLocked(s, Active, 0)
+	s.mu.Unlock()
 	r.enterUserRoom(s, userKey{})
 	return nil, nil
 }
@@ -60,7 +101,9 @@ func (r *Rooms) oweAfterRegister(s *session) {
 	defer r.mu.Unlock()
 	switch s.subscription {
 	case both, listOnly:
-		s.owedList, r.pending.lists = true, true
+		if !r.options.Strict { // there every register is a list for everybody
+			s.owedList, r.pending.lists = true, true
+		}
 	case changesOnly:
 		s.owedSnapshot, r.pending.snapshots = true, true
 	}

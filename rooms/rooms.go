@@ -1,4 +1,4 @@
-// Package rooms is the domain: who is online. It is what a newcomer reads
+// Package rooms is the domain: who is online, and what they do together. It is what a newcomer reads
 // first.
 //
 // A connected socket is a session. A session that registers a user object has
@@ -9,7 +9,11 @@
 //
 //	Handle → Store.Put/Remove → Store.Watch → view → flush → Sender.Fanout
 //
-// What lives here: the rules of PROTOCOL.md, section 2. What may not: anything
+// The same is true of chat rooms, stages and races: they are other lists of the
+// store, a roster is the replica of one, and telling.go tells of them. What is
+// of the moment only (typing, invitations, speeds) goes by the Bus.
+//
+// What lives here: the rules of PROTOCOL.md, sections 2 to 4. What may not: anything
 // about Socket.IO frames (internal/wire), Redis (adapter), HTTP or the
 // environment. The package imports the standard library only and no other
 // package of this module; ports.go is all that it asks of the layers around.
@@ -39,8 +43,20 @@ type Options struct {
 	// Grace is how long a user who closed or lost the last connection stays
 	// listed, so that a reload is not seen. Default 0: not at all.
 	Grace time.Duration
-	// Bus brings messages for the sockets. Default: there are none.
+	// Bus brings messages for the sockets, and takes theirs. Default: they stay
+	// on this instance.
 	Bus Bus
+	// Records is what is remembered. Default: nothing is.
+	Records Records
+	// Strict is the behaviour of the Node service, transcript for transcript:
+	// see strict.go.
+	Strict bool
+	// IdleAfter is how long a user sends nothing before being away. Default 0:
+	// that never happens.
+	IdleAfter time.Duration
+	// Tracks are the ids of the tracks to race on, as JSON. It must not block.
+	// Default: there are none.
+	Tracks func() []json.RawMessage
 	// Observer is told what is flushed, for metrics. Default: nobody.
 	Observer Observer
 }
@@ -67,6 +83,10 @@ type Rooms struct {
 
 	leaving *leaving
 
+	// telling is held while sessions are told of rosters or brought messages:
+	// telling.go. Rooms.mu is taken under it.
+	telling sync.Mutex
+
 	// wake tells the flush loop that there is something to flush.
 	wake chan struct{}
 	// stopWatching ends the feed of the view, stopMessages that of messages.
@@ -78,6 +98,7 @@ type Rooms struct {
 	sessions   map[string]*session // by socket id
 	membership membership
 	view       view
+	rosters    rosters
 	pending    pending
 }
 
@@ -85,15 +106,54 @@ type Rooms struct {
 // the acknowledgement and may be nil.
 type handler func(r *Rooms, s *session, args []json.RawMessage) (map[string]any, error)
 
-// handlers are the events that clients may send.
+// handlers are the events that clients may send, but for those with a name in
+// their name: see named.
 var handlers = map[string]handler{
 	"register":   (*Rooms).register,
 	"unregister": (*Rooms).unregister,
 	"sync":       (*Rooms).sync,
+
+	"heartbeat": (*Rooms).heartbeat,
+	"status":    (*Rooms).setStatus,
+
+	"join":    (*Rooms).join,
+	"leave":   (*Rooms).leaveRoom,
+	"typing":  (*Rooms).typing,
+	"message": (*Rooms).message,
+
+	"invite":      (*Rooms).invite,
+	"join_stage":  (*Rooms).joinStage,
+	"add_car":     (*Rooms).addCar,
+	"watch_stage": (*Rooms).watchStage,
+	"watch_race":  (*Rooms).watchRace,
 }
 
-// Events names the events that clients may send, sorted.
-func Events() []string { return slices.Sorted(maps.Keys(handlers)) }
+// passive are the events that do not show that the user is active.
+var passive = map[string]bool{"status": true, "unregister": true}
+
+// Events names the events that clients may send, sorted: those with a name in
+// their name by their kind.
+func Events() []string {
+	return slices.Sorted(maps.Keys(kinds))
+}
+
+// kinds are the names of Events.
+var kinds = func() map[string]bool {
+	out := map[string]bool{startRaceEvents: true, updateSpeedEvents: true}
+	for name := range handlers {
+		out[name] = true
+	}
+	return out
+}()
+
+// EventKind is what an event is called in Events, "" if clients may not send it.
+func EventKind(event string) string {
+	if _, ok := handlers[event]; ok {
+		return event
+	}
+	_, kind := named(event)
+	return kind
+}
 
 // New makes the presence service of one instance. It watches the store and the
 // bus at once; Run must be called, and ends that.
@@ -105,6 +165,9 @@ func New(options Options, store Store, sender Sender) *Rooms {
 	if options.Observer == nil {
 		options.Observer = nobody{}
 	}
+	if options.Tracks == nil {
+		options.Tracks = func() []json.RawMessage { return nil }
+	}
 	r := &Rooms{
 		options:    options,
 		store:      store,
@@ -112,7 +175,9 @@ func New(options Options, store Store, sender Sender) *Rooms {
 		wake:       make(chan struct{}, 1),
 		sessions:   make(map[string]*session),
 		membership: make(membership),
-		view:       newView(),
+		view:       newView(options.Strict),
+		pending:    pending{adopt: make(map[userKey]struct{})},
+		rosters:    newRosters(options.Instance),
 	}
 	r.leaving = newLeaving(options.Grace, func(socket string, reason Reason) { store.Remove(Place{Key: socket}, reason) })
 	r.stopWatching = store.Watch(r.apply)
@@ -123,15 +188,19 @@ func New(options Options, store Store, sender Sender) *Rooms {
 	return r
 }
 
-// Connect takes a socket, before any of its events. It returns a Refusal with
-// code bad_presence if the handshake asks for an unknown subscription; then
+// Connect takes a socket, before any of its events; with userId in its query it
+// is registered under that id. It returns a Refusal with code bad_presence if
+// the handshake asks for an unknown subscription, and those of register; then
 // the socket is not taken.
 func (r *Rooms) Connect(c Conn, h Handshake) error {
 	subscription, err := subscriptionOf(h)
 	if err != nil {
 		return err
 	}
-	s := &session{id: c.ID(), conn: c, subscription: subscription}
+	s := &session{id: c.ID(), conn: c, subscription: subscription, status: Active}
+	s.activeAt.Store(time.Now().UnixMilli())
+	user := h.Query.Get("userId")
+	s.wantsObject = user != ""
 	r.mu.Lock()
 	_, taken := r.sessions[s.id]
 	if !taken {
@@ -145,44 +214,69 @@ func (r *Rooms) Connect(c Conn, h Handshake) error {
 		return fmt.Errorf("connect: socket id %q is connected already", s.id)
 	}
 	r.wakeUp()
+	if user == "" {
+		return nil
+	}
+	if _, err := r.register(s, []json.RawMessage{encode(map[string]string{"id": user})}); err != nil {
+		r.Disconnect(c, Closed)
+		return err
+	}
 	return nil
 }
 
-// Handle answers one event of a connected socket: register, unregister, sync.
-// It returns a Refusal with code unknown_event for any other, and with
+// Handle answers one event of a connected socket: one of Events. It returns a Refusal with code unknown_event for any other, and with
 // not_connected for a socket that Connect did not take or that is gone.
 func (r *Rooms) Handle(c Conn, event string, args []json.RawMessage) (map[string]any, error) {
-	handle, ok := handlers[event]
-	if !ok {
+	handle := handlers[event]
+	if handle == nil {
+		handle, _ = named(event)
+	}
+	if handle == nil {
 		return nil, &Refusal{"unknown_event", fmt.Sprintf("There is no event %.64q.", event)}
 	}
 	s := r.session(c)
 	if s == nil {
 		return nil, errNotConnected
 	}
+	if !passive[event] {
+		r.noteActive(s)
+	}
 	return handle(r, s, args)
 }
 
-// Disconnect lets go of a socket and removes its entry, for the given reason.
+// Disconnect lets go of a socket and removes its entries, for the given reason.
 // A socket that is unknown or gone already is none of its business.
 func (r *Rooms) Disconnect(c Conn, reason Reason) {
 	s := r.session(c)
 	if s == nil {
 		return
 	}
-	if r.options.Grace <= 0 {
-		s.leave(r.store, reason)
-	} else if key, registered := s.retire(); registered {
-		if key.anonymous { // cannot come back: a new socket is somebody else
-			r.store.Remove(Place{Key: s.id}, reason)
-		} else {
-			r.leaving.hold(key, s.id, reason)
-		}
+	s.mu.Lock()
+	s.gone = true
+	key, registered := s.key, s.registered()
+	if registered && s.status != Hidden && !key.anonymous {
+		r.store.Touch(key.id, s.activeAt.Load())
 	}
+	// Who is known by the socket id cannot come back: a new socket is somebody else.
+	held := registered && r.options.Grace > 0 && !key.anonymous
+	if held {
+		delete(s.places, s.online())
+		r.leaving.hold(key, s.id, reason)
+	}
+	for place := range s.places {
+		s.removeLocked(r.store, place, reason)
+	}
+	for _, list := range s.stages {
+		r.dropOutLocked(s, list)
+	}
+	s.mu.Unlock()
 	r.mu.Lock()
 	delete(r.sessions, s.id)
 	r.membership.leaveAll(s)
 	r.mu.Unlock()
+	if !registered {
+		r.tellStrictly() // as Node does
+	}
 }
 
 // Counts says how many there are.
@@ -200,25 +294,66 @@ func (r *Rooms) Counts() Counts {
 	defer r.mu.Unlock()
 	return Counts{
 		Users:       r.view.size(),
-		Sockets:     len(r.view.tabs),
+		Sockets:     r.view.sockets,
 		Connections: len(r.sessions),
 	}
 }
 
-// OnlineUsers returns the present list as a JSON array. The bytes are shared:
-// they must not be changed.
-func (r *Rooms) OnlineUsers() []byte {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.view.list()
-}
-
 // apply is what the store calls with each change.
 func (r *Rooms) apply(c Change) {
-	r.mu.Lock()
-	r.view.apply(c)
-	r.mu.Unlock()
-	r.wakeUp()
+	switch {
+	case c.Said != nil:
+		r.deliver(Message{Event: c.Said.event(), Rooms: []string{RoomList(c.Said.Room)}})
+	case c.SignOut != "":
+		r.mu.Lock()
+		r.pending.signOuts = append(r.pending.signOuts, c.SignOut)
+		r.mu.Unlock()
+		r.wakeUp()
+	case r.options.Strict:
+		r.applyStrictly(c)
+	default:
+		r.mu.Lock()
+		r.applyEntry(c)
+		r.mu.Unlock()
+		r.wakeUp()
+	}
+}
+
+// applyEntry takes an entry into the view or a roster. r.mu is held.
+func (r *Rooms) applyEntry(c Change) {
+	e := c.Entry
+	if e.List != Online {
+		r.applyToRoster(c)
+		return
+	}
+	if c.Removed {
+		r.view.remove(e.Key, c.Reason)
+		return
+	}
+	u := r.view.put(e)
+	if e.Instance != r.options.Instance && e.StatusAt > 0 && e.StatusAt == u.presence.at &&
+		len(r.membership[UserRoom(u.key.id)]) > 0 {
+		r.pending.adopt[u.key] = struct{}{}
+	}
+}
+
+// applyToRoster takes an entry into a roster. A socket of ours is in a chat
+// room from here on, or no longer. r.mu is held.
+func (r *Rooms) applyToRoster(c Change) {
+	e, now := c.Entry, time.Now().UnixMilli()
+	own := r.sessions[socketOf(e.Key)]
+	if !c.Removed && isRoom(e.List) && own != nil {
+		r.membership.join(own, e.List)
+		r.rosters.owe(e.List, own)
+	}
+	if c.Removed {
+		if isRoom(e.List) && own != nil {
+			r.membership.leave(own, e.List)
+		}
+		r.rosters.remove(e.Place, now)
+		return
+	}
+	r.rosters.put(e, now)
 }
 
 // joinedAt is when a user came online who registers now: a further tab takes
@@ -226,7 +361,7 @@ func (r *Rooms) apply(c Change) {
 func (r *Rooms) joinedAt(k userKey) int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if u := r.view.users[k]; u != nil {
+	if u := r.view.users[k]; u != nil && u.place != nil {
 		return u.joinedAt
 	}
 	return time.Now().UnixMilli()

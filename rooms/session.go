@@ -1,12 +1,23 @@
 package rooms
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // A session is one connected socket of this instance.
 type session struct {
 	id           string
 	conn         Conn
 	subscription subscription
+	// wantsObject: gets updateOnlineUsers with each list.
+	wantsObject bool
+
+	// activeAt is when the client last sent something, touchedAt when the
+	// store was last told so (epoch milliseconds). away mirrors status, so that
+	// an event of somebody active costs no lock.
+	activeAt, touchedAt atomic.Int64
+	away                atomic.Bool
 
 	// These are guarded by Rooms.mu.
 
@@ -30,53 +41,59 @@ type session struct {
 	// mu guards the fields below and is held while the store is called, which
 	// does not wait: so a disconnect in one goroutine and a register in
 	// another cannot cross and leave an entry without a socket behind.
-	mu         sync.Mutex
-	registered bool
-	key        userKey // of the registered user
-	gone       bool
+	mu sync.Mutex
+	// places are the session's entries of the user online and of chat rooms.
+	places map[Place]Entry
+	key    userKey // of the registered user
+	// status and when it was chosen; of who is not registered, for the user to
+	// come.
+	status   Status
+	statusAt int64
+	// stages and races are those that the session takes part in; watched may be
+	// either. elements counts what it has put there, for the keys.
+	stages, races, watched circuit
+	elements               int
+	gone                   bool
 }
 
 var errNotConnected = &Refusal{"not_connected", "The socket is not connected."}
 
-// put sets the session's entry.
-func (s *session) put(store Store, key userKey, e Entry) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *session) online() Place { return Place{Online, s.id} }
+
+// registered reports whether the session has a user. s.mu is held.
+func (s *session) registered() bool {
+	_, ok := s.places[s.online()]
+	return ok
+}
+
+// putLocked sets one of the session's entries, with the session's status. s.mu
+// is held.
+func (s *session) putLocked(store Store, e Entry) error {
 	if s.gone {
 		return errNotConnected
 	}
-	s.registered, s.key = true, key
+	e.Status, e.StatusAt = s.status, s.statusAt
+	if s.places == nil {
+		s.places = make(map[Place]Entry, 1)
+	}
+	s.places[e.Place] = e
 	store.Put(e)
 	return nil
 }
 
-// remove takes the session's entry away, if there is one.
-func (s *session) remove(store Store, reason Reason) {
+// remove takes one of the session's entries away, and reports whether it was
+// there.
+func (s *session) remove(store Store, place Place, reason Reason) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.removeLocked(store, reason)
+	return s.removeLocked(store, place, reason)
 }
 
-// leave is the last that happens to a session.
-func (s *session) leave(store Store, reason Reason) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.gone = true
-	s.removeLocked(store, reason)
-}
-
-// retire is leave, but for the entry: it stays, and whose it is is returned.
-func (s *session) retire() (key userKey, registered bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key, registered = s.key, s.registered
-	s.gone, s.registered = true, false
-	return key, registered
-}
-
-func (s *session) removeLocked(store Store, reason Reason) {
-	if s.registered {
-		s.registered = false
-		store.Remove(Place{Key: s.id}, reason)
+func (s *session) removeLocked(store Store, place Place, reason Reason) bool {
+	_, ok := s.places[place]
+	if ok {
+		delete(s.places, place)
+		store.Remove(place, reason)
 	}
+	return ok
 }

@@ -6,23 +6,29 @@ import (
 	"encoding/json"
 )
 
-// A view is the replica of all entries, grouped by user. It knows what the
-// receivers of increments were last told, and so what to tell them next. It
-// has no lock of its own: Rooms.mu guards it.
+// A view is the replica of all entries of Online, grouped by user. It knows
+// what the receivers of increments were last told, and so what to tell them
+// next. It has no lock of its own: Rooms.mu guards it.
 type view struct {
 	tabs  map[string]*tab // by socket id
 	users map[userKey]*onlineUser
-	// order has every *onlineUser in order of arrival. Those not announced
-	// yet are its last ones, since nobody's place moves while online.
+	// order has every listed *onlineUser in order of arrival. Those not
+	// announced yet are its last ones, since nobody's place moves while listed.
 	order *list.List
-	// bytes is the size of all users' shown data.
+	// sockets is how many tabs the listed users have.
+	sockets int
+	// bytes is the size of all listed users' shown data.
 	bytes int
-	// encoded is the list as JSON, nil when it has to be made again.
-	encoded json.RawMessage
+	// What is sent, nil when it has to be made again.
+	encodedList, encodedStatuses, encodedObject json.RawMessage
+
+	// perSocket has every *tab in order of arrival, if that is what is listed
+	// (COMPAT=strict); else nil.
+	perSocket *list.List
 
 	// What changed since the last diff: users that were announced before and
-	// are gone, in that order, and users whose data may differ. Each is
-	// bounded by the number of announced users.
+	// are gone, in that order, and users who may differ. Each is bounded by the
+	// number of announced users.
 	departed []departure
 	touched  []*onlineUser
 }
@@ -30,15 +36,26 @@ type view struct {
 // An onlineUser is somebody with one entry or more.
 type onlineUser struct {
 	key      userKey
-	joinedAt int64
-	place    *list.Element // in view.order
-	tabs     *list.List    // of *tab, the most recently put last
+	tabs     *list.List // of *tab, the most recently put last
 	shown    json.RawMessage
-	// announced is the data that receivers of increments have; nil before
+	presence presence
+
+	// These are of a listed user: place is its place in view.order, nil for
+	// somebody hidden; joinedAt is since when.
+	place    *list.Element
+	joinedAt int64
+	counted  int // the tabs in view.sockets
+	status   Status
+	// announced is what receivers of increments have; its user is nil before
 	// the first diff with this user.
-	announced json.RawMessage
+	announced shownUser
 	touched   bool // is in view.touched
-	offline   bool
+}
+
+// A shownUser is what clients are told of somebody.
+type shownUser struct {
+	user   json.RawMessage
+	status Status
 }
 
 // A tab is one entry in the view.
@@ -46,6 +63,7 @@ type tab struct {
 	entry Entry
 	user  *onlineUser
 	place *list.Element // in user.tabs
+	row   *list.Element // in view.perSocket
 }
 
 // A departure is an announced user who is gone: with the data last announced.
@@ -58,32 +76,32 @@ type departure struct {
 // the order of its fields.
 type diff struct {
 	departed []departure
-	updated  []json.RawMessage
-	added    []json.RawMessage // in order of arrival
+	updated  []update
+	added    []shownUser // in order of arrival
 }
 
-func newView() view {
-	return view{
+type update struct {
+	shownUser
+	restated bool // the status is another
+}
+
+func newView(perSocket bool) view {
+	v := view{
 		tabs:  make(map[string]*tab),
 		users: make(map[userKey]*onlineUser),
 		order: list.New(),
 	}
-}
-
-func (v *view) size() int { return len(v.users) }
-
-// apply takes one change of the shared map.
-func (v *view) apply(c Change) {
-	if c.Removed {
-		if t := v.tabs[c.Entry.Key]; t != nil {
-			v.drop(t, c.Reason)
-		}
-		return
+	if perSocket {
+		v.perSocket = list.New()
 	}
-	v.put(c.Entry)
+	return v
 }
 
-func (v *view) put(e Entry) {
+// size is how many users are listed.
+func (v *view) size() int { return v.order.Len() }
+
+// put takes an entry, and returns the user it is of.
+func (v *view) put(e Entry) *onlineUser {
 	key := keyOf(e)
 	t := v.tabs[e.Key]
 	if t != nil && t.user.key != key {
@@ -91,66 +109,122 @@ func (v *view) put(e Entry) {
 		t = nil
 	}
 	if t == nil {
-		t = &tab{user: v.userFor(key, e.JoinedAt)}
+		t = &tab{user: v.userFor(key)}
 		t.place = t.user.tabs.PushBack(t)
 		v.tabs[e.Key] = t
+		if v.perSocket != nil {
+			t.row = v.perSocket.PushBack(t)
+		}
 	} else {
 		t.user.tabs.MoveToBack(t.place)
+		t.user.presence.without(t.entry)
 	}
 	t.entry = e
+	t.user.presence.with(e)
 	v.show(t.user, e.Data)
+	v.settle(t.user, Closed)
+	return t.user
 }
 
-// userFor finds the user, or lets a new one arrive.
-func (v *view) userFor(key userKey, joinedAt int64) *onlineUser {
+func (v *view) userFor(key userKey) *onlineUser {
 	u := v.users[key]
 	if u == nil {
-		u = &onlineUser{key: key, joinedAt: joinedAt, tabs: list.New()}
-		u.place = v.order.PushBack(u)
+		u = &onlineUser{key: key, tabs: list.New()}
 		v.users[key] = u
 	}
 	return u
+}
+
+// remove takes away what is at a socket.
+func (v *view) remove(socket string, reason Reason) {
+	if t := v.tabs[socket]; t != nil {
+		v.drop(t, reason)
+	}
 }
 
 // drop takes a tab away, and the user with the last one.
 func (v *view) drop(t *tab, reason Reason) {
 	u := t.user
 	u.tabs.Remove(t.place)
+	u.presence.without(t.entry)
 	delete(v.tabs, t.entry.Key)
+	if t.row != nil {
+		v.perSocket.Remove(t.row)
+	}
 	if newest := u.tabs.Back(); newest != nil {
 		v.show(u, newest.Value.(*tab).entry.Data)
-		return
+	} else {
+		delete(v.users, u.key)
 	}
-	v.order.Remove(u.place)
-	delete(v.users, u.key)
-	v.bytes -= len(u.shown)
-	v.encoded = nil
-	u.offline = true
-	if u.announced != nil {
-		v.departed = append(v.departed, departure{u.announced, reason})
-	}
+	v.settle(u, reason)
 }
 
 // show sets the data that stands for a user.
 func (v *view) show(u *onlineUser, data json.RawMessage) {
-	if bytes.Equal(u.shown, data) {
-		u.shown = data // lets go of the old entry's copy
-		return
+	same := bytes.Equal(u.shown, data)
+	if u.place != nil && !same {
+		v.bytes += len(data) - len(u.shown)
+		v.touch(u)
 	}
-	v.bytes += len(data) - len(u.shown)
-	v.encoded = nil
-	u.shown = data
-	if u.announced != nil && !u.touched {
+	u.shown = data // even if it is the same: lets go of the old entry's copy
+}
+
+// settle lists a user, or lists it no more, as its entries say.
+func (v *view) settle(u *onlineUser, reason Reason) {
+	status := u.presence.status()
+	listed := u.tabs.Len() > 0 && status != Hidden
+	if v.perSocket != nil {
+		v.forgetEncoded()
+	}
+	switch {
+	case listed && u.place == nil:
+		u.place = v.order.PushBack(u)
+		u.joinedAt = u.tabs.Back().Value.(*tab).entry.JoinedAt
+		u.status = status
+		v.bytes += len(u.shown)
+		v.forgetEncoded()
+	case !listed && u.place != nil:
+		if status == Hidden && u.tabs.Len() > 0 {
+			reason = Hid
+		}
+		v.order.Remove(u.place)
+		u.place = nil
+		v.bytes -= len(u.shown)
+		v.forgetEncoded()
+		if u.announced.user != nil {
+			v.departed = append(v.departed, departure{u.announced.user, reason})
+			u.announced = shownUser{}
+		}
+	case listed && u.status != status:
+		u.status = status
+		v.touch(u)
+	}
+	v.sockets -= u.counted
+	u.counted = 0
+	if listed {
+		u.counted = u.tabs.Len()
+	}
+	v.sockets += u.counted
+}
+
+// touch notes that a listed user may differ from what was announced.
+func (v *view) touch(u *onlineUser) {
+	v.forgetEncoded()
+	if u.announced.user != nil && !u.touched {
 		u.touched = true
 		v.touched = append(v.touched, u)
 	}
+}
+
+func (v *view) forgetEncoded() {
+	v.encodedList, v.encodedStatuses, v.encodedObject = nil, nil, nil
 }
 
 // changed reports whether the next diff may have something in it.
 func (v *view) changed() bool {
 	newest := v.order.Back()
 	return len(v.departed) > 0 || len(v.touched) > 0 ||
-		newest != nil && newest.Value.(*onlineUser).announced == nil
+		newest != nil && newest.Value.(*onlineUser).announced.user == nil
 }
 
 // diff returns the net changes since the last call and takes them as told:
@@ -160,15 +234,19 @@ func (v *view) diff() diff {
 	d := diff{departed: v.departed}
 	for _, u := range v.touched {
 		u.touched = false
-		if !u.offline && !bytes.Equal(u.announced, u.shown) {
-			u.announced = u.shown
-			d.updated = append(d.updated, u.shown)
+		if u.announced.user == nil { // gone, or gone and back
+			continue
+		}
+		restated := u.announced.status != u.status
+		if restated || !bytes.Equal(u.announced.user, u.shown) {
+			u.announced = shownUser{u.shown, u.status}
+			d.updated = append(d.updated, update{u.announced, restated})
 		}
 	}
 	v.departed, v.touched = nil, nil
 
 	first := v.order.Back()
-	for first != nil && first.Value.(*onlineUser).announced == nil {
+	for first != nil && first.Value.(*onlineUser).announced.user == nil {
 		first = first.Prev()
 	}
 	if first == nil {
@@ -178,29 +256,12 @@ func (v *view) diff() diff {
 	}
 	for ; first != nil; first = first.Next() {
 		u := first.Value.(*onlineUser)
-		u.announced = u.shown
-		d.added = append(d.added, u.shown)
+		u.announced = shownUser{u.shown, u.status}
+		d.added = append(d.added, u.announced)
 	}
 	return d
 }
 
 func (d diff) empty() bool {
 	return len(d.departed) == 0 && len(d.updated) == 0 && len(d.added) == 0
-}
-
-// list returns the users as a JSON array.
-func (v *view) list() json.RawMessage {
-	if v.encoded != nil {
-		return v.encoded
-	}
-	out := make([]byte, 0, v.bytes+v.size()+2)
-	out = append(out, '[')
-	for e := v.order.Front(); e != nil; e = e.Next() {
-		if len(out) > 1 {
-			out = append(out, ',')
-		}
-		out = append(out, e.Value.(*onlineUser).shown...)
-	}
-	v.encoded = append(out, ']')
-	return v.encoded
 }

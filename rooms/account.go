@@ -1,0 +1,119 @@
+package rooms
+
+import (
+	"context"
+)
+
+// This file is what the app beside us asks for: about users and rooms, and to
+// sign somebody out.
+
+// UserInfo is what may be known of a user.
+type UserInfo struct {
+	ID     string
+	Online bool
+	// Status and Since (epoch milliseconds) are of somebody who is online.
+	Status Status
+	Since  int64
+	// LastActive is in epoch milliseconds, 0 if it is not remembered.
+	LastActive int64
+}
+
+// User tells about a user. Somebody hidden is offline. It may wait for the
+// network, within ctx; without it, it tells what this instance knows.
+func (r *Rooms) User(ctx context.Context, id string) UserInfo {
+	info := UserInfo{ID: id}
+	var local int64
+	r.mu.Lock()
+	u := r.view.users[userKey{id: id}]
+	if u == nil {
+		u = r.view.users[userKey{id: id, anonymous: true}]
+	}
+	if u != nil && u.place != nil {
+		info.Online, info.Status, info.Since = true, u.status, u.joinedAt
+		local = u.joinedAt
+		for row := u.tabs.Front(); row != nil; row = row.Next() {
+			if s := r.sessions[row.Value.(*tab).entry.Key]; s != nil {
+				local = max(local, s.activeAt.Load())
+			}
+		}
+	}
+	r.mu.Unlock()
+	if r.options.Records != nil {
+		if at, err := r.options.Records.LastActive(ctx, id); err == nil {
+			info.LastActive = at
+		}
+	}
+	info.LastActive = max(info.LastActive, local)
+	return info
+}
+
+// SignOut signs a user out on every instance: the sockets are told, and
+// disconnected. It returns how many there are.
+func (r *Rooms) SignOut(id string) (sockets int) {
+	r.mu.Lock()
+	for _, key := range []userKey{{id: id}, {id: id, anonymous: true}} {
+		if u := r.view.users[key]; u != nil {
+			sockets += u.tabs.Len()
+		}
+	}
+	r.mu.Unlock()
+	r.store.SignOut(id)
+	return sockets
+}
+
+// signOut does on this instance what SignOut asked for.
+func (r *Rooms) signOut(id string) {
+	r.leaving.release(userKey{id: id}, SignedOut)
+	r.mu.Lock()
+	tabs := r.inAny([]string{UserRoom(id)})
+	if s := r.sessions[id]; s != nil {
+		tabs[s] = struct{}{}
+	}
+	r.mu.Unlock()
+	goodbye := r.sender.Encode(Event{Name: "signed_out"})
+	for s := range tabs {
+		s.mu.Lock()
+		registered := s.registered() && s.key.id == id
+		for place := range s.places {
+			if registered {
+				s.removeLocked(r.store, place, SignedOut)
+			}
+		}
+		s.mu.Unlock()
+		if registered {
+			s.conn.Send(goodbye)
+			s.conn.Close()
+		}
+	}
+}
+
+// RoomUsers is who is in a chat room, each name once, in order of joining.
+func (r *Rooms) RoomUsers(room string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := []string{}
+	if ro := r.rosters.byList[RoomList(room)]; ro != nil {
+		for _, one := range ro.names.all() {
+			out = append(out, one.String())
+		}
+	}
+	return out
+}
+
+// Messages is a room's history, oldest first. It may wait for the network.
+func (r *Rooms) Messages(ctx context.Context, room string) ([]Said, error) {
+	if r.options.Records == nil {
+		return nil, nil
+	}
+	return r.options.Records.History(ctx, room)
+}
+
+// Emit sends an event to sockets of every instance. It returns a Refusal with
+// code bad_event for a name that no server may send.
+func (r *Rooms) Emit(m Message) error {
+	if err := CheckEvent(m.Event.Name); err != nil {
+		return err
+	}
+	r.publish(m)
+	return nil
+}

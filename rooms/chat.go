@@ -1,0 +1,196 @@
+package rooms
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// This file is chat rooms: who is in, who types, what is said. A room is a
+// list of the store; being in it is having an entry there.
+
+// The limits of PROTOCOL.md, section 8.
+const (
+	maxRooms    = 50
+	maxRoomName = 128   // bytes
+	maxUsername = 64    // characters
+	maxContent  = 4_000 // characters
+)
+
+// guest is who gives no name.
+const guest = "Guest"
+
+var (
+	errNotInRoom = &Refusal{"not_in_room", "You are not in this room: join it first."}
+	errRooms     = &Refusal{"too_many_rooms", fmt.Sprintf("A socket can be in %d rooms at most.", maxRooms)}
+)
+
+// fields reads an event's argument, a JSON object. As in JavaScript its keys
+// are case-sensitive, and the last of several equal ones counts.
+func fields(args []json.RawMessage) map[string]json.RawMessage {
+	var out map[string]json.RawMessage
+	if len(args) == 0 || json.Unmarshal(args[0], &out) != nil {
+		return nil
+	}
+	return out
+}
+
+// nameOf reads what a room, a stage or a race is called: a string or a number.
+func nameOf(value json.RawMessage) (string, bool) {
+	text, err := idText(value)
+	return text, err == nil && text != "" && len(text) <= maxRoomName && utf8.ValidString(text)
+}
+
+func roomOf(args []json.RawMessage) (string, error) {
+	room, ok := nameOf(fields(args)["room"])
+	if !ok {
+		return "", &Refusal{"bad_room", fmt.Sprintf("room must be a name of 1 to %d bytes.", maxRoomName)}
+	}
+	return room, nil
+}
+
+// join enters a room, or renames who is in it. The joiner gets user_list.
+func (r *Rooms) join(s *session, args []json.RawMessage) (map[string]any, error) {
+	room, err := roomOf(args)
+	if err != nil {
+		return nil, err
+	}
+	username, err := usernameOf(fields(args))
+	if err != nil {
+		return nil, err
+	}
+	place := Place{RoomList(room), s.id}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, in := s.places[place]
+	if !in {
+		if s.roomsJoined() >= maxRooms {
+			return nil, errRooms
+		}
+		e = Entry{Place: place, Instance: r.options.Instance, UserID: s.id, JoinedAt: time.Now().UnixMilli()}
+	}
+	e.Data = encode(username)
+	if err := s.putLocked(r.store, e); err != nil {
+		return nil, err
+	}
+	return map[string]any{"room": room, "username": username}, nil
+}
+
+// roomsJoined counts the chat rooms that a session is in. s.mu is held.
+func (s *session) roomsJoined() (n int) {
+	for place := range s.places {
+		if isRoom(place.List) {
+			n++
+		}
+	}
+	return n
+}
+
+// usernameOf is who somebody wants to be in a room: the username, or what the
+// user is called.
+func usernameOf(f map[string]json.RawMessage) (string, error) {
+	var user map[string]json.RawMessage
+	_ = json.Unmarshal(f["user"], &user) // none: a guest
+	for _, value := range []json.RawMessage{f["username"], user["username"], user["nickname"], user["name"]} {
+		var text *string
+		if len(value) > 0 && json.Unmarshal(value, &text) != nil || text != nil && utf8.RuneCountInString(*text) > maxUsername {
+			return "", &Refusal{"bad_username", fmt.Sprintf("username must be a string of at most %d characters.", maxUsername)}
+		}
+		if text != nil {
+			if name := strings.TrimSpace(*text); name != "" {
+				return name, nil
+			}
+		}
+	}
+	return guest, nil
+}
+
+// leaveRoom leaves a room.
+func (r *Rooms) leaveRoom(s *session, args []json.RawMessage) (map[string]any, error) {
+	room, err := roomOf(args)
+	if err != nil {
+		return nil, err
+	}
+	if !s.remove(r.store, Place{RoomList(room), s.id}, Closed) {
+		return nil, errNotInRoom
+	}
+	return nil, nil
+}
+
+// nameIn is the name that a session goes by in a room, and whether it may be
+// seen there.
+func (s *session) nameIn(room string) (username json.RawMessage, hidden bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, ok := s.places[Place{RoomList(room), s.id}]
+	if !ok {
+		return nil, false, errNotInRoom
+	}
+	return e.Data, s.status == Hidden, nil
+}
+
+// typing tells the others in the room, unless the user is hidden.
+func (r *Rooms) typing(s *session, args []json.RawMessage) (map[string]any, error) {
+	room, err := roomOf(args)
+	if err != nil {
+		return nil, err
+	}
+	username, hidden, err := s.nameIn(room)
+	if err != nil || hidden {
+		return nil, err
+	}
+	r.publish(Message{
+		Event:  Event{"typing", []json.RawMessage{encode(map[string]any{"room": room, "username": username})}},
+		Rooms:  []string{RoomList(room)},
+		Except: []string{s.id},
+	})
+	return nil, nil
+}
+
+// message says something in a room, under the name that was joined with.
+func (r *Rooms) message(s *session, args []json.RawMessage) (map[string]any, error) {
+	room, err := roomOf(args)
+	if err != nil {
+		return nil, err
+	}
+	text, _, err := s.nameIn(room)
+	if err != nil {
+		return nil, err
+	}
+	var username, content string
+	_ = json.Unmarshal(text, &username) // ours
+	if json.Unmarshal(fields(args)["content"], &content) != nil ||
+		strings.TrimSpace(content) == "" || utf8.RuneCountInString(content) > maxContent {
+		return nil, &Refusal{"bad_message", fmt.Sprintf("content must be a text of 1 to %d characters.", maxContent)}
+	}
+	return nil, r.store.Say(room, username, content)
+}
+
+// event is what the members of the room get.
+func (m Said) event() Event {
+	return Event{"message", []json.RawMessage{encode(struct {
+		Room string `json:"room"`
+		Data Said   `json:"data"`
+	}{m.Room, m})}}
+}
+
+// MarshalJSON is a message as clients see it.
+func (m Said) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		ID        int64  `json:"id"`
+		Username  string `json:"username"`
+		Content   string `json:"content"`
+		Timestamp string `json:"timestamp"`
+	}{m.ID, m.Username, m.Content, time.UnixMilli(m.At).UTC().Format("2006-01-02T15:04:05.000Z")})
+}
+
+// publish hands a message to the sockets of every instance.
+func (r *Rooms) publish(m Message) {
+	if r.options.Bus != nil {
+		r.options.Bus.Publish(m)
+		return
+	}
+	r.deliver(m)
+}

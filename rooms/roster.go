@@ -1,0 +1,206 @@
+package rooms
+
+import (
+	"container/list"
+	"encoding/json"
+	"strings"
+)
+
+// A roster is the replica of one list other than Online: the members of a chat
+// room, the racers of a stage, the cars of a race. It has no lock of its own:
+// Rooms.mu guards it. Only lists exist that have an entry or owe somebody.
+type roster struct {
+	list    string
+	members map[string]*list.Element // by key
+	order   list.List                // of *member, in order of joining
+	// use is the place in rosters.byUse, nil for a chat room.
+	use *list.Element
+	// usedAt is when it changed last (epoch milliseconds).
+	usedAt int64
+
+	// dirty: it is in rosters.dirty.
+	dirty bool
+	// changed: everybody in it is told at the next flush.
+	changed bool
+	// owed are the sessions that get it whole, changed or not.
+	owed map[*session]struct{}
+
+	names names // of a chat room
+}
+
+// A member is one entry.
+type member struct {
+	entry Entry
+	name  *name // of a chat room's member
+}
+
+// rosters are all lists but Online. Rooms.mu guards them.
+type rosters struct {
+	instance string // whose entries are our own
+	byList   map[string]*roster
+	// dirty are those with something to tell, in that order.
+	dirty []*roster
+	// byUse has the stages and races, the latest used last, and own is what this
+	// instance's entries in them weigh, in bytes.
+	byUse list.List
+	own   int
+}
+
+func newRosters(instance string) rosters {
+	return rosters{instance: instance, byList: make(map[string]*roster)}
+}
+
+// isRoom, isStage and isRace tell the kinds of lists apart.
+func isRoom(list string) bool  { return strings.HasPrefix(list, RoomList("")) }
+func isStage(list string) bool { return strings.HasPrefix(list, stageList("")) }
+func isRace(list string) bool  { return strings.HasPrefix(list, raceList("")) }
+
+func stageList(token string) string { return "stage:" + token }
+func raceList(race string) string   { return "race:" + race }
+
+// titleOf is what a list is called without its kind.
+func titleOf(list string) string { return list[strings.IndexByte(list, ':')+1:] }
+
+// socketOf is the socket that an entry is of: its key up to a number.
+func socketOf(key string) string {
+	socket, _, _ := strings.Cut(key, "#")
+	return socket
+}
+
+// at finds a roster, or makes an empty one.
+func (rs *rosters) at(list string) *roster {
+	ro := rs.byList[list]
+	if ro == nil {
+		ro = newRoster(list)
+		if !isRoom(list) {
+			ro.use = rs.byUse.PushBack(ro)
+		}
+		rs.byList[list] = ro
+	}
+	return ro
+}
+
+func newRoster(name string) *roster {
+	return &roster{list: name, members: make(map[string]*list.Element)}
+}
+
+// used notes that something happens in a stage or race.
+func (rs *rosters) used(ro *roster, now int64) {
+	ro.usedAt = now
+	if ro.use != nil {
+		rs.byUse.MoveToBack(ro.use)
+	}
+}
+
+// stain puts a roster among those with something to tell.
+func (rs *rosters) stain(ro *roster) {
+	if !ro.dirty {
+		ro.dirty = true
+		rs.dirty = append(rs.dirty, ro)
+	}
+}
+
+// forgetEmpty lets go of a roster that has nothing and owes nobody.
+func (rs *rosters) forgetEmpty(ro *roster) {
+	if len(ro.members) == 0 && !ro.dirty {
+		delete(rs.byList, ro.list)
+		if ro.use != nil {
+			rs.byUse.Remove(ro.use)
+		}
+	}
+}
+
+// put takes an entry. Who is hidden is in no list.
+func (rs *rosters) put(e Entry, now int64) {
+	if e.Status == Hidden {
+		rs.remove(e.Place, now)
+		return
+	}
+	ro := rs.at(e.List)
+	if place := ro.members[e.Key]; place != nil {
+		m := place.Value.(*member)
+		rs.weigh(ro, m.entry, -1)
+		if m.name != nil && string(m.entry.Data) != string(e.Data) {
+			ro.names.drop(m.name)
+			m.name = ro.names.add(e.Data)
+		}
+		m.entry = e
+	} else {
+		m := &member{entry: e}
+		if isRoom(e.List) {
+			m.name = ro.names.add(e.Data)
+		}
+		ro.members[e.Key] = ro.order.PushBack(m)
+	}
+	rs.weigh(ro, e, 1)
+	rs.used(ro, now)
+	ro.changed = true
+	rs.stain(ro)
+}
+
+func (rs *rosters) remove(p Place, now int64) {
+	ro := rs.byList[p.List]
+	if ro == nil {
+		return
+	}
+	place := ro.members[p.Key]
+	if place == nil {
+		return
+	}
+	m := ro.order.Remove(place).(*member)
+	delete(ro.members, p.Key)
+	if m.name != nil {
+		ro.names.drop(m.name)
+	}
+	rs.weigh(ro, m.entry, -1)
+	rs.used(ro, now)
+	ro.changed = true
+	rs.stain(ro)
+}
+
+// weigh accounts for an entry that comes or goes. Chat rooms are bounded by
+// their members' sockets, stages and races by what they weigh.
+func (rs *rosters) weigh(ro *roster, e Entry, sign int) {
+	if ro.use != nil && e.Instance == rs.instance {
+		rs.own += sign * (len(e.List) + len(e.Key) + len(e.Data) + 128)
+	}
+}
+
+// owe notes that a session gets the whole roster with the next flush.
+func (rs *rosters) owe(list string, s *session) {
+	ro := rs.at(list)
+	if ro.owed == nil {
+		ro.owed = make(map[*session]struct{}, 1)
+	}
+	ro.owed[s] = struct{}{}
+	rs.stain(ro)
+}
+
+// array is the entries' data as a JSON array; with unique, of those with the
+// same id only the first.
+func (ro *roster) array(unique bool) json.RawMessage {
+	out := []byte{'['}
+	seen := make(map[string]bool)
+	for place := ro.order.Front(); place != nil; place = place.Next() {
+		e := place.Value.(*member).entry
+		if unique && seen[e.UserID] {
+			continue
+		}
+		seen[e.UserID] = true
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(out, e.Data...)
+	}
+	return append(out, ']')
+}
+
+// of is the entries of a socket.
+func (ro *roster) of(socket string) (out []Entry) {
+	for place := ro.order.Front(); place != nil; place = place.Next() {
+		if e := place.Value.(*member).entry; socketOf(e.Key) == socket {
+			out = append(out, e)
+		}
+	}
+	return out
+}

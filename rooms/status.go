@@ -1,0 +1,183 @@
+package rooms
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// This file is how present users are: active, away by choice or by doing
+// nothing for a while, hidden. The status belongs to the user. Each tab's
+// entry carries what its session knows of it; of several the latest choice
+// counts (presence.go), and the other tabs, wherever they are, adopt it.
+
+// minTouch is how often one session's activity is noted at most.
+const minTouch = time.Second
+
+// heartbeat marks the user active, as every event does.
+func (r *Rooms) heartbeat(*session, []json.RawMessage) (map[string]any, error) { return nil, nil }
+
+// setStatus is the client's choice. Of somebody who is not registered it is
+// kept for when that happens.
+func (r *Rooms) setStatus(s *session, args []json.RawMessage) (map[string]any, error) {
+	var status Status
+	if len(args) == 0 || json.Unmarshal(args[0], &status) != nil ||
+		status != Active && status != Away && status != Hidden {
+		return nil, &Refusal{"bad_status", `The status is "active", "away" or "hidden".`}
+	}
+	s.mu.Lock()
+	at := max(time.Now().UnixMilli(), s.statusAt+1)
+	key, registered := s.key, s.registered()
+	if registered {
+		at = max(at, r.chosenAt(key)+1)
+	}
+	r.adoptLocked(s, status, at)
+	s.mu.Unlock()
+	s.activeAt.Store(time.Now().UnixMilli())
+	if registered && !key.anonymous {
+		r.spread(key, status, at)
+	}
+	return map[string]any{"status": status}, nil
+}
+
+// spread has this instance's other tabs of a user adopt a choice.
+func (r *Rooms) spread(key userKey, status Status, at int64) {
+	for _, s := range r.tabsOf(key) {
+		s.mu.Lock()
+		if s.key == key && at > s.statusAt {
+			r.adoptLocked(s, status, at)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// adoptLocked sets a session's status and tells everybody. s.mu is held.
+func (r *Rooms) adoptLocked(s *session, status Status, at int64) {
+	if s.gone {
+		return
+	}
+	shown := s.status == Hidden && status != Hidden
+	r.restateLocked(s, status, at)
+	if e, ok := s.places[s.online()]; ok {
+		if shown {
+			e.JoinedAt = time.Now().UnixMilli() // and not that they were there before
+		}
+		_ = s.putLocked(r.store, e)
+	}
+}
+
+// restateLocked sets a session's status and that of its entries, but for the
+// one of the user online. Other lists know hidden or not only. s.mu is held.
+func (r *Rooms) restateLocked(s *session, status Status, at int64) {
+	same := (status == Hidden) == (s.status == Hidden)
+	s.status, s.statusAt = status, at
+	s.away.Store(status == Away)
+	if same {
+		return
+	}
+	if status == Hidden {
+		r.retireLocked(s) // a race is nothing for somebody who is not there
+	}
+	for place, e := range s.places {
+		if place.List != Online {
+			_ = s.putLocked(r.store, e)
+		}
+	}
+}
+
+// noteActive is called with every event but status and unregister.
+func (r *Rooms) noteActive(s *session) {
+	now := time.Now().UnixMilli()
+	s.activeAt.Store(now)
+	if !s.away.Load() && now-s.touchedAt.Load() < minTouch.Milliseconds() {
+		return
+	}
+	s.mu.Lock()
+	key, registered, away := s.key, s.registered(), s.status == Away
+	at := max(now, s.statusAt+1)
+	if registered && away {
+		at = max(at, r.chosenAt(key)+1)
+		r.adoptLocked(s, Active, at)
+	}
+	if registered && s.status != Hidden && !key.anonymous {
+		s.touchedAt.Store(now)
+		r.store.Touch(key.id, now)
+	}
+	s.mu.Unlock()
+	if registered && away && !key.anonymous {
+		r.spread(key, Active, at)
+	}
+}
+
+// idle makes the users of sessions away that have sent nothing for a while. It
+// is no choice: another tab that is active keeps the user active.
+func (r *Rooms) idle(now time.Time) {
+	since := now.Add(-r.options.IdleAfter).UnixMilli()
+	r.mu.Lock()
+	var idle []*session
+	for _, s := range r.sessions {
+		if s.activeAt.Load() <= since && !s.away.Load() {
+			idle = append(idle, s)
+		}
+	}
+	r.mu.Unlock()
+	for _, s := range idle {
+		s.mu.Lock()
+		if s.registered() && s.status == Active && s.activeAt.Load() <= since {
+			r.adoptLocked(s, Away, s.statusAt)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// lookAround makes idle users away and gives up old races until ctx ends.
+func (r *Rooms) lookAround(ctx context.Context) {
+	pause := time.Minute
+	if r.options.IdleAfter > 0 {
+		// A twentieth late at most, and not more often than makes sense.
+		pause = min(max(r.options.IdleAfter/20, 10*time.Millisecond), 15*time.Second)
+	}
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			r.bound(now)
+			if r.options.IdleAfter > 0 {
+				r.idle(now)
+			}
+		}
+	}
+}
+
+// chosenAt is when a user's status was last chosen, by any tab anywhere.
+func (r *Rooms) chosenAt(key userKey) int64 {
+	_, at := r.chosen(key)
+	return at
+}
+
+// chosen is what a user's tabs agree on, and since when; 0: nothing was chosen.
+func (r *Rooms) chosen(key userKey) (Status, int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if u := r.view.users[key]; u != nil && u.presence.at > 0 {
+		return u.presence.status(), u.presence.at
+	}
+	return Active, 0
+}
+
+// tabsOf is this instance's sessions of a user who has an id.
+func (r *Rooms) tabsOf(key userKey) []*session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]*session, 0, len(r.membership[UserRoom(key.id)]))
+	for s := range r.membership[UserRoom(key.id)] {
+		out = append(out, s)
+	}
+	return out
+}
+
+var errHidden = &Refusal{"hidden", fmt.Sprintf("A hidden user cannot take part: send status %q first.", Active)}

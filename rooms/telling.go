@@ -1,0 +1,148 @@
+package rooms
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// This file tells the sessions what changed in the rosters, and brings them
+// messages. Both happen under Rooms.telling, so that everybody hears of a room,
+// a stage or a race in one order; sending only queues, it does not wait.
+
+// tellRosters tells everything that waits, and returns what that cost.
+func (r *Rooms) tellRosters() time.Duration {
+	started := time.Now()
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	for {
+		r.mu.Lock()
+		if len(r.rosters.dirty) == 0 {
+			r.mu.Unlock()
+			return time.Since(started)
+		}
+		deliveries := r.cutRoster(r.rosters.dirty[0])
+		r.mu.Unlock()
+		r.send(deliveries)
+	}
+}
+
+// tellRoster tells what waits in one list: before a message for its members,
+// who then know from whom it is. r.telling is held.
+func (r *Rooms) tellRoster(list string) {
+	r.mu.Lock()
+	var deliveries []addressed
+	if ro := r.rosters.byList[list]; ro != nil && ro.dirty {
+		deliveries = r.cutRoster(ro)
+	}
+	r.mu.Unlock()
+	r.send(deliveries)
+}
+
+// addressed is events with who gets them.
+type addressed struct {
+	events []Event
+	to     []Conn
+}
+
+func (r *Rooms) send(deliveries []addressed) {
+	for _, d := range deliveries {
+		if len(d.events) == 0 || len(d.to) == 0 {
+			continue
+		}
+		frames := r.sender.Encode(d.events...) // once, however many get it
+		for _, c := range d.to {
+			c.Send(frames)
+		}
+	}
+}
+
+// cutRoster takes what waits in a roster out of the books. r.mu is held.
+func (r *Rooms) cutRoster(ro *roster) []addressed {
+	i := slices.Index(r.rosters.dirty, ro)
+	r.rosters.dirty = slices.Delete(r.rosters.dirty, i, i+1)
+	changed, owed := ro.changed, ro.owed
+	ro.dirty, ro.changed, ro.owed = false, false, nil
+	defer r.rosters.forgetEmpty(ro)
+
+	steps, whole := r.rosterEvents(ro)
+	if !changed {
+		steps = nil
+	}
+	out := []addressed{{events: steps}, {events: []Event{whole}}}
+	for s := range owed {
+		if r.sessions[s.id] == s {
+			out[1].to = append(out[1].to, s.conn)
+		}
+	}
+	add := func(s *session) {
+		if _, had := owed[s]; !had {
+			out[0].to = append(out[0].to, s.conn)
+		}
+	}
+	if r.options.Strict && !isRoom(ro.list) {
+		for _, s := range r.sessions {
+			add(s)
+		}
+	} else {
+		for s := range r.membership[ro.list] {
+			add(s)
+		}
+	}
+	return out
+}
+
+// rosterEvents is what those get who know the roster as it was told last, and
+// those who do not know it.
+func (r *Rooms) rosterEvents(ro *roster) (steps []Event, whole Event) {
+	title := titleOf(ro.list)
+	switch {
+	case isRoom(ro.list):
+		return ro.names.tell(title)
+	case isStage(ro.list):
+		whole = Event{"update_stage_" + title, []json.RawMessage{ro.array(true)}}
+	default:
+		whole = Event{"race_" + title + "_update", []json.RawMessage{ro.array(false)}}
+	}
+	return []Event{whole}, whole
+}
+
+// deliver brings a message to the sockets of this instance that it is for. The
+// bus calls it with one message at a time, so each socket gets them in order.
+func (r *Rooms) deliver(m Message) {
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	for _, room := range m.Rooms {
+		r.tellRoster(room)
+	}
+	r.send([]addressed{{[]Event{m.Event}, r.receivers(m)}})
+}
+
+func (r *Rooms) receivers(m Message) []Conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var to []Conn
+	excepted := r.inAny(m.Except)
+	add := func(s *session) {
+		if _, out := excepted[s]; !out {
+			to = append(to, s.conn)
+		}
+	}
+	if len(m.Rooms) == 0 {
+		to = make([]Conn, 0, len(r.sessions))
+		for _, s := range r.sessions {
+			add(s)
+		}
+		return to
+	}
+	now := time.Now().UnixMilli()
+	for _, room := range m.Rooms {
+		if ro := r.rosters.byList[room]; ro != nil {
+			r.rosters.used(ro, now) // a race that goes on is in use
+		}
+	}
+	for s := range r.inAny(m.Rooms) {
+		add(s)
+	}
+	return to
+}
