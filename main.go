@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	metrics := observe.NewMetrics(rooms.Events())
+	metrics := observe.NewMetrics(rooms.Events(), rooms.EventKind)
 	sockets := wire.New(wireOptions(cfg, log, metrics))
 	store, err := openStore(ctx, cfg, log, metrics)
 	if err != nil {
@@ -72,11 +72,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		return err
 	}
 	hall := rooms.New(rooms.Options{
-		Instance: store.Instance(),
-		MaxUser:  int(cfg.MaxUser),
-		Grace:    cfg.Grace,
-		Bus:      store.Bus(),
-		Observer: metrics,
+		Instance:  store.Instance(),
+		MaxUser:   int(cfg.MaxUser),
+		Grace:     cfg.Grace,
+		IdleAfter: cfg.IdleAfter,
+		Strict:    cfg.Compat == config.CompatStrict,
+		Bus:       store.Bus(),
+		Records:   store,
+		Observer:  metrics,
 	}, store, sockets)
 	sockets.Serve(hall)
 
@@ -134,6 +137,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 // store is what instances share, with what main needs of it.
 type store interface {
 	rooms.Store
+	rooms.Records
 	// Bus carries messages to the other instances.
 	Bus() rooms.Bus
 	// Instance is this process's name in the map.

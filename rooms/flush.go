@@ -11,8 +11,10 @@ import (
 type pending struct {
 	// Somebody is owed a snapshot, a list or the count: see session.
 	snapshots, lists, counts bool
-	// stale: increments went out since the last flush of lists.
-	stale bool
+	// stale: increments went out since the last flush of lists. restated: some
+	// that were about nothing but a status, which is news to those only who get
+	// no increments.
+	stale, restated bool
 	// count is the number of users last told.
 	count int
 
@@ -127,7 +129,7 @@ func (r *Rooms) waiting() wanted {
 	changed := r.view.changed()
 	return wanted{
 		increments: changed || r.pending.snapshots || r.pending.counts,
-		lists:      !r.options.Strict && (changed || r.pending.stale || r.pending.lists),
+		lists:      !r.options.Strict && (changed || r.pending.stale || r.pending.restated || r.pending.lists),
 		rosters:    len(r.rosters.dirty) > 0,
 	}
 }
@@ -170,7 +172,8 @@ func (r *Rooms) cut(lists bool) cut {
 	defer r.mu.Unlock()
 	c := cut{diff: r.view.diff(), count: r.view.size()}
 	changed := !c.diff.empty()
-	stale := r.pending.stale || changed
+	stale := r.pending.stale || c.diff.relists()
+	restated := r.pending.restated || changed
 	recount := c.count != r.pending.count
 	add := func(to *[]Conn, s *session) {
 		if *to == nil {
@@ -180,7 +183,7 @@ func (r *Rooms) cut(lists bool) cut {
 	}
 	for _, s := range r.sessions {
 		increments := changed && (s.subscription == both || s.following)
-		list := lists && (s.owedList || stale && s.takesLists())
+		list := lists && (s.owedList || stale && s.takesLists() || restated && s.subscription == listOnly)
 		if s.wantsObject && (s.owedSnapshot || list) {
 			add(&c.toObject, s)
 		}
@@ -208,7 +211,7 @@ func (r *Rooms) cut(lists bool) cut {
 	p := &r.pending
 	p.snapshots, p.counts = false, false
 	p.lists = p.lists && !lists
-	p.stale = stale && !lists
+	p.stale, p.restated = stale && !lists, restated && !lists
 	p.count = c.count
 	return c
 }

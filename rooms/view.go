@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"container/list"
 	"encoding/json"
+	"slices"
 )
 
 // A view is the replica of all entries of Online, grouped by user. It knows
@@ -83,6 +84,7 @@ type diff struct {
 type update struct {
 	shownUser
 	restated bool // the status is another
+	changed  bool // the data is
 }
 
 func newView(perSocket bool) view {
@@ -237,10 +239,10 @@ func (v *view) diff() diff {
 		if u.announced.user == nil { // gone, or gone and back
 			continue
 		}
-		restated := u.announced.status != u.status
-		if restated || !bytes.Equal(u.announced.user, u.shown) {
+		restated, changed := u.announced.status != u.status, !bytes.Equal(u.announced.user, u.shown)
+		if restated || changed {
 			u.announced = shownUser{u.shown, u.status}
-			d.updated = append(d.updated, update{u.announced, restated})
+			d.updated = append(d.updated, update{u.announced, restated, changed})
 		}
 	}
 	v.departed, v.touched = nil, nil
@@ -260,6 +262,12 @@ func (v *view) diff() diff {
 		d.added = append(d.added, u.announced)
 	}
 	return d
+}
+
+// relists reports whether the list is another, and not only somebody's status.
+func (d diff) relists() bool {
+	return len(d.departed) > 0 || len(d.added) > 0 ||
+		slices.ContainsFunc(d.updated, func(u update) bool { return u.changed })
 }
 
 func (d diff) empty() bool {

@@ -15,6 +15,7 @@ import (
 // label values into "other": a client cannot make new series.
 type Metrics struct {
 	registry *prometheus.Registry
+	kind     func(event string) string
 
 	connections     prometheus.Gauge
 	sessions        labelledGauge
@@ -29,11 +30,12 @@ type Metrics struct {
 }
 
 // NewMetrics makes the metrics in a registry of their own. events are the
-// names of the events that clients may send.
-func NewMetrics(events []string) *Metrics {
+// kinds of events that clients may send, and kind tells which one an event is.
+func NewMetrics(events []string, kind func(event string) string) *Metrics {
 	r := prometheus.NewRegistry()
 	m := &Metrics{
 		registry: r,
+		kind:     kind,
 		connections: gauge(r, "rollcall_connections",
 			"Client connections that are open now."),
 		sessions: sessionsGauge(r),
@@ -97,7 +99,7 @@ func (m *Metrics) Presence(users, entries int) {
 }
 
 // EventIn counts one event from a client.
-func (m *Metrics) EventIn(event string) { m.eventsIn.of(event).Inc() }
+func (m *Metrics) EventIn(event string) { m.eventsIn.of(m.kind(event)).Inc() }
 
 // Out counts what was queued to clients.
 func (m *Metrics) Out(frames, bytes int) {

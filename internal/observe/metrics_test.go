@@ -23,7 +23,7 @@ func scrape(t *testing.T, m *Metrics) string {
 }
 
 func TestMetrics(t *testing.T) {
-	m := NewMetrics([]string{"register", "sync"})
+	m := NewMetrics([]string{"register", "sync"}, itself)
 	m.ConnectionOpened()
 	m.ConnectionOpened()
 	m.ConnectionClosed()
@@ -78,7 +78,7 @@ func TestMetrics(t *testing.T) {
 
 // Names and help texts keep to Prometheus' conventions.
 func TestMetricsLint(t *testing.T) {
-	problems, err := testutil.GatherAndLint(NewMetrics(nil).registry)
+	problems, err := testutil.GatherAndLint(NewMetrics(nil, itself).registry)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestMetricsLint(t *testing.T) {
 
 // Whatever label values come in, the number of series has an end.
 func TestSeriesAreBounded(t *testing.T) {
-	m := NewMetrics([]string{"register"})
+	m := NewMetrics([]string{"register"}, itself)
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
@@ -115,7 +115,7 @@ func TestSeriesAreBounded(t *testing.T) {
 }
 
 func TestWatchStore(t *testing.T) {
-	m := NewMetrics(nil)
+	m := NewMetrics(nil, itself)
 	m.WatchStore(func() StoreStats {
 		return StoreStats{LeaseAge: 1500 * time.Millisecond, Lag: 2, Queued: 3, Drift: 4, Repairs: 5, Calls: 6, Errors: 7, CallTime: 8 * time.Second,
 			Published: 9, Received: 10, Refused: 11, Dropped: 12}
@@ -131,3 +131,6 @@ func TestWatchStore(t *testing.T) {
 		}
 	}
 }
+
+// itself is for events that are called what they are.
+func itself(event string) string { return event }

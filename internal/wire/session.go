@@ -86,8 +86,12 @@ func (s *session) send(frames []byte, settle *settlement) {
 	}
 }
 
+// disconnectPacket is what tells a client that the server meant it.
+var disconnectPacket = appendFrame(nil, opText, []byte{'4', typeDisconnect})
+
 // Close implements rooms.Conn.
 func (s *session) Close() {
+	s.send(disconnectPacket, nil)
 	// On its own goroutine: the library runs its listeners inside.
 	go s.link.engine.Close(false)
 }
