@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	"rollcall/internal/httpapi"
 	"rollcall/internal/limit"
 	"rollcall/internal/observe"
+	"rollcall/internal/tracks"
 	"rollcall/internal/wire"
 	"rollcall/public"
 	"rollcall/rooms"
@@ -65,6 +67,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		return fmt.Errorf("listen: %w", err)
 	}
 	metrics := observe.NewMetrics(rooms.Events(), rooms.EventKind)
+	course, err := tracks.New(tracks.Options{URL: cfg.RailsURL.Reveal(), Log: log})
+	if err != nil {
+		listener.Close()
+		return fmt.Errorf("RAILS_URL: %w", err)
+	}
 	sockets := wire.New(wireOptions(cfg, log, metrics))
 	store, err := openStore(ctx, cfg, log, metrics)
 	if err != nil {
@@ -79,14 +86,16 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		Strict:    cfg.Compat == config.CompatStrict,
 		Bus:       store.Bus(),
 		Records:   store,
+		Tracks:    course.IDs,
 		Observer:  metrics,
 	}, store, sockets)
 	sockets.Serve(hall)
 
-	flushing, stopFlushing := context.WithCancel(context.Background())
-	defer stopFlushing()
-	flushed := make(chan error, 1)
-	go func() { flushed <- hall.Run(flushing) }()
+	running, stopRunning := context.WithCancel(context.Background())
+	defer stopRunning()
+	var background sync.WaitGroup
+	background.Go(func() { _ = hall.Run(running) })
+	background.Go(func() { course.Run(running) })
 
 	ready := func() error {
 		if ctx.Err() != nil {
@@ -120,8 +129,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	if e := server.Shutdown(deadline); e != nil {
 		server.Close()
 	}
-	stopFlushing()
-	<-flushed
+	stopRunning()
+	background.Wait()
 	telling, cancel := context.WithTimeout(deadline, handOver)
 	defer cancel()
 	if e := store.Close(telling); e != nil {
