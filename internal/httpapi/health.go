@@ -1,5 +1,7 @@
-// Package httpapi answers plain HTTP: what load balancers, Prometheus and the
-// Rails app ask. Nothing of Socket.IO lives here.
+// Package httpapi answers plain HTTP: what load balancers and Prometheus ask
+// (Health) and what the Rails app asks and says (API, described to its users in
+// openapi.json). Nothing of Socket.IO lives here, and no rule of presence: what
+// is answered comes from rooms.
 package httpapi
 
 import (

@@ -1,0 +1,48 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"rollcall/rooms"
+)
+
+func (a *api) roomUsers(w http.ResponseWriter, r *http.Request) {
+	room, ok := pathName(w, r, "room", maxRoom)
+	if !ok {
+		return
+	}
+	users := a.Rooms.RoomUsers(room)
+	if users == nil {
+		users = []string{}
+	}
+	answer(w, struct {
+		Room  string   `json:"room"`
+		Users []string `json:"users"`
+		Count int      `json:"count"`
+	}{room, users, len(users)})
+}
+
+func (a *api) messages(w http.ResponseWriter, r *http.Request) {
+	room, ok := pathName(w, r, "room", maxRoom)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), lookUpWithin)
+	defer cancel()
+	said, err := a.Rooms.Messages(ctx, room)
+	if err != nil {
+		// Why is the operator's business, and in the log.
+		fail(w, http.StatusServiceUnavailable, "unavailable", "The room's history cannot be read now.")
+		return
+	}
+	if said == nil {
+		said = []rooms.Said{}
+	}
+	answer(w, said)
+}
+
+func badName(what string, limit int) string {
+	return fmt.Sprintf("%s must be 1 to %d bytes of UTF-8 text.", what, limit)
+}
