@@ -1,15 +1,15 @@
-// Package adapter keeps the shared map of entries and carries changes between
-// the instances of one deployment: the implementations of rooms.Store.
+// Package adapter keeps the state that the instances of one deployment share,
+// and carries changes and messages between them: the implementations of
+// rooms.Store, rooms.Records and rooms.Bus.
 //
-// What lives here: storage and transport of entries. What may not: any rule
-// about who is shown to whom (rooms). Every implementation passes the contract
-// suite of adaptertest.
+// What lives here: storage and transport. What may not: any rule about who is
+// shown to whom (rooms). Every implementation passes the contract suites of
+// adaptertest.
 package adapter
 
 import (
-	"cmp"
-	"slices"
-	"sync"
+	"bytes"
+	"context"
 	"time"
 
 	"rollcall/rooms"
@@ -18,23 +18,9 @@ import (
 // Memory is the store of an instance that runs alone. The zero value is not
 // usable; see NewMemory.
 type Memory struct {
-	// mu guards the fields below. Watchers are called under it, which their
-	// contract allows (they neither block nor call back): so each sees the
-	// changes once, in order, and none between its snapshot and the rest.
-	mu       sync.Mutex
-	entries  map[rooms.Place]record
-	puts     uint64 // how many there were
-	watchers map[*watcher]struct{}
-
-	*records
+	replica *replica
+	records *records
 }
-
-type record struct {
-	entry rooms.Entry
-	put   uint64 // when it was put last
-}
-
-type watcher struct{ f func(rooms.Change) }
 
 var (
 	_ rooms.Store   = (*Memory)(nil)
@@ -42,90 +28,70 @@ var (
 )
 
 // NewMemory makes an empty store.
-func NewMemory() *Memory {
-	return &Memory{
-		entries:  make(map[rooms.Place]record),
-		watchers: make(map[*watcher]struct{}),
-		records:  newRecords(time.Now),
-	}
-}
+func NewMemory() *Memory { return &Memory{newReplica(), newRecords(time.Now)} }
 
 // Put implements rooms.Store.
 func (m *Memory) Put(e rooms.Entry) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.puts++
-	m.entries[e.Place] = record{e, m.puts}
-	m.tell(rooms.Change{Entry: e})
+	before, replaced := m.replica.put(e)
+	if isActivity(before, replaced, e) && isRemembered(e) {
+		m.records.touch(e.UserID, m.records.now().UnixMilli())
+	}
 }
 
 // Remove implements rooms.Store.
-func (m *Memory) Remove(place rooms.Place, reason rooms.Reason) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	r, ok := m.entries[place]
-	if !ok {
-		return
-	}
-	delete(m.entries, place)
-	m.tell(rooms.Change{Entry: r.entry, Removed: true, Reason: reason})
-}
+func (m *Memory) Remove(place rooms.Place, reason rooms.Reason) { m.replica.remove(place, reason) }
 
 // Watch implements rooms.Store. The snapshot has been told when it returns.
-func (m *Memory) Watch(f func(rooms.Change)) (stop func()) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, e := range m.snapshot() {
-		f(rooms.Change{Entry: e})
-	}
-	w := &watcher{f}
-	m.watchers[w] = struct{}{}
-	return func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		delete(m.watchers, w)
-	}
-}
+func (m *Memory) Watch(f func(rooms.Change)) (stop func()) { return m.replica.watch(f) }
 
 // Say implements rooms.Store. It never fails.
 func (m *Memory) Say(room, username, content string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	said := m.say(room, username, content)
-	m.tell(rooms.Change{Said: &said})
+	m.replica.tellOf(func() rooms.Change {
+		said := m.records.say(room, username, content)
+		return rooms.Change{Said: &said}
+	})
 	return nil
 }
 
 // SignOut implements rooms.Store.
-func (m *Memory) SignOut(user string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.tell(rooms.Change{SignOut: user})
-}
+func (m *Memory) SignOut(user string) { m.replica.tell(rooms.Change{SignOut: user}) }
 
 // Touch implements rooms.Store, without delay.
-func (m *Memory) Touch(user string, at int64) { m.touch(user, at) }
-
-// snapshot is every entry in order of joining, and a user's own in order of
-// their last put. mu is held.
-func (m *Memory) snapshot() []rooms.Entry {
-	records := make([]record, 0, len(m.entries))
-	for _, r := range m.entries {
-		records = append(records, r)
+func (m *Memory) Touch(user string, at int64) {
+	if !m.replica.isSocket(user) {
+		m.records.touch(user, at)
 	}
-	slices.SortFunc(records, func(a, b record) int {
-		return cmp.Or(cmp.Compare(a.entry.JoinedAt, b.entry.JoinedAt), cmp.Compare(a.put, b.put))
-	})
-	entries := make([]rooms.Entry, len(records))
-	for i, r := range records {
-		entries[i] = r.entry
-	}
-	return entries
 }
 
-// tell calls every watcher. mu is held.
-func (m *Memory) tell(c rooms.Change) {
-	for w := range m.watchers {
-		w.f(c)
+// LastActive implements rooms.Records.
+func (m *Memory) LastActive(_ context.Context, user string) (int64, error) {
+	return m.records.lastActive(user), nil
+}
+
+// History implements rooms.Records.
+func (m *Memory) History(_ context.Context, room string) ([]rooms.Said, error) {
+	return m.records.history(room), nil
+}
+
+// isActivity tells whether putting an entry shows that its user was active:
+// somebody came, came out of hiding, or changed the user's data. A change of
+// status alone does not: nobody need have been there when it became away.
+func isActivity(before rooms.Entry, replaced bool, e rooms.Entry) bool {
+	switch {
+	case e.List != rooms.Online || e.Status == rooms.Hidden:
+		return false
+	case !replaced || before.Status == rooms.Hidden:
+		return true
 	}
+	return before.UserID != e.UserID || !bytes.Equal(before.Data, e.Data)
+}
+
+// isRemembered tells whether an entry's user is known by more than the socket,
+// which never comes back.
+func isRemembered(e rooms.Entry) bool { return e.UserID != e.Key && len(e.UserID) <= maxSeenID }
+
+// isSocket tells whether a user is known by the socket id.
+func (r *replica) isSocket(user string) bool {
+	e, ok := r.get(rooms.Place{List: rooms.Online, Key: user})
+	return ok && e.UserID == user
 }

@@ -2,7 +2,7 @@ package adapter
 
 import (
 	"container/list"
-	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +15,7 @@ const (
 	keepHistory  = 7 * 24 * time.Hour // each
 	maxHistories = 64 << 20           // bytes of all rooms
 	maxSeen      = 1_000_000          // users
+	maxSeenID    = 256                // bytes of an id: a user with a longer one is not remembered
 	keepSeen     = 30 * 24 * time.Hour
 )
 
@@ -24,6 +25,7 @@ type records struct {
 
 	// mu guards the fields below.
 	mu        sync.Mutex
+	last      int64                    // id of a message: they rise over all rooms, forgotten or not
 	histories map[string]*list.Element // of *history, by room
 	byUse     list.List                // of *history, the latest used last
 	size      int                      // of all histories, in bytes
@@ -35,7 +37,6 @@ type history struct {
 	room     string
 	messages []rooms.Said // oldest first
 	size     int
-	lastID   int64
 }
 
 type sighting struct {
@@ -51,103 +52,108 @@ func newRecords(now func() time.Time) *records {
 	}
 }
 
-// sizeOf is what a message counts against the bound.
-func sizeOf(m rooms.Said) int { return len(m.Username) + len(m.Content) + 64 }
+// What a room and a message count against the bound: their text, and what
+// holds it.
+func sizeOfRoom(room string) int  { return 2*len(room) + 512 }
+func sizeOfSaid(m rooms.Said) int { return len(m.Username) + len(m.Content) + 96 }
 
-// say keeps a message. Its id is the time, or the one after the last: so ids
-// rise even when the room was forgotten in between.
+// say keeps a message. Its id is the time, or the one after the last.
 func (r *records) say(room, username, content string) rooms.Said {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	at := r.now().UnixMilli()
+	r.last = max(r.last+1, at)
+	said := rooms.Said{Room: room, ID: r.last, Username: username, Content: content, At: at}
 	place := r.histories[room]
 	if place == nil {
-		place = r.byUse.PushBack(&history{room: room})
+		place = r.byUse.PushBack(&history{room: room, size: sizeOfRoom(room)})
 		r.histories[room] = place
+		r.size += sizeOfRoom(room)
 	}
 	r.byUse.MoveToBack(place)
 	h := place.Value.(*history)
-	h.lastID = max(h.lastID+1, at)
-	said := rooms.Said{Room: room, ID: h.lastID, Username: username, Content: content, At: at}
 	h.messages = append(h.messages, said)
-	h.size += sizeOf(said)
-	r.size += sizeOf(said)
-	for len(h.messages) > maxHistory {
-		r.dropOldest(h)
+	r.grow(h, sizeOfSaid(said))
+	for len(h.messages) > maxHistory || h.messages[0].At < r.oldestKept() {
+		r.grow(h, -sizeOfSaid(h.messages[0]))
+		h.messages[0] = rooms.Said{} // what it holds is let go of
+		h.messages = h.messages[1:]
 	}
-	for r.size > maxHistories || r.expired(r.byUse.Front()) {
-		r.forget(r.byUse.Front())
+	for front := r.byUse.Front(); front != nil && (r.size > maxHistories || r.expired(front)); front = r.byUse.Front() {
+		r.forget(front)
 	}
 	return said
 }
 
-func (r *records) dropOldest(h *history) {
-	h.size -= sizeOf(h.messages[0])
-	r.size -= sizeOf(h.messages[0])
-	h.messages[0] = rooms.Said{}
-	h.messages = h.messages[1:]
+// grow keeps the account. mu is held.
+func (r *records) grow(h *history, bytes int) {
+	h.size += bytes
+	r.size += bytes
 }
 
-// expired reports whether the last message is too old. The front is the oldest.
+func (r *records) oldestKept() int64 { return r.now().Add(-keepHistory).UnixMilli() }
+
+// expired reports whether the last message of a room is too old; that of the
+// front of byUse is the oldest. mu is held.
 func (r *records) expired(place *list.Element) bool {
 	h := place.Value.(*history)
-	return h.messages[len(h.messages)-1].At < r.now().Add(-keepHistory).UnixMilli()
+	return h.messages[len(h.messages)-1].At < r.oldestKept()
 }
 
+// forget drops a room. mu is held.
 func (r *records) forget(place *list.Element) {
 	h := r.byUse.Remove(place).(*history)
 	delete(r.histories, h.room)
 	r.size -= h.size
 }
 
-// History implements rooms.Records.
-func (r *records) History(_ context.Context, room string) ([]rooms.Said, error) {
+// history is the messages of a room that are not too old yet.
+func (r *records) history(room string) []rooms.Said {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	place := r.histories[room]
 	if place == nil {
-		return nil, nil
+		return nil
 	}
-	return fresh(place.Value.(*history).messages, r.now()), nil
+	return fresh(place.Value.(*history).messages, r.oldestKept())
 }
 
-// fresh is the messages that are not too old yet.
-func fresh(all []rooms.Said, now time.Time) []rooms.Said {
-	oldest := now.Add(-keepHistory).UnixMilli()
-	for len(all) > 0 && all[0].At < oldest {
-		all = all[1:]
-	}
-	return append([]rooms.Said(nil), all...)
+// fresh is a copy of the messages from a time on.
+func fresh(all []rooms.Said, oldest int64) []rooms.Said {
+	return slices.DeleteFunc(slices.Clone(all), func(m rooms.Said) bool { return m.At < oldest })
 }
 
-// touch notes when a user was active.
+// touch notes when a user was active. What is in the future is now.
 func (r *records) touch(user string, at int64) {
+	if len(user) > maxSeenID {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	at = min(at, r.now().UnixMilli())
 	if place := r.seen[user]; place != nil {
-		s := place.Value.(sighting)
-		place.Value = sighting{user, max(s.at, at)}
+		place.Value = sighting{user, max(place.Value.(sighting).at, at)}
 		r.bySight.MoveToBack(place)
 	} else {
 		r.seen[user] = r.bySight.PushBack(sighting{user, at})
 	}
-	oldest := r.now().Add(-keepSeen).UnixMilli()
-	for front := r.bySight.Front(); front != nil && (len(r.seen) > maxSeen || front.Value.(sighting).at < oldest); front = r.bySight.Front() {
+	for front := r.bySight.Front(); front != nil; front = r.bySight.Front() {
+		if len(r.seen) <= maxSeen && front.Value.(sighting).at >= r.oldestSeen() {
+			return
+		}
 		delete(r.seen, r.bySight.Remove(front).(sighting).user)
 	}
 }
 
-// LastActive implements rooms.Records.
-func (r *records) LastActive(_ context.Context, user string) (int64, error) {
+func (r *records) oldestSeen() int64 { return r.now().Add(-keepSeen).UnixMilli() }
+
+// lastActive is when a user was active last, 0 if that is not remembered.
+func (r *records) lastActive(user string) int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	place := r.seen[user]
-	if place == nil {
-		return 0, nil
+	if place == nil || place.Value.(sighting).at < r.oldestSeen() {
+		return 0
 	}
-	at := place.Value.(sighting).at
-	if at < r.now().Add(-keepSeen).UnixMilli() {
-		return 0, nil
-	}
-	return at, nil
+	return place.Value.(sighting).at
 }

@@ -6,11 +6,10 @@ import (
 
 	"rollcall/adapter"
 	"rollcall/adapter/adaptertest"
-	"rollcall/rooms"
 )
 
 func TestMemory(t *testing.T) {
-	adaptertest.Run(t, func(_ *testing.T, n int) []rooms.Store {
-		return slices.Repeat([]rooms.Store{adapter.NewMemory()}, n)
+	adaptertest.Run(t, func(_ *testing.T, n int) []adaptertest.Store {
+		return slices.Repeat([]adaptertest.Store{adapter.NewMemory()}, n)
 	})
 }
