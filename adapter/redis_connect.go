@@ -23,7 +23,8 @@ func connect(o *redis.UniversalOptions, timing RedisTiming) redis.UniversalClien
 	o.ReadTimeout = 5 * timing.Call
 	o.WriteTimeout = 5 * timing.Call
 	o.PoolTimeout = timing.Call
-	o.PoolSize = 8 // the writer, the lease and the reader use one each
+	// The writer, the lease, the reader, the sightings and the bus use one each.
+	o.PoolSize = 5 + maxRecalls
 	o.DisableIdentity = true
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return redis.NewUniversalClient(o)
@@ -47,8 +48,15 @@ func (r *Redis) call(ctx context.Context, limit time.Duration, f func(context.Co
 	return err
 }
 
-// run runs a script. Redis may have forgotten it, then it is sent again.
+// run runs a script. Redis may have forgotten it, then it is sent again. What
+// makes it fail by its content is mended before it is tried again.
 func (r *Redis) run(ctx context.Context, limit time.Duration, script *redis.Script, args ...any) (any, error) {
+	reply, err := r.eval(ctx, limit, script, args...)
+	r.damage.note(ctx, r, script, err)
+	return reply, err
+}
+
+func (r *Redis) eval(ctx context.Context, limit time.Duration, script *redis.Script, args ...any) (any, error) {
 	var reply any
 	err := r.call(ctx, limit, func(ctx context.Context) (err error) {
 		reply, err = script.Run(ctx, r.client, []string{r.prefix}, args...).Result()

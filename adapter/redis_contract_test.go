@@ -12,7 +12,7 @@ import (
 
 func TestRedis(t *testing.T) {
 	server := redistest.Start(t)
-	adaptertest.Run(t, func(t *testing.T, n int) []rooms.Store {
+	adaptertest.Run(t, func(t *testing.T, n int) []adaptertest.Store {
 		return openN(t, server.URL(), n)
 	})
 }
@@ -20,7 +20,7 @@ func TestRedis(t *testing.T) {
 func TestRedisCluster(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t)
-	adaptertest.Run(t, func(t *testing.T, n int) []rooms.Store {
+	adaptertest.Run(t, func(t *testing.T, n int) []adaptertest.Store {
 		return openN(t, cluster.URL(), n)
 	})
 }
@@ -28,7 +28,7 @@ func TestRedisCluster(t *testing.T) {
 func TestRedisSentinel(t *testing.T) {
 	t.Parallel()
 	guarded := redistest.StartSentinel(t)
-	adaptertest.Run(t, func(t *testing.T, n int) []rooms.Store {
+	adaptertest.Run(t, func(t *testing.T, n int) []adaptertest.Store {
 		return openN(t, guarded.URL(), n)
 	})
 	t.Run("failover", func(t *testing.T) {
@@ -67,9 +67,9 @@ func TestRedisClusterKilledInstance(t *testing.T) {
 
 // openN opens n instances under a prefix of their own. They are closed in
 // order with the test.
-func openN(t *testing.T, url string, n int) []rooms.Store {
+func openN(t *testing.T, url string, n int) []adaptertest.Store {
 	t.Helper()
-	var stores []rooms.Store
+	var stores []adaptertest.Store
 	for i := range n {
 		s, err := OpenRedis(t.Context(), RedisOptions{URL: url, Prefix: t.Name(), Instance: adaptertest.Instance(i)})
 		if err != nil {

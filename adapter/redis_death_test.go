@@ -196,7 +196,7 @@ func TestRedisLostWhileRestoring(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	step(op{kind: opPartial, version: 1}, op{kind: opPut, version: 2, socket: "s", entry: rooms.Entry{Place: rooms.Place{Key: "s"}, Instance: "b", UserID: "u", Data: []byte("{}")}})
+	step(op{kind: opPartial, version: 1}, op{kind: opPut, version: 2, place: rooms.Place{Key: "s"}, entry: rooms.Entry{Place: rooms.Place{Key: "s"}, Instance: "b", UserID: "u", Data: []byte("{}")}})
 	if _, err := client.bury(t.Context(), "b", leaving, "", rooms.InstanceLost); err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func TestRedisGapInOwnChanges(t *testing.T) {
 		t.Helper()
 		var ops []op
 		for _, v := range versions {
-			ops = append(ops, op{kind: opRemove, version: v, socket: "nobody"})
+			ops = append(ops, op{kind: opRemove, version: v, place: rooms.Place{Key: "nobody"}})
 		}
 		gapless, err := client.apply(t.Context(), ops)
 		if err != nil {

@@ -10,20 +10,20 @@ import (
 	"rollcall/rooms"
 )
 
-// A stored entry is what the shared hash holds of it.
+// A stored entry is what Redis holds of it.
 type storedEntry struct {
 	rooms.Entry
 	// version is the owner's number for this put: they rise, whatever the
-	// socket.
+	// entry.
 	version uint64
 	// seq is the announcement's number.
 	seq uint64
 }
 
-// In Redis an entry is a JSON object that begins with userKey and the user.
+// In Redis an entry is a JSON object that begins with userKey and the data.
 // What follows begins with tailKey, and its strings are escaped: so the last
-// occurrence is the right one whatever the user contains. Neither side parses
-// the user, which stays as it is to the byte.
+// occurrence is the right one whatever the data contain. Neither side parses
+// them: they stay as they are to the byte.
 const (
 	userKey = `{"user":`
 	tailKey = `,"instance":`
@@ -32,7 +32,7 @@ const (
 // entryBody is an entry's JSON up to the announcement's number, which only
 // Redis knows: the script appends it and the closing brace.
 func entryBody(e rooms.Entry, version uint64) string {
-	b := make([]byte, 0, len(e.Data)+len(e.Instance)+len(e.UserID)+96)
+	b := make([]byte, 0, len(e.Data)+len(e.Instance)+len(e.UserID)+160)
 	b = append(b, userKey...)
 	b = append(b, e.Data...)
 	b = append(b, tailKey...)
@@ -41,6 +41,14 @@ func entryBody(e rooms.Entry, version uint64) string {
 	b = strconv.AppendInt(b, e.JoinedAt, 10)
 	b = append(b, `,"id":`...)
 	b = appendJSON(b, e.UserID)
+	if e.Status != "" {
+		b = append(b, `,"status":`...)
+		b = appendJSON(b, string(e.Status))
+	}
+	if e.StatusAt != 0 {
+		b = append(b, `,"status_at":`...)
+		b = strconv.AppendInt(b, e.StatusAt, 10)
+	}
 	b = append(b, `,"v":`...)
 	b = strconv.AppendUint(b, version, 10)
 	return string(b)
@@ -53,8 +61,8 @@ func appendJSON(b []byte, s string) []byte {
 
 var errNoEntry = errors.New("not an entry")
 
-// parseEntry reads what the hash or an announcement holds for a socket.
-func parseEntry(socket, value string) (storedEntry, error) {
+// parseEntry reads what a hash or an announcement holds for a place.
+func parseEntry(place rooms.Place, value string) (storedEntry, error) {
 	end := strings.LastIndex(value, tailKey)
 	if end < len(userKey) || !strings.HasPrefix(value, userKey) {
 		return storedEntry{}, errNoEntry
@@ -63,6 +71,8 @@ func parseEntry(socket, value string) (storedEntry, error) {
 		Instance string `json:"instance"`
 		JoinedAt int64  `json:"joined_at"`
 		ID       string `json:"id"`
+		Status   string `json:"status"`
+		StatusAt int64  `json:"status_at"`
 		V        uint64 `json:"v"`
 		Seq      uint64 `json:"seq"`
 	}
@@ -71,13 +81,45 @@ func parseEntry(socket, value string) (storedEntry, error) {
 	}
 	return storedEntry{
 		Entry: rooms.Entry{
-			Place:    rooms.Place{Key: socket},
+			Place:    place,
 			Instance: tail.Instance,
 			UserID:   tail.ID,
 			Data:     json.RawMessage(value[len(userKey):end]),
 			JoinedAt: tail.JoinedAt,
+			Status:   rooms.Status(tail.Status),
+			StatusAt: tail.StatusAt,
 		},
 		version: tail.V,
 		seq:     tail.Seq,
 	}, nil
+}
+
+// address is a place in one string, whatever the list and the key contain.
+func address(p rooms.Place) string { return strconv.Itoa(len(p.List)) + ":" + p.List + p.Key }
+
+// parseAddress reads what address made.
+func parseAddress(s string) (rooms.Place, bool) {
+	length, rest, ok := strings.Cut(s, ":")
+	n, err := strconv.Atoi(length)
+	if !ok || err != nil || n < 0 || n > len(rest) {
+		return rooms.Place{}, false
+	}
+	return rooms.Place{List: rest[:n], Key: rest[n:]}, true
+}
+
+const roomPrefix = "room:" // of rooms.RoomList
+
+// publicPart is what others than instances may read of an entry: in the list
+// of those online that there is one, in a chat room who it is, of the rest and
+// of the hidden nothing.
+func publicPart(e rooms.Entry) string {
+	switch {
+	case e.Status == rooms.Hidden:
+		return ""
+	case e.List == rooms.Online:
+		return "+"
+	case strings.HasPrefix(e.List, roomPrefix):
+		return `{"username":` + string(e.Data) + `,"joined_at":` + strconv.FormatInt(e.JoinedAt, 10) + `}`
+	}
+	return ""
 }

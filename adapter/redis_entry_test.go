@@ -7,13 +7,29 @@ import (
 	"rollcall/rooms"
 )
 
+var somewhere = rooms.Place{List: "room:x", Key: "s"}
+
+func FuzzAddress(f *testing.F) {
+	f.Add("", "s")
+	f.Add("room:1:2\x00", "3:\x00")
+	f.Fuzz(func(t *testing.T, list, key string) {
+		in := rooms.Place{List: list, Key: key}
+		if out, ok := parseAddress(address(in)); !ok || out != in {
+			t.Errorf("%+v came back as %+v, %v", in, out, ok)
+		}
+		if p, ok := parseAddress(list); ok && len(p.List) > len(list) {
+			t.Errorf("%q is the address of %+v", list, p)
+		}
+	})
+}
+
 func FuzzEntry(f *testing.F) {
-	f.Add(`{"id":1}`, "1", "a", int64(5), uint64(7))
-	f.Add(`{"x":",\"instance\":","instance":"z"}`, `,"instance":`, `","instance":"`, int64(-1), uint64(0))
-	f.Add("{ }\n", "\u2028<&>", "é", int64(1)<<62, ^uint64(0))
-	f.Fuzz(func(t *testing.T, user, id, instance string, joined int64, version uint64) {
-		in := rooms.Entry{Place: rooms.Place{Key: "s"}, Instance: instance, UserID: id, Data: []byte(user), JoinedAt: joined}
-		out, err := parseEntry("s", entryBody(in, version)+`,"seq":12}`)
+	f.Add(`{"id":1}`, "1", "a", "away", int64(5), uint64(7))
+	f.Add(`{"x":",\"instance\":","instance":"z"}`, `,"instance":`, `","instance":"`, `"`, int64(-1), uint64(0))
+	f.Add("{ }\n", "\u2028<&>", "é", "", int64(1)<<62, ^uint64(0))
+	f.Fuzz(func(t *testing.T, user, id, instance, status string, joined int64, version uint64) {
+		in := rooms.Entry{Place: somewhere, Instance: instance, UserID: id, Data: []byte(user), JoinedAt: joined, Status: rooms.Status(status), StatusAt: joined}
+		out, err := parseEntry(somewhere, entryBody(in, version)+`,"seq":12}`)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -24,7 +40,8 @@ func FuzzEntry(f *testing.F) {
 		if utf8.ValidString(id) && out.UserID != id || utf8.ValidString(instance) && out.Instance != instance {
 			t.Errorf("ids %q and %q came back as %q and %q", id, instance, out.UserID, out.Instance)
 		}
-		if out.JoinedAt != joined || out.version != version || out.seq != 12 || out.Key != "s" {
+		if out.JoinedAt != joined || out.version != version || out.seq != 12 || out.Place != somewhere ||
+			out.StatusAt != joined || utf8.ValidString(status) && string(out.Status) != status {
 			t.Errorf("came back as %+v", out)
 		}
 	})
@@ -36,7 +53,7 @@ func FuzzParseEntry(f *testing.F) {
 	f.Add(`{"user"`)
 	f.Add(`,"instance":"`)
 	f.Fuzz(func(t *testing.T, value string) {
-		if e, err := parseEntry("s", value); err == nil && len(e.Data) > len(value) {
+		if e, err := parseEntry(somewhere, value); err == nil && len(e.Data) > len(value) {
 			t.Errorf("%q has the user %q", value, e.Data)
 		}
 	})

@@ -51,10 +51,20 @@ type instance struct {
 	*Redis
 
 	// mu guards the fields below.
-	mu       sync.Mutex
-	present  map[string]string // user by socket
-	removals map[string][]rooms.Reason
-	puts     map[string]int
+	mu        sync.Mutex
+	present   map[string]string // data by name
+	removals  map[string][]rooms.Reason
+	puts      map[string]int
+	said      []rooms.Said
+	signedOut []string
+}
+
+// name is what the account calls an entry: of those online, the socket.
+func name(p rooms.Place) string {
+	if p.List == rooms.Online {
+		return p.Key
+	}
+	return p.List + "/" + p.Key
 }
 
 func open(t *testing.T, o RedisOptions) *instance {
@@ -93,7 +103,15 @@ func opens(t *testing.T, url string, ids ...string) []*instance {
 func (i *instance) see(c rooms.Change) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	socket := c.Entry.Key
+	switch {
+	case c.Said != nil:
+		i.said = append(i.said, *c.Said)
+		return
+	case c.SignOut != "":
+		i.signedOut = append(i.signedOut, c.SignOut)
+		return
+	}
+	socket := name(c.Entry.Place)
 	if c.Removed {
 		if _, ok := i.present[socket]; !ok {
 			i.t.Errorf("%s was told twice that %s left", i.Instance(), socket)
@@ -174,8 +192,8 @@ func truth(instances ...*instance) map[string]string {
 	out := make(map[string]string)
 	for _, i := range instances {
 		i.Redis.mu.Lock()
-		for socket, e := range i.own.entries {
-			out[socket] = string(e.Data)
+		for place, e := range i.own.entries {
+			out[name(place)] = string(e.Data)
 		}
 		i.Redis.mu.Unlock()
 	}
@@ -199,21 +217,35 @@ func agree(t *testing.T, within time.Duration, instances ...*instance) time.Dura
 		}
 		i.Redis.mu.Unlock()
 	}
-	inRedis := func() map[string]string {
-		out := make(map[string]string)
-		for socket, value := range instances[0].client.HGetAll(context.Background(), instances[0].prefix+":users").Val() {
-			e, err := parseEntry(socket, value)
-			if err != nil {
-				t.Fatalf("entry of %s in Redis: %q", socket, value)
-			}
-			out[socket] = string(e.Data)
-		}
-		return out
-	}
+	inRedis := func() map[string]string { return inRedis(t, instances[0]) }
 	if !waitUntil(max(time.Second, within-time.Since(started)), func() bool { return maps.Equal(inRedis(), want) }) {
 		t.Fatalf("Redis after %v: %s", within, difference(inRedis(), want))
 	}
 	return time.Since(started)
+}
+
+// inRedis is all entries that Redis has, in either hash.
+func inRedis(t *testing.T, i *instance) map[string]string {
+	t.Helper()
+	out := make(map[string]string)
+	add := func(place rooms.Place, value string) {
+		e, err := parseEntry(place, value)
+		if err != nil {
+			t.Fatalf("entry of %v in Redis: %q", place, value)
+		}
+		out[name(place)] = string(e.Data)
+	}
+	for socket, value := range i.client.HGetAll(context.Background(), i.prefix+":users").Val() {
+		add(rooms.Place{Key: socket}, value)
+	}
+	for at, value := range i.client.HGetAll(context.Background(), i.prefix+":entries").Val() {
+		place, ok := parseAddress(at)
+		if !ok {
+			t.Fatalf("address %q in Redis", at)
+		}
+		add(place, value)
+	}
+	return out
 }
 
 func waitUntil(within time.Duration, met func() bool) bool {

@@ -18,6 +18,7 @@ type renewal struct {
 	server  string
 	orphans int // entries whose owner has no lease
 	mine    int // own entries in Redis
+	state   string
 	others  []otherLease
 }
 
@@ -75,7 +76,8 @@ type watch struct {
 	target uint64    // the announcement that the reader should reach
 	seq    uint64    // the one it was at,
 	since  time.Time // and since when
-	drift  int       // own entries in Redis, too many or too few
+	drift  int       // own entries in Redis, too many or too few,
+	lost   int       // and entries of anybody that are missing
 }
 
 // compare looks for signs that we and Redis have lost each other.
@@ -103,22 +105,28 @@ func (r *Redis) compare(w *watch, before standing, now renewal, interrupted bool
 	drift := 0
 	if before.idle && before.version == r.own.version { // nothing was on its way meanwhile
 		drift = now.mine - len(r.own.entries)
+		if now.state != whole {
+			o.wantRepair("Redis lacks own entries")
+		}
 	}
 	r.health.drift = max(drift, -drift) + max(now.orphans, -now.orphans)
 	if drift != 0 && drift == w.drift { // twice: no passing moment
 		o.wantRepair("own entries are too many or too few")
 	}
-	w.drift = drift
+	if now.orphans < 0 && now.orphans == w.lost {
+		o.wantRepair("entries are missing")
+	}
+	w.drift, w.lost = drift, now.orphans
 }
 
 func (r *Redis) bury(ctx context.Context, instance string, why verdict, till string, reason rooms.Reason) (bool, error) {
-	reply, err := r.run(ctx, r.timing.Call, buryScript, instance, string(why), till, string(reason), maxStream, int(keepProgress.Seconds()))
+	reply, err := r.run(ctx, r.timing.Call, buryScript, instance, string(why), till, string(reason))
 	return reply == int64(1), err
 }
 
 func (r *Redis) renew(ctx context.Context) (renewal, error) {
 	reply, err := r.run(ctx, r.timing.Call, renewScript,
-		r.instance, r.timing.Lease.Milliseconds(), int(keepProgress.Seconds()))
+		r.instance, r.timing.Lease.Milliseconds())
 	if err != nil {
 		return renewal{}, err
 	}
@@ -127,7 +135,7 @@ func (r *Redis) renew(ctx context.Context) (renewal, error) {
 
 func parseRenewal(reply any) (renewal, error) {
 	parts, ok := reply.([]any)
-	if !ok || len(parts) != 8 {
+	if !ok || len(parts) != 9 {
 		return renewal{}, fmt.Errorf("redis: a renewal of the form %T", reply)
 	}
 	number := func(v any) int64 { n, _ := v.(int64); return n }
@@ -140,8 +148,9 @@ func parseRenewal(reply any) (renewal, error) {
 		server:  text(parts[4]),
 		orphans: int(number(parts[5])),
 		mine:    int(number(parts[6])),
+		state:   text(parts[7]),
 	}
-	rows, _ := parts[7].([]any)
+	rows, _ := parts[8].([]any)
 	for _, row := range rows {
 		other, _ := row.([]any)
 		if len(other) != 3 {

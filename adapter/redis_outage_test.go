@@ -63,7 +63,7 @@ func TestRedisRestartedWithItsData(t *testing.T) {
 	// What was queued is written as it was.
 	messages := server.Client().XRange(t.Context(), "{rollcall}:stream", "-", "+").Val()
 	if !slices.ContainsFunc(messages, func(m redis.XMessage) bool {
-		return m.Values["del"] == "a/0" && m.Values["why"] == "signed_out"
+		return m.Values["del"] == "0:a/0" && m.Values["why"] == "signed_out"
 	}) {
 		t.Error("the removal was not announced with its reason")
 	}
@@ -257,7 +257,7 @@ func TestRedisDrift(t *testing.T) {
 	a.enter(10)
 	agree(t, bound, a)
 	server.Do("HDEL", "{rollcall}:users", "a/1", "a/2")
-	server.Do("HDEL", "{rollcall}:sockets:a", "a/1", "a/2")
+	server.Do("HDEL", "{rollcall}:sockets:a", "0:a/1", "0:a/2")
 	a.eventually("drift", bound, func() bool { return a.Stats().Drift == 2 })
 	agree(t, bound, a)
 	a.eventually("no drift", bound, func() bool { return a.Stats().Drift == 0 })

@@ -14,7 +14,7 @@ import (
 // read. Redis.mu guards it.
 type othersState struct {
 	// entries is the others' entries in the replica: whose, and which put.
-	entries map[string]otherEntry
+	entries map[rooms.Place]otherEntry
 	// heard is the last version heard of each instance. If Redis knows less,
 	// Redis has lost something.
 	heard map[string]uint64
@@ -25,6 +25,8 @@ type othersState struct {
 	// in the stream. The next one's number is seq+1, or something was missed.
 	seq    uint64
 	lastID string
+	// said is the highest id of a message that was heard.
+	said int64
 	// server is the Redis process that this comes from.
 	server string
 	// repair is why the reader must take a snapshot, "" if it need not.
@@ -38,7 +40,7 @@ type otherEntry struct {
 
 func newOthersState() othersState {
 	return othersState{
-		entries:   make(map[string]otherEntry),
+		entries:   make(map[rooms.Place]otherEntry),
 		heard:     make(map[string]uint64),
 		unsettled: make(map[string]bool),
 		repair:    "start",
@@ -107,14 +109,16 @@ func (r *Redis) readOn(ctx context.Context) error {
 	return nil
 }
 
-// An announcement is one step of the shared map.
+// An announcement is one step of the shared state.
 type announcement struct {
 	seq      uint64
-	put      storedEntry // of a put
-	removed  string      // the socket of a removal
-	gone     string      // the instance that is gone with all its entries
-	whole    string      // the instance whose entries are all there again
-	instance string      // whose socket was removed
+	put      *storedEntry
+	removed  *rooms.Place
+	said     *rooms.Said
+	signOut  string // the user who is to be signed out
+	gone     string // the instance that is gone with all its entries
+	whole    string // the instance whose entries are all there again
+	instance string // whose entry was removed, or who signed out
 	version  uint64
 	reason   rooms.Reason
 }
@@ -128,17 +132,35 @@ func parseAnnouncement(values map[string]any) (announcement, error) {
 	version, _ := strconv.ParseUint(field("v"), 10, 64) // not all have one
 	a := announcement{
 		seq:      seq,
-		removed:  field("del"),
+		signOut:  field("out"),
 		gone:     field("gone"),
 		whole:    field("whole"),
 		instance: field("i"),
 		version:  version,
 		reason:   rooms.Reason(field("why")),
 	}
-	if socket := field("put"); socket != "" {
-		a.put, err = parseEntry(socket, field("e"))
+	switch {
+	case field("put") != "":
+		place, ok := parseAddress(field("put"))
+		e, err := parseEntry(place, field("e"))
+		if err != nil || !ok {
+			return announcement{}, errNoEntry
+		}
+		a.put = &e
+	case field("del") != "":
+		place, ok := parseAddress(field("del"))
+		if !ok {
+			return announcement{}, errNoEntry
+		}
+		a.removed = &place
+	case field("m") != "":
+		said, err := parseSaid(field("said"), field("m"))
+		if err != nil {
+			return announcement{}, err
+		}
+		a.said = &said
 	}
-	return a, err
+	return a, nil
 }
 
 // take applies one announcement. It reports whether the reader may go on:
@@ -166,12 +188,14 @@ func (r *Redis) take(message redis.XMessage) bool {
 		r.drop(a.gone, a.reason)
 	case a.whole != "" && a.whole != r.instance:
 		r.others.hear(a.whole, a.version)
-	case a.removed != "" && a.instance != r.instance:
+	case a.removed != nil && a.instance != r.instance:
 		r.others.hear(a.instance, a.version)
-		r.removeOther(a.removed, a.reason)
-	case a.put.Key != "" && a.put.Instance != r.instance:
+		r.removeOther(*a.removed, a.reason)
+	case a.put != nil && a.put.Instance != r.instance:
 		r.others.hear(a.put.Instance, a.put.version)
-		r.putOther(a.put)
+		r.putOther(*a.put)
+	default:
+		r.hearSpoken(a)
 	}
 	return true
 }
@@ -182,26 +206,38 @@ func (o *othersState) hear(instance string, version uint64) {
 
 // putOther puts an entry of another instance, unless it is there. mu is held.
 func (r *Redis) putOther(e storedEntry) {
-	if known, ok := r.others.entries[e.Key]; ok && known.instance == e.Instance && known.version >= e.version {
+	if known, ok := r.others.entries[e.Place]; ok && known.instance == e.Instance && known.version >= e.version {
 		return
 	}
-	r.others.entries[e.Key] = otherEntry{e.Instance, e.version}
-	r.replica.Put(e.Entry)
+	r.others.entries[e.Place] = otherEntry{e.Instance, e.version}
+	r.replica.put(e.Entry)
 }
 
 // removeOther removes an entry of another instance. mu is held.
-func (r *Redis) removeOther(socket string, reason rooms.Reason) {
-	if _, ok := r.others.entries[socket]; ok {
-		delete(r.others.entries, socket)
-		r.replica.Remove(rooms.Place{Key: socket}, reason)
+func (r *Redis) removeOther(place rooms.Place, reason rooms.Reason) {
+	if _, ok := r.others.entries[place]; ok {
+		delete(r.others.entries, place)
+		r.replica.remove(place, reason)
+	}
+}
+
+// hearSpoken tells what anybody said, and whom another instance signed out:
+// this one's own sign-outs have been told. mu is held.
+func (r *Redis) hearSpoken(a announcement) {
+	switch {
+	case a.said != nil:
+		r.others.said = max(r.others.said, a.said.ID)
+		r.replica.tell(rooms.Change{Said: a.said})
+	case a.signOut != "" && a.instance != r.instance:
+		r.replica.tell(rooms.Change{SignOut: a.signOut})
 	}
 }
 
 // drop removes all that another instance has. mu is held.
 func (r *Redis) drop(instance string, reason rooms.Reason) {
-	for socket, e := range r.others.entries {
+	for place, e := range r.others.entries {
 		if e.instance == instance {
-			r.removeOther(socket, reason)
+			r.removeOther(place, reason)
 		}
 	}
 	delete(r.others.heard, instance)

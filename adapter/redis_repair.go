@@ -21,7 +21,8 @@ type snapshot struct {
 	server   string
 	leases   map[string]bool // the instances that have one
 	progress map[string]progress
-	entries  map[string]storedEntry
+	entries  map[rooms.Place]storedEntry
+	spoken   []announcement // what was said since the place that the reader lost
 }
 
 // progress is how far Redis is with an instance's changes.
@@ -42,7 +43,8 @@ func (r *Redis) repair(ctx context.Context, why string) error {
 	r.mu.Lock()
 	// Up to here nothing is on its way: what the snapshot lacks is lost.
 	confirmed := r.own.acked
-	args := make([]any, 0, len(r.others.heard))
+	args := make([]any, 0, 1+len(r.others.heard))
+	args = append(args, r.others.lastID)
 	for instance := range r.owners() {
 		args = append(args, instance)
 	}
@@ -63,6 +65,9 @@ func (r *Redis) repair(ctx context.Context, why string) error {
 	r.health.repaired()
 	r.restoreOwn(snap, confirmed)
 	r.adoptOthers(snap)
+	for _, a := range snap.spoken {
+		r.hearSpoken(a)
+	}
 	if why != "start" {
 		r.counters.repairs.Add(1)
 	}
@@ -90,16 +95,16 @@ func (r *Redis) restoreOwn(snap snapshot, confirmed uint64) {
 	// have been there already, and its confirmation come late. Twice is harmless.
 	evident := mine.version < confirmed || mine.state != whole
 	var missing []ownEntry
-	for socket, e := range r.own.entries {
-		if there := snap.entries[socket]; (evident || e.version <= due) && (there.Instance != r.instance || there.version != e.version) {
+	for place, e := range r.own.entries {
+		if there := snap.entries[place]; (evident || e.version <= due) && (there.Instance != r.instance || there.version != e.version) {
 			missing = append(missing, e)
 		}
 	}
-	var leftover []string
+	var leftover []rooms.Place
 	queued := r.own.queued()
-	for socket, e := range snap.entries {
-		if _, ok := r.own.entries[socket]; e.Instance == r.instance && !ok && (evident || !queued[socket]) {
-			leftover = append(leftover, socket)
+	for place, e := range snap.entries {
+		if _, ok := r.own.entries[place]; e.Instance == r.instance && !ok && (evident || !queued[place]) {
+			leftover = append(leftover, place)
 		}
 	}
 	if len(missing)+len(leftover) == 0 && !evident {
@@ -111,11 +116,10 @@ func (r *Redis) restoreOwn(snap snapshot, confirmed uint64) {
 	slices.SortFunc(missing, func(a, b ownEntry) int { return cmp.Compare(a.version, b.version) })
 	r.own.enqueue(op{kind: opPartial})
 	for _, e := range missing {
-		e.version = r.own.enqueue(op{kind: opPut, socket: e.Key, entry: e.Entry})
-		r.own.entries[e.Key] = e
+		r.own.put(e.Entry, e.active)
 	}
-	for _, socket := range leftover {
-		r.own.enqueue(op{kind: opRemove, socket: socket, reason: rooms.Closed})
+	for _, place := range leftover {
+		r.own.enqueue(op{kind: opRemove, place: place, reason: rooms.Closed})
 	}
 	r.own.enqueue(op{kind: opWhole})
 	signal(r.wake)
@@ -152,15 +156,15 @@ func (r *Redis) adoptOthers(snap snapshot) {
 	for _, e := range puts {
 		r.putOther(e)
 	}
-	for socket, known := range r.others.entries {
-		if _, ok := snap.entries[socket]; ok || !settled[known.instance] {
+	for place, known := range r.others.entries {
+		if _, ok := snap.entries[place]; ok || !settled[known.instance] {
 			continue
 		}
 		reason := rooms.Closed
 		if snap.progress[known.instance].state == lost {
 			reason = rooms.InstanceLost
 		}
-		r.removeOther(socket, reason)
+		r.removeOther(place, reason)
 	}
 	for instance := range owners { // forget who left nothing behind
 		if settled[instance] && !snap.leases[instance] {
@@ -171,7 +175,7 @@ func (r *Redis) adoptOthers(snap snapshot) {
 
 func parseSnapshot(reply any) (snapshot, error) {
 	parts, ok := reply.([]any)
-	if !ok || len(parts) != 6 {
+	if !ok || len(parts) != 8 {
 		return snapshot{}, fmt.Errorf("redis: a snapshot of the form %T", reply)
 	}
 	seq, _ := parts[0].(int64)
@@ -179,7 +183,7 @@ func parseSnapshot(reply any) (snapshot, error) {
 		seq:      uint64(seq),
 		leases:   make(map[string]bool),
 		progress: make(map[string]progress),
-		entries:  make(map[string]storedEntry),
+		entries:  make(map[rooms.Place]storedEntry),
 	}
 	s.lastID, _ = parts[1].(string)
 	s.server, _ = parts[2].(string)
@@ -193,11 +197,30 @@ func parseSnapshot(reply any) (snapshot, error) {
 			s.progress[p[0]] = progress{version, p[2]}
 		}
 	}
-	entries := texts(parts[5])
-	for i := 0; i+1 < len(entries); i += 2 {
-		// What is no entry was written by somebody else, and is not shown.
-		if e, err := parseEntry(entries[i], entries[i+1]); err == nil {
-			s.entries[entries[i]] = e
+	// What is no entry was written by somebody else, and is not shown.
+	add := func(place rooms.Place, value string) {
+		if e, err := parseEntry(place, value); err == nil {
+			s.entries[place] = e
+		}
+	}
+	shown := texts(parts[5])
+	for i := 0; i+1 < len(shown); i += 2 {
+		add(rooms.Place{List: rooms.Online, Key: shown[i]}, shown[i+1])
+	}
+	rest := texts(parts[6])
+	for i := 0; i+1 < len(rest); i += 2 {
+		if place, ok := parseAddress(rest[i]); ok {
+			add(place, rest[i+1])
+		}
+	}
+	rows, _ = parts[7].([]any)
+	for _, row := range rows {
+		fields, values := texts(row), make(map[string]any)
+		for i := 0; i+1 < len(fields); i += 2 {
+			values[fields[i]] = fields[i+1]
+		}
+		if a, err := parseAnnouncement(values); err == nil {
+			s.spoken = append(s.spoken, a)
 		}
 	}
 	return s, nil

@@ -2,8 +2,21 @@ package adapter
 
 import (
 	_ "embed"
+	"fmt"
+	"time"
 
 	"github.com/redis/go-redis/v9"
+)
+
+// Bounds of what Redis keeps, beside those of memory_records.go.
+const (
+	// maxStream bounds the announcements kept in Redis, about, and
+	// maxStreamBytes what they take. A reader that was away for more takes a
+	// snapshot.
+	maxStream      = 10_000
+	maxStreamBytes = 64 << 20
+	// keepProgress is how long Redis remembers an instance that went away.
+	keepProgress = 24 * time.Hour
 )
 
 // Every step that others can see is one script: the change and its
@@ -11,6 +24,11 @@ import (
 var (
 	//go:embed scripts/prelude.lua
 	prelude string
+	//go:embed scripts/messages.lua
+	messagesLua string
+	//go:embed scripts/seen.lua
+	seenLua string
+
 	//go:embed scripts/apply.lua
 	applyLua string
 	//go:embed scripts/renew.lua
@@ -19,9 +37,47 @@ var (
 	buryLua string
 	//go:embed scripts/snapshot.lua
 	snapshotLua string
+	//go:embed scripts/touch.lua
+	touchLua string
+	//go:embed scripts/history.lua
+	historyLua string
+	//go:embed scripts/last_active.lua
+	lastActiveLua string
+	//go:embed scripts/mend.lua
+	mendLua string
 
-	applyScript    = redis.NewScript(prelude + applyLua)
-	renewScript    = redis.NewScript(prelude + renewLua)
-	buryScript     = redis.NewScript(prelude + buryLua)
-	snapshotScript = redis.NewScript(prelude + snapshotLua)
+	applyScript      = script(messagesLua, applyLua)
+	renewScript      = script(messagesLua, seenLua, renewLua)
+	buryScript       = script(buryLua)
+	snapshotScript   = script(snapshotLua)
+	touchScript      = script(seenLua, touchLua)
+	historyScript    = script(historyLua)
+	lastActiveScript = script(seenLua, lastActiveLua)
+	mendScript       = script(mendLua)
 )
+
+// script joins what a script shares with others and its own part, behind the
+// bounds, which are written here alone.
+func script(parts ...string) *redis.Script {
+	source := ""
+	for _, bound := range []struct {
+		name  string
+		value int64
+	}{
+		{"MAX_STREAM", maxStream},
+		{"MAX_STREAM_BYTES", maxStreamBytes},
+		{"KEEP_PROGRESS", int64(keepProgress.Seconds())},
+		{"MAX_HISTORY", maxHistory},
+		{"MAX_HISTORIES", maxHistories},
+		{"KEEP_HISTORY", keepHistory.Milliseconds()},
+		{"MAX_SEEN", maxSeen},
+		{"KEEP_SEEN", keepSeen.Milliseconds()},
+	} {
+		source += fmt.Sprintf("local %s = %d\n", bound.name, bound.value)
+	}
+	source += prelude
+	for _, part := range parts {
+		source += part
+	}
+	return redis.NewScript(source)
+}

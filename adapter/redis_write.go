@@ -69,15 +69,28 @@ func (r *Redis) write(ctx context.Context) {
 // apply has Redis carry out a batch. It is not gapless if Redis lacks changes
 // before it.
 func (r *Redis) apply(ctx context.Context, batch []op) (gapless bool, err error) {
-	args := make([]any, 0, 4+5*len(batch))
-	args = append(args, r.instance, r.timing.Lease.Milliseconds(), maxStream, int(keepProgress.Seconds()))
-	for _, op := range batch {
-		body := string(op.reason)
-		if op.kind == opPut {
-			body = entryBody(op.entry, op.version)
-		}
-		args = append(args, string(op.kind), op.version, op.socket, op.entry.UserID, body)
+	args := make([]any, 0, 2+7*len(batch))
+	args = append(args, r.instance, r.timing.Lease.Milliseconds())
+	for _, one := range batch {
+		args = append(args, string(one.kind), one.version)
+		body := one.body()
+		args = append(args, body[:]...)
 	}
 	reply, err := r.run(ctx, r.timing.Call, applyScript, args...)
 	return reply == int64(1), err
+}
+
+// body is what the script's function of this kind takes.
+func (o op) body() [5]any {
+	switch o.kind {
+	case opPut:
+		return [5]any{address(o.place), o.entry.UserID, o.active, entryBody(o.entry, o.version), publicPart(o.entry)}
+	case opRemove:
+		return [5]any{address(o.place), string(o.reason), "", "", ""}
+	case opSay:
+		return [5]any{o.said.Room, o.said.ID, saidBody(o.said), "", ""}
+	case opSignOut:
+		return [5]any{o.user, "", "", "", ""}
+	}
+	return [5]any{"", "", "", "", ""}
 }

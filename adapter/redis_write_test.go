@@ -32,8 +32,8 @@ func TestRedisRoundTrips(t *testing.T) {
 			agree(t, bound, b, a) // asks Redis by b's client
 			n := calls.count() - before
 			t.Logf("1,000 puts within %v: %d round trips, everybody has all after %v", spread, n, time.Since(started))
-			if n > 50 {
-				t.Errorf("1,000 puts took %d round trips, want at most 50", n)
+			if n > 60 { // two or three of them note who was active
+				t.Errorf("1,000 puts took %d round trips, want at most 60", n)
 			}
 		})
 	}

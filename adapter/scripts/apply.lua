@@ -1,60 +1,85 @@
--- Carries out an instance's changes of its own entries, and announces each.
--- ARGV: instance, length of its lease, bound of the stream, keep (seconds),
--- then for each change: kind, version, socket, user id, body.
+-- Carries out an instance's changes of its own entries and what it has to say,
+-- and announces each. ARGV: instance, length of its lease, then for each step:
+-- kind, version, and what the function of that kind takes, five in all.
 --
 -- The versions of one instance rise, and progress keeps the last one done: a
 -- batch that is sent again because its answer was lost changes nothing twice.
 -- They rise by one: a gap means that Redis lost what was in between, so that
 -- what is here is partial. Returns 0 then, for the owner to put it back.
-local me, lease, maxlen, keep = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local me, lease = ARGV[1], ARGV[2]
 local own, mark = sockets(me), progress(me)
+sound(own)
+local done = tonumber(redis.call('HGET', mark, 'v') or '0')
 
 -- No entry without a lease of its owner: or nobody would ever remove it.
 redis.call('ZADD', instances, 'NX', text(now + lease), me)
 
-local function put(version, socket, user, body)
-  local before = redis.call('HGET', own, socket)
-  if before ~= user then
-    if before then less(before) end
-    redis.call('HINCRBY', tabs, user, 1)
-  end
-  redis.call('ZADD', online, text(now), user)
-  redis.call('HSET', own, socket, user)
+local steps = {}
+
+-- public is what others may read of the entry, '' for nothing; active is when
+-- its user was.
+function steps.put(version, address, user, active, body, public)
+  local list, key = place(address)
+  if list ~= '' and public ~= '' then redis.call('HLEN', members(list)) end -- as sound does
+  local before = redis.call('HGET', own, address)
+  local after = public == '' and '-' or '+' .. user
+  if before and before ~= after then take(address, before) end
+  redis.call('HSET', own, address, after)
   local n = number()
-  local entry = body .. ',"seq":' .. n .. '}' -- as text: a JSON library would change the user
-  redis.call('HSET', users, socket, entry)
-  announce(maxlen, n, 'put', socket, 'e', entry)
+  local entry = body .. ',"seq":' .. n .. '}' -- as text: a JSON library would change the data
+  if list == '' and public ~= '' then
+    if before ~= after then redis.call('HINCRBY', tabs, user, 1) end
+    raise(online, user, math.min(tonumber(active), now))
+    redis.call('HSET', users, key, entry)
+  else
+    redis.call('HSET', entries, address, entry)
+    if public ~= '' then redis.call('HSET', members(list), key, public) end
+  end
+  announce(n, 'put', address, 'e', entry)
 end
 
-local function remove(version, socket, reason)
-  local user = redis.call('HGET', own, socket)
-  if not user then return end
-  redis.call('HDEL', own, socket)
-  redis.call('HDEL', users, socket)
-  less(user)
-  announce(maxlen, number(), 'del', socket, 'i', me, 'v', version, 'why', reason)
+function steps.del(version, address, reason)
+  local before = redis.call('HGET', own, address)
+  if not before then return end
+  take(address, before)
+  redis.call('HDEL', own, address)
+  announce(number(), 'del', address, 'i', me, 'v', version, 'why', reason)
 end
 
-local done = tonumber(redis.call('HGET', mark, 'v') or '0')
-local gap = ARGV[6] and tonumber(ARGV[6]) > done + 1
-if gap then redis.call('HSET', mark, 'state', 'partial') end
-for i = 5, #ARGV, 5 do
-  local kind, version, socket, user, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+-- Messages and sign-outs are done as soon as they are begun: doing them again
+-- would be seen. What stops the rest of the batch does not undo them.
+local function begin(version) redis.call('HSET', mark, 'v', version) end
+
+function steps.say(version, room, heard, tail)
+  canKeep(room)
+  begin(version)
+  announce(number(), 'said', room, 'm', keep(room, heard, tail))
+end
+
+function steps.out(version, user)
+  begin(version)
+  announce(number(), 'out', user, 'i', me)
+end
+
+-- The owner begins to put back what was lost.
+function steps.partial() redis.call('HSET', mark, 'state', 'partial') end
+
+-- All that the owner has is here again; unless it was lost once more.
+function steps.whole(version)
+  if redis.call('HGET', mark, 'state') ~= 'partial' then return end
+  redis.call('HSET', mark, 'state', 'whole')
+  announce(number(), 'whole', me, 'v', version)
+end
+
+local gap = ARGV[4] and tonumber(ARGV[4]) > done + 1
+if gap then steps.partial() end
+for i = 3, #ARGV, 7 do
+  local version = ARGV[i + 1]
   if tonumber(version) > done then
-    if kind == 'put' then
-      put(version, socket, user, body)
-    elseif kind == 'del' then
-      remove(version, socket, body)
-    elseif kind == 'partial' then -- the owner puts back what was lost
-      redis.call('HSET', mark, 'state', 'partial')
-    elseif kind == 'whole' and redis.call('HGET', mark, 'state') == 'partial' then
-      -- All that the owner has is here again; unless it was lost once more.
-      redis.call('HSET', mark, 'state', 'whole')
-      announce(maxlen, number(), 'whole', me, 'v', version)
-    end
+    steps[ARGV[i]](version, ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6])
     done = tonumber(version)
   end
 end
 redis.call('HSET', mark, 'v', text(done))
-redis.call('EXPIRE', mark, keep)
+redis.call('EXPIRE', mark, KEEP_PROGRESS)
 return gap and 0 or 1

@@ -1,8 +1,8 @@
 -- Takes an instance away with all its entries, in one announcement.
--- ARGV: instance, why it may be (below), its lease as last seen, reason, bound
--- of the stream, keep (seconds). Returns 1 if so, and 0 if the instance showed
--- life since.
-local gone, why, seen, reason, maxlen, keep = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+-- ARGV: instance, why it may be (below), its lease as last seen, reason.
+-- Returns 1 if so, and 0 if the instance showed life since.
+local gone, why, seen, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+sound(sockets(gone))
 local till = redis.call('ZSCORE', instances, gone)
 if why == 'absent' then -- it has no lease
   if till then return 0 end
@@ -21,13 +21,10 @@ if redis.call('HGET', progress(gone), 'state') == 'left' then
 end
 
 local own = redis.call('HGETALL', sockets(gone))
-for i = 1, #own, 2 do
-  redis.call('HDEL', users, own[i])
-  less(own[i + 1])
-end
+for i = 1, #own, 2 do take(own[i], own[i + 1]) end
 redis.call('DEL', sockets(gone))
 redis.call('ZREM', instances, gone)
 if till or #own > 0 then
-  announce(maxlen, number(), 'gone', gone, 'why', reason)
+  announce(number(), 'gone', gone, 'why', reason)
 end
 return 1

@@ -2,7 +2,7 @@
 -- every key of the deployment, which therefore lie in one slot.
 local P = KEYS[1]
 local users, online, instances = P .. ':users', P .. ':online', P .. ':instances'
-local stream, tabs = P .. ':stream', P .. ':tabs'
+local entries, tabs, stream = P .. ':entries', P .. ':tabs', P .. ':stream'
 
 local function text(n) return string.format('%.0f', n) end
 
@@ -12,12 +12,39 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function sockets(instance) return P .. ':sockets:' .. instance end
 local function progress(instance) return P .. ':progress:' .. instance end
 local function alive(instance) return P .. ':alive:' .. instance end
+local function members(list) return P .. ':' .. list .. ':users' end
 
 -- The numbers of the announcements have no gaps: so a reader notices one.
 local function number() return text(redis.call('INCR', P .. ':seq')) end
 
-local function announce(maxlen, n, ...)
-  redis.call('XADD', stream, 'MAXLEN', '~', maxlen, '*', 'n', n, ...)
+local function announce(n, ...)
+  redis.call('XADD', stream, 'MAXLEN', '~', MAX_STREAM, '*', 'n', n, ...)
+end
+
+-- Reads what a script is about to change, so that a key of a wrong type stops
+-- it before it has changed anything.
+local function sound(own)
+  redis.call('HLEN', users)
+  redis.call('HLEN', entries)
+  redis.call('HLEN', tabs)
+  redis.call('HLEN', own)
+  redis.call('ZCARD', online)
+  redis.call('XLEN', stream)
+  if not tonumber(redis.call('GET', P .. ':seq') or '0') then error('WRONGTYPE seq is no number') end
+end
+
+-- An entry's address is the length of its list's name, a colon, that name, and
+-- the key. An instance's own addresses are in its hash sockets, each with '-',
+-- or with '+' and the user if others may read of it.
+local function place(address)
+  local length, from = string.match(address, '^(%d+):()')
+  return string.sub(address, from, from + length - 1), string.sub(address, from + length)
+end
+
+-- Raises a user's time in a sorted set.
+local function raise(key, user, at)
+  local before = redis.call('ZSCORE', key, user)
+  if not before or tonumber(before) < at then redis.call('ZADD', key, text(at), user) end
 end
 
 -- One socket of this user is gone.
@@ -26,6 +53,19 @@ local function less(user)
     redis.call('HDEL', tabs, user)
     redis.call('ZREM', online, user)
   end
+end
+
+-- Takes an entry out of everything but its owner's hash.
+local function take(address, mark)
+  local list, key = place(address)
+  local public = string.sub(mark, 1, 1) == '+'
+  if list == '' and public then
+    redis.call('HDEL', users, key)
+    less(string.sub(mark, 2))
+    return
+  end
+  redis.call('HDEL', entries, address)
+  if public then redis.call('HDEL', members(list), key) end
 end
 
 -- How many listen on an instance's channel, -1 for not known: an access list

@@ -1,0 +1,88 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"rollcall/rooms"
+)
+
+// Close hands over: what is queued is written, the own entries are removed and
+// announced, and the lease is given up; with a grace they are left to the
+// others, who remove them when it is over. It ends all goroutines, whether or
+// not Redis could be told before ctx ended; if not, the others find out by
+// themselves and Close says so.
+func (r *Redis) Close(ctx context.Context) error {
+	r.closing.Do(func() { r.closeErr = r.close(ctx) })
+	return r.closeErr
+}
+
+func (r *Redis) close(ctx context.Context) error {
+	r.mu.Lock()
+	r.closed = true
+	if r.grace == 0 {
+		for place := range r.own.entries {
+			r.replica.remove(place, rooms.Closed)
+		}
+	}
+	r.mu.Unlock()
+	err := r.drain(ctx)
+	r.cancel()
+	r.writing.Wait() // from here on nobody renews the lease that is given up
+	if err == nil {
+		err = errors.Join(r.flushSeen(ctx), r.leave(ctx))
+	}
+	r.disconnect()
+	if err != nil {
+		return fmt.Errorf("redis: hand over: %w", err)
+	}
+	return nil
+}
+
+// leave gives up the entries and the lease, or leaves them for the grace.
+func (r *Redis) leave(ctx context.Context) error {
+	why := leaving
+	if r.grace > 0 {
+		why = handingOver
+	}
+	backoff := r.newBackoff()
+	for {
+		_, err := r.bury(ctx, r.instance, why, "", rooms.Closed)
+		if err == nil || ctx.Err() != nil || backoff.next == r.timing.MaxBackoff {
+			return err
+		}
+		sleep(ctx, backoff.pause())
+	}
+}
+
+// disconnect ends what is left. The reader waits in a call, which only the end
+// of its connection ends at once.
+func (r *Redis) disconnect() {
+	r.cancel()
+	r.client.Close()
+	r.writing.Wait()
+	r.living.Wait()
+}
+
+// drain waits until everything is written.
+func (r *Redis) drain(ctx context.Context) error {
+	for {
+		r.mu.Lock()
+		left, gone := len(r.own.queue), r.health.gone
+		r.mu.Unlock()
+		switch {
+		case left == 0:
+			return nil
+		case gone:
+			return errors.New("Redis is gone")
+		}
+		select {
+		case <-r.written:
+		case <-time.After(r.timing.Renew): // it may have gone meanwhile
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,60 @@
+-- Deletes what somebody else wrote and no script can work with, and what makes
+-- no sense without it; the instances put it back. Returns the keys.
+-- ARGV: '1' if all that may be in the way is to go, else only what has another
+-- type than it may have; then the rooms that something is to be written of.
+local all = ARGV[1] == '1'
+local found = {}
+local function delete(key)
+  found[#found + 1] = key
+  redis.call('DEL', key)
+  return true
+end
+local function wrong(key, want)
+  local is = redis.call('TYPE', key).ok
+  return is ~= 'none' and is ~= want and delete(key)
+end
+
+local seq = P .. ':seq'
+if not wrong(seq, 'string') and not tonumber(redis.call('GET', seq) or '0') then delete(seq) end
+wrong(stream, 'stream')
+wrong(P .. ':seen', 'zset')
+
+-- Histories.
+local account, used = P .. ':messages', P .. ':messages:used'
+local rooms = {}
+for i = 2, #ARGV do
+  local list = P .. ':room:' .. ARGV[i] .. ':messages'
+  rooms['room:' .. ARGV[i]] = true
+  if not wrong(list, 'list') and all then redis.call('DEL', list) end
+end
+if wrong(account, 'hash') or wrong(used, 'zset') or all then redis.call('DEL', account, used) end
+
+-- The map. Its parts are of use only together.
+local torn = all and delete(entries)
+for _, key in ipairs({ users, entries, tabs }) do torn = wrong(key, 'hash') or torn end
+torn = wrong(online, 'zset') or torn
+torn = wrong(instances, 'zset') or torn
+local everyone = redis.call('ZRANGE', instances, 0, -1)
+for _, instance in ipairs(everyone) do
+  torn = wrong(sockets(instance), 'hash') or torn
+  local mark = progress(instance)
+  if wrong(mark, 'hash') or not tonumber(redis.call('HGET', mark, 'v') or '0') then
+    redis.call('DEL', mark)
+    torn = true
+  end
+  for _, address in ipairs(redis.call('HKEYS', sockets(instance))) do
+    if string.find(address, '^%d+:') then rooms[(place(address))] = true end
+  end
+end
+for list in pairs(rooms) do torn = list ~= '' and wrong(members(list), 'hash') or torn end
+if torn then
+  for list in pairs(rooms) do redis.call('DEL', members(list)) end
+  for _, instance in ipairs(everyone) do
+    redis.call('DEL', sockets(instance))
+    if redis.call('HGET', progress(instance), 'state') == 'whole' then
+      redis.call('HSET', progress(instance), 'state', 'partial')
+    end
+  end
+  redis.call('DEL', users, entries, tabs, online)
+end
+return found
