@@ -1,6 +1,6 @@
-// Package adaptertest is the contract of rooms.Store as a test suite. Every
-// store of package adapter passes it, alone and as several instances that
-// share one state.
+// Package adaptertest is the contract of rooms.Store and rooms.Records as a
+// test suite, and that of rooms.Bus. Every implementation in package adapter
+// passes it, alone and as several instances that share one state.
 //
 // The suite asks for no more than the contract: a store's own watchers have
 // seen a change when Put or Remove returns, those of other instances see it in
@@ -18,10 +18,16 @@ import (
 	"rollcall/rooms"
 )
 
+// Store is what the suite checks.
+type Store interface {
+	rooms.Store
+	rooms.Records
+}
+
 // Run checks a store. open returns n handles on one fresh shared state, as n
 // instances would have them, the i-th for the instance named Instance(i); it
 // cleans up by t.Cleanup. A store of one process returns one handle n times.
-func Run(t *testing.T, open func(t *testing.T, n int) []rooms.Store) {
+func Run(t *testing.T, open func(t *testing.T, n int) []Store) {
 	for _, c := range contract {
 		t.Run(c.name, func(t *testing.T) {
 			c.run(&suite{t, open(t, c.instances), 30 * time.Second})
@@ -41,7 +47,7 @@ type reporter interface {
 
 type suite struct {
 	reporter
-	stores   []rooms.Store
+	stores   []Store
 	patience time.Duration // how long to wait for a condition
 }
 
@@ -156,14 +162,22 @@ func (s *suite) same(what string, got, want []rooms.Change) {
 }
 
 // sameChange compares what the contract promises: of a removed entry that is
-// the socket and the reason.
-func sameChange(a, b rooms.Change) bool {
-	if a.Removed || b.Removed {
-		return a.Removed == b.Removed && a.Reason == b.Reason && a.Entry.Key == b.Entry.Key
+// the place and the reason.
+func sameChange(a, b rooms.Change) bool { return account(a) == account(b) }
+
+// account is what the contract promises of a change, as text.
+func account(c rooms.Change) string {
+	e := c.Entry
+	switch {
+	case c.Said != nil:
+		return fmt.Sprintf("said %+v", *c.Said)
+	case c.SignOut != "":
+		return fmt.Sprintf("sign out %q", c.SignOut)
+	case c.Removed:
+		return fmt.Sprintf("removed %q (%s)", e.Place, c.Reason)
 	}
-	return a.Entry.Key == b.Entry.Key && a.Entry.Instance == b.Entry.Instance &&
-		a.Entry.UserID == b.Entry.UserID && string(a.Entry.Data) == string(b.Entry.Data) &&
-		a.Entry.JoinedAt == b.Entry.JoinedAt
+	return fmt.Sprintf("put %q, %s of %s and %q, joined %d, status %q of %d",
+		e.Place, e.Data, e.Instance, e.UserID, e.JoinedAt, e.Status, e.StatusAt)
 }
 
 func describe(changes []rooms.Change) string {
@@ -172,17 +186,18 @@ func describe(changes []rooms.Change) string {
 		if i == 20 {
 			return out + "\n  …"
 		}
-		if c.Removed {
-			out += fmt.Sprintf("\n  removed %s (%s)", c.Entry.Key, c.Reason)
-		} else {
-			out += fmt.Sprintf("\n  put %s, user %s", c.Entry.Key, c.Entry.Data)
-		}
+		out += fmt.Sprintf("\n  %.300s", account(c))
 	}
 	return out
 }
 
 func put(e rooms.Entry) rooms.Change { return rooms.Change{Entry: e} }
 
+// removed is the removal of somebody from those online.
 func removed(socket string, reason rooms.Reason) rooms.Change {
-	return rooms.Change{Entry: rooms.Entry{Place: rooms.Place{Key: socket}}, Removed: true, Reason: reason}
+	return removedFrom(rooms.Place{List: rooms.Online, Key: socket}, reason)
+}
+
+func removedFrom(place rooms.Place, reason rooms.Reason) rooms.Change {
+	return rooms.Change{Entry: rooms.Entry{Place: place}, Removed: true, Reason: reason}
 }

@@ -21,6 +21,15 @@ var contract = []check{
 	{"stopped is stopped", 2, stopped},
 	{"watchers come and go under load", 3, concurrent},
 	{"many entries", 2, manyEntries},
+	{"lists are apart", 2, listsApart},
+	{"statuses are carried, and hiding is no removal", 2, statusesCarried},
+	{"everybody hears all messages once, in the order of their ids", 3, messagesInOrder},
+	{"messages arrive whole", 2, messagesWhole},
+	{"a message comes after what its sender did before", 3, messagesBehindEntries},
+	{"the last messages of each room are kept", 2, historyKept},
+	{"sign-outs are heard once, the own at once", 3, signOuts},
+	{"activity is remembered", 2, activity},
+	{"only what shows activity counts", 2, activityShown},
 }
 
 func putReplaceRemove(s *suite) {

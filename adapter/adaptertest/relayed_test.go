@@ -1,6 +1,7 @@
 package adaptertest
 
 import (
+	"context"
 	"runtime"
 	"sync"
 	"testing"
@@ -15,11 +16,18 @@ import (
 type relayed struct {
 	replica *adapter.Memory
 	bus     *bus
+
+	// mu guards the field below and is held while watchers are called.
+	mu       sync.Mutex
+	watchers map[*int]func(rooms.Change)
 }
 
-// A bus carries changes, in one order, to every store but their own.
+// A bus carries changes, in one order, to every store but their own, and
+// messages to all. A store of all that there is keeps the records.
 type bus struct {
-	// mu guards the field below, and orders the replica's and the bus's
+	records *adapter.Memory
+
+	// mu guards the fields below, and orders the replica's and the bus's
 	// account of a change alike.
 	mu     sync.Mutex
 	inbox  map[*relayed][]rooms.Change
@@ -27,13 +35,22 @@ type bus struct {
 	closed bool
 }
 
-func newRelayed(t *testing.T, n int) []rooms.Store {
-	b := &bus{inbox: make(map[*relayed][]rooms.Change)}
+// newRelayed makes n of them. What is said is queued to all in its order.
+func newRelayed(t *testing.T, n int) []Store {
+	b := &bus{records: adapter.NewMemory(), inbox: make(map[*relayed][]rooms.Change)}
 	b.filled = sync.NewCond(&b.mu)
-	var stores []rooms.Store
+	b.records.Watch(func(c rooms.Change) { // mu is held
+		for s := range b.inbox {
+			if c.Said != nil {
+				b.inbox[s] = append(b.inbox[s], c)
+			}
+		}
+		b.filled.Broadcast()
+	})
+	var stores []Store
 	var delivering sync.WaitGroup
 	for range n {
-		s := &relayed{adapter.NewMemory(), b}
+		s := &relayed{replica: adapter.NewMemory(), bus: b, watchers: make(map[*int]func(rooms.Change))}
 		b.inbox[s] = nil
 		stores = append(stores, s)
 	}
@@ -50,7 +67,18 @@ func newRelayed(t *testing.T, n int) []rooms.Store {
 	return stores
 }
 
-func (s *relayed) Watch(f func(rooms.Change)) func() { return s.replica.Watch(f) }
+func (s *relayed) Watch(f func(rooms.Change)) func() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id, stop := new(int), s.replica.Watch(f)
+	s.watchers[id] = f
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		stop()
+		delete(s.watchers, id)
+	}
+}
 
 func (s *relayed) Put(e rooms.Entry) { s.change(rooms.Change{Entry: e}) }
 
@@ -59,15 +87,37 @@ func (s *relayed) Remove(place rooms.Place, reason rooms.Reason) {
 }
 
 func (s *relayed) Say(room, username, content string) error {
-	return s.replica.Say(room, username, content)
+	s.bus.mu.Lock()
+	defer s.bus.mu.Unlock()
+	return s.bus.records.Say(room, username, content)
 }
-func (s *relayed) SignOut(user string)         { s.replica.SignOut(user) }
-func (s *relayed) Touch(user string, at int64) { s.replica.Touch(user, at) }
+
+func (s *relayed) SignOut(user string) { s.change(rooms.Change{SignOut: user}) }
+
+func (s *relayed) Touch(user string, at int64) {
+	s.bus.mu.Lock()
+	defer s.bus.mu.Unlock()
+	s.bus.records.Touch(user, at)
+}
+
+func (s *relayed) LastActive(ctx context.Context, user string) (int64, error) {
+	return s.bus.records.LastActive(ctx, user)
+}
+
+func (s *relayed) History(ctx context.Context, room string) ([]rooms.Said, error) {
+	return s.bus.records.History(ctx, room)
+}
 
 func (s *relayed) change(c rooms.Change) {
 	s.bus.mu.Lock()
 	defer s.bus.mu.Unlock()
 	s.apply(c)
+	switch {
+	case c.Removed:
+		s.bus.records.Remove(c.Entry.Place, c.Reason)
+	case c.SignOut == "":
+		s.bus.records.Put(c.Entry)
+	}
 	for other := range s.bus.inbox {
 		if other != s {
 			s.bus.inbox[other] = append(s.bus.inbox[other], c)
@@ -77,9 +127,16 @@ func (s *relayed) change(c rooms.Change) {
 }
 
 func (s *relayed) apply(c rooms.Change) {
-	if c.Removed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case c.Said != nil || c.SignOut != "":
+		for _, f := range s.watchers {
+			f(c)
+		}
+	case c.Removed:
 		s.replica.Remove(c.Entry.Place, c.Reason)
-	} else {
+	default:
 		s.replica.Put(c.Entry)
 	}
 }

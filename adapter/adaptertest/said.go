@@ -1,0 +1,214 @@
+package adaptertest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rollcall/rooms"
+)
+
+// messages are those of a room, of all there were told.
+func messages(changes []rooms.Change, room string) []rooms.Said {
+	var out []rooms.Said
+	for _, c := range changes {
+		if c.Said != nil && c.Said.Room == room {
+			out = append(out, *c.Said)
+		}
+	}
+	return out
+}
+
+func countSaid(changes []rooms.Change) int {
+	return len(slices.DeleteFunc(slices.Clone(changes), func(c rooms.Change) bool { return c.Said == nil }))
+}
+
+func (j *journal) awaitSaid(n int) []rooms.Change {
+	j.s.Helper()
+	return j.await(fmt.Sprintf("%d messages", n), func(c []rooms.Change) bool { return countSaid(c) >= n })
+}
+
+func (s *suite) say(i int, room, username, content string) {
+	s.Helper()
+	if err := s.stores[i].Say(room, username, content); err != nil {
+		s.Fatalf("a message was refused: %v", err)
+	}
+}
+
+// sayLast ends what a test has to say: when it was heard, so was all before.
+func (s *suite) sayLast(journals []*journal, before int) {
+	s.Helper()
+	s.say(0, "last", "", "")
+	for _, j := range journals {
+		j.awaitSaid(before + 1)
+	}
+}
+
+func messagesInOrder(s *suite) {
+	const each, speakers = 60, 2
+	journals := s.watchAll()
+	inRooms := []string{"a", "b"}
+	var speaking sync.WaitGroup
+	var refused atomic.Pointer[error]
+	for i := range s.stores {
+		for k := range speakers {
+			speaking.Go(func() {
+				name := fmt.Sprintf("%d-%d", i, k)
+				for n := range each {
+					for _, room := range inRooms {
+						if err := s.stores[i].Say(room, name, fmt.Sprint(n)); err != nil {
+							refused.Store(&err)
+						}
+					}
+				}
+			})
+		}
+	}
+	speaking.Wait()
+	if err := refused.Load(); err != nil {
+		s.Fatalf("a message was refused: %v", *err)
+	}
+	total := each * speakers * len(s.stores)
+	for _, j := range journals {
+		j.awaitSaid(total * len(inRooms))
+	}
+	s.sayLast(journals, total*len(inRooms))
+	for _, room := range inRooms {
+		first := messages(journals[0].seen(), room)
+		next := make(map[string]int) // by speaker
+		for k, m := range first {
+			if k > 0 && m.ID <= first[k-1].ID {
+				s.Fatalf("message %d came after %d", m.ID, first[k-1].ID)
+			}
+			if m.Content != fmt.Sprint(next[m.Username]) {
+				s.Fatalf("%s was heard to say %s, want %d", m.Username, m.Content, next[m.Username])
+			}
+			next[m.Username]++
+		}
+		if len(first) != total {
+			s.Fatalf("%d messages were heard in room %s, want %d", len(first), room, total)
+		}
+		for i, j := range journals {
+			if heard := messages(j.seen(), room); !slices.Equal(heard, first) {
+				s.Fatalf("instance %d heard other than instance 0:\n%+v\n%+v", i, heard, first)
+			}
+		}
+	}
+}
+
+func messagesWhole(s *suite) {
+	journals := s.watchAll()
+	texts := []string{
+		"", " ", `"quoted" \ {"id":1,"at":2}`, "<b>&amp;</b>", "Zoë 😀 \u2028\u2029\x00\x1f\x7f",
+		`,"instance":`, strings.Repeat("漢", 4000),
+	}
+	started := time.Now().UnixMilli()
+	var want []string
+	for _, room := range []string{"a", "room:a", "\x00", "ü :*?[]{}", "12"} {
+		for _, text := range texts {
+			s.say(1, room, text, text)
+			want = append(want, fmt.Sprintf("%q %q %q", room, text, text))
+		}
+	}
+	for _, j := range journals {
+		var got []string
+		for _, c := range j.awaitSaid(len(want)) {
+			m := *c.Said
+			got = append(got, fmt.Sprintf("%q %q %q", m.Room, m.Username, m.Content))
+			if m.ID <= 0 || m.At < started-1000 || m.At > time.Now().UnixMilli()+1000 {
+				s.Fatalf("message %d was said at %d; it is %d", m.ID, m.At, time.Now().UnixMilli())
+			}
+		}
+		if !slices.Equal(got, want) {
+			s.Fatalf("was told %.2000q, want %.2000q", got, want)
+		}
+	}
+	for _, room := range []string{"a", "\x00"} {
+		if heard, kept := messages(journals[0].seen(), room), s.history(0, room); !slices.Equal(kept, heard) {
+			s.Fatalf("heard was\n%+v\nkept is\n%+v", heard, kept)
+		}
+	}
+}
+
+func messagesBehindEntries(s *suite) {
+	journals := s.watchAll()
+	const n = 100
+	for k := range n {
+		e := entry(0, "s", fmt.Sprintf(`"name %d"`, k), 1)
+		e.List = rooms.RoomList("a")
+		s.stores[0].Put(e)
+		s.say(0, "a", fmt.Sprintf("name %d", k), "hello")
+		if k%3 == 0 {
+			s.stores[0].Remove(e.Place, rooms.Closed)
+		}
+	}
+	for i, j := range journals {
+		present := "" // the name last put
+		for _, c := range j.awaitSaid(n) {
+			switch {
+			case c.Said == nil && !c.Removed:
+				present = string(c.Entry.Data)
+			case c.Said != nil && present != `"`+c.Said.Username+`"` && i != 0:
+				s.Fatalf("%q was heard when %s had entered last", c.Said.Username, present)
+			}
+		}
+	}
+}
+
+// history is what is kept of a room.
+func (s *suite) history(i int, room string) []rooms.Said {
+	s.Helper()
+	ctx, cancel := s.context()
+	defer cancel()
+	kept, err := s.stores[i].History(ctx, room)
+	if err != nil {
+		s.Fatalf("the history of %q: %v", room, err)
+	}
+	return kept
+}
+
+func historyKept(s *suite) {
+	journals := s.watchAll()
+	const most = 100
+	said := 0
+	for room, n := range map[string]int{"few": 3, "many": most, "too many": most + 50} {
+		for k := range n {
+			s.say(said%len(s.stores), room, "u", fmt.Sprint(k))
+			said++
+		}
+	}
+	s.sayLast(journals, said)
+	for i := range s.stores {
+		for _, room := range []string{"few", "many", "too many", "nobody ever said anything"} {
+			heard := messages(journals[0].seen(), room)
+			heard = heard[max(0, len(heard)-most):]
+			if kept := s.history(i, room); !slices.Equal(kept, heard) {
+				s.Fatalf("of room %q instance %d has kept %d messages\n%+v\nwant %d\n%+v", room, i, len(kept), kept, len(heard), heard)
+			}
+		}
+	}
+}
+
+func signOuts(s *suite) {
+	journals := s.watchAll()
+	users := []string{"7", "ü \"{}\\\x00", "7", strings.Repeat("long ", 200)}
+	var want []rooms.Change
+	for i, user := range users {
+		from := i % len(s.stores)
+		s.stores[from].SignOut(user)
+		want = append(want, rooms.Change{SignOut: user})
+		if own := journals[from].seen(); !slices.ContainsFunc(own, func(c rooms.Change) bool { return c.SignOut == user }) {
+			s.Fatalf("when SignOut had returned the own watcher was told %s", describe(own))
+		}
+		for _, j := range journals { // one after the other, so that their order is sure
+			s.same("watcher", j.awaitCount(len(want)), want)
+		}
+	}
+	s.sayLast(journals, 0)
+	for _, j := range journals {
+		s.same("watcher, after all", j.seen()[:len(j.seen())-1], want)
+	}
+}
