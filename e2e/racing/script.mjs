@@ -1,0 +1,175 @@
+// A script is what the clients of one play do, made from a seed: a cast and
+// steps. A step is a list of acts: of one client, one behind the other, or a
+// crowd's, several clients at once with one act each.
+//
+// act: {client, does, …}; heard says whether the Node service answers it with
+// a broadcast (it ignores who races without taking part).
+import { modes } from '../lib/clients.mjs';
+import { Chance } from './seed.mjs';
+
+const TOKENS = ['lobby', 'Grüße 山', 'constructor', 'with_underscore'];
+const RACES = [7, '7', 8, '__proto__', 'x_speed'];
+const SPEEDS = [0, 42.5, -1, 1e21, '72 wpm', null, true, ['a', 1], { deep: { list: [1, null, 'ü'] } }];
+
+const WEIGHTS = { leave: 4, register: 10, invite: 7, join: 12, start: 10, car: 10, speed: 14 };
+
+// writeScript options: versions of the clients; size is the number of clients
+// and users that of different user ids, so that users < size gives tabs;
+// crowds: the probability of a step of several at once; orderly crowds hold
+// only acts whose outcome does not depend on their order, but for the places
+// in a list.
+export function writeScript({ seed, versions, steps = 40, size = 7, users = 5, crowds = 0.3, orderly = false, speeds = SPEEDS }) {
+  const chance = new Chance(seed);
+  const kinds = chance.shuffled(versions.flatMap((version) => Object.keys(modes).map((mode) => ({ version, mode }))));
+  // The versions first, so that all of them play.
+  const cast = Array.from({ length: size }, (_, n) => {
+    const version = versions[n % versions.length];
+    const kind = kinds.filter((one) => one.version === version)[Math.floor(n / versions.length) % 3];
+    return { name: `c${n}`, ...kind, guest: n === size - 1 };
+  });
+  const writer = new Writer({ chance, cast, users, orderly, speeds });
+  const written = [writer.everybody('connect')];
+  while (written.length < steps) {
+    const step = chance.happens(crowds) ? writer.crowd() : writer.alone();
+    if (step.length > 0) written.push(step);
+  }
+  // At the end something that everybody hears of.
+  written.push([writer.act(cast[0], 'connect')].filter(Boolean), [writer.act(cast[0], 'register')]);
+  return { seed, cast, steps: written.filter((step) => step.length > 0) };
+}
+
+// Writer knows what each client is in, to tell what will be heard.
+class Writer {
+  constructor({ chance, cast, users, orderly, speeds }) {
+    Object.assign(this, { chance, cast, users, orderly, speeds });
+    this.revision = 0;
+    this.state = new Map(cast.map((client) => [client, gone()]));
+  }
+
+  everybody(does) {
+    return this.cast.map((client) => this.act(client, does));
+  }
+
+  // alone: one client, mostly one act, sometimes some in a row.
+  alone() {
+    const client = this.chance.of(this.cast);
+    const many = this.chance.happens(0.2) ? 2 + this.chance.below(4) : 1;
+    const acts = [];
+    for (let n = 0; n < many; n++) {
+      const act = this.act(client, this.choose(client, acts.length > 0));
+      if (act) acts.push(act);
+      if (act?.does === 'connect' || act?.does === 'leave') break;
+    }
+    return acts;
+  }
+
+  crowd() {
+    const acts = [];
+    const claims = [];
+    for (const client of this.chance.shuffled(this.cast).slice(0, 2 + this.chance.below(this.cast.length - 1))) {
+      const before = structuredClone(this.state.get(client));
+      const act = this.act(client, this.choose(client, false));
+      if (!act) continue;
+      const mine = claimed(act, before);
+      if (this.orderly && mine.some((claim) => claims.some((other) => collide(claim, other)))) {
+        this.state.set(client, before);
+        continue;
+      }
+      claims.push(...mine);
+      acts.push(act);
+    }
+    return acts;
+  }
+
+  choose(client, staying) {
+    if (!this.state.get(client).connected) return 'connect';
+    const { leave, ...rest } = WEIGHTS;
+    return this.chance.weighed({ ...rest, ...(client.guest && { register: 0 }), ...(!staying && { leave }) });
+  }
+
+  // act is undefined where there is nothing to do.
+  act(client, does) {
+    const state = this.state.get(client);
+    if ((does === 'connect') === state.connected) return undefined;
+    return { client: client.name, does, heard: true, ...this[does](client, state) };
+  }
+
+  connect(client, state) {
+    state.connected = true;
+    return { heard: false };
+  }
+
+  leave(client, { registered }) {
+    this.state.set(client, gone());
+    const hows = ['disconnect', 'close', ...(client.mode === 'websocket' ? ['drop'] : [])];
+    return { how: this.chance.of(hows), registered };
+  }
+
+  register(client, state) {
+    // Mostly the same user as before; a client has a favourite.
+    const usual = state.user ?? this.cast.indexOf(client) % this.users;
+    state.user = this.chance.happens(0.8) ? usual : this.chance.below(this.users);
+    state.registered = this.userObject(state.user);
+    return { user: state.registered };
+  }
+
+  invite() {
+    const { id } = this.userObject(this.chance.below(this.users));
+    return { data: { id, url: `/stages/${this.chance.of(TOKENS)}`, nickname: 'Zoë', revision: ++this.revision } };
+  }
+
+  join(client, state) {
+    const token = this.chance.of(TOKENS);
+    state.stages.add(token);
+    const id = state.user === undefined ? client.name : this.userObject(state.user).id;
+    return { data: { token, id, nickname: `racer ${client.name}`, revision: ++this.revision } };
+  }
+
+  start(client, state) {
+    const stranger = this.chance.happens(0.2) || state.stages.size === 0;
+    const token = stranger ? this.chance.of(TOKENS) : this.chance.of([...state.stages]);
+    return { token, heard: state.stages.has(token) };
+  }
+
+  car(client, state) {
+    const race = this.chance.of(RACES);
+    state.races.add(String(race));
+    return { data: { race_id: race, id: `car ${client.name}`, position: 0, revision: ++this.revision } };
+  }
+
+  speed(client, state) {
+    const stranger = this.chance.happens(0.2) || state.races.size === 0;
+    const race = String(stranger ? this.chance.of(RACES) : this.chance.of([...state.races]));
+    const speed = this.chance.of(this.speeds);
+    const whole = { id: `car ${client.name}`, position: this.chance.below(100), speed, revision: ++this.revision };
+    // Node hands on whatever it is given; the application's pages need an object.
+    const data = !this.orderly && this.chance.happens(0.2) ? speed : whole;
+    return { race, data, heard: state.races.has(race) };
+  }
+
+  // userObject: ids are numbers and strings; every object has the same fields.
+  userObject(n) {
+    return { id: n % 2 ? `u${n}` : n + 1, nickname: `Ни${n} 😀`, score: 0.5 + n, revision: ++this.revision };
+  }
+}
+
+const gone = () => ({ connected: false, user: undefined, registered: undefined, stages: new Set(), races: new Set() });
+
+// claimed: what an act's outcome depends on, [thing, way]. Two acts on one
+// thing collide unless both go about it the same harmless way.
+function claimed(act, { user, stages }) {
+  const userOf = (n) => `user ${n % 2 ? `u${n}` : n + 1}`;
+  const mine = user === undefined ? [] : [[userOf(user), 'alone']];
+  switch (act.does) {
+    case 'register': return [...mine, [`user ${act.user.id}`, 'alone']];
+    case 'leave': return [...mine, ...[...stages].map((token) => [`stage ${token}`, 'come and go'])];
+    case 'invite': return [[`user ${act.data.id}`, 'alone']];
+    case 'join': return [[`stage ${act.data.token}`, 'come and go'], [`racer ${act.data.token} ${act.data.id}`, 'alone']];
+    case 'start': return [[`stage ${act.token}`, 'alone']];
+    case 'car': return [[`race ${act.data.race_id}`, 'come']];
+    case 'speed': return [[`race ${act.race}`, 'drive']];
+    default: return [];
+  }
+}
+
+const collide = ([thing, way], [other, otherWay]) => thing === other && (way === 'alone' || way !== otherWay);
