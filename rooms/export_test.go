@@ -25,3 +25,13 @@ func (r *Rooms) RoomsWithMembers() int {
 	defer r.mu.Unlock()
 	return len(r.membership)
 }
+
+// Rosters counts the lists other than Online that exist here.
+func (r *Rooms) Rosters() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.rosters.byList)
+}
+
+// TellRosters is one step of the flush loop, for tests that do without Run.
+func (r *Rooms) TellRosters() { r.tellRosters() }

@@ -99,9 +99,7 @@ func (r *Rooms) flushDue(want wanted, p *paces) bool {
 func (r *Rooms) catchUp() {
 	r.mu.Lock()
 	adopt, signOuts := r.pending.adopt, r.pending.signOuts
-	if len(adopt)+len(signOuts) > 0 {
-		r.pending.adopt, r.pending.signOuts = make(map[userKey]struct{}), nil
-	}
+	r.pending.adopt, r.pending.signOuts = nil, nil
 	r.mu.Unlock()
 	for key := range adopt {
 		if status, at := r.chosen(key); at > 0 {

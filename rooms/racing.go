@@ -201,6 +201,24 @@ func (r *Rooms) retireLocked(s *session) {
 	s.stages, s.races = nil, nil
 }
 
+// conceal removes what a user who hides has left in this instance's stages and
+// races, also by sockets that are gone.
+func (r *Rooms) conceal(key userKey) {
+	var left []Place
+	r.mu.Lock()
+	for use := r.rosters.byUse.Front(); use != nil; use = use.Next() {
+		for place := use.Value.(*roster).order.Front(); place != nil; place = place.Next() {
+			if e := place.Value.(*member).entry; e.UserID == key.id && e.Instance == r.options.Instance {
+				left = append(left, e.Place)
+			}
+		}
+	}
+	r.mu.Unlock()
+	for _, place := range left {
+		r.store.Remove(place, Hid)
+	}
+}
+
 // stays reports whether the entries of a list outlive their sockets.
 func (r *Rooms) stays(list string) bool {
 	return isRace(list) || r.options.Strict && isStage(list)

@@ -71,7 +71,9 @@ func (r *Rooms) takeStatusLocked(s *session, key userKey) {
 	if status == Hidden || s.status == Hidden {
 		s.removeLocked(r.store, s.online(), SignedOut) // never the one with the other's status
 	}
-	r.restateLocked(s, status, at)
+	before := s.status
+	s.stateLocked(status, at)
+	r.restateLocked(s, before)
 }
 
 // unregister signs out without leaving. Without an entry there is nothing to do.
@@ -79,7 +81,9 @@ func (r *Rooms) unregister(s *session, _ []json.RawMessage) (map[string]any, err
 	s.mu.Lock()
 	s.removeLocked(r.store, s.online(), SignedOut)
 	s.key = userKey{}
-	r.restateLocked(s, Active, 0)
+	before := s.status
+	s.stateLocked(Active, 0)
+	r.restateLocked(s, before)
 	s.mu.Unlock()
 	r.enterUserRoom(s, userKey{})
 	return nil, nil

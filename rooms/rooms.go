@@ -176,7 +176,6 @@ func New(options Options, store Store, sender Sender) *Rooms {
 		sessions:   make(map[string]*session),
 		membership: make(membership),
 		view:       newView(options.Strict),
-		pending:    pending{adopt: make(map[userKey]struct{})},
 		rosters:    newRosters(options.Instance),
 	}
 	r.leaving = newLeaving(options.Grace, func(socket string, reason Reason) { store.Remove(Place{Key: socket}, reason) })
@@ -331,8 +330,10 @@ func (r *Rooms) applyEntry(c Change) {
 		return
 	}
 	u := r.view.put(e)
-	if e.Instance != r.options.Instance && e.StatusAt > 0 && e.StatusAt == u.presence.at &&
-		len(r.membership[UserRoom(u.key.id)]) > 0 {
+	if e.Instance != r.options.Instance && e.StatusAt > 0 && e.StatusAt == u.presence.at && !u.key.anonymous {
+		if r.pending.adopt == nil {
+			r.pending.adopt = make(map[userKey]struct{})
+		}
 		r.pending.adopt[u.key] = struct{}{}
 	}
 }

@@ -176,14 +176,14 @@ func (rs *rosters) owe(list string, s *session) {
 	rs.stain(ro)
 }
 
-// array is the entries' data as a JSON array; with unique, of those with the
-// same id only the first.
-func (ro *roster) array(unique bool) json.RawMessage {
+// array is the entries' data as a JSON array, without those that are hidden;
+// with unique, of those with the same id only the first.
+func (ro *roster) array(unique bool, hidden func(id string) bool) json.RawMessage {
 	out := []byte{'['}
 	seen := make(map[string]bool)
 	for place := ro.order.Front(); place != nil; place = place.Next() {
 		e := place.Value.(*member).entry
-		if unique && seen[e.UserID] {
+		if unique && seen[e.UserID] || hidden(e.UserID) {
 			continue
 		}
 		seen[e.UserID] = true

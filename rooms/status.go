@@ -43,6 +43,9 @@ func (r *Rooms) setStatus(s *session, args []json.RawMessage) (map[string]any, e
 
 // spread has this instance's other tabs of a user adopt a choice.
 func (r *Rooms) spread(key userKey, status Status, at int64) {
+	if status == Hidden {
+		r.conceal(key)
+	}
 	for _, s := range r.tabsOf(key) {
 		s.mu.Lock()
 		if s.key == key && at > s.statusAt {
@@ -52,31 +55,36 @@ func (r *Rooms) spread(key userKey, status Status, at int64) {
 	}
 }
 
-// adoptLocked sets a session's status and tells everybody. s.mu is held.
+// adoptLocked sets a session's status and that of its entries. s.mu is held.
 func (r *Rooms) adoptLocked(s *session, status Status, at int64) {
 	if s.gone {
 		return
 	}
-	shown := s.status == Hidden && status != Hidden
-	r.restateLocked(s, status, at)
+	before := s.status
+	s.stateLocked(status, at)
+	// This one first: once the user is hidden nothing of them is shown.
 	if e, ok := s.places[s.online()]; ok {
-		if shown {
+		if before == Hidden && status != Hidden {
 			e.JoinedAt = time.Now().UnixMilli() // and not that they were there before
 		}
 		_ = s.putLocked(r.store, e)
 	}
+	r.restateLocked(s, before)
 }
 
-// restateLocked sets a session's status and that of its entries, but for the
-// one of the user online. Other lists know hidden or not only. s.mu is held.
-func (r *Rooms) restateLocked(s *session, status Status, at int64) {
-	same := (status == Hidden) == (s.status == Hidden)
+// stateLocked notes a status. s.mu is held.
+func (s *session) stateLocked(status Status, at int64) {
 	s.status, s.statusAt = status, at
 	s.away.Store(status == Away)
-	if same {
+}
+
+// restateLocked brings what the session has in other lists in line with its
+// status; before is the one it had. They know hidden or not only. s.mu is held.
+func (r *Rooms) restateLocked(s *session, before Status) {
+	if (before == Hidden) == (s.status == Hidden) {
 		return
 	}
-	if status == Hidden {
+	if s.status == Hidden {
 		r.retireLocked(s) // a race is nothing for somebody who is not there
 	}
 	for place, e := range s.places {

@@ -100,9 +100,9 @@ func (r *Rooms) rosterEvents(ro *roster) (steps []Event, whole Event) {
 	case isRoom(ro.list):
 		return ro.names.tell(title)
 	case isStage(ro.list):
-		whole = Event{"update_stage_" + title, []json.RawMessage{ro.array(true)}}
+		whole = Event{"update_stage_" + title, []json.RawMessage{ro.array(true, r.view.hides)}}
 	default:
-		whole = Event{"race_" + title + "_update", []json.RawMessage{ro.array(false)}}
+		whole = Event{"race_" + title + "_update", []json.RawMessage{ro.array(false, r.view.hides)}}
 	}
 	return []Event{whole}, whole
 }

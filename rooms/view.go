@@ -222,6 +222,12 @@ func (v *view) forgetEncoded() {
 	v.encodedList, v.encodedStatuses, v.encodedObject = nil, nil, nil
 }
 
+// hides reports whether the user with this id is there and hidden.
+func (v *view) hides(id string) bool {
+	u := v.users[userKey{id: id}]
+	return u != nil && u.place == nil
+}
+
 // changed reports whether the next diff may have something in it.
 func (v *view) changed() bool {
 	newest := v.order.Back()
