@@ -104,7 +104,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		return store.Ready()
 	}
 	server := &http.Server{
-		Handler:           routes(sockets, metrics, ready),
+		Handler:           routes(sockets, api(cfg, hall), metrics, ready),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
@@ -237,7 +237,7 @@ func wireOptions(cfg config.Config, log *slog.Logger, metrics *observe.Metrics) 
 		MaxQueue:      int(cfg.MaxQueue),
 		MaxPerAddress: cfg.MaxConnectionsPerAddress,
 		Address:       limit.Address(cfg.TrustedProxies),
-		OriginAllowed: func(origin string) bool { return cfg.CORSOrigins.Any() || slices.Contains(cfg.CORSOrigins, origin) },
+		OriginAllowed: originAllowed(cfg),
 		PingInterval:  cfg.PingInterval,
 		PingTimeout:   cfg.PingTimeout,
 		Log:           log,
@@ -249,8 +249,22 @@ func wireOptions(cfg config.Config, log *slog.Logger, metrics *observe.Metrics) 
 	return options
 }
 
+// originAllowed decides which foreign pages may connect and ask.
+func originAllowed(cfg config.Config) func(string) bool {
+	return func(origin string) bool { return cfg.CORSOrigins.Any() || slices.Contains(cfg.CORSOrigins, origin) }
+}
+
+func api(cfg config.Config, hall *rooms.Rooms) http.Handler {
+	return httpapi.API(httpapi.Options{
+		Rooms:         hall,
+		Key:           cfg.APIKey.Reveal(),
+		MaxBody:       int64(cfg.MaxMessage),
+		OriginAllowed: originAllowed(cfg),
+	})
+}
+
 // routes is every path of the server.
-func routes(sockets http.Handler, metrics *observe.Metrics, ready func() error) http.Handler {
+func routes(sockets, api http.Handler, metrics *observe.Metrics, ready func() error) http.Handler {
 	health := httpapi.Health(ready, metrics.Handler())
 	client := public.Client()
 	mux := http.NewServeMux()
@@ -264,6 +278,7 @@ func routes(sockets http.Handler, metrics *observe.Metrics, ready func() error) 
 	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
 		mux.Handle(path, health)
 	}
+	mux.Handle("/api/", api)
 	mux.Handle("/", public.Handler())
 	return mux
 }
