@@ -20,7 +20,13 @@ export const modes = {
 // every: all pairs of version and mode.
 export const every = Object.keys(versions).flatMap((version) => Object.keys(modes).map((mode) => ({ version, mode })));
 
-// Client records every presence event it receives, in order.
+// What a client may be sent, but for events whose names hold a name.
+const EVENTS = [
+  'online_users', 'add_user', 'update_user', 'remove_user', 'online_count', 'updateOnlineUsers',
+  'user_list', 'user_joined', 'user_left', 'message', 'typing', 'signed_out', 'rollcall_error',
+];
+
+// Client records every event it receives, in order.
 export class Client {
   constructor(url, { version, mode, ...options }) {
     this.name = `${version} ${mode}`;
@@ -32,7 +38,7 @@ export class Client {
       reconnection: false,
       ...options,
     });
-    for (const event of ['online_users', 'add_user', 'update_user', 'remove_user', 'online_count', 'rollcall_error']) {
+    for (const event of EVENTS) {
       this.socket.on(event, (...args) => this.events.push({ event, args }));
     }
     for (const event of ['connect_error', 'error', 'disconnect']) {
