@@ -35,3 +35,10 @@ func (r *Rooms) Rosters() int {
 
 // TellRosters is one step of the flush loop, for tests that do without Run.
 func (r *Rooms) TellRosters() { r.tellRosters() }
+
+// RacingWeight is what this instance's part of stages and races weighs.
+func (r *Rooms) RacingWeight() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.rosters.own
+}

@@ -86,10 +86,22 @@ type fakeConn struct {
 	mu     sync.Mutex
 	events []rooms.Event
 	sends  int
+	shut   bool
 }
 
 func (c *fakeConn) ID() string { return c.id }
-func (c *fakeConn) Close()     {}
+
+func (c *fakeConn) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.shut = true
+}
+
+func (c *fakeConn) closed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.shut
+}
 
 func (c *fakeConn) Send(frames rooms.Frames) {
 	c.mu.Lock()

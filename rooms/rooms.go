@@ -341,7 +341,7 @@ func (r *Rooms) applyEntry(c Change) {
 // applyToRoster takes an entry into a roster. A socket of ours is in a chat
 // room from here on, or no longer. r.mu is held.
 func (r *Rooms) applyToRoster(c Change) {
-	e, now := c.Entry, time.Now().UnixMilli()
+	e := c.Entry
 	own := r.sessions[socketOf(e.Key)]
 	if !c.Removed && isRoom(e.List) && own != nil {
 		r.membership.join(own, e.List)
@@ -351,10 +351,10 @@ func (r *Rooms) applyToRoster(c Change) {
 		if isRoom(e.List) && own != nil {
 			r.membership.leave(own, e.List)
 		}
-		r.rosters.remove(e.Place, now)
+		r.rosters.remove(e.Place)
 		return
 	}
-	r.rosters.put(e, now)
+	r.rosters.put(e, time.Now().UnixMilli())
 }
 
 // joinedAt is when a user came online who registers now: a further tab takes

@@ -15,7 +15,7 @@ type roster struct {
 	order   list.List                // of *member, in order of joining
 	// use is the place in rosters.byUse, nil for a chat room.
 	use *list.Element
-	// usedAt is when it changed last (epoch milliseconds).
+	// usedAt is when something came to it last (epoch milliseconds).
 	usedAt int64
 
 	// dirty: it is in rosters.dirty.
@@ -113,7 +113,7 @@ func (rs *rosters) forgetEmpty(ro *roster) {
 // put takes an entry. Who is hidden is in no list.
 func (rs *rosters) put(e Entry, now int64) {
 	if e.Status == Hidden {
-		rs.remove(e.Place, now)
+		rs.remove(e.Place)
 		return
 	}
 	ro := rs.at(e.List)
@@ -138,7 +138,9 @@ func (rs *rosters) put(e Entry, now int64) {
 	rs.stain(ro)
 }
 
-func (rs *rosters) remove(p Place, now int64) {
+// remove takes an entry away. It is no use of the list: or what one instance
+// gives up because it is old would be young for the others.
+func (rs *rosters) remove(p Place) {
 	ro := rs.byList[p.List]
 	if ro == nil {
 		return
@@ -153,7 +155,6 @@ func (rs *rosters) remove(p Place, now int64) {
 		ro.names.drop(m.name)
 	}
 	rs.weigh(ro, m.entry, -1)
-	rs.used(ro, now)
 	ro.changed = true
 	rs.stain(ro)
 }

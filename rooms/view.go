@@ -106,17 +106,17 @@ func (v *view) size() int { return v.order.Len() }
 func (v *view) put(e Entry) *onlineUser {
 	key := keyOf(e)
 	t := v.tabs[e.Key]
+	var row *list.Element
 	if t != nil && t.user.key != key {
-		v.drop(t, SignedOut) // the socket is somebody else from now on
+		row, t.row = t.row, nil // the socket keeps its row
+		v.drop(t, SignedOut)    // and is somebody else from now on
 		t = nil
 	}
 	if t == nil {
-		t = &tab{user: v.userFor(key)}
+		t = &tab{user: v.userFor(key), row: row}
 		t.place = t.user.tabs.PushBack(t)
 		v.tabs[e.Key] = t
-		if v.perSocket != nil {
-			t.row = v.perSocket.PushBack(t)
-		}
+		v.enlist(t)
 	} else {
 		t.user.tabs.MoveToBack(t.place)
 		t.user.presence.without(t.entry)
@@ -126,6 +126,16 @@ func (v *view) put(e Entry) *onlineUser {
 	v.show(t.user, e.Data)
 	v.settle(t.user, Closed)
 	return t.user
+}
+
+// enlist gives a tab a row of the list per socket, if there is one.
+func (v *view) enlist(t *tab) {
+	switch {
+	case t.row != nil:
+		t.row.Value = t
+	case v.perSocket != nil:
+		t.row = v.perSocket.PushBack(t)
+	}
 }
 
 func (v *view) userFor(key userKey) *onlineUser {

@@ -1,0 +1,98 @@
+package rooms_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/rooms"
+)
+
+func TestSignOut(t *testing.T) {
+	inTown(t, 3, rooms.Options{Grace: time.Minute}, func(w *town) {
+		watcher := w.connect(2, "w", watches)
+		w.do(watcher, "sync")
+		w.hears(watcher, `online_users []`)
+		tabs := []*fakeConn{w.connect(0, "a", "presence=none"), w.connect(1, "b", "presence=none"), w.connect(1, "c", "presence=none")}
+		other := w.connect(0, "o", "presence=none")
+		for _, c := range tabs {
+			w.do(c, "register", one)
+			w.do(c, "join", `{"room":"r"}`)
+		}
+		w.do(other, "register", `{"id":2}`)
+		w.hears(watcher, `add_user {"id":1}`, `add_user {"id":2}`)
+		w.disconnect(tabs[2]) // held for the grace
+		if n := w.instances[2].SignOut("1"); n != 3 {
+			t.Error(n, "sockets")
+		}
+		w.hears(watcher, `remove_user {"id":1} {"reason":"signed_out"}`)
+		for _, c := range tabs[:2] {
+			told := c.told()
+			if told[len(told)-1] != "signed_out" || !c.closed() {
+				t.Errorf("%s was told %q, closed: %v", c.id, told, c.closed())
+			}
+		}
+		w.hears(other)
+		if other.closed() || len(w.instances[0].RoomUsers("r")) != 0 {
+			t.Error("too many or too few went")
+		}
+		if n := w.instances[0].SignOut("nobody"); n != 0 {
+			t.Error(n, "sockets of nobody")
+		}
+	})
+}
+
+func TestUserWithoutRecords(t *testing.T) {
+	h := newHouse(t)
+	if got := h.rooms.User(context.Background(), "1"); got != (rooms.UserInfo{ID: "1"}) {
+		t.Error(got)
+	}
+	if got, err := h.rooms.Messages(context.Background(), "r"); len(got) != 0 || err != nil {
+		t.Error(got, err)
+	}
+}
+
+func TestEmit(t *testing.T) {
+	inTown(t, 2, rooms.Options{}, func(w *town) {
+		a, b := w.connect(0, "a", "presence=none"), w.connect(1, "b", "presence=none")
+		w.do(a, "join", `{"room":"r"}`)
+		w.settle()
+		a.told()
+		emit := func(name string, to ...string) error {
+			return w.instances[1].Emit(rooms.Message{Event: rooms.Event{Name: name, Args: raw([]string{"1.0"})}, Rooms: to})
+		}
+		if emit("news") != nil || emit("only", rooms.RoomList("r")) != nil {
+			t.Error("refused")
+		}
+		w.hears(a, "news 1.0", "only 1.0")
+		w.hears(b, "news 1.0")
+		for _, name := range []string{"", "connect", "disconnect", "newListener"} {
+			if err := emit(name); err == nil || !strings.HasPrefix(err.Error(), "bad_event") {
+				t.Errorf("%q: %v", name, err)
+			}
+		}
+	})
+}
+
+// Seed of ?userId=: registered on connecting, and the ids as an object.
+func TestUserID(t *testing.T) {
+	inTown(t, 1, rooms.Options{}, func(w *town) {
+		a := w.connect(0, "a", "userId=7")
+		w.hears(a, `add_user {"id":"7"}`, `online_users [{"id":"7"}]`, `updateOnlineUsers {"7":true}`)
+		b := w.connect(0, "b", "userId=%22x%22&presence=list")
+		w.hears(b, `online_users [{"id":"7"},{"id":"\"x\""}]`, `updateOnlineUsers {"7":true,"\"x\"":true}`)
+		w.disconnect(b)
+		w.settle()
+		a.told()
+		w.do(a, "sync")
+		w.hears(a, `online_users [{"id":"7"}]`, `updateOnlineUsers {"7":true}`)
+		c := &fakeConn{id: "c"}
+		if err := w.instances[0].Connect(c, rooms.Handshake{Query: map[string][]string{"userId": {strings.Repeat("x", 5000)}}}); err == nil || !strings.HasPrefix(err.Error(), "user_too_large") {
+			t.Error(err)
+		}
+		if n := w.instances[0].Counts().Connections; n != 1 {
+			t.Error(n, "connections")
+		}
+	})
+}
