@@ -1,0 +1,212 @@
+package httpapi
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"rollcall/rooms"
+)
+
+const theKey = "k-1/2+3=="
+
+// fakeRooms says what it was told to say, and remembers what was asked for.
+type fakeRooms struct {
+	mu       sync.Mutex // guards all below
+	list     []byte
+	users    map[string]rooms.UserInfo
+	members  map[string][]string
+	said     map[string][]rooms.Said
+	err      error // of Messages and Emit
+	emitted  []rooms.Message
+	signed   []string
+	deadline bool // the last look-up was bounded in time
+}
+
+func (f *fakeRooms) OnlineUsers() []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.list
+}
+
+func (f *fakeRooms) setList(list string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.list = []byte(list)
+}
+
+func (f *fakeRooms) Counts() rooms.Counts { return rooms.Counts{Users: 6, Sockets: 9, Connections: 12} }
+
+func (f *fakeRooms) User(ctx context.Context, id string) rooms.UserInfo {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, f.deadline = ctx.Deadline()
+	return f.users[id]
+}
+
+func (f *fakeRooms) SignOut(id string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.signed = append(f.signed, id)
+	return 2
+}
+
+func (f *fakeRooms) RoomUsers(room string) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.members[room]
+}
+
+func (f *fakeRooms) Messages(ctx context.Context, room string) ([]rooms.Said, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, f.deadline = ctx.Deadline()
+	return f.said[room], f.err
+}
+
+func (f *fakeRooms) Emit(m rooms.Message) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := cmp.Or(f.err, rooms.CheckEvent(m.Event.Name)); err != nil {
+		return err
+	}
+	f.emitted = append(f.emitted, m)
+	return nil
+}
+
+// A server under test. Everything that is asked of it has to be as described.
+type server struct {
+	*fakeRooms
+	t   *testing.T
+	url string
+}
+
+// serve starts one. With no Rooms in the options it gets a fake.
+func serve(t *testing.T, opts Options) *server {
+	s := &server{fakeRooms: &fakeRooms{list: []byte("[]")}, t: t}
+	opts.Rooms = s.fakeRooms
+	srv := httptest.NewServer(API(opts))
+	t.Cleanup(srv.Close)
+	s.url = srv.URL
+	return s
+}
+
+// ask sends a request without a body; headers are names and values by turns.
+func (s *server) ask(method, path string, headers ...string) exchange {
+	s.t.Helper()
+	return s.exchange(exchange{method: method, path: path}, headers...)
+}
+
+// exchange sends what x says, and returns it with the answer.
+func (s *server) exchange(x exchange, headers ...string) exchange {
+	s.t.Helper()
+	req, err := http.NewRequest(x.method, s.url+x.path, strings.NewReader(x.body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Add(headers[i], headers[i+1])
+	}
+	x.header = req.Header.Clone()
+	res, err := http.DefaultTransport.RoundTrip(req) // follows no redirect
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	got, err := io.ReadAll(res.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	x.status, x.answer, x.got = res.StatusCode, res.Header, string(got)
+	if err := theContract.check(x); err != nil {
+		s.t.Errorf("%s %.80s answered with %d %s\nis not as described: %v", x.method, x.path, x.status, x.got, err)
+	}
+	return x
+}
+
+// want compares an answer. The text is that of the body, or an error's code.
+func (s *server) want(x exchange, status int, text string) {
+	s.t.Helper()
+	got := strings.TrimSuffix(x.got, "\n")
+	isError := status >= 400 && strings.HasPrefix(got, `{"error":"`+text+`",`)
+	if x.status != status || got != text && !isError {
+		s.t.Errorf("%s %.80s: got %d %s, want %d %s", x.method, x.path, x.status, got, status, text)
+	}
+	if x.answer.Get("X-Content-Type-Options") != "nosniff" {
+		s.t.Errorf("%s %.80s: browsers may guess what this is", x.method, x.path)
+	}
+}
+
+func TestUnknownPaths(t *testing.T) {
+	s := serve(t, Options{Key: theKey})
+	for _, path := range []string{
+		"/api/", "/api/nothing", "/api/users", "/api/users/", "/api/users/7/", "/api/users/a/b", "/api/users/7/emit", "/api/rooms/a",
+		"/api/rooms/a/", "/api/rooms/a/b", "/api/rooms/a/b/users", "/api/emit/", "/api/online_users/", "/api/online_users/counts",
+		"/api/Emit", "/api/openapi.yaml", "/api/%2Fusers", "/api/users%2F7",
+	} {
+		for _, method := range []string{"GET", "HEAD", "POST", "DELETE", "PUT", "OPTIONS"} {
+			x := s.ask(method, path, "Authorization", "Bearer "+theKey)
+			if method == "HEAD" {
+				s.want(x, 404, "")
+			} else {
+				s.want(x, 404, "not_found")
+			}
+		}
+	}
+}
+
+// The contract compares Allow.
+func TestMethods(t *testing.T) {
+	s := serve(t, Options{Key: theKey})
+	refused := 0
+	for path, item := range theContract.doc.Paths.Map() {
+		path = strings.NewReplacer("{id}", "7", "{room}", "a").Replace(path)
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"} {
+			known := method == "HEAD" && item.Get != nil
+			for name := range item.Operations() {
+				known = known || name == method
+			}
+			if known {
+				continue
+			}
+			refused++
+			// Even without a key: that a path has no such method is no secret.
+			x := s.ask(method, path)
+			if method == "HEAD" {
+				s.want(x, 405, "")
+			} else {
+				s.want(x, 405, "method_not_allowed")
+			}
+		}
+	}
+	if refused < 40 || len(s.emitted)+len(s.signed) > 0 {
+		t.Errorf("%d refused; %v %v", refused, s.emitted, s.signed)
+	}
+}
+
+// deadlines remembers until when a connection may take.
+type deadlines struct {
+	http.ResponseWriter
+	read, write time.Time
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error  { d.read = t; return nil }
+func (d *deadlines) SetWriteDeadline(t time.Time) error { d.write = t; return nil }
+
+// Nobody holds a request open by sending or reading slowly.
+func TestRequestsEnd(t *testing.T) {
+	d := &deadlines{ResponseWriter: httptest.NewRecorder()}
+	before := time.Now()
+	API(Options{Rooms: &fakeRooms{}}).ServeHTTP(d, httptest.NewRequest("GET", "/api/online_users/count", nil))
+	for name, took := range map[string]time.Duration{"send": d.read.Sub(before), "read": d.write.Sub(before)} {
+		if took < time.Second || took > time.Minute {
+			t.Errorf("to %s may take %v", name, took)
+		}
+	}
+}
