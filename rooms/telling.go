@@ -13,18 +13,25 @@ import (
 // tellRosters tells everything that waits, and returns what that cost.
 func (r *Rooms) tellRosters() time.Duration {
 	started := time.Now()
+	for r.tellNext() {
+	}
+	return time.Since(started)
+}
+
+// tellNext tells what waits in one roster, and reports whether there was one.
+// Messages can come in between.
+func (r *Rooms) tellNext() bool {
 	r.telling.Lock()
 	defer r.telling.Unlock()
-	for {
-		r.mu.Lock()
-		if len(r.rosters.dirty) == 0 {
-			r.mu.Unlock()
-			return time.Since(started)
-		}
-		deliveries := r.cutRoster(r.rosters.dirty[0])
+	r.mu.Lock()
+	if len(r.rosters.dirty) == 0 {
 		r.mu.Unlock()
-		r.send(deliveries)
+		return false
 	}
+	deliveries := r.cutRoster(r.rosters.dirty[0])
+	r.mu.Unlock()
+	r.send(deliveries)
+	return true
 }
 
 // tellRoster tells what waits in one list: before a message for its members,
