@@ -183,9 +183,10 @@ func TestRacesExpire(t *testing.T) {
 				t.Error(n, "rosters are left on", i)
 			}
 		}
-		w.hears(b,
-			`race_1_update [{"race_id":1,"id":1},{"race_id":1,"id":2}]`,
-			`race_1_update []`)
+		told := b.told() // each instance gives up its part, perhaps with a flush in between
+		if len(told) > 3 || told[0] != `race_1_update [{"race_id":1,"id":1},{"race_id":1,"id":2}]` || told[len(told)-1] != `race_1_update []` {
+			t.Error(told)
+		}
 	})
 }
 
