@@ -74,6 +74,7 @@ func (r *Rooms) signOut(id string) {
 	for s := range tabs {
 		s.mu.Lock()
 		registered := s.registered() && s.key.id == id
+		r.noteLastLocked(s)
 		for place := range s.places {
 			if registered {
 				s.removeLocked(r.store, place, SignedOut)
@@ -82,7 +83,7 @@ func (r *Rooms) signOut(id string) {
 		s.mu.Unlock()
 		if registered {
 			s.conn.Send(goodbye)
-			s.conn.Close()
+			s.conn.Close(false)
 		}
 	}
 }

@@ -87,14 +87,15 @@ type fakeConn struct {
 	events []rooms.Event
 	sends  int
 	shut   bool
+	again  bool
 }
 
 func (c *fakeConn) ID() string { return c.id }
 
-func (c *fakeConn) Close() {
+func (c *fakeConn) Close(again bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.shut = true
+	c.shut, c.again = true, again
 }
 
 func (c *fakeConn) closed() bool {

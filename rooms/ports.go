@@ -19,9 +19,10 @@ type Conn interface {
 	// Send queues frames behind everything queued before. A socket whose queue
 	// is over its byte limit is disconnected; nothing is dropped silently.
 	Send(Frames)
-	// Close disconnects the socket after what is queued has been written. The
-	// client is told that the server meant it, and does not come back by itself.
-	Close()
+	// Close disconnects the socket after what is queued has been written. With
+	// again the client may come back by itself; else it is told that the server
+	// meant it.
+	Close(again bool)
 }
 
 // Frames is a run of encoded events, made by Sender.Encode. It is immutable:
@@ -55,6 +56,14 @@ type Handshake struct {
 	Query url.Values
 	// Auth is the CONNECT payload's object (3.x and 4.x clients), else nil.
 	Auth map[string]any
+}
+
+// Identity is whom a token is of.
+type Identity struct {
+	// User is the user object, with an id.
+	User json.RawMessage
+	// Expires is when the token runs out; zero: never.
+	Expires time.Time
 }
 
 // Reason tells why somebody went offline. The values are part of the protocol.

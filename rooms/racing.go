@@ -81,6 +81,11 @@ func (r *Rooms) joinStage(s *session, args []json.RawMessage) (map[string]any, e
 	if !ok {
 		return nil, &Refusal{"bad_stage", fmt.Sprintf("join_stage needs an object with a token of 1 to %d bytes.", maxRoomName)}
 	}
+	if id, _ := idText(fields(args)["id"]); id != "" {
+		if err := s.may(userKey{id: id}); err != nil { // a racer is known by the user's id
+			return nil, err
+		}
+	}
 	return nil, r.take(s, &s.stages, stageList(token), args[0], &Refusal{"stage_full",
 		fmt.Sprintf("There are %d racers in this stage already.", maxRacers)})
 }

@@ -20,6 +20,9 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 	if err != nil {
 		return nil, err
 	}
+	if err := s.may(key); err != nil {
+		return nil, err
+	}
 	// Owed before the entry is put: a flush in between then sends a list that
 	// the change follows. The other way round it would send the list twice.
 	r.oweAfterRegister(s)
@@ -79,6 +82,7 @@ func (r *Rooms) takeStatusLocked(s *session, key userKey) {
 // unregister signs out without leaving. Without an entry there is nothing to do.
 func (r *Rooms) unregister(s *session, _ []json.RawMessage) (map[string]any, error) {
 	s.mu.Lock()
+	r.noteLastLocked(s)
 	s.removeLocked(r.store, s.online(), SignedOut)
 	s.key = userKey{}
 	before := s.status

@@ -54,6 +54,12 @@ type Options struct {
 	// IdleAfter is how long a user sends nothing before being away. Default 0:
 	// that never happens.
 	IdleAfter time.Duration
+	// Authenticate tells whom a token is of, or why it is of nobody; the reason
+	// is not shown to clients. It must not block. Default: clients are trusted to
+	// be who they say they are.
+	Authenticate func(token string) (Identity, error)
+	// AllowGuests lets in who has no good token, without an id.
+	AllowGuests bool
 	// Tracks are the ids of the tracks to race on, as JSON. It must not block.
 	// Default: there are none.
 	Tracks func() []json.RawMessage
@@ -187,19 +193,24 @@ func New(options Options, store Store, sender Sender) *Rooms {
 	return r
 }
 
-// Connect takes a socket, before any of its events; with userId in its query it
-// is registered under that id. It returns a Refusal with code bad_presence if
-// the handshake asks for an unknown subscription, and those of register; then
-// the socket is not taken.
+// Connect takes a socket, before any of its events. Whose user is known from the
+// handshake is registered. It returns a Refusal with code bad_presence if the
+// handshake asks for an unknown subscription, with code unauthorized if it lacks
+// a good token, and those of register; then the socket is not taken.
 func (r *Rooms) Connect(c Conn, h Handshake) error {
 	subscription, err := subscriptionOf(h)
 	if err != nil {
 		return err
 	}
-	s := &session{id: c.ID(), conn: c, subscription: subscription, status: Active}
+	who, err := r.admit(h)
+	if err != nil {
+		return err
+	}
+	s := &session{
+		id: c.ID(), conn: c, subscription: subscription, status: Active,
+		fixed: who.key, guest: who.guest, wantsObject: h.Query.Get("userId") != "",
+	}
 	s.activeAt.Store(time.Now().UnixMilli())
-	user := h.Query.Get("userId")
-	s.wantsObject = user != ""
 	r.mu.Lock()
 	_, taken := r.sessions[s.id]
 	if !taken {
@@ -213,13 +224,14 @@ func (r *Rooms) Connect(c Conn, h Handshake) error {
 		return fmt.Errorf("connect: socket id %q is connected already", s.id)
 	}
 	r.wakeUp()
-	if user == "" {
+	if who.user == nil {
 		return nil
 	}
-	if _, err := r.register(s, []json.RawMessage{encode(map[string]string{"id": user})}); err != nil {
+	if _, err := r.register(s, []json.RawMessage{who.user}); err != nil {
 		r.Disconnect(c, Closed)
 		return err
 	}
+	r.expireAt(s, who.expires)
 	return nil
 }
 
@@ -252,10 +264,9 @@ func (r *Rooms) Disconnect(c Conn, reason Reason) {
 	}
 	s.mu.Lock()
 	s.gone = true
+	s.stopExpiring()
 	key, registered := s.key, s.registered()
-	if registered && s.status != Hidden && !key.anonymous {
-		r.store.Touch(key.id, s.activeAt.Load())
-	}
+	r.noteLastLocked(s)
 	// Who is known by the socket id cannot come back: a new socket is somebody else.
 	held := registered && r.options.Grace > 0 && !key.anonymous
 	if held {

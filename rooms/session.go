@@ -3,6 +3,7 @@ package rooms
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A session is one connected socket of this instance.
@@ -12,6 +13,10 @@ type session struct {
 	subscription subscription
 	// wantsObject: gets updateOnlineUsers with each list.
 	wantsObject bool
+	// fixed is who a token says this is; guest: there is no good token. Neither,
+	// if clients are trusted.
+	fixed userKey
+	guest bool
 
 	// activeAt is when the client last sent something, touchedAt when the
 	// store was last told so (epoch milliseconds). away mirrors status, so that
@@ -54,6 +59,8 @@ type session struct {
 	stages, races, watched circuit
 	elements               int
 	gone                   bool
+	// expiry warns of, and then brings, the end of the token.
+	expiry *time.Timer
 }
 
 var errNotConnected = &Refusal{"not_connected", "The socket is not connected."}

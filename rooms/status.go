@@ -118,6 +118,14 @@ func (r *Rooms) noteActive(s *session) {
 	}
 }
 
+// noteLastLocked notes when the user of a session that goes offline was active
+// last. s.mu is held.
+func (r *Rooms) noteLastLocked(s *session) {
+	if s.registered() && s.status != Hidden && !s.key.anonymous {
+		r.store.Touch(s.key.id, s.activeAt.Load())
+	}
+}
+
 // idle makes the users of sessions away that have sent nothing for a while. It
 // is no choice: another tab that is active keeps the user active.
 func (r *Rooms) idle(now time.Time) {

@@ -87,7 +87,9 @@ func (d *domain) Handle(c rooms.Conn, event string, args []json.RawMessage) (map
 		defer d.mu.Unlock()
 		return map[string]any{"marks": d.marks[c.ID()]}, nil
 	case "close":
-		c.Close()
+		c.Close(true)
+	case "dismiss":
+		c.Close(false)
 	case "panic":
 		panic("as asked")
 	default:

@@ -90,8 +90,10 @@ func (s *session) send(frames []byte, settle *settlement) {
 var disconnectPacket = appendFrame(nil, opText, []byte{'4', typeDisconnect})
 
 // Close implements rooms.Conn.
-func (s *session) Close() {
-	s.send(disconnectPacket, nil)
+func (s *session) Close(again bool) {
+	if !again {
+		s.send(disconnectPacket, nil)
+	}
 	// On its own goroutine: the library runs its listeners inside.
 	go s.link.engine.Close(false)
 }

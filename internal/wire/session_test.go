@@ -235,3 +235,23 @@ func TestConnectionsPerAddress(t *testing.T) {
 		return err == nil
 	})
 }
+
+// A client that is sent away is told so, and does not come back by itself; one
+// that may come back sees a closed transport only.
+func TestSentAway(t *testing.T) {
+	for _, protocol := range []int{3, 4} {
+		for event, want := range map[string]string{"dismiss": "disconnected", "close": ""} {
+			_, base := start(t, Options{})
+			c := mustJoin(t, base, protocol, "")
+			c.send(`42["burst",3]`)
+			c.send(`42["` + event + `"]`)
+			if err := c.ticks(3); err != nil {
+				t.Fatal(err)
+			}
+			got, err := c.next()
+			if want == "" && err == nil || want != "" && (err != nil || got != "41") {
+				t.Errorf("EIO %d, %s: %q, %v", protocol, event, got, err)
+			}
+		}
+	}
+}

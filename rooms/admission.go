@@ -1,0 +1,94 @@
+package rooms
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// This file is who may come in, and as whom. Without Options.Authenticate
+// everybody may, as whoever they say.
+
+// maxWarning is how long before a token's end its client is warned.
+const maxWarning = time.Minute
+
+var (
+	errUnauthorized = &Refusal{"unauthorized", "A valid token is needed to connect."}
+	errForbidden    = &Refusal{"forbidden", "You can only be the user that your token is of."}
+	errGuest        = &Refusal{"forbidden", "A guest has no id: connect with a token."}
+)
+
+// An admission is as whom a socket comes in.
+type admission struct {
+	user    json.RawMessage // to be registered at once; nil: nobody
+	key     userKey         // who it has to be; zero: anybody
+	guest   bool            // who it may be: nobody with an id
+	expires time.Time
+}
+
+// admit reads a handshake. It returns a Refusal with code unauthorized.
+func (r *Rooms) admit(h Handshake) (admission, error) {
+	if r.options.Authenticate == nil {
+		if id := h.Query.Get("userId"); id != "" {
+			return admission{user: encode(map[string]string{"id": id})}, nil
+		}
+		return admission{}, nil
+	}
+	token, ok := h.Auth["token"].(string)
+	if !ok {
+		token = h.Query.Get("token")
+	}
+	if token != "" {
+		if who, err := r.options.Authenticate(token); err == nil {
+			if key, err := identify(who.User, ""); err == nil && !key.anonymous {
+				return admission{user: who.User, key: key, expires: who.Expires}, nil
+			}
+		}
+	}
+	if r.options.AllowGuests {
+		return admission{guest: true}, nil
+	}
+	return admission{}, errUnauthorized
+}
+
+// may reports whether the session may be this user: nil, or a Refusal with code
+// forbidden.
+func (s *session) may(key userKey) error {
+	switch {
+	case s.guest && !key.anonymous:
+		return errGuest
+	case s.fixed != userKey{} && s.fixed != key:
+		return errForbidden
+	}
+	return nil
+}
+
+// expireAt ends a session when its token does: with a warning before, and so
+// that the client comes back, with a new token if it has one.
+func (r *Rooms) expireAt(s *session, end time.Time) {
+	if end.IsZero() {
+		return
+	}
+	left := time.Until(end)
+	warning := min(maxWarning, left/2)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone {
+		return
+	}
+	s.expiry = time.AfterFunc(left-warning, func() {
+		seconds := map[string]int{"expires_in": int(time.Until(end).Round(time.Second).Seconds())}
+		s.conn.Send(r.sender.Encode(Event{"token_expiring", []json.RawMessage{encode(seconds)}}))
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.gone {
+			s.expiry = time.AfterFunc(time.Until(end), func() { s.conn.Close(true) })
+		}
+	})
+}
+
+// stopExpiring lets go of the timer. s.mu is held.
+func (s *session) stopExpiring() {
+	if s.expiry != nil {
+		s.expiry.Stop()
+	}
+}
