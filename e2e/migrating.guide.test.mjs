@@ -96,6 +96,12 @@ describe('events.md', () => {
     cem.close();
     await shows(page, drawnIds, [8, 7]);
     await shows(page, 'lists', 1);
+
+    // Who left while the page was away is gone from the list that follows.
+    await page.evaluate(() => socket.io.engine.close());
+    peer.close();
+    await shows(page, 'lists', 2);
+    await shows(page, drawnIds, [7]);
   });
 
   test('count: a number', async (t) => {

@@ -199,6 +199,12 @@ test('Action Cable: a PresenceChannel, and one of a room', async (t) => {
   cem.close();
   await shows(page, 'drawn', ['room-5', ['Ada'], 1]);
   await shows(page, list, ['Online (2)', ['2', '<i>Bob</i>'], ['1', 'Ada']]);
+
+  // A page without the container is none of its business.
+  await page.evaluate(() => document.getElementById('online-users').remove());
+  const dan = await joined(t, server, { id: 4, name: 'Dan' });
+  await dan.does('join', { room: 'room-5', username: 'Dan' });
+  await shows(page, 'drawn', ['room-5', ['Ada', 'Dan'], 2]);
 });
 
 // What the chat's page has and keeps.
