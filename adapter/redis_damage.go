@@ -66,7 +66,11 @@ func (d *damage) note(ctx context.Context, r *Redis, script *redis.Script, err e
 // makes no sense without them; or all that is not for good.
 func (r *Redis) mend(ctx context.Context, all bool, why error) {
 	r.mu.Lock()
-	args := []any{all}
+	owners := r.owners()
+	args := []any{all, len(owners) + 1, r.instance}
+	for instance := range owners {
+		args = append(args, instance)
+	}
 	for _, one := range r.own.batch() { // this may be what failed
 		if room, ok := strings.CutPrefix(one.place.List, roomPrefix); ok {
 			args = append(args, room)

@@ -67,6 +67,15 @@ func name(p rooms.Place) string {
 	return p.List + "/" + p.Key
 }
 
+// content is what the account notes of an entry: its data, and its status if
+// it has one.
+func content(e rooms.Entry) string {
+	if e.Status == "" {
+		return string(e.Data)
+	}
+	return fmt.Sprintf("%s %s %d", e.Data, e.Status, e.StatusAt)
+}
+
 func open(t *testing.T, o RedisOptions) *instance {
 	t.Helper()
 	r, err := OpenRedis(t.Context(), o)
@@ -120,7 +129,7 @@ func (i *instance) see(c rooms.Change) {
 		i.removals[socket] = append(i.removals[socket], c.Reason)
 		return
 	}
-	i.present[socket] = string(c.Entry.Data)
+	i.present[socket] = content(c.Entry)
 	i.puts[socket]++
 }
 
@@ -193,7 +202,7 @@ func truth(instances ...*instance) map[string]string {
 	for _, i := range instances {
 		i.Redis.mu.Lock()
 		for place, e := range i.own.entries {
-			out[name(place)] = string(e.Data)
+			out[name(place)] = content(e.Entry)
 		}
 		i.Redis.mu.Unlock()
 	}
@@ -233,7 +242,7 @@ func inRedis(t *testing.T, i *instance) map[string]string {
 		if err != nil {
 			t.Fatalf("entry of %v in Redis: %q", place, value)
 		}
-		out[name(place)] = string(e.Data)
+		out[name(place)] = content(e.Entry)
 	}
 	for socket, value := range i.client.HGetAll(context.Background(), i.prefix+":users").Val() {
 		add(rooms.Place{Key: socket}, value)

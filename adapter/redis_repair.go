@@ -29,6 +29,7 @@ type snapshot struct {
 type progress struct {
 	version uint64
 	state   string
+	entries int // that there should be
 }
 
 // The states of an instance's entries in Redis.
@@ -129,16 +130,17 @@ func (r *Redis) restoreOwn(snap snapshot, confirmed uint64) {
 // each instance that Redis has whole. An instance whose data Redis lost will
 // put it back; until it did, or is given up, we keep what we have. mu is held.
 func (r *Redis) adoptOthers(snap snapshot) {
-	owners := r.owners()
+	owners, present := r.owners(), make(map[string]int)
 	for _, e := range snap.entries {
 		owners[e.Instance] = true
+		present[e.Instance]++
 	}
 	delete(owners, r.instance)
 	settled := make(map[string]bool, len(owners))
 	clear(r.others.unsettled)
 	for instance := range owners {
 		p := snap.progress[instance]
-		if p.state == left || p.state == lost || p.state == whole && p.version >= r.others.heard[instance] {
+		if p.state == left || p.state == lost || p.state == whole && p.version >= r.others.heard[instance] && present[instance] >= p.entries {
 			settled[instance] = true
 			r.others.heard[instance] = p.version
 		} else {
@@ -192,9 +194,10 @@ func parseSnapshot(reply any) (snapshot, error) {
 	}
 	rows, _ := parts[4].([]any)
 	for _, row := range rows {
-		if p := texts(row); len(p) == 3 {
+		if p := texts(row); len(p) == 4 {
 			version, _ := strconv.ParseUint(p[1], 10, 64) // our own script wrote it
-			s.progress[p[0]] = progress{version, p[2]}
+			entries, _ := strconv.Atoi(p[3])
+			s.progress[p[0]] = progress{version, p[2], entries}
 		}
 	}
 	// What is no entry was written by somebody else, and is not shown.

@@ -99,6 +99,10 @@ func TestRedisBatchTwice(t *testing.T) {
 	a.put("s", `{"n":1}`)
 	a.Remove(rooms.Place{Key: "s"}, rooms.SignedOut)
 	a.put("t", `{"n":1}`)
+	say(t, a, "1", "once")
+	a.SignOut("7")
+	a.put("s", `{"n":2}`)
+	a.enterRoom("1", "s", "name", "")
 	a.Redis.mu.Lock()
 	batch := a.own.batch()
 	a.Redis.mu.Unlock()
@@ -110,7 +114,16 @@ func TestRedisBatchTwice(t *testing.T) {
 	}
 	writing.open() // and once more by itself
 	agree(t, bound, a, b)
-	if b.puts["s"] != 1 || b.puts["t"] != 1 || len(b.departures()["s"]) != 1 {
-		t.Errorf("b saw puts %v and removals %v, want one each", b.puts, b.departures())
+	for _, i := range []*instance{a, b} {
+		sameMessages(t, "1", 1, i)
+		if n := len(i.signOuts()); n != 1 {
+			t.Errorf("%s heard of %d sign-outs, want one", i.Instance(), n)
+		}
+	}
+	if kept := a.kept("1"); len(kept) != 1 {
+		t.Errorf("%d messages are kept, want one", len(kept))
+	}
+	if b.puts["s"] != 2 || b.puts["t"] != 1 || len(b.departures()["s"]) != 1 {
+		t.Errorf("b saw puts %v and removals %v, want two, one and one", b.puts, b.departures())
 	}
 }

@@ -97,6 +97,83 @@ func TestBrokenStoresFail(t *testing.T) {
 		{"forgets to remove", "a removed entry is in no snapshot", func(m *adapter.Memory) Store {
 			return keepsRemoved{m}
 		}},
+		{"has one list", "lists are apart", func(m *adapter.Memory) Store {
+			return faulty{m, edit(func(c *rooms.Change) { c.Entry.List = "" })}
+		}},
+		{"takes two places for one", "lists are apart", func(m *adapter.Memory) Store { return joinsPlaces{m} }},
+		{"forgets the status", "statuses are carried, and hiding is no removal", func(m *adapter.Memory) Store {
+			return faulty{m, edit(func(c *rooms.Change) { c.Entry.Status = "" })}
+		}},
+		{"forgets when it was chosen", "statuses are carried, and hiding is no removal", func(m *adapter.Memory) Store {
+			return faulty{m, edit(func(c *rooms.Change) { c.Entry.StatusAt = 0 })}
+		}},
+		{"tells hiding as a removal", "statuses are carried, and hiding is no removal", func(m *adapter.Memory) Store {
+			return faulty{m, edit(func(c *rooms.Change) { c.Removed = c.Entry.Status == rooms.Hidden })}
+		}},
+		{"loses a message", "everybody hears all messages once, in the order of their ids", func(m *adapter.Memory) Store {
+			return faulty{m, eachChange(func(f func(rooms.Change), n int, c rooms.Change) {
+				if n != 70 {
+					f(c)
+				}
+			})}
+		}},
+		{"doubles a message", "everybody hears all messages once, in the order of their ids", func(m *adapter.Memory) Store {
+			return faulty{m, eachChange(func(f func(rooms.Change), n int, c rooms.Change) {
+				f(c)
+				if n == 70 {
+					f(c)
+				}
+			})}
+		}},
+		{"gives each two messages one id", "everybody hears all messages once, in the order of their ids", func(m *adapter.Memory) Store {
+			return faulty{m, editSaid(func(said *rooms.Said) { said.ID /= 2 })}
+		}},
+		{"swaps two messages", "everybody hears all messages once, in the order of their ids", func(m *adapter.Memory) Store {
+			return faulty{m, swapSaid}
+		}},
+		{"trims messages", "messages arrive whole", func(m *adapter.Memory) Store {
+			return faulty{m, editSaid(func(said *rooms.Said) { said.Content = strings.TrimSpace(said.Content) })}
+		}},
+		{"has no clock", "messages arrive whole", func(m *adapter.Memory) Store {
+			return faulty{m, editSaid(func(said *rooms.Said) { said.At = 0 })}
+		}},
+		{"tells messages before entries", "a message comes after what its sender did before", func(m *adapter.Memory) Store {
+			return faulty{m, entriesLate}
+		}},
+		{"keeps a message too many", "the last messages of each room are kept", func(m *adapter.Memory) Store {
+			return historyFault{m, func(kept []rooms.Said) []rooms.Said { return append(kept[:1:1], kept...) }}
+		}},
+		{"keeps a message too few", "the last messages of each room are kept", func(m *adapter.Memory) Store {
+			return historyFault{m, func(kept []rooms.Said) []rooms.Said { return kept[1:] }}
+		}},
+		{"keeps the newest first", "the last messages of each room are kept", func(m *adapter.Memory) Store {
+			return historyFault{m, func(kept []rooms.Said) []rooms.Said { slices.Reverse(kept); return kept }}
+		}},
+		{"has one history", "the last messages of each room are kept", func(m *adapter.Memory) Store { return oneRoom{m} }},
+		{"tells a sign-out late", "sign-outs are heard once, the own at once", func(m *adapter.Memory) Store {
+			return faulty{m, late}
+		}},
+		{"tells a sign-out twice", "sign-outs are heard once, the own at once", func(m *adapter.Memory) Store { return signsOutTwice{m} }},
+		{"lets time go back", "activity is remembered", func(m *adapter.Memory) Store {
+			return newOwnRecords(m, func(_, at, now int64) int64 { return notTooOld(min(at, now), now) })
+		}},
+		{"remembers for ever", "activity is remembered", func(m *adapter.Memory) Store {
+			return newOwnRecords(m, func(before, at, now int64) int64 { return max(before, min(at, now)) })
+		}},
+		{"believes in the future", "activity is remembered", func(m *adapter.Memory) Store {
+			return newOwnRecords(m, func(before, at, now int64) int64 { return max(before, notTooOld(at, now)) })
+		}},
+		{"takes every put for activity", "only what shows activity counts", func(m *adapter.Memory) Store {
+			return activeBy{m, func(rooms.Entry) bool { return true }}
+		}},
+		{"sees the hidden", "only what shows activity counts", func(m *adapter.Memory) Store {
+			return activeBy{m, func(e rooms.Entry) bool { return e.Status == rooms.Hidden }}
+		}},
+		{"sees who is in another list", "only what shows activity counts", func(m *adapter.Memory) Store {
+			return activeBy{m, func(e rooms.Entry) bool { return e.List != rooms.Online }}
+		}},
+		{"remembers sockets", "only what shows activity counts", func(m *adapter.Memory) Store { return remembersSockets{m} }},
+		{"takes no put for activity", "only what shows activity counts", func(m *adapter.Memory) Store { return activeByTouch{m} }},
 	} {
 		t.Run(b.fault, func(t *testing.T) {
 			i := slices.IndexFunc(contract, func(c check) bool { return c.name == b.fails })
@@ -104,6 +181,38 @@ func TestBrokenStoresFail(t *testing.T) {
 				t.Fatalf("there is no check %q", b.fails)
 			}
 			failure := failureOf(contract[i], slices.Repeat([]Store{b.store(adapter.NewMemory())}, contract[i].instances))
+			if failure == "" {
+				t.Fatalf("a store that %s passes the check %q", b.fault, b.fails)
+			}
+			t.Logf("%s: %.120s", b.fails, strings.ReplaceAll(failure, "\n", " "))
+		})
+	}
+}
+
+// Faults that only show between instances.
+func TestBrokenInstancesFail(t *testing.T) {
+	for _, b := range []struct {
+		fault string
+		fails string
+		spoil func(*relayed) Store
+	}{
+		{"tells its own messages at once", "everybody hears all messages once, in the order of their ids", func(s *relayed) Store { return saysAtOnce{s} }},
+		{"keeps its messages to itself", "everybody hears all messages once, in the order of their ids", func(s *relayed) Store { return saysAlone{s} }},
+		{"signs out here only", "sign-outs are heard once, the own at once", func(s *relayed) Store { return signsOutHere{s} }},
+		{"keeps its history to itself", "the last messages of each room are kept", func(s *relayed) Store { return remembersAlone{s, adapter.NewMemory()} }},
+		{"keeps activity to itself", "activity is remembered", func(s *relayed) Store { return remembersAlone{s, adapter.NewMemory()} }},
+		{"forgets the statuses of others", "statuses are carried, and hiding is no removal", func(s *relayed) Store { return statusAlone{s} }},
+	} {
+		t.Run(b.fault, func(t *testing.T) {
+			i := slices.IndexFunc(contract, func(c check) bool { return c.name == b.fails })
+			if i < 0 {
+				t.Fatalf("there is no check %q", b.fails)
+			}
+			stores := newRelayed(t, contract[i].instances)
+			for k, s := range stores {
+				stores[k] = b.spoil(s.(*relayed))
+			}
+			failure := failureOf(contract[i], stores)
 			if failure == "" {
 				t.Fatalf("a store that %s passes the check %q", b.fault, b.fails)
 			}

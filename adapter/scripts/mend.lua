@@ -1,7 +1,8 @@
 -- Deletes what somebody else wrote and no script can work with, and what makes
 -- no sense without it; the instances put it back. Returns the keys.
 -- ARGV: '1' if all that may be in the way is to go, else only what has another
--- type than it may have; then the rooms that something is to be written of.
+-- type than it may have; how many instances are known, and these; then the
+-- rooms that something is to be written of.
 local all = ARGV[1] == '1'
 local found = {}
 local function delete(key)
@@ -22,7 +23,7 @@ wrong(P .. ':seen', 'zset')
 -- Histories.
 local account, used = P .. ':messages', P .. ':messages:used'
 local rooms = {}
-for i = 2, #ARGV do
+for i = 3 + ARGV[2], #ARGV do
   local list = P .. ':room:' .. ARGV[i] .. ':messages'
   rooms['room:' .. ARGV[i]] = true
   if not wrong(list, 'list') and all then redis.call('DEL', list) end
@@ -33,8 +34,9 @@ if wrong(account, 'hash') or wrong(used, 'zset') or all then redis.call('DEL', a
 local torn = all and delete(entries)
 for _, key in ipairs({ users, entries, tabs }) do torn = wrong(key, 'hash') or torn end
 torn = wrong(online, 'zset') or torn
-torn = wrong(instances, 'zset') or torn
+wrong(instances, 'zset') -- the leases are renewed
 local everyone = redis.call('ZRANGE', instances, 0, -1)
+for i = 3, 2 + ARGV[2] do everyone[#everyone + 1] = ARGV[i] end
 for _, instance in ipairs(everyone) do
   torn = wrong(sockets(instance), 'hash') or torn
   local mark = progress(instance)

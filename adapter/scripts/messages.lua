@@ -26,7 +26,9 @@ end
 
 -- Reads what keep changes, as sound does.
 local function canKeep(room)
-  redis.call('HLEN', account)
+  for _, field in ipairs({ 'bytes', 'last', 'room:' .. room }) do
+    if not tonumber(redis.call('HGET', account, field) or '0') then error(field .. ' is not an integer') end
+  end
   redis.call('ZCARD', used)
   redis.call('LLEN', messages(room))
 end
@@ -47,7 +49,7 @@ local function keep(room, heard, tail)
   local length = redis.call('RPUSH', list, message)
   local bytes = grow(room, #message + 16)
   local oldest = redis.call('LINDEX', list, 0)
-  while length > MAX_HISTORY or tonumber(string.match(oldest, '"at":(%d+)')) < now - KEEP_HISTORY do
+  while length > MAX_HISTORY or (tonumber(string.match(oldest, '"at":(%d+)')) or 0) < now - KEEP_HISTORY do
     redis.call('LPOP', list)
     bytes = grow(room, -#oldest - 16)
     length = length - 1

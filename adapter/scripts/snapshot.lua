@@ -8,7 +8,7 @@ local function ask(instance)
   if asked[instance] then return end
   asked[instance] = true
   local p = redis.call('HMGET', progress(instance), 'v', 'state')
-  progresses[#progresses + 1] = { instance, p[1] or '0', p[2] or '' }
+  progresses[#progresses + 1] = { instance, p[1] or '0', p[2] or '', text(redis.call('HLEN', sockets(instance))) }
 end
 for _, instance in ipairs(rows) do ask(instance) end
 for i = 2, #ARGV do ask(ARGV[i]) end

@@ -1,0 +1,168 @@
+package adapter
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/rooms"
+)
+
+// A clock for tests.
+type clock struct{ at time.Time }
+
+func (c *clock) now() time.Time { return c.at }
+
+func newTestRecords() (*records, *clock) {
+	c := &clock{time.UnixMilli(1_753_000_000_000)}
+	return newRecords(c.now), c
+}
+
+// accountedMemory compares the account with what there is.
+func accountedMemory(t *testing.T, r *records) {
+	t.Helper()
+	all := 0
+	for room, place := range r.histories {
+		h := place.Value.(*history)
+		size := sizeOfRoom(room)
+		for _, m := range h.messages {
+			size += sizeOfSaid(m)
+		}
+		if h.size != size || h.room != room {
+			t.Errorf("room %q takes %d bytes, accounted are %d of %q", room, size, h.size, h.room)
+		}
+		all += size
+	}
+	if r.size != all || r.byUse.Len() != len(r.histories) {
+		t.Errorf("%d rooms take %d bytes, accounted are %d of %d", len(r.histories), all, r.size, r.byUse.Len())
+	}
+}
+
+func TestMemoryHistoriesAreBounded(t *testing.T) {
+	r, c := newTestRecords()
+	r.say("used again", "u", "x")
+	r.say("first", "u", "x")
+	long := strings.Repeat("x", 16_000)
+	for n := range 6000 { // 96 MB
+		c.at = c.at.Add(time.Second)
+		r.say(fmt.Sprint("room ", n/100), "u", long)
+		if n%1000 == 0 {
+			r.say("used again", "u", "x")
+		}
+		if r.size > maxHistories {
+			t.Fatalf("%d bytes are kept", r.size)
+		}
+	}
+	accountedMemory(t, r)
+	if r.size < maxHistories-100*17_000 {
+		t.Errorf("only %d bytes are kept", r.size)
+	}
+	for room, want := range map[string]int{"first": 0, "room 0": 0, "room 59": 100, "used again": 7} {
+		if kept := r.history(room); len(kept) != want {
+			t.Errorf("of room %q %d messages are kept, want %d", room, len(kept), want)
+		}
+	}
+	// More than fits at all is forgotten with everything else, and no more.
+	r.say("huge", "u", strings.Repeat("x", maxHistories+1))
+	accountedMemory(t, r)
+	if r.size != 0 || len(r.history("huge")) != 0 {
+		t.Errorf("%d bytes are kept", r.size)
+	}
+}
+
+// Ids rise in a room that was forgotten in between, in a storm, and when the
+// clock is set back.
+func TestMemoryIDsRise(t *testing.T) {
+	r, c := newTestRecords()
+	last := int64(0)
+	for n := range 500 {
+		switch {
+		case n%100 == 99:
+			r.forget(r.histories["a"])
+		case n == 250:
+			c.at = c.at.Add(-time.Hour)
+		}
+		said := r.say("a", "u", "x")
+		if said.ID <= last || said.At != c.at.UnixMilli() {
+			t.Fatalf("message %d of %d came after %d, at %d", said.ID, said.At, last, c.at.UnixMilli())
+		}
+		last = said.ID
+	}
+	accountedMemory(t, r)
+}
+
+func TestMemoryHistoriesExpire(t *testing.T) {
+	r, c := newTestRecords()
+	r.say("old", "u", "1")
+	r.say("used", "u", "1")
+	c.at = c.at.Add(keepHistory - time.Hour)
+	r.say("used", "u", "2")
+	if n, m := len(r.history("old")), len(r.history("used")); n != 1 || m != 2 {
+		t.Errorf("within 7 days %d and %d messages are kept", n, m)
+	}
+	c.at = c.at.Add(2 * time.Hour)
+	if n, m := len(r.history("old")), len(r.history("used")); n != 0 || m != 1 {
+		t.Errorf("after 7 days %d and %d messages are kept", n, m)
+	}
+	r.say("used", "u", "3")
+	if _, there := r.histories["old"]; there || len(r.histories["used"].Value.(*history).messages) != 2 {
+		t.Error("what is too old is kept in memory")
+	}
+	accountedMemory(t, r)
+}
+
+func TestMemoryActivityIsBounded(t *testing.T) {
+	r, c := newTestRecords()
+	r.touch("again", c.at.UnixMilli())
+	for n := range maxSeen + 1000 {
+		c.at = c.at.Add(time.Millisecond)
+		r.touch(fmt.Sprint(n), c.at.UnixMilli())
+		if n == 10 {
+			r.touch("again", c.at.UnixMilli())
+		}
+	}
+	if len(r.seen) != maxSeen || r.bySight.Len() != maxSeen {
+		t.Errorf("%d and %d are remembered, want %d", len(r.seen), r.bySight.Len(), maxSeen)
+	}
+	if r.lastActive("0") != 0 || r.lastActive("2000") == 0 {
+		t.Error("it is not the oldest who is forgotten")
+	}
+	r.touch(strings.Repeat("x", maxSeenID+1), c.at.UnixMilli())
+	if r.lastActive(strings.Repeat("x", maxSeenID+1)) != 0 {
+		t.Error("an id of any length is remembered")
+	}
+	c.at = c.at.Add(keepSeen)
+	if at := r.lastActive(fmt.Sprint(maxSeen)); at != 0 {
+		t.Errorf("after 30 days it is %d", at)
+	}
+	c.at = c.at.Add(time.Second)
+	r.touch("new", c.at.UnixMilli())
+	if len(r.seen) != 1 {
+		t.Errorf("after 30 days %d are remembered", len(r.seen))
+	}
+}
+
+// The order of what is told is that of the ids, whoever speaks at a time.
+func TestMemoryTellsInOrder(t *testing.T) {
+	m := NewMemory()
+	last := int64(0)
+	m.Watch(func(c rooms.Change) {
+		if c.Said.ID <= last {
+			t.Errorf("message %d came after %d", c.Said.ID, last)
+		}
+		last = c.Said.ID
+	})
+	done := make(chan struct{})
+	for range 4 {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			for range 1000 {
+				_ = m.Say("a", "u", "x") // never fails
+			}
+		}()
+	}
+	for range 4 {
+		<-done
+	}
+}

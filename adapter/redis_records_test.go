@@ -1,0 +1,318 @@
+package adapter
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/adapter/redistest"
+	"rollcall/rooms"
+)
+
+// accounted compares the account of histories with what there is, and returns
+// the bytes.
+func accounted(t *testing.T, server *redistest.Server) int {
+	t.Helper()
+	ctx, client := context.Background(), server.Client()
+	account := client.HGetAll(ctx, "{rollcall}:messages").Val()
+	sum := 0
+	for field, value := range account {
+		room, ok := strings.CutPrefix(field, "room:")
+		if !ok {
+			continue
+		}
+		size := 3*len(room) + 512
+		for _, message := range client.LRange(ctx, "{rollcall}:room:"+room+":messages", 0, -1).Val() {
+			size += len(message) + 16
+		}
+		if value != strconv.Itoa(size) {
+			t.Errorf("room %q takes %d bytes, accounted are %s", room, size, value)
+		}
+		if err := client.ZScore(ctx, "{rollcall}:messages:used", room).Err(); err != nil {
+			t.Errorf("room %q is not in the index: %v", room, err)
+		}
+		sum += size
+	}
+	if account["bytes"] != strconv.Itoa(sum) {
+		t.Errorf("all take %d bytes, accounted are %s", sum, account["bytes"])
+	}
+	if n := client.ZCard(ctx, "{rollcall}:messages:used").Val(); int(n) != len(account)-2 {
+		t.Errorf("%d rooms are in the index, %d in the account", n, len(account)-2)
+	}
+	lists := client.Keys(ctx, "{rollcall}:room:*:messages").Val()
+	if len(lists) != len(account)-2 {
+		t.Errorf("%d rooms have messages, %d an account", len(lists), len(account)-2)
+	}
+	return sum
+}
+
+// All histories together are bounded: who was not used for longest goes first.
+func TestRedisHistoriesAreBounded(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	a := open(t, RedisOptions{URL: server.URL(), Instance: "a"})
+	written := func() {
+		t.Helper()
+		a.eventually("written", 4*bound, func() bool { return a.Stats().Queued == 0 })
+	}
+	long := strings.Repeat("漢", 4000) // 12,000 bytes
+	say(t, a, "used again", "x")
+	say(t, a, "first", "x")
+	written()
+	for n := range 6000 { // 72 MB
+		for a.Say(fmt.Sprintf("room %d", n/100), "u", long) != nil {
+			written()
+		}
+		if n%1000 == 0 {
+			written()
+			say(t, a, "used again", "x")
+		}
+	}
+	written()
+	bytes := accounted(t, server)
+	if bytes > maxHistories || bytes < maxHistories-2*100*12_200 {
+		t.Errorf("histories take %d bytes, the bound is %d", bytes, maxHistories)
+	}
+	memory, err := server.Client().Eval(t.Context(), `local n = 0
+		for _, key in ipairs(redis.call('KEYS', '*:messages*')) do n = n + redis.call('MEMORY', 'USAGE', key, 'SAMPLES', 0) end
+		return n`, nil).Int()
+	if err != nil || memory > maxHistories*5/4 {
+		t.Errorf("in Redis' memory that is %d bytes, %v", memory, err)
+	}
+	for room, want := range map[string]int{"first": 0, "room 0": 0, "room 59": 100, "used again": 7} {
+		if kept := a.kept(room); len(kept) != want {
+			t.Errorf("of room %q %d messages are kept, want %d", room, len(kept), want)
+		}
+	}
+	// So are the announcements, by their number and by their bytes.
+	a.eventually("a stream of less bytes", bound, func() bool {
+		return server.Client().MemoryUsage(t.Context(), "{rollcall}:stream").Val() <= maxStreamBytes
+	})
+}
+
+// Many small rooms count for what they take.
+func TestRedisManyRooms(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	a := open(t, RedisOptions{URL: server.URL(), Instance: "a"})
+	a.eventually("ready", bound, func() bool { return a.Ready() == nil })
+	const n = 20_000
+	before := usedMemory(t, server)
+	for k := range n {
+		for a.Say(fmt.Sprintf("room %d", k), "u", "x") != nil {
+			a.eventually("written", bound, func() bool { return a.Stats().Queued < maxSpoken/2 })
+		}
+	}
+	a.eventually("written", 4*bound, func() bool { return a.Stats().Queued == 0 })
+	server.Do("DEL", "{rollcall}:stream")
+	took := usedMemory(t, server) - before
+	if bytes := accounted(t, server); took > bytes*5/4 {
+		t.Errorf("%d rooms take %d bytes of Redis' memory, accounted are %d", n, took, bytes)
+	}
+}
+
+func usedMemory(t *testing.T, server *redistest.Server) int {
+	t.Helper()
+	_, rest, _ := strings.Cut(server.Client().Info(t.Context(), "memory").Val(), "used_memory:")
+	value, _, _ := strings.Cut(rest, "\r")
+	n, err := strconv.Atoi(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// A message is kept for 7 days, and a room that was not used for so long is
+// forgotten without anybody's doing.
+func TestRedisHistoriesExpire(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	a := open(t, RedisOptions{URL: server.URL(), Instance: "a"})
+	for _, room := range []string{"old", "used"} {
+		say(t, a, room, "first")
+		say(t, a, room, "second")
+	}
+	sameMessages(t, "used", 2, a)
+	if left := server.Client().PTTL(t.Context(), "{rollcall}:room:used:messages").Val(); left > keepHistory || left < keepHistory-time.Minute {
+		t.Errorf("the messages stay for %v, want %v", left, keepHistory)
+	}
+	// As if the first messages had been said 7 days ago, and a little more.
+	past := time.Now().Add(-keepHistory - time.Second).UnixMilli()
+	for _, room := range []string{"old", "used"} {
+		key := "{rollcall}:room:" + room + ":messages"
+		aged := strings.Replace(server.Do("LINDEX", key, 0).(string), `"at":`+fmt.Sprint(a.heard(room)[0].At), `"at":`+fmt.Sprint(past), 1)
+		server.Do("LSET", key, 0, aged)
+		if kept := a.kept(room); len(kept) != 1 || kept[0].Content != "second" {
+			t.Errorf("kept is %+v", kept)
+		}
+	}
+	server.Do("ZADD", "{rollcall}:messages:used", past, "old")
+	a.eventually("the old room's end", bound, func() bool { return server.Do("EXISTS", "{rollcall}:room:old:messages") == int64(0) })
+	say(t, a, "used", "third")
+	sameMessages(t, "used", 3, a)
+	if n := server.Do("LLEN", "{rollcall}:room:used:messages"); n != int64(2) {
+		t.Errorf("%v messages are stored, want 2", n)
+	}
+	accounted(t, server)
+	// What went by itself does not count either.
+	server.Do("DEL", "{rollcall}:room:used:messages")
+	say(t, a, "used", "fourth")
+	sameMessages(t, "used", 4, a)
+	accounted(t, server)
+}
+
+func seen(t *testing.T, server *redistest.Server, user string) int64 {
+	t.Helper()
+	at, err := server.Client().ZScore(t.Context(), "{rollcall}:seen", user).Result()
+	if err != nil && err != redis.Nil {
+		t.Fatal(err)
+	}
+	return int64(at)
+}
+
+// Activity is written together, for those online where others read it, and
+// nothing of it is lost by closing.
+func TestRedisActivity(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	a := open(t, RedisOptions{URL: server.URL(), Instance: "a"})
+	now := time.Now().UnixMilli()
+	a.Put(rooms.Entry{Place: rooms.Place{Key: "s1"}, UserID: "online", Data: []byte(`{}`)})
+	a.Put(rooms.Entry{Place: rooms.Place{Key: "s2"}, UserID: "hidden", Data: []byte(`{}`), Status: rooms.Hidden})
+	a.Put(rooms.Entry{Place: rooms.Place{Key: "s3"}, UserID: "s3", Data: []byte(`{}`)})
+	agree(t, bound, a)
+	calls := a.gate("evalsha")
+	before, renewed := calls.count(), a.renewals()
+	for k := range 20_000 {
+		a.Touch(fmt.Sprint(k%500), now-int64(k%7))
+	}
+	later := time.Now().Add(2 * time.Second).UnixMilli() // becomes now
+	for _, user := range []string{"online", "hidden", "offline", "s3"} {
+		a.Touch(user, later)
+	}
+	a.eventually("written", bound, func() bool { return seen(t, server, "offline") > 0 })
+	if n := calls.count() - before - int(a.renewals()-renewed); n > 3 {
+		t.Errorf("20,000 notes took %d calls", n)
+	}
+	score := func(user string) int64 {
+		at, _ := server.Client().ZScore(t.Context(), "{rollcall}:online", user).Result()
+		return int64(at)
+	}
+	for user, want := range map[string][2]bool{ // in online, in seen
+		"online": {true, true}, "hidden": {false, true}, "offline": {false, true}, "s3": {true, false},
+	} {
+		if got := [2]bool{score(user) >= now, seen(t, server, user) >= now}; got != want {
+			t.Errorf("%s is noted (online, seen) %v, want %v", user, got, want)
+		}
+	}
+	a.Touch("last", now)
+	if at, err := a.LastActive(t.Context(), "last"); at != now || err != nil {
+		t.Errorf("before it is written it is %d, %v", at, err)
+	}
+	if err := a.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if at := seen(t, server, "last"); at != now {
+		t.Errorf("after closing it is %d, want %d", at, now)
+	}
+}
+
+// Who was active is remembered for 30 days, and a million of them.
+func TestRedisActivityIsBounded(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	a := open(t, RedisOptions{URL: server.URL(), Instance: "a"})
+	a.eventually("ready", bound, func() bool { return a.Ready() == nil })
+	now := time.Now().UnixMilli()
+	fill := func(from, to int, at int64) {
+		t.Helper()
+		for ; from < to; from += 50_000 { // in parts, since Redis does nothing else meanwhile
+			server.Do("EVAL", `for i = tonumber(ARGV[1]), ARGV[2] - 1 do
+				redis.call('ZADD', '{rollcall}:seen', string.format('%.0f', ARGV[3] + i), 'user '..i) end`, 0, from, from+50_000, at)
+		}
+	}
+	count := func() int64 { return server.Do("ZCARD", "{rollcall}:seen").(int64) }
+	fill(0, maxSeen+50_000, now-2*maxSeen)
+	a.eventually("a million at most", bound, func() bool { return count() <= maxSeen })
+	for k := range 3000 {
+		a.Touch(fmt.Sprint("new ", k), now)
+	}
+	a.eventually("written", bound, func() bool { return seen(t, server, "new 0") > 0 && seen(t, server, "new 2999") > 0 })
+	if n := count(); n != maxSeen {
+		t.Errorf("%d are remembered, want %d", n, maxSeen)
+	}
+	if at := seen(t, server, "user 0"); at != 0 {
+		t.Error("the oldest is remembered still")
+	}
+	server.Do("DEL", "{rollcall}:seen")
+	server.Do("ZADD", "{rollcall}:seen", now-keepSeen.Milliseconds()-1000, "old")
+	server.Do("ZADD", "{rollcall}:seen", now, "new")
+	a.eventually("the old one's end", bound, func() bool { return count() == 1 })
+}
+
+// Without Redis, what waits to be noted is bounded.
+func TestRedisSightingsAreBounded(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	a := open(t, RedisOptions{URL: server.URL(), Instance: "a"})
+	agree(t, bound, a)
+	server.Kill()
+	a.eventually("gone", bound, func() bool { _, err := a.LastActive(t.Context(), "x"); return isUnavailable(err) })
+	now := time.Now().UnixMilli()
+	for k := range 2 * maxSightings {
+		a.Touch(fmt.Sprint(k), now)
+	}
+	a.Touch("0", now+1)
+	a.Touch(strings.Repeat("x", maxSeenID+1), now)
+	a.seen.mu.Lock()
+	n := len(a.seen.waiting)
+	a.seen.mu.Unlock()
+	if n != maxSightings {
+		t.Errorf("%d wait, want %d", n, maxSightings)
+	}
+	server.Restart()
+	a.eventually("written", 4*bound, func() bool {
+		a.seen.mu.Lock()
+		defer a.seen.mu.Unlock()
+		return len(a.seen.waiting) == 0
+	})
+	if n := server.Do("ZCARD", "{rollcall}:seen"); n != int64(maxSightings) {
+		t.Errorf("%v are noted, want %d", n, maxSightings)
+	}
+}
+
+// Records never take the connections that the lease needs, however many ask.
+func TestRedisRecallsAreBounded(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	a := open(t, RedisOptions{URL: server.URL(), Instance: "a"})
+	agree(t, bound, a)
+	calls := a.gate("evalsha")
+	calls.close()
+	ctx, cancel := context.WithCancel(t.Context())
+	const asking = 100
+	done := make(chan error, asking)
+	before := calls.count()
+	for range asking {
+		go func() {
+			_, err := a.History(ctx, "1")
+			done <- err
+		}()
+	}
+	a.eventually("the bound", bound, func() bool { return len(a.recalls) == maxRecalls && calls.count() > before })
+	cancel()
+	for range asking - maxRecalls { // who waits for a turn gives up at once
+		if err := <-done; err == nil {
+			t.Error("an answer came through a closed gate")
+		}
+	}
+	calls.open()
+	for range maxRecalls {
+		<-done
+	}
+}
