@@ -75,9 +75,7 @@ func TestRedisDamage(t *testing.T) {
 			agree(t, bound, all...)
 			nobodyLeft(t, all...)
 			checkProjection(t, server, "1", all...)
-			if n := server.Do("ZCARD", "{rollcall}:online"); n != int64(10) {
-				t.Errorf("%v are online, want 10", n)
-			}
+			checkOnline(t, server, all...)
 			for _, i := range all { // each once, also the one that met the damage
 				if got := i.contents("1"); len(got) != 4 {
 					t.Errorf("%s heard %q", i.Instance(), got)
@@ -91,5 +89,33 @@ func TestRedisDamage(t *testing.T) {
 				t.Errorf("the log says:\n%s", log.String())
 			}
 		})
+	}
+}
+
+// A batch that damage stops in its middle is sent again: what was said before
+// is not said twice.
+func TestRedisBatchStopsHalfway(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	a := open(t, RedisOptions{URL: server.URL(), Instance: "a"})
+	agree(t, bound, a)
+	sender := &Redis{instance: "b", prefix: a.prefix, timing: a.timing, client: server.Client(), log: slog.New(slog.DiscardHandler)}
+	server.Do("SET", "{rollcall}:room:1:users", "x")
+	batch := []op{
+		{kind: opSay, version: 1, said: rooms.Said{Room: "1", Content: "once"}},
+		{kind: opSignOut, version: 2, user: "7"},
+		{kind: opPut, version: 3, entry: rooms.Entry{UserID: "u", Instance: "b", Data: []byte(`"u"`)}, place: rooms.Place{List: "room:1", Key: "s"}},
+	}
+	batch[2].entry.Place = batch[2].place
+	if _, err := sender.apply(t.Context(), batch); !isDamage(err) {
+		t.Fatalf("the batch was not stopped: %v", err)
+	}
+	server.Do("DEL", "{rollcall}:room:1:users")
+	if _, err := sender.apply(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	a.eventually("the rest", bound, func() bool { return a.view()["room:1/s"] != "" })
+	if heard, kept, out := a.contents("1"), a.kept("1"), a.signOuts(); len(heard) != 1 || len(kept) != 1 || len(out) != 1 {
+		t.Errorf("heard was %q, kept is %+v, signed out were %q", heard, kept, out)
 	}
 }

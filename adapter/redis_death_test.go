@@ -80,7 +80,7 @@ func TestRedisStoppedInstanceComesBack(t *testing.T) {
 func TestRedisWithoutChannels(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	server.Do("ACL", "SETUSER", "app", "on", ">secret", "~{rollcall}*", "resetchannels", "+@all", "-info", "-pubsub")
+	server.Do("ACL", "SETUSER", "app", "on", ">secret", "~{rollcall}*", "resetchannels", "+@all", "-info", "-pubsub", "-memory")
 	all := opens(t, server.URL(), "a", "b")
 	all = append(all, open(t, RedisOptions{URL: "redis://app:secret@" + server.Addr(), Instance: "c"}))
 	for _, i := range all {

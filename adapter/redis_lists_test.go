@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -225,5 +227,29 @@ func checkProjection(t *testing.T, server *redistest.Server, room string, all ..
 	got := server.Client().HGetAll(t.Context(), "{rollcall}:room:"+room+":users").Val()
 	if !maps.Equal(got, want) {
 		t.Errorf("room %q: %s", room, difference(got, want))
+	}
+}
+
+// checkOnline compares who is online with what the instances hold.
+func checkOnline(t *testing.T, server *redistest.Server, all ...*instance) {
+	t.Helper()
+	want := make(map[string]string) // visible sockets by user
+	for _, i := range all {
+		i.Redis.mu.Lock()
+		for place, e := range i.own.entries {
+			if place.List == rooms.Online && e.Status != rooms.Hidden {
+				n, _ := strconv.Atoi(want[e.UserID])
+				want[e.UserID] = strconv.Itoa(n + 1)
+			}
+		}
+		i.Redis.mu.Unlock()
+	}
+	if got := server.Client().HGetAll(t.Context(), "{rollcall}:tabs").Val(); !maps.Equal(got, want) {
+		t.Errorf("counted are %s", difference(got, want))
+	}
+	online := server.Client().ZRange(t.Context(), "{rollcall}:online", 0, -1).Val()
+	slices.Sort(online)
+	if users := slices.Sorted(maps.Keys(want)); !slices.Equal(online, users) {
+		t.Errorf("online are %q, want %q", online, users)
 	}
 }

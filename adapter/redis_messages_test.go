@@ -3,6 +3,7 @@ package adapter
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -199,8 +200,9 @@ func TestRedisMessagesWhileConnectionsAreKilled(t *testing.T) {
 func TestRedisMessagesPileUp(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	ab := opens(t, server.URL(), "a", "b")
-	a := ab[0]
+	var log lines
+	a := open(t, RedisOptions{URL: server.URL(), Instance: "a", Log: slog.New(slog.NewTextHandler(&log, nil))})
+	ab := []*instance{a, open(t, RedisOptions{URL: server.URL(), Instance: "b"})}
 	a.enter(1)
 	agree(t, bound, ab...)
 	for name, content := range map[string]string{"many": "x", "long": strings.Repeat("x", 16_000)} {
@@ -215,6 +217,10 @@ func TestRedisMessagesPileUp(t *testing.T) {
 				break
 			}
 		}
+		for a.Say(name, "somebody", "") == nil { // shorter ones may still fit
+			accepted++
+		}
+		a.SignOut(strings.Repeat("x", 100)) // here it is heard
 		a.Redis.mu.Lock()
 		spoken, bytes := a.own.spoken, a.own.spokenBytes
 		a.Redis.mu.Unlock()
@@ -235,5 +241,8 @@ func TestRedisMessagesPileUp(t *testing.T) {
 			t.Errorf("%s: when all is written %d of %d bytes are accounted", name, a.own.spoken, a.own.spokenBytes)
 		}
 		a.Redis.mu.Unlock()
+	}
+	if n, m := len(a.signOuts()), len(ab[1].signOuts()); n != 2 || m != 0 || strings.Count(log.String(), "do not sign a user out") != 2 {
+		t.Errorf("%d and %d sign-outs were heard of, and the log says:\n%s", n, m, log.String())
 	}
 }

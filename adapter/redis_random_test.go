@@ -46,11 +46,13 @@ func TestRedisRandom(t *testing.T) {
 		w.mend()
 	}
 	t.Logf("%d changes, %d faults; repaired after %v", f.changes, f.faults, agree(t, 2*bound, f.living()...))
+	checkProjection(t, f.server, "1", f.living()...)
+	checkOnline(t, f.server, f.living()...)
 	for _, i := range f.living() {
 		for socket, reasons := range i.departures() {
 			// An instance that died or was cut off is a departure of all its
 			// sockets too; Redis restarting, even empty, is none of anybody.
-			owner, _, _ := strings.Cut(socket, "/")
+			owner, _, _ := strings.Cut(strings.TrimPrefix(socket, "room:1/"), "/")
 			if most := f.departures[socket] + f.lost[owner]; len(reasons) > most {
 				t.Errorf("%s saw %s leave %d times, %v; it left %d times, and its instance was lost or cut off %d times",
 					i.Instance(), socket, len(reasons), reasons, f.departures[socket], f.lost[owner])
@@ -101,17 +103,24 @@ func (f *randomRun) wires() []*wire {
 func (f *randomRun) step() {
 	n := f.IntN(len(f.instances))
 	i := f.instances[n]
-	socket := fmt.Sprintf("%s/%d", i.Instance(), f.IntN(40))
+	place := rooms.Place{Key: fmt.Sprintf("%s/%d", i.Instance(), f.IntN(40))}
+	if f.IntN(2) == 0 {
+		place.List = rooms.RoomList("1")
+	}
+	socket := name(place)
 	switch k := f.IntN(1000); {
 	case k < 600:
 		f.changes++
 		f.born[socket] = true
-		i.put(socket, fmt.Sprintf(`{"n":%d}`, f.changes))
+		i.Put(rooms.Entry{
+			Place: place, UserID: fmt.Sprint("user ", f.IntN(20)), Data: fmt.Appendf(nil, `"%d"`, f.changes), JoinedAt: 1,
+			Status: []rooms.Status{rooms.Active, rooms.Away, rooms.Hidden}[f.IntN(3)],
+		})
 	case k < 970:
 		f.changes++
 		if f.born[socket] {
 			f.departures[socket]++
-			i.Remove(rooms.Place{Key: socket}, rooms.Closed)
+			i.Remove(place, rooms.Closed)
 		}
 		f.born[socket] = false
 	default:

@@ -222,6 +222,32 @@ func TestRedisActivity(t *testing.T) {
 	}
 }
 
+// That somebody became away, or was put back, is no activity.
+func TestRedisAwayIsNoActivity(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	a := open(t, RedisOptions{URL: server.URL(), Instance: "a"})
+	put := func(status rooms.Status) {
+		a.Put(rooms.Entry{Place: rooms.Place{Key: "s"}, UserID: "u", Data: []byte(`{}`), Status: status, StatusAt: 1})
+	}
+	online := func() int64 { return int64(server.Client().ZScore(t.Context(), "{rollcall}:online", "u").Val()) }
+	put("")
+	agree(t, bound, a)
+	at := online()
+	if at == 0 {
+		t.Fatal("nobody is online")
+	}
+	eventually(t, "later", bound, func() bool { return time.Now().UnixMilli() > at+1 })
+	put(rooms.Away)
+	agree(t, bound, a)
+	server.Do("FLUSHALL")
+	a.eventually("a repair", bound, func() bool { return a.Stats().Repairs > 0 })
+	agree(t, bound, a)
+	if got := online(); got != at {
+		t.Errorf("last active %d ms later", got-at)
+	}
+}
+
 // Who was active is remembered for 30 days, and a million of them.
 func TestRedisActivityIsBounded(t *testing.T) {
 	t.Parallel()
