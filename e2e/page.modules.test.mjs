@@ -86,10 +86,10 @@ test('users without a trustworthy id are told apart by count', () => {
 
 test('a new whole list keeps the time somebody was first seen', () => {
   const roster = new Roster();
-  roster.replace([{ id: 1 }], 1000);
-  roster.add({ id: 2 }, 2000);
+  roster.replace([{ id: 1 }], undefined, 1000);
+  roster.add({ id: 2 }, undefined, 2000);
   roster.fresh = false; // reconnected
-  roster.replace([{ id: 2 }, { id: 3 }, { id: 1 }], 3000);
+  roster.replace([{ id: 2 }, { id: 3 }, { id: 1 }], undefined, 3000);
   assert.deepEqual([...roster.entries()].map(({ user, seen, early }) => [user.id, seen, early]), [[2, 2000, false], [3, 3000, false], [1, 1000, true]]);
   roster.replace('not a list');
   assert.equal(roster.size, 0);

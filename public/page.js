@@ -1,12 +1,18 @@
 // The page: who you are, how many there are, and how the connection does. The
-// list itself is <rollcall-online>, the same as on any other site.
+// list itself is <rollcall-online>, the same as on any other site; chat and
+// race draw themselves.
 
 import { Chart } from "./js/chart.js";
+import { Chat } from "./js/chat.js";
 import { define } from "./js/element.js";
 import { feedOf } from "./js/feed.js";
 import { Me, friendlyName } from "./js/me.js";
 import { newsOf } from "./js/news.js";
 import { nameOf, plain, sinceOf } from "./js/person.js";
+import { Race } from "./js/race.js";
+import { Rooms } from "./js/rooms.js";
+import { Status } from "./js/status.js";
+import { Track } from "./js/track.js";
 
 const home = new URL("./", document.baseURI).href;
 const $ = (id) => document.getElementById(id);
@@ -16,11 +22,25 @@ const feed = feedOf(home);
 const owner = {}; // what holds the feed for this page
 const chart = new Chart($("chart"));
 const news = newsOf($("news"));
+const status = new Status(feed, me);
+const rooms = new Rooms(feed, home);
+const race = new Race(feed, home, () => me.name, () => status.present);
+const track = new Track(race, {
+  lanes: $("lanes"), more: $("more-cars"), line: $("race-line"), note: $("race-note"),
+  join: $("race-join"), start: $("race-start"), drive: $("race-drive"), problem: $("race-problem"),
+}, () => me.hidden);
+new Chat(rooms, {
+  tabs: $("tabs"), opener: $("opener"), logs: $("logs"), members: $("members"), typing: $("typing"),
+  say: $("say"), content: $("content"), problem: $("chat-problem"),
+});
 let renaming = false;
 let since = 0;
 
+feed.hidden = me.hidden; // before anything is said
 define(home);
 feed.hold(owner);
+rooms.start(me.joined ? me.name : "");
+track.draw();
 
 // Who we are. Going online waits for the first list: another tab of this
 // browser may be there already, and its `since` is ours.
@@ -80,9 +100,32 @@ function stopRenaming() {
 }
 
 me.addEventListener("change", () => {
+  feed.hidden = me.hidden;
+  // The rooms first: who leaves while hidden must not come to light by name.
+  rooms.call(me.joined ? me.name : "");
   settle();
+  if (me.hidden) race.leave();
   showSelf();
+  track.draw();
   if (!me.joined && !$("name").matches(":focus")) $("name").value = me.name;
+});
+
+// How present you are.
+const HINTS = {
+  active: "",
+  away: "The others see that you are away.",
+  hidden: "Nobody sees you. What you say in the chat has your name on it.",
+};
+function showStatus() {
+  for (const radio of $("status").elements) radio.checked = radio.value === status.current;
+  $("status-hint").textContent = HINTS[status.current];
+}
+$("status").addEventListener("change", async (event) => {
+  complain(await status.choose(event.target.value));
+});
+status.addEventListener("change", () => {
+  showStatus();
+  race.look();
 });
 
 // How many there are.
@@ -129,16 +172,19 @@ feed.addEventListener("state", showState);
 
 feed.addEventListener("problem", () => {
   const { problem, roster } = feed;
-  $("problem").hidden = !problem;
-  $("problem").textContent = problem ? plain(problem.message, 200) || plain(problem.error) || "The server refused that." : "";
+  complain(problem ? plain(problem.message, 200) || plain(problem.error) || "The server refused that." : "");
   // Refused at the door, we are not online, whatever we said.
   if (problem?.event === "register" && !roster.find({ id: me.id })) me.leave();
 });
 feed.addEventListener("signedout", () => {
   me.leave();
-  $("problem").hidden = false;
-  $("problem").textContent = "You were signed out.";
+  complain("You were signed out.");
 });
+
+function complain(text) {
+  $("problem").hidden = !text;
+  $("problem").textContent = text;
+}
 
 // The snippet for other pages.
 $("snippet").textContent = `<script src="${home}rollcall.js" defer></script>\n<rollcall-online></rollcall-online>`;
@@ -163,3 +209,4 @@ if (me.joined) {
   }
 }
 showState();
+showStatus();

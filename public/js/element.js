@@ -1,6 +1,7 @@
 // <rollcall-online>: who is online, in any page. Attributes: `user` (JSON;
-// registers it), `limit` (rows, 50), `server` (another Rollcall's URL). Fires
-// `rollcall:change` with detail {users, count}.
+// registers it), `limit` (rows, 50), `server` (another Rollcall's URL). Who is
+// away is marked so; who is hidden is not there. Fires `rollcall:change` with
+// detail {users, count, away}: `away` is those of the users who are.
 
 import { feedOf } from "./feed.js";
 import { List } from "./list.js";
@@ -109,9 +110,9 @@ export function define(home) {
     #changed() {
       this.#draw();
       if (!this.#feed.roster.fresh) return;
-      const users = this.users;
+      const users = this.users, away = this.#feed.roster.away();
       this.dispatchEvent(new CustomEvent("rollcall:change", {
-        bubbles: true, composed: true, detail: { users, count: users.length },
+        bubbles: true, composed: true, detail: { users, count: users.length, away },
       }));
     }
 

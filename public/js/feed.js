@@ -1,5 +1,6 @@
 // One connection to one server, shared by all who hold it, with the roster it
 // keeps. Events: `change` (the roster did), `state`, `problem`, `signedout`.
+// What is not presence goes through `on` and `send`.
 
 import { openerFor } from "./client.js";
 import { plain } from "./person.js";
@@ -9,6 +10,7 @@ const LINGER = 500; // an element that is moved, or replaced by navigation, come
 const GATHER = 16; // increments come in bursts; listeners hear of a burst once
 const PATIENCE = 5000; // between two requests for a whole list
 const COME_BACK = 5000; // after the server itself hung up or refused
+const LOST = { ok: false, error: "not_connected", message: "There is no connection just now." };
 
 const feeds = new Map();
 
@@ -23,10 +25,13 @@ class Feed extends EventTarget {
   transport = "";
   problem = null; // {error, message, event} of the last refusal
   me = null; // the user we registered, or want to
+  hidden = false; // whether that user is to be seen by nobody; told before registering
 
   #server;
   #holders = new Map(); // owner → its user or null, last to ask last
   #socket;
+  #topics = new Map(); // event → functions that hear it
+  #asked = new Set(); // functions that wait for an answer
   #open = false;
   #turn = 0; // rises when we open or close: what began before is void
   #telling; // timers
@@ -52,6 +57,36 @@ class Feed extends EventTarget {
     setTimeout(() => this.#settle(), LINGER);
   }
 
+  // on calls f with every such event, whatever connection it comes by.
+  on(event, f) {
+    if (!this.#topics.has(event)) {
+      this.#topics.set(event, new Set());
+      if (this.#socket) this.#hear(this.#socket, event);
+    }
+    this.#topics.get(event).add(f);
+  }
+
+  off(event, f) {
+    const topic = this.#topics.get(event);
+    if (!topic?.delete(f) || topic.size > 0) return;
+    this.#topics.delete(event);
+    this.#socket?.off(event);
+  }
+
+  // send resolves to the server's answer, {ok, …}. What is not answered when the
+  // connection ends never will be, and is refused as not_connected.
+  send(event, ...args) {
+    if (this.state !== "live") return Promise.resolve(LOST);
+    return new Promise((resolve) => {
+      const answered = (answer) => {
+        this.#asked.delete(answered);
+        resolve(answer);
+      };
+      this.#asked.add(answered);
+      this.#socket.emit(event, ...args, answered);
+    });
+  }
+
   async #start() {
     this.#open = true;
     const turn = ++this.#turn;
@@ -71,7 +106,7 @@ class Feed extends EventTarget {
     this.#socket = undefined;
     this.roster = new Roster();
     this.me = null;
-    this.#become("connecting");
+    this.#become("connecting"); // after which nothing waits for an answer
   }
 
   // settle makes the connection what the holders want of it.
@@ -97,7 +132,12 @@ class Feed extends EventTarget {
     else this.#socket.emit(event, this.me, answered);
   }
 
+  #hear(socket, event) {
+    socket.on(event, (...args) => this.#socket === socket && this.#topics.get(event)?.forEach((f) => f(...args)));
+  }
+
   #listen(socket) {
+    for (const event of this.#topics.keys()) this.#hear(socket, event);
     const on = (event, f) => socket.on(event, (...args) => this.#socket === socket && f(...args));
     on("connect", () => this.#connected());
     on("disconnect", (reason) => {
@@ -111,13 +151,13 @@ class Feed extends EventTarget {
     // The name of a refused connection in 1.x and 2.x.
     on("error", (error) => typeof error === "string" && this.#refusedBy({ message: error }));
 
-    on("online_users", (users) => {
-      this.roster.replace(users);
+    on("online_users", (users, statuses) => {
+      this.roster.replace(users, statuses);
       this.#change();
     });
     for (const step of ["add", "update", "remove"]) {
-      on(`${step}_user`, (user) => {
-        if (!this.roster[step](user)) this.#sync();
+      on(`${step}_user`, (user, more) => {
+        if (!this.roster[step](user, more)) this.#sync();
         this.#change();
       });
     }
@@ -137,10 +177,12 @@ class Feed extends EventTarget {
       this.#become(this.state);
     });
     this.roster.fresh = false;
-    this.#become("live");
+    // Hidden first: what comes after must not show us, not even for a moment.
+    if (this.hidden) this.#socket.emit("status", "hidden");
     // Registering brings the whole list; who only watches has to ask.
     if (this.me !== null) this.#register();
     else this.#sync(0);
+    this.#become("live");
   }
 
   // sync asks for a whole list, but not all the time.
@@ -171,6 +213,7 @@ class Feed extends EventTarget {
 
   #become(state) {
     this.state = state;
+    if (state !== "live") this.#asked.forEach((answered) => answered(LOST));
     this.dispatchEvent(new Event("state"));
   }
 

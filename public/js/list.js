@@ -47,10 +47,12 @@ export class List {
       li,
       initials: avatar.appendChild(part("span")),
       name: li.appendChild(part("bdi", "name")),
-      you: li.appendChild(part("span", "you")),
+      you: li.appendChild(part("span", "tag you")),
+      away: li.appendChild(part("span", "tag away")),
       since: li.appendChild(part("time", "since")),
     };
     row.you.textContent = "you";
+    row.away.textContent = "away";
     // What a filter brings to light, or the first drawing, is nobody's arrival.
     if (this.#drawn && Date.now() - entry.seen < ARRIVAL) li.className = "new";
     this.#rows.set(entry.slot, row);
@@ -80,6 +82,8 @@ function fill(row, entry, mine) {
     tell(row);
   }
   row.you.hidden = !mine;
+  row.away.hidden = !entry.away;
+  row.li.classList.toggle("resting", entry.away);
 }
 
 function tell(row) {

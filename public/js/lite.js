@@ -18,6 +18,7 @@ export function lite(server, query) {
     active: true,
     io: { engine: { transport: { name: "websocket" }, on() {} } },
     on: (event, listener) => void listeners.set(event, [...(listeners.get(event) ?? []), listener]),
+    off: (event) => void listeners.delete(event),
     connect() {
       socket.active = true;
       clearTimeout(retry);

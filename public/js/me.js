@@ -17,6 +17,7 @@ export class Me extends EventTarget {
   id = "";
   name = "";
   joined = false;
+  hidden = false; // seen by nobody, though joined
 
   constructor() {
     super();
@@ -36,14 +37,18 @@ export class Me extends EventTarget {
   }
 
   leave() {
-    this.#write({ joined: false });
+    this.#write({ joined: false, hidden: false });
+  }
+
+  hide(hidden) {
+    this.#write({ hidden });
   }
 
   #write(change) {
     Object.assign(this, change);
-    const { id, name, joined } = this;
+    const { id, name, joined, hidden } = this;
     try {
-      localStorage.setItem(KEY, JSON.stringify({ id, name, joined }));
+      localStorage.setItem(KEY, JSON.stringify({ id, name, joined, hidden }));
     } catch {} // storage may be forbidden; then we are who we are until the tab closes
     this.dispatchEvent(new Event("change"));
   }
@@ -51,10 +56,11 @@ export class Me extends EventTarget {
   // read takes what is stored, whoever wrote it there.
   #read() {
     try {
-      const { id, name, joined } = JSON.parse(localStorage.getItem(KEY)) ?? {};
+      const { id, name, joined, hidden } = JSON.parse(localStorage.getItem(KEY)) ?? {};
       if (typeof id === "string") this.id = id.slice(0, 64);
       if (typeof name === "string") this.name = name.slice(0, MAX_NAME);
       this.joined = joined === true;
+      this.hidden = joined === true && hidden === true;
     } catch {} // as above
   }
 }

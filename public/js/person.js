@@ -25,6 +25,14 @@ export function plain(value, max = MAX_NAME) {
   return signs.length > max ? signs.slice(0, max - 1).join("").trim() + "…" : text;
 }
 
+// prose makes a text of several lines of a string, and "" of all else.
+export function prose(value, max = 4000) {
+  if (typeof value !== "string") return "";
+  const lines = value.slice(0, max * 2).split(/\r\n|[\n\r\u0085\u2028\u2029]/);
+  return lines.map((line) => line.replace(UNPRINTABLE, " ").replace(PILED_MARKS, "$1").trimEnd())
+    .join("\n").replace(/\n{3,}/g, "\n\n").trim();
+}
+
 export function nameOf(user) {
   const data = user !== null && typeof user === "object" ? user : { name: user };
   for (const field of NAME_FIELDS) {

@@ -1,5 +1,6 @@
 // The list of who is online, as told by the server: whole lists replace it,
-// increments change it. Order is the server's, the order of joining.
+// increments change it. Order is the server's, the order of joining. Statuses
+// come beside the users; where nothing is said somebody is active.
 
 // keyOf is a user's identity, as the server sees it: 5 and "5" are one user, an
 // empty id is none. Without an id that we can trust (JavaScript rounds large
@@ -12,10 +13,11 @@ export function keyOf(user) {
 }
 
 const hasID = (key) => key.startsWith("id ");
+const statusIn = (statuses, id) => (Object.hasOwn(statuses ?? {}, String(id)) ? statuses[id] : "active");
 const slotOf = (key, n) => (n === 1 ? key : `${key} ${n}`);
 
 export class Roster {
-  #entries = new Map(); // slot → {key, slot, user, seen, early}; a Map keeps its order
+  #entries = new Map(); // slot → {key, slot, user, away, seen, early}; a Map keeps its order
   #alike = new Map(); // key without id → how many users look like that
 
   // fresh says that a whole list has come since the connection did. Before
@@ -38,14 +40,20 @@ export class Roster {
     return this.#entries.get(keyOf(user));
   }
 
-  // replace takes a whole list. Who was known keeps the time we first saw them.
-  replace(users, now = Date.now()) {
+  // away is the users who are.
+  away() {
+    return Array.from(this.#entries.values()).filter((entry) => entry.away).map((entry) => entry.user);
+  }
+
+  // replace takes a whole list, and by id the statuses of those who are not
+  // active. Who was known keeps the time we first saw them.
+  replace(users, statuses, now = Date.now()) {
     const before = this.#entries;
     const early = before.size === 0 && !this.fresh;
     this.#entries = new Map();
     this.#alike = new Map();
     for (const user of Array.isArray(users) ? users : []) {
-      const entry = this.#put(user, now, early);
+      const entry = this.#put(user, statusIn(statuses, user?.id), now, early);
       const known = before.get(entry.slot);
       if (known) Object.assign(entry, { seen: known.seen, early: known.early });
     }
@@ -53,17 +61,17 @@ export class Roster {
   }
 
   // add, update and remove return false where an increment does not fit what
-  // we have; then only a new whole list helps.
-  add(user, now = Date.now()) {
-    if (this.fresh) this.#put(user, now, false);
+  // we have; then only a new whole list helps. `more` may have a status.
+  add(user, more, now = Date.now()) {
+    if (this.fresh) this.#put(user, more?.status, now, false);
     return true;
   }
 
-  update(user, now = Date.now()) {
+  update(user, more, now = Date.now()) {
     if (!this.fresh) return true;
     const key = keyOf(user);
     const fits = hasID(key) && this.#entries.has(key);
-    if (fits) this.#put(user, now, false);
+    if (fits) this.#put(user, more?.status, now, false);
     return fits;
   }
 
@@ -78,21 +86,21 @@ export class Roster {
     return this.#entries.delete(slotOf(key, n));
   }
 
-  #put(user, now, early) {
+  #put(user, status, now, early) {
+    const away = status === "away";
     const key = keyOf(user);
     let slot = key;
     if (hasID(key)) {
       const known = this.#entries.get(key);
       if (known) {
-        known.user = user;
-        return known;
+        return Object.assign(known, { user, away });
       }
     } else {
       const n = (this.#alike.get(key) ?? 0) + 1;
       this.#alike.set(key, n);
       slot = slotOf(key, n);
     }
-    const entry = { key, slot, user, seen: now, early };
+    const entry = { key, slot, user, away, seen: now, early };
     this.#entries.set(slot, entry);
     return entry;
   }

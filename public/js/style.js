@@ -27,8 +27,11 @@ li + li { border-top: 1px solid var(--rc-line); }
 .avatar span { font-size: .85em; font-weight: 600; letter-spacing: .02em; line-height: 1; white-space: nowrap; }
 @supports (color: oklch(0 0 0)) { .avatar { background: oklch(.5 .105 var(--hue)); } }
 .name { flex: 0 1 auto; min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.you { flex: none; padding: .05em .55em; font-size: .78em; font-weight: 600; border-radius: 1em;
+.resting .avatar { background: transparent; color: var(--rc-muted); border: 2px dashed var(--rc-muted); }
+.resting .name { color: var(--rc-muted); }
+.tag { flex: none; padding: .05em .55em; font-size: .78em; font-weight: 600; border-radius: 1em;
   color: var(--rc-accent); border: 1px solid currentColor; }
+.away { color: var(--rc-muted); font-weight: 500; }
 .since { flex: none; margin-inline-start: auto; font-size: .86em; color: var(--rc-muted);
   font-variant-numeric: tabular-nums; }
 .note { margin: .5em 0 0; color: var(--rc-muted); }

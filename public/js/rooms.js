@@ -1,0 +1,121 @@
+// The chat rooms that this browser is in, kept for the next visit, and what
+// comes and goes for them over the feed's connection. Events: `open` and
+// `close` with a Room as detail; `state` when we are in one or no more.
+
+import { historyOf } from "./history.js";
+import { Room } from "./room.js";
+
+const KEY = "rollcall.rooms";
+const FIRST = "lobby";
+const MOST = 8; // tabs that fit a row or two; the server allows more
+const MAX_NAME = 128; // bytes
+const TYPING_EVERY = 2000;
+
+export class Rooms extends EventTarget {
+  #feed;
+  #server;
+  #rooms = new Map(); // name → Room
+  #name = ""; // what we want to be called; "": a guest
+  #typed = -Infinity;
+
+  constructor(feed, server) {
+    super();
+    this.#feed = feed;
+    this.#server = server;
+    const to = (f) => (data) => {
+      const room = this.#rooms.get(data?.room);
+      if (room) f(room, data);
+    };
+    feed.on("user_list", to((room, data) => room.list(data)));
+    feed.on("user_joined", to((room, data) => room.came(data)));
+    feed.on("user_left", to((room, data) => room.went(data)));
+    feed.on("typing", to((room, data) => room.types(data)));
+    feed.on("message", to((room, { data }) => room.hear(data)));
+    let live = false;
+    feed.addEventListener("state", () => {
+      if ((feed.state === "live") === live) return;
+      live = feed.state === "live";
+      for (const room of this.#rooms.values()) live ? this.#enter(room) : room.away();
+      this.dispatchEvent(new Event("state"));
+    });
+  }
+
+  // start opens the rooms of the last visit.
+  start(name) {
+    this.#name = name;
+    for (const room of stored()) this.open(room);
+  }
+
+  // call says what we want to be called, in all rooms.
+  call(name) {
+    if (name === this.#name) return;
+    this.#name = name;
+    for (const room of this.#rooms.values()) this.#join(room);
+  }
+
+  // open enters a room and returns it, or a sentence that says why not.
+  open(name) {
+    name = name.trim();
+    const known = this.#rooms.get(name);
+    if (known) return known;
+    const bytes = new TextEncoder().encode(name).length;
+    if (bytes === 0 || bytes > MAX_NAME) return "A room's name has 1 to 128 bytes.";
+    if (this.#rooms.size >= MOST) return `Leave a room first: ${MOST} are enough at once.`;
+    const room = new Room(name);
+    this.#rooms.set(name, room);
+    this.#store();
+    this.dispatchEvent(new CustomEvent("open", { detail: room }));
+    if (this.#feed.state === "live") this.#enter(room);
+    return room;
+  }
+
+  close(room) {
+    this.#rooms.delete(room.name);
+    this.#store();
+    room.away();
+    this.#feed.send("leave", { room: room.name });
+    this.dispatchEvent(new CustomEvent("close", { detail: room }));
+  }
+
+  say(room, content) {
+    return this.#feed.send("message", { room: room.name, content });
+  }
+
+  typing(room) {
+    const now = performance.now();
+    if (!room.username || now - this.#typed < TYPING_EVERY) return;
+    this.#typed = now;
+    this.#feed.send("typing", { room: room.name });
+  }
+
+  said() {
+    this.#typed = -Infinity; // who goes on typing is typing anew
+  }
+
+  async #enter(room) {
+    this.#join(room);
+    const { last } = room;
+    room.remember((await historyOf(this.#server, room.name))?.messages, last);
+  }
+
+  async #join(room) {
+    const answer = await this.#feed.send("join", { room: room.name, username: this.#name });
+    if (this.#rooms.get(room.name) !== room) return;
+    room.username = answer?.ok ? answer.username : "";
+    this.dispatchEvent(new Event("state"));
+  }
+
+  #store() {
+    try {
+      localStorage.setItem(KEY, JSON.stringify([...this.#rooms.keys()]));
+    } catch {} // storage may be forbidden; then the next visit begins in the first room
+  }
+}
+
+function stored() {
+  try {
+    const names = JSON.parse(localStorage.getItem(KEY)).filter((name) => typeof name === "string" && name);
+    if (names.length > 0) return names.slice(0, MOST);
+  } catch {} // nothing there, or nothing of ours
+  return [FIRST];
+}

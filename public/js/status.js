@@ -1,0 +1,91 @@
+// Whether we are active, away or hidden: the choice, and the signs of life that
+// keep us active while somebody uses the page.
+
+const SIGNS = ["pointerdown", "pointermove", "keydown", "wheel"];
+const SIGN_EVERY = 60_000;
+const PRESENT_FOR = 60_000; // after a sign
+const BACK_EVERY = 2000; // while we are away, a sign is to be seen at once
+const AGREE_WITHIN = 2000; // the list says what we chose a moment later
+
+export class Status extends EventTarget {
+  #feed;
+  #me;
+  #chosen = ""; // until the list agrees
+  #agreeing;
+  #resting = false; // away by choice: being at the page does not end it
+  #rested = false; // and was seen so
+  #seen = performance.now(); // the last sign; opening the page is one
+  #told = -Infinity;
+
+  constructor(feed, me) {
+    super();
+    this.#feed = feed;
+    this.#me = me;
+    feed.addEventListener("change", () => this.#look());
+    feed.addEventListener("state", () => feed.state !== "live" && this.#rest(false));
+    for (const sign of SIGNS) addEventListener(sign, () => this.#alive(), { passive: true, capture: true });
+  }
+
+  get current() {
+    return this.#chosen || this.#known();
+  }
+
+  // present tells whether somebody is likely at the page. To the server every
+  // event is activity, so what the page does by itself should wait for that.
+  get present() {
+    return !this.#resting && this.#known() !== "away" && performance.now() - this.#seen < PRESENT_FOR;
+  }
+
+  // choose resolves to a sentence that says why not, or "".
+  async choose(status) {
+    this.#chosen = status;
+    this.#rest(status === "away");
+    // Kept at once: should the connection be gone, the next one begins hidden.
+    if (status === "hidden") this.#me.hide(true);
+    const answer = await this.#feed.send("status", status);
+    const refused = answer?.ok === false && answer.error !== "not_connected";
+    if (refused === (status === "hidden")) this.#me.hide(false);
+    clearTimeout(this.#agreeing);
+    this.#agreeing = setTimeout(() => this.#agree(), refused ? 0 : AGREE_WITHIN);
+    this.#look();
+    return refused ? answer.message || "The server refused that." : "";
+  }
+
+  #known() {
+    if (this.#me.hidden) return "hidden";
+    return this.#feed.roster.find({ id: this.#me.id })?.away ? "away" : "active";
+  }
+
+  #look() {
+    const known = this.#known();
+    if (this.#resting && this.#rested && known === "active") this.#rest(false); // we did something
+    if (this.#resting && known === "away") this.#rested = true;
+    if (this.#chosen === known) this.#agree();
+    else this.#change();
+  }
+
+  #agree() {
+    this.#chosen = "";
+    this.#change();
+  }
+
+  #rest(resting) {
+    this.#resting = resting;
+    this.#rested = false;
+  }
+
+  #alive() {
+    const now = performance.now();
+    const returned = !this.present;
+    this.#seen = now;
+    if (returned && this.present) this.#change();
+    if (this.#resting || this.#feed.me === null) return;
+    if (now - this.#told < (this.#known() === "away" ? BACK_EVERY : SIGN_EVERY)) return;
+    this.#told = now;
+    this.#feed.send("heartbeat");
+  }
+
+  #change() {
+    this.dispatchEvent(new Event("change"));
+  }
+}

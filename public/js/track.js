@@ -1,0 +1,138 @@
+// Draws the race: a lane for each car, and the one button that is of use now.
+
+import { el } from "./el.js";
+import { hueOf } from "./person.js";
+import { FINISH } from "./race.js";
+
+const LANES = 8; // the others are a number
+const SVG = "http://www.w3.org/2000/svg";
+
+export class Track {
+  #race;
+  #parts;
+  #lanes = new Map(); // id → its elements
+  #phase = "";
+
+  // parts are the page's elements: lanes, more, line, note, join, start, drive,
+  // problem. hidden tells whether we are.
+  constructor(race, parts, hidden) {
+    this.#race = race;
+    this.#parts = parts;
+    const ask = (button, f) => button.addEventListener("click", async () => {
+      button.disabled = true;
+      this.#complain(await f());
+      button.disabled = false;
+      this.draw();
+    });
+    ask(parts.join, async () => {
+      const problem = await race.join();
+      if (!problem) parts.start.focus();
+      return problem;
+    });
+    ask(parts.start, () => race.start());
+    parts.drive.addEventListener("click", () => race.step());
+    parts.drive.addEventListener("keydown", (event) => this.#key(event));
+    // Firefox makes the click of a space bar when it is let go.
+    parts.drive.addEventListener("keyup", (event) => event.key === " " && event.preventDefault());
+    race.addEventListener("change", () => this.draw());
+    this.hidden = hidden;
+  }
+
+  // key drives with any key that means nothing else, once each time it is pressed.
+  #key(event) {
+    const other = event.ctrlKey || event.altKey || event.metaKey || ["Tab", "Escape", "Shift"].includes(event.key);
+    if (other) return;
+    event.preventDefault();
+    if (!event.repeat) this.#race.step();
+  }
+
+  draw() {
+    const race = this.#race, parts = this.#parts;
+    const racing = race.phase === "ready" || race.phase === "running";
+    const takingPart = racing && race.onStage && race.mine?.ms === undefined;
+    // The button that had the focus may be about to go.
+    const near = parts.line.parentElement.contains(document.activeElement) || document.activeElement === document.body;
+    parts.join.hidden = race.onStage;
+    parts.join.disabled = !race.live || this.hidden();
+    parts.start.hidden = !race.onStage || racing;
+    parts.start.disabled = !race.live;
+    parts.drive.hidden = !takingPart;
+    parts.drive.textContent = race.phase === "ready" ? `${race.count}…` : "Drive! Tap here, or press any key";
+    if (race.phase !== this.#phase && near) {
+      if (race.phase === "ready" && takingPart) parts.drive.focus({ preventScroll: true });
+      if (race.phase === "over" && race.onStage) parts.start.focus({ preventScroll: true });
+    }
+    if (race.phase !== this.#phase) this.#complain("");
+    this.#phase = race.phase;
+
+    const line = this.#line();
+    if (parts.line.textContent !== line) parts.line.textContent = line;
+    parts.note.textContent = race.phase === "idle" ? "" : race.track ? `Track ${race.track}` : "No tracks are known here, so the road is straight.";
+    this.#drawLanes();
+  }
+
+  #line() {
+    const race = this.#race;
+    const waiting = race.racers.length;
+    if (!race.live) return "Waiting for the connection…";
+    if (this.hidden()) return "Who is hidden cannot race.";
+    if (race.phase === "ready") return "Ready…";
+    if (race.phase === "running") return race.mine?.ms === undefined ? "Go!" : "You are there. The others are on their way.";
+    const { winner } = race;
+    if (race.phase === "over") return winner ? `${winner.name} won in ${seconds(winner.ms)}.` : "Nobody arrived.";
+    if (waiting === 0) return "Nobody is on the start line yet.";
+    if (waiting > 1) return `${waiting} cars are on the start line.`;
+    return race.onStage ? "You are on the start line. Open a second tab, or start alone." : `${race.racers[0]} is on the start line.`;
+  }
+
+  #drawLanes() {
+    const { lanes, id: own } = this.#race;
+    // One's own is always seen.
+    const shown = lanes.slice(0, LANES);
+    const mine = lanes.find((car) => car.id === own);
+    if (mine && !shown.includes(mine)) shown[LANES - 1] = mine;
+    const ids = new Set(shown.map((car) => car.id));
+    for (const [id, { li }] of this.#lanes) {
+      if (ids.has(id)) continue;
+      li.remove();
+      this.#lanes.delete(id);
+    }
+    for (const car of shown) {
+      const lane = this.#lanes.get(car.id) ?? this.#make(car.id);
+      const way = car.way / FINISH;
+      if (lane.name.textContent !== car.name) lane.name.textContent = car.name;
+      lane.road.setAttribute("aria-label", `${car.name}'s way`);
+      lane.road.setAttribute("aria-valuenow", String(Math.round(way * 100)));
+      lane.road.style.setProperty("--way", way);
+      lane.time.textContent = car.ms === undefined ? "" : seconds(car.ms);
+      lane.li.classList.toggle("own", car.id === own);
+      lane.li.classList.toggle("there", car.ms !== undefined);
+    }
+    const hidden = lanes.length - shown.length;
+    this.#parts.more.textContent = hidden > 0 ? `and ${hidden.toLocaleString()} more` : "";
+  }
+
+  #make(id) {
+    const car = document.createElementNS(SVG, "svg");
+    const use = car.appendChild(document.createElementNS(SVG, "use"));
+    car.setAttribute("class", "car");
+    car.setAttribute("aria-hidden", "true");
+    use.setAttribute("href", "#car");
+    const lane = {
+      name: el("bdi", { class: "driver" }),
+      road: el("span", { class: "road", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100" }, car),
+      time: el("span", { class: "time" }),
+    };
+    lane.road.style.setProperty("--hue", hueOf(id));
+    lane.li = this.#parts.lanes.appendChild(el("li", {}, lane.name, lane.road, lane.time));
+    this.#lanes.set(id, lane);
+    return lane;
+  }
+
+  #complain(text) {
+    this.#parts.problem.textContent = text;
+    this.#parts.problem.hidden = !text;
+  }
+}
+
+const seconds = (ms) => `${(ms / 1000).toLocaleString(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 })} s`;
