@@ -12,7 +12,7 @@ import { plain } from "./person.js";
 export const FINISH = 40; // steps
 
 const STAGE = "rollcall";
-const ROOM = "rollcall: races";
+export const ROOM = "rollcall: races"; // nobody talks there
 const COUNTDOWN = 3;
 const LONGEST = 60_000; // then it is over, whoever is still on the road
 const TELL_EVERY = 150;

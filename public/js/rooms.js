@@ -3,6 +3,7 @@
 // `close` with a Room as detail; `state` when we are in one or no more.
 
 import { historyOf } from "./history.js";
+import { ROOM as RACES } from "./race.js";
 import { Room } from "./room.js";
 
 const KEY = "rollcall.rooms";
@@ -60,6 +61,7 @@ export class Rooms extends EventTarget {
     if (known) return known;
     const bytes = new TextEncoder().encode(name).length;
     if (bytes === 0 || bytes > MAX_NAME) return "A room's name has 1 to 128 bytes.";
+    if (name === RACES) return "That room is for the races.";
     if (this.#rooms.size >= MOST) return `Leave a room first: ${MOST} are enough at once.`;
     const room = new Room(name);
     this.#rooms.set(name, room);

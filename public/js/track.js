@@ -12,6 +12,7 @@ export class Track {
   #parts;
   #lanes = new Map(); // id → its elements
   #phase = "";
+  #driving = false;
 
   // parts are the page's elements: lanes, more, line, note, join, start, drive,
   // problem. hidden tells whether we are.
@@ -60,8 +61,10 @@ export class Track {
     parts.drive.textContent = race.phase === "ready" ? `${race.count}…` : "Drive! Tap here, or press any key";
     if (race.phase !== this.#phase && near) {
       if (race.phase === "ready" && takingPart) parts.drive.focus({ preventScroll: true });
-      if (race.phase === "over" && race.onStage) parts.start.focus({ preventScroll: true });
     }
+    // Not to the start button: who still presses keys would start the next race.
+    if (near && this.#driving && !takingPart) parts.line.focus({ preventScroll: true });
+    this.#driving = takingPart;
     if (race.phase !== this.#phase) this.#complain("");
     this.#phase = race.phase;
 
