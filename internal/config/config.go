@@ -5,6 +5,7 @@ package config
 
 import (
 	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -53,6 +54,10 @@ type Config struct {
 	RailsURL Secret `env:"RAILS_URL"`
 	// The key for those requests of the HTTP API that change something, sent as `Authorization: Bearer …`; empty: they are refused.
 	APIKey Secret `env:"API_KEY"`
+	// The secret that clients' tokens are signed with, of at least 16 characters; two, comma-separated, while one is being replaced; empty: clients are trusted to be who they say.
+	AuthSecret Secret `env:"AUTH_SECRET"`
+	// With `AUTH_SECRET`: let in who has no good token, as a guest without an id.
+	AllowGuests bool `env:"ALLOW_GUESTS" envDefault:"false"`
 	// Where Redis is, to share one view among all instances: `redis://`, `rediss://`, `redis+sentinel://` or `redis+cluster://`; empty: this instance is alone.
 	RedisURL Secret `env:"REDIS_URL"`
 	// The prefix of all keys in Redis; one deployment is one prefix.
@@ -63,6 +68,8 @@ type Config struct {
 	RedisChannel string `env:"REDIS_CHANNEL" envDefault:"socket.io"`
 	// The name of this instance among the others, in logs and in Redis; empty: the host name.
 	Instance string `env:"INSTANCE"`
+	// The address for Go's profiler, such as `127.0.0.1:6060`, which shows what is in memory: never one that the internet reaches; empty: none.
+	DebugAddress string `env:"DEBUG_ADDRESS"`
 	// How long a shutdown may take before what is left is cut off.
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"10s" min:"100ms" max:"10m"`
 }
@@ -70,9 +77,13 @@ type Config struct {
 // RateLimited tells whether the events of a socket are limited at all.
 func (c Config) RateLimited() bool { return c.EventsPerSecond > 0 && c.EventsBurst > 0 }
 
-// later are variables of the contract that this version cannot honour yet.
-// Ignoring one would do harm (clients nobody checks), so the server does not
-// start. Their values are secrets.
-var later = map[string]string{
-	"AUTH_SECRET": "checking who clients are is not there yet, everybody would be let in",
+// AuthSecrets is AUTH_SECRET's list; empty: clients are trusted.
+func (c Config) AuthSecrets() []string {
+	var out []string
+	for one := range strings.SplitSeq(c.AuthSecret.Reveal(), ",") {
+		if one = strings.TrimSpace(one); one != "" {
+			out = append(out, one)
+		}
+	}
+	return out
 }

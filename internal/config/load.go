@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
+	"net"
 	"net/netip"
 	"net/url"
 	"reflect"
@@ -16,6 +16,9 @@ import (
 
 	"github.com/caarlos0/env/v11"
 )
+
+// minSecret is how long a secret must be, in bytes: what can be guessed is none.
+const minSecret = 16
 
 // Mistakes is every wrong variable, one sentence each, in the order of Config.
 type Mistakes []string
@@ -63,14 +66,15 @@ func Load(getenv func(string) string) (Config, error) {
 	if !headerToken.MatchString(c.APIKey.Reveal()) {
 		mistakes = append(mistakes, "API_KEY must be at most 512 letters, digits and ASCII signs, without spaces")
 	}
+	if n := len(c.AuthSecrets()); n > 2 || c.AuthSecret != "" && n == 0 || slices.ContainsFunc(c.AuthSecrets(), func(s string) bool { return len(s) < minSecret }) {
+		mistakes = append(mistakes, fmt.Sprintf("AUTH_SECRET must be a secret of at least %d characters, or two, comma-separated", minSecret))
+	}
+	if _, port, err := net.SplitHostPort(c.DebugAddress); c.DebugAddress != "" && (err != nil || port == "") {
+		wrong("DEBUG_ADDRESS", "an address with a port such as 127.0.0.1:6060")
+	}
 	// Comparing two variables makes sense only when each is right by itself.
 	if len(mistakes) == 0 {
 		mistakes = compare(c)
-	}
-	for _, name := range slices.Sorted(maps.Keys(later)) {
-		if getenv(name) != "" {
-			mistakes = append(mistakes, fmt.Sprintf("%s must not be set: %s", name, later[name]))
-		}
 	}
 	if len(mistakes) > 0 {
 		return Config{}, mistakes

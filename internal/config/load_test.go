@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -143,14 +144,22 @@ func TestAllMistakesAtOnce(t *testing.T) {
 	}
 }
 
-// What cannot be honoured yet is refused, and what it held is not shown.
-func TestLaterVariables(t *testing.T) {
-	for name := range later {
-		_, err := Load(from(map[string]string{name: "redis://u:hunter2@db"}))
-		if err == nil || !strings.HasPrefix(err.Error(), name+" must not be set: ") {
-			t.Errorf("%s: got %v", name, err)
+// A secret that can be guessed is none; what it was is not shown.
+func TestAuthSecret(t *testing.T) {
+	for _, value := range []string{"hunter2", ",", "0123456789abcdef,hunter2", "0123456789abcdef,0123456789abcdeg,0123456789abcdeh"} {
+		_, err := Load(from(map[string]string{"AUTH_SECRET": value}))
+		if err == nil || !strings.HasPrefix(err.Error(), "AUTH_SECRET must be a secret of at least 16 characters") {
+			t.Errorf("%s: got %v", value, err)
 		} else if strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("%s: the error shows the value: %v", name, err)
+			t.Errorf("the error shows the value: %v", err)
+		}
+	}
+	for value, want := range map[string][]string{
+		"": nil, "0123456789abcdef": {"0123456789abcdef"}, " 0123456789abcdef , 0123456789abcdeg": {"0123456789abcdef", "0123456789abcdeg"},
+	} {
+		c, err := Load(from(map[string]string{"AUTH_SECRET": value}))
+		if err != nil || !slices.Equal(c.AuthSecrets(), want) {
+			t.Errorf("%q: %q, %v", value, c.AuthSecrets(), err)
 		}
 	}
 }

@@ -27,6 +27,9 @@ type link struct {
 	over    chan struct{} // closed when the connection is let go of
 	request handshake     // what the link was made from
 	session atomic.Pointer[session]
+	// What it may send: events, and all other packets, however often it leaves
+	// and enters the namespace.
+	events, others quota
 
 	mu        sync.Mutex      // guards all below
 	ws        *websocket.Conn // the current transport; nil: polling
@@ -54,6 +57,8 @@ func newLink(srv *Server, ctx *types.HttpContext) *link {
 		srv:       srv,
 		done:      make(chan struct{}),
 		over:      make(chan struct{}),
+		events:    newQuota(srv.opts),
+		others:    newQuota(srv.opts),
 		request:   ctx.Request().Context().Value(handshakeKey{}).(handshake),
 	}
 	l.ws = l.request.conn
@@ -308,6 +313,7 @@ func (l *link) receive(m message) bool {
 	case '4':
 		l.session.Load().text(data[1:])
 	case '2':
+		l.session.Load().count(&l.others) // each is answered
 		l.Emit("packet", &eio.Packet{Type: eio.PING})
 	case '3':
 		l.Emit("packet", &eio.Packet{Type: eio.PONG})

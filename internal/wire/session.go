@@ -11,8 +11,6 @@ import (
 	"github.com/zishang520/engine.io/v2/transports"
 	"github.com/zishang520/engine.io/v2/types"
 	"github.com/zishang520/socket.io/v2/socket"
-	"golang.org/x/time/rate"
-
 	"rollcall/rooms"
 )
 
@@ -30,14 +28,11 @@ const (
 // DISCONNECT. A link has one at a time.
 type session struct {
 	link    *link
-	limiter *rate.Limiter // nil: no limit
 	settled chan struct{} // closed when connecting is over, either way
 
 	// Of the reading goroutine alone:
-	partial  *packet // a binary packet whose attachments are still coming
-	missing  int     // how many
-	strikes  int     // events refused for their rate, lately
-	strikeAt time.Time
+	partial *packet // a binary packet whose attachments are still coming
+	missing int     // how many
 
 	mu      sync.Mutex // guards all below
 	id      string
@@ -45,6 +40,7 @@ type session struct {
 	phase   phase
 	taken   bool   // by the handler, to be told of the end
 	carrier string // the transport it is counted under
+	since   time.Time
 	early   [][]byte
 	earlyBy int
 }
@@ -52,11 +48,7 @@ type session struct {
 var _ rooms.Conn = (*session)(nil)
 
 func newSession(l *link) *session {
-	s := &session{link: l, settled: make(chan struct{})}
-	if o := l.srv.opts; o.EventsPerSecond > 0 {
-		s.limiter = rate.NewLimiter(rate.Limit(o.EventsPerSecond), o.EventsBurst)
-	}
-	return s
+	return &session{link: l, settled: make(chan struct{})}
 }
 
 // ID implements rooms.Conn.
@@ -136,8 +128,10 @@ func bind(sock *socket.Socket) {
 			s.link.send(frames, nil)
 		}
 		s.early = nil
-		s.carrier = s.link.Name()
+		s.carrier, s.since = s.link.Name(), time.Now()
 		s.link.srv.opts.Observer.SessionOpened(s.carrier, s.protocol())
+		s.link.srv.opts.Log.Info("connected", "socket", s.id, "address", s.link.request.address,
+			"transport", s.carrier, "protocol", s.protocol())
 		close(s.settled)
 	}
 	s.mu.Unlock()
@@ -158,6 +152,8 @@ func (s *session) end(reason rooms.Reason) {
 		close(s.settled)
 	} else {
 		s.link.srv.opts.Observer.SessionClosed(s.carrier, s.protocol())
+		s.link.srv.opts.Log.Info("disconnected", "socket", s.id, "reason", string(reason),
+			"transport", s.carrier, "after", time.Since(s.since).Round(time.Millisecond))
 	}
 	s.phase = ended
 	s.early = nil
@@ -200,9 +196,13 @@ func (s *session) violation() {
 	s.link.engine.Close(false)
 }
 
-// text handles a Socket.IO packet.
+// text handles a Socket.IO packet. Whatever it is, it counts against the rate:
+// an event over it is answered, the rest is a strike.
 func (s *session) text(data []byte) {
 	p, err := decodePacket(data)
+	if p.kind != typeEvent && p.kind != typeBinaryEvent {
+		s.count(&s.link.others)
+	}
 	switch {
 	case err != nil, s.missing > 0:
 		s.violation()
@@ -266,6 +266,7 @@ func (s *session) forward(data []byte) {
 // binary takes an attachment. Presence has no use for binary arguments, so only
 // their number matters: the event is refused when it is complete.
 func (s *session) binary([]byte) {
+	s.count(&s.link.others)
 	if s.missing == 0 {
 		s.violation()
 		return
@@ -299,7 +300,7 @@ func (s *session) packet(p packet) {
 	}
 	s.link.srv.opts.Observer.EventIn(name)
 	switch {
-	case !s.withinRate():
+	case !s.count(&s.link.events):
 		s.answer(p, name, nil, errRate)
 	case p.attachments > 0:
 		s.answer(p, name, nil, errBinary)
@@ -312,23 +313,14 @@ func (s *session) packet(p packet) {
 	}
 }
 
-// withinRate counts an event. Who goes on long after being told is closed.
-func (s *session) withinRate() bool {
-	if s.limiter == nil {
-		return true
-	}
-	now := time.Now()
-	if s.limiter.AllowN(now, 1) {
-		return true
-	}
-	if now.Sub(s.strikeAt) > 10*time.Second {
-		s.strikes = 0
-	}
-	s.strikeAt = now
-	if s.strikes++; s.strikes > s.link.srv.opts.EventsBurst {
+// count takes a packet from a quota, and reports whether it was within it. Who
+// goes on long after is closed.
+func (s *session) count(q *quota) bool {
+	within, over := q.take()
+	if over {
 		s.violation()
 	}
-	return false
+	return within
 }
 
 var errPanic = errors.New("panic in a handler")

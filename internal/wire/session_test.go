@@ -157,6 +157,32 @@ func TestRateLimit(t *testing.T) {
 	eventually(t, "the one is gone", func() bool { return len(d.conns()) == 1 })
 }
 
+// Whatever a client floods with, it is closed, and leaving and entering the
+// namespace again makes nothing new.
+func TestFloods(t *testing.T) {
+	for kind, packets := range map[string][]string{
+		"namespace":       {"41", "40"},
+		"acknowledgement": {`430[1]`},
+		"other namespace": {"40/x,"},
+		"ping":            {"2"},
+	} {
+		_, base := start(t, Options{EventsPerSecond: 1, EventsBurst: 5})
+		c := mustJoin(t, base, 4, "")
+		for range 40 {
+			for _, p := range packets {
+				c.send(p)
+			}
+		}
+		var err error
+		for err == nil {
+			_, err = c.next()
+		}
+		if !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
+
 func TestReasons(t *testing.T) {
 	d, base := start(t, Options{PingInterval: 50 * time.Millisecond, PingTimeout: 100 * time.Millisecond})
 	reasons := func() []rooms.Reason {
