@@ -140,7 +140,7 @@ describe('negative controls: what is wrong is found', { concurrency: 2 }, () => 
     test(`a server that tells ${name}`, (t) => assert.rejects(play(t, { fault }), found));
   }
   for (const [name, change] of Object.entries(tampers)) {
-    const tamper = (player, transcript) => (player === 'c1' ? change(transcript) : transcript);
+    const tamper = (player, transcript) => (player === 'p1' ? change(transcript) : transcript);
     test(`a client to whom ${name}`, (t) => assert.rejects(play(t, { tamper }), found));
   }
   test('somebody is told another track than the others', async (t) => {

@@ -13,7 +13,8 @@
 // Rules are what the contract's default mode does otherwise, applied here so
 // that the rest can be compared:
 //   'unique users' a user is listed once: newest data at the first one's place
-//   'forget'       a stage forgets a racer whose last socket is gone
+//   'forget'       a stage forgets a racer whose socket is gone; of a racer's
+//                  sockets the first that is left counts
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { Server } from 'socket.io';
@@ -99,9 +100,9 @@ function serve(io, { tracks, emit, mended, rules }) {
     socket.on('join_stage', (data) => {
       if (mended.has('no data') && !data) return;
       const stage = stages[data.token] ??= [];
-      let racer = stage.find((one) => one.data.id === data.id);
-      if (!racer) stage.push(racer = { data, sockets: new Set() });
-      racer.sockets.add(socket.id);
+      // To forget it has to know who else would be there, once the first is gone.
+      const there = stage.some((racer) => racer.data.id === data.id && (!rules.has('forget') || racer.socket === socket.id));
+      if (!there) stage.push({ data, socket: socket.id });
       tellStage(data.token);
       handle('join twice', `start_race_${data.token}`, () => {
         if (mended.has('no tracks') && tracks.length === 0) return;
@@ -119,11 +120,14 @@ function serve(io, { tracks, emit, mended, rules }) {
     });
   });
 
-  const tellStage = (token) => emit(`update_stage_${token}`, stages[token].map((racer) => racer.data));
+  function tellStage(token) {
+    const racers = stages[token].map((racer) => racer.data);
+    emit(`update_stage_${token}`, racers.filter((data, at) => racers.findIndex((one) => one.id === data.id) === at));
+  }
 
   function forget(socket) {
     for (const [token, stage] of Object.entries(stages)) {
-      const left = stage.filter((racer) => !(racer.sockets.delete(socket) && racer.sockets.size === 0));
+      const left = stage.filter((racer) => racer.socket !== socket);
       if (left.length === stage.length) continue;
       stages[token] = left;
       tellStage(token);

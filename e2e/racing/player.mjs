@@ -14,12 +14,15 @@ export class Player {
     // transcript: what Node's clients receive, as [event, ...args]. own: the rest.
     this.transcript = [];
     this.own = [];
+    // page: what shows it, if anything does.
+    this.page = undefined;
     // The one place that every event passes, in all versions.
     const handle = this.socket.onevent;
     this.socket.onevent = (packet) => {
       // By way of JSON, since some clients hand on what others may change.
       const [event, ...args] = JSON.parse(JSON.stringify(packet.data));
       (OWN.has(event) ? this.own : this.transcript).push([event, ...args]);
+      if (!OWN.has(event)) this.page?.receive([event, ...args]);
       return handle.call(this.socket, packet);
     };
     t.after(() => this.client.close());
@@ -43,6 +46,8 @@ export class Player {
       case 'join': return socket.emit('join_stage', act.data);
       case 'start': return socket.emit(`start_race_${act.token}`, {});
       case 'car': return socket.emit('add_car', act.data);
+      case 'watch stage': return socket.emit('watch_stage', { token: act.token });
+      case 'watch race': return socket.emit('watch_race', { race_id: act.race });
       case 'speed': return socket.emit(`update_${act.race}_speed`, act.data);
       default: throw new Error(`nobody knows how to ${act.does}`);
     }

@@ -13,21 +13,26 @@ const SPEEDS = [0, 42.5, -1, 1e21, '72 wpm', null, true, ['a', 1], { deep: { lis
 
 const WEIGHTS = { leave: 4, register: 10, invite: 7, join: 12, start: 10, car: 10, speed: 14 };
 
+// What a client does not do in a row with others: pages change with it.
+const ALONE = new Set(['connect', 'leave', 'register', 'watch stage', 'watch race']);
+
 // writeScript options: versions of the clients; size is the number of clients
 // and users that of different user ids, so that users < size gives tabs;
 // crowds: the probability of a step of several at once; orderly crowds hold
 // only acts whose outcome does not depend on their order, but for the places
-// in a list.
-export function writeScript({ seed, versions, steps = 40, size = 7, users = 5, crowds = 0.3, orderly = false, speeds = SPEEDS }) {
+// in a list. objects: speeds are always of cars, as pages need them;
+// watching: some watch, too, which is Rollcall's own.
+export function writeScript({ seed, versions, steps = 40, size = 7, users = 5, crowds = 0.3, orderly = false, objects = false, watching = false }) {
   const chance = new Chance(seed);
   const kinds = chance.shuffled(versions.flatMap((version) => Object.keys(modes).map((mode) => ({ version, mode }))));
   // The versions first, so that all of them play.
   const cast = Array.from({ length: size }, (_, n) => {
     const version = versions[n % versions.length];
     const kind = kinds.filter((one) => one.version === version)[Math.floor(n / versions.length) % 3];
-    return { name: `c${n}`, ...kind, guest: n === size - 1 };
+    // Not c0: Backbone has names of that form for what has no id.
+    return { name: `p${n}`, ...kind, guest: n === size - 1 };
   });
-  const writer = new Writer({ chance, cast, users, orderly, speeds });
+  const writer = new Writer({ chance, cast, users, orderly, objects, watching });
   const written = [writer.everybody('connect')];
   while (written.length < steps) {
     const step = chance.happens(crowds) ? writer.crowd() : writer.alone();
@@ -40,8 +45,8 @@ export function writeScript({ seed, versions, steps = 40, size = 7, users = 5, c
 
 // Writer knows what each client is in, to tell what will be heard.
 class Writer {
-  constructor({ chance, cast, users, orderly, speeds }) {
-    Object.assign(this, { chance, cast, users, orderly, speeds });
+  constructor({ chance, cast, users, orderly, objects, watching }) {
+    Object.assign(this, { chance, cast, users, orderly, objects, watching });
     this.revision = 0;
     this.state = new Map(cast.map((client) => [client, gone()]));
   }
@@ -56,9 +61,11 @@ class Writer {
     const many = this.chance.happens(0.2) ? 2 + this.chance.below(4) : 1;
     const acts = [];
     for (let n = 0; n < many; n++) {
-      const act = this.act(client, this.choose(client, acts.length > 0));
+      const does = this.choose(client);
+      if (acts.length > 0 && ALONE.has(does)) break;
+      const act = this.act(client, does);
       if (act) acts.push(act);
-      if (act?.does === 'connect' || act?.does === 'leave') break;
+      if (ALONE.has(does)) break;
     }
     return acts;
   }
@@ -68,7 +75,7 @@ class Writer {
     const claims = [];
     for (const client of this.chance.shuffled(this.cast).slice(0, 2 + this.chance.below(this.cast.length - 1))) {
       const before = structuredClone(this.state.get(client));
-      const act = this.act(client, this.choose(client, false));
+      const act = this.act(client, this.choose(client));
       if (!act) continue;
       const mine = claimed(act, before);
       if (this.orderly && mine.some((claim) => claims.some((other) => collide(claim, other)))) {
@@ -81,10 +88,13 @@ class Writer {
     return acts;
   }
 
-  choose(client, staying) {
+  choose(client) {
     if (!this.state.get(client).connected) return 'connect';
-    const { leave, ...rest } = WEIGHTS;
-    return this.chance.weighed({ ...rest, ...(client.guest && { register: 0 }), ...(!staying && { leave }) });
+    return this.chance.weighed({
+      ...WEIGHTS,
+      ...(client.guest && { register: 0 }),
+      ...(this.watching && { 'watch stage': 3, 'watch race': 3 }),
+    });
   }
 
   // act is undefined where there is nothing to do.
@@ -140,11 +150,20 @@ class Writer {
   speed(client, state) {
     const stranger = this.chance.happens(0.2) || state.races.size === 0;
     const race = String(stranger ? this.chance.of(RACES) : this.chance.of([...state.races]));
-    const speed = this.chance.of(this.speeds);
+    const speed = this.chance.of(SPEEDS);
     const whole = { id: `car ${client.name}`, position: this.chance.below(100), speed, revision: ++this.revision };
     // Node hands on whatever it is given; the application's pages need an object.
-    const data = !this.orderly && this.chance.happens(0.2) ? speed : whole;
+    const data = !this.objects && this.chance.happens(0.2) ? speed : whole;
     return { race, data, heard: state.races.has(race) };
+  }
+
+  // Rollcall's own: Node knows no spectators, it tells everybody.
+  'watch stage'() {
+    return { token: this.chance.of(TOKENS), heard: false };
+  }
+
+  'watch race'() {
+    return { race: this.chance.of(RACES), heard: false };
   }
 
   // userObject: ids are numbers and strings; every object has the same fields.
@@ -165,9 +184,11 @@ function claimed(act, { user, stages }) {
     case 'leave': return [...mine, ...[...stages].map((token) => [`stage ${token}`, 'come and go'])];
     case 'invite': return [[`user ${act.data.id}`, 'alone']];
     case 'join': return [[`stage ${act.data.token}`, 'come and go'], [`racer ${act.data.token} ${act.data.id}`, 'alone']];
-    case 'start': return [[`stage ${act.token}`, 'alone']];
+    case 'start':
+    case 'watch stage': return [[`stage ${act.token}`, 'alone']];
     case 'car': return [[`race ${act.data.race_id}`, 'come']];
     case 'speed': return [[`race ${act.race}`, 'drive']];
+    case 'watch race': return [[`race ${act.race}`, 'alone']];
     default: return [];
   }
 }

@@ -38,8 +38,8 @@ export async function compare(t, script, { subject, reference, tracks, tamper = 
   return { ours: ours.company, theirs: theirs.company };
 }
 
-// A Scene is one server with the script's clients.
-class Scene {
+// A Scene is a server that tells everybody everything, with the script's clients.
+export class Scene {
   static async open(t, server, script, tracks) {
     const scene = new Scene();
     scene.company = await assemble(t, [server], script.cast);
