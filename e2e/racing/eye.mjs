@@ -11,8 +11,8 @@ import { until } from '../lib/wait.mjs';
 // reference, and waits after each step until the pages are equal. Of two acts
 // of one crowd nobody determines which comes first, so a script with crowds is
 // compared without the order in collections. The track is random: one of the
-// known, and the same for all who are told of a start.
-export async function look(t, script, { servers, reference, tracks }) {
+// known. patience is how long, in ms, a step may take.
+export async function look(t, script, { servers, reference, tracks, patience }) {
   const ordered = script.steps.slice(1).every((step) => new Set(step.map((act) => act.client)).size === 1);
   const ours = await assemble(t, servers, script.cast);
   const node = await Scene.open(t, reference, script, tracks);
@@ -25,7 +25,7 @@ export async function look(t, script, { servers, reference, tracks }) {
     for (const act of step) spectate(act, theirs);
     const differing = () => differences(ours, theirs, { ordered, tracks });
     try {
-      await until(() => differing() === undefined, 'pages that are equal');
+      await until(() => differing() === undefined, 'pages that are equal', { ms: patience });
     } catch (error) {
       const [name, shown, due] = differing() ?? ['nobody any more'];
       assert.deepEqual(shown, due, `seed ${script.seed}, step ${n} of ${script.steps.length}, ${JSON.stringify(step)}: the page of ${name}`);

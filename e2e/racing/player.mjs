@@ -60,6 +60,11 @@ export class Player {
     await this.client.until(() => !this.connected, 'the end of the connection');
   }
 
+  // refused are the codes of what Rollcall refused.
+  refused() {
+    return this.own.filter(([event]) => event === 'rollcall_error').map(([, { error }]) => error);
+  }
+
   until(probe, what) {
     return this.client.until(probe, `${what} (${this.name})`, { show: () => this.transcript.slice(-5) });
   }

@@ -7,11 +7,11 @@
 import { modes } from '../lib/clients.mjs';
 import { Chance } from './seed.mjs';
 
-const TOKENS = ['lobby', 'Grüße 山', 'constructor', 'with_underscore'];
+const TOKENS = ['lobby_1', 'Grüße 山', 'constructor'];
 const RACES = [7, '7', 8, '__proto__', 'x_speed'];
 const SPEEDS = [0, 42.5, -1, 1e21, '72 wpm', null, true, ['a', 1], { deep: { list: [1, null, 'ü'] } }];
 
-const WEIGHTS = { leave: 4, register: 10, invite: 7, join: 12, start: 10, car: 10, speed: 14 };
+const WEIGHTS = { leave: 6, register: 10, invite: 7, join: 16, start: 10, car: 10, speed: 14 };
 
 // What a client does not do in a row with others: pages change with it.
 const ALONE = new Set(['connect', 'leave', 'register', 'watch stage', 'watch race']);
@@ -21,8 +21,9 @@ const ALONE = new Set(['connect', 'leave', 'register', 'watch stage', 'watch rac
 // crowds: the probability of a step of several at once; orderly crowds hold
 // only acts whose outcome does not depend on their order, but for the places
 // in a list. objects: speeds are always of cars, as pages need them;
-// watching: some watch, too, which is Rollcall's own.
-export function writeScript({ seed, versions, steps = 40, size = 7, users = 5, crowds = 0.3, orderly = false, objects = false, watching = false }) {
+// watching: some watch, too, which is Rollcall's own; rows: the probability of
+// several acts in a row.
+export function writeScript({ seed, versions, steps = 40, size = 7, users = 5, crowds = 0.3, orderly = false, objects = false, watching = false, rows = 0.2 }) {
   const chance = new Chance(seed);
   const kinds = chance.shuffled(versions.flatMap((version) => Object.keys(modes).map((mode) => ({ version, mode }))));
   // The versions first, so that all of them play.
@@ -32,7 +33,7 @@ export function writeScript({ seed, versions, steps = 40, size = 7, users = 5, c
     // Not c0: Backbone has names of that form for what has no id.
     return { name: `p${n}`, ...kind, guest: n === size - 1 };
   });
-  const writer = new Writer({ chance, cast, users, orderly, objects, watching });
+  const writer = new Writer({ chance, cast, users, orderly, objects, watching, rows });
   const written = [writer.everybody('connect')];
   while (written.length < steps) {
     const step = chance.happens(crowds) ? writer.crowd() : writer.alone();
@@ -43,10 +44,17 @@ export function writeScript({ seed, versions, steps = 40, size = 7, users = 5, c
   return { seed, cast, steps: written.filter((step) => step.length > 0) };
 }
 
+// refusals are the codes with which Rollcall refuses what a client does in
+// vain.
+export function refusals(script, name) {
+  const codes = { start: 'not_in_stage', speed: 'not_in_race' };
+  return script.steps.flat().filter((act) => act.client === name && !act.heard && codes[act.does]).map((act) => codes[act.does]);
+}
+
 // Writer knows what each client is in, to tell what will be heard.
 class Writer {
-  constructor({ chance, cast, users, orderly, objects, watching }) {
-    Object.assign(this, { chance, cast, users, orderly, objects, watching });
+  constructor({ chance, cast, users, orderly, objects, watching, rows }) {
+    Object.assign(this, { chance, cast, users, orderly, objects, watching, rows });
     this.revision = 0;
     this.state = new Map(cast.map((client) => [client, gone()]));
   }
@@ -58,7 +66,7 @@ class Writer {
   // alone: one client, mostly one act, sometimes some in a row.
   alone() {
     const client = this.chance.of(this.cast);
-    const many = this.chance.happens(0.2) ? 2 + this.chance.below(4) : 1;
+    const many = this.chance.happens(this.rows) ? 2 + this.chance.below(4) : 1;
     const acts = [];
     for (let n = 0; n < many; n++) {
       const does = this.choose(client);
