@@ -94,6 +94,7 @@ func (r *Rooms) RoomUsers(room string) []string {
 	defer r.mu.Unlock()
 	out := []string{}
 	if ro := r.rosters.byList[RoomList(room)]; ro != nil {
+		ro.revise(r.view.hidesTab)
 		for _, one := range ro.names.all() {
 			out = append(out, one.String())
 		}

@@ -31,7 +31,7 @@ type roster struct {
 // A member is one entry.
 type member struct {
 	entry Entry
-	name  *name // of a chat room's member
+	name  *name // of a chat room's member, unless nobody may see it
 }
 
 // rosters are all lists but Online. Rooms.mu guards them.
@@ -120,17 +120,12 @@ func (rs *rosters) put(e Entry, now int64) {
 	if place := ro.members[e.Key]; place != nil {
 		m := place.Value.(*member)
 		rs.weigh(ro, m.entry, -1)
-		if m.name != nil && string(m.entry.Data) != string(e.Data) {
-			ro.names.drop(m.name)
-			m.name = ro.names.add(e.Data)
+		if string(m.entry.Data) != string(e.Data) {
+			ro.unname(m)
 		}
 		m.entry = e
 	} else {
-		m := &member{entry: e}
-		if isRoom(e.List) {
-			m.name = ro.names.add(e.Data)
-		}
-		ro.members[e.Key] = ro.order.PushBack(m)
+		ro.members[e.Key] = ro.order.PushBack(&member{entry: e})
 	}
 	rs.weigh(ro, e, 1)
 	rs.used(ro, now)
@@ -151,9 +146,7 @@ func (rs *rosters) remove(p Place) {
 	}
 	m := ro.order.Remove(place).(*member)
 	delete(ro.members, p.Key)
-	if m.name != nil {
-		ro.names.drop(m.name)
-	}
+	ro.unname(m)
 	rs.weigh(ro, m.entry, -1)
 	ro.changed = true
 	rs.stain(ro)
@@ -164,6 +157,28 @@ func (rs *rosters) remove(p Place) {
 func (rs *rosters) weigh(ro *roster, e Entry, sign int) {
 	if ro.use != nil && e.Instance == rs.instance {
 		rs.own += sign * (len(e.List) + len(e.Key) + len(e.Data) + 128)
+	}
+}
+
+// unname takes a member's name out of the names.
+func (ro *roster) unname(m *member) {
+	if m.name != nil {
+		ro.names.drop(m.name)
+		m.name = nil
+	}
+}
+
+// revise brings a chat room's names in line with who may be seen. That may have
+// changed without the room: when a user hides, the tabs that other instances
+// have of them follow a little later.
+func (ro *roster) revise(hidden func(socket string) bool) {
+	for place := ro.order.Front(); place != nil; place = place.Next() {
+		switch m := place.Value.(*member); {
+		case hidden(m.entry.Key):
+			ro.unname(m)
+		case m.name == nil:
+			m.name = ro.names.add(m.entry.Data)
+		}
 	}
 }
 

@@ -106,6 +106,27 @@ func TestChosenStatus(t *testing.T) {
 	})
 }
 
+// What another instance's tab has in a room is hidden at once, and not only
+// when that tab has followed.
+func TestHiddenInRoomsAtOnce(t *testing.T) {
+	inTown(t, 2, rooms.Options{}, func(w *town) {
+		a, b := w.connect(0, "a", "presence=none"), w.connect(1, "b", "presence=none")
+		w.do(a, "register", one)
+		w.do(b, "register", one)
+		w.do(b, "join", `{"room":"r","username":"u"}`)
+		w.settle()
+		w.do(a, "status", `"hidden"`)
+		if got := w.instances[0].RoomUsers("r"); len(got) != 0 {
+			t.Error(got)
+		}
+		w.do(a, "status", `"active"`)
+		w.settle()
+		if got := w.instances[0].RoomUsers("r"); len(got) != 1 {
+			t.Error(got)
+		}
+	})
+}
+
 // Who hides before registering is never seen; who chooses away is.
 func TestStatusBeforeRegister(t *testing.T) {
 	inTown(t, 1, rooms.Options{}, func(w *town) {

@@ -105,6 +105,7 @@ func (r *Rooms) rosterEvents(ro *roster) (steps []Event, whole Event) {
 	title := titleOf(ro.list)
 	switch {
 	case isRoom(ro.list):
+		ro.revise(r.view.hidesTab)
 		return ro.names.tell(title)
 	case isStage(ro.list):
 		whole = Event{"update_stage_" + title, []json.RawMessage{ro.array(true, r.view.hides)}}

@@ -238,6 +238,12 @@ func (v *view) hides(id string) bool {
 	return u != nil && u.place == nil
 }
 
+// hidesTab reports whether the user at this socket is hidden.
+func (v *view) hidesTab(socket string) bool {
+	t := v.tabs[socket]
+	return t != nil && t.user.place == nil
+}
+
 // changed reports whether the next diff may have something in it.
 func (v *view) changed() bool {
 	newest := v.order.Back()
