@@ -24,8 +24,9 @@ if [ "$purpose" = test ]; then
   need git git
   need redis-server redis-server
   need chromium chromium
-  # The lines of Ruby in docs/redis.md are run.
-  command -v ruby >/dev/null && ruby -rredis -e 0 2>/dev/null || packages+=(ruby ruby-redis)
+  # The lines of Ruby in docs/redis.md are run, and Rails' own code makes tokens.
+  command -v ruby >/dev/null && ruby -rredis -ractive_support -e 0 2>/dev/null ||
+    packages+=(ruby ruby-redis ruby-activesupport)
   # The race detector links C.
   need gcc gcc
   [ -e /usr/include/stdlib.h ] || packages+=(libc6-dev)
