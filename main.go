@@ -37,6 +37,10 @@ import (
 // Redis not answer. They find out by themselves within 5 s.
 const handOver = 2 * time.Second
 
+// comeBack is over what time the clients of an instance that ends are spread,
+// so that they do not all come to another one at once.
+const comeBack = 3 * time.Second
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -125,7 +129,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	deadline, cancel := context.WithTimeout(context.Background(), cfg.ShutdownTimeout)
 	defer cancel()
 	// Sessions first: polling requests end with them, and the server waits for those.
-	sockets.Stop(deadline)
+	hall.HandOver()
+	sockets.Stop(deadline, min(comeBack, cfg.ShutdownTimeout/3))
 	if e := server.Shutdown(deadline); e != nil {
 		server.Close()
 	}

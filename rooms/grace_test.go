@@ -134,3 +134,34 @@ func TestGraceIsHandedOver(t *testing.T) {
 		t.Errorf("%d entries are left", left)
 	}
 }
+
+// Who leaves an instance that hands over stays listed; who cannot come back does
+// not.
+func TestHandOver(t *testing.T) {
+	inTown(t, 2, rooms.Options{}, func(w *town) {
+		watcher := w.connect(1, "w", watches)
+		w.do(watcher, "sync")
+		w.hears(watcher, `online_users []`)
+		member := w.connect(1, "m", "presence=none")
+		w.do(member, "join", `{"room":"r","username":"m"}`)
+		a, nobody := w.connect(0, "a", "presence=none"), w.connect(0, "n", "presence=none")
+		w.do(a, "register", one)
+		w.do(a, "join", `{"room":"r","username":"a"}`)
+		w.do(nobody, "register", `{}`)
+		w.hears(watcher, `add_user {"id":1}`, `add_user {}`)
+		w.settle()
+		member.told()
+		w.instances[0].HandOver()
+		w.disconnect(a)
+		w.disconnect(nobody)
+		w.hears(watcher, `remove_user {} {"reason":"closed"}`)
+		w.hears(member)
+		back := w.connect(1, "a2", "presence=none")
+		w.do(back, "register", one)
+		w.do(back, "join", `{"room":"r","username":"a"}`)
+		w.store.Remove(rooms.Place{Key: "a"}, rooms.Closed) // as the store does in the end
+		w.store.Remove(rooms.Place{List: rooms.RoomList("r"), Key: "a"}, rooms.Closed)
+		w.hears(watcher)
+		w.hears(member)
+	})
+}

@@ -26,6 +26,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -92,6 +93,9 @@ type Rooms struct {
 	// telling is held while sessions are told of rosters or brought messages:
 	// telling.go. Rooms.mu is taken under it.
 	telling sync.Mutex
+
+	// handingOver: see HandOver.
+	handingOver atomic.Bool
 
 	// wake tells the flush loop that there is something to flush.
 	wake chan struct{}
@@ -268,16 +272,21 @@ func (r *Rooms) Disconnect(c Conn, reason Reason) {
 	key, registered := s.key, s.registered()
 	r.noteLastLocked(s)
 	// Who is known by the socket id cannot come back: a new socket is somebody else.
-	held := registered && r.options.Grace > 0 && !key.anonymous
-	if held {
+	mayReturn := registered && !key.anonymous
+	switch {
+	case mayReturn && r.handingOver.Load():
+		clear(s.places) // left to whoever comes after this instance
+	case mayReturn && r.options.Grace > 0:
 		delete(s.places, s.online())
 		r.leaving.hold(key, s.id, reason)
 	}
 	for place := range s.places {
 		s.removeLocked(r.store, place, reason)
 	}
-	for _, list := range s.stages {
-		r.dropOutLocked(s, list)
+	if !r.handingOver.Load() {
+		for _, list := range s.stages {
+			r.dropOutLocked(s, list)
+		}
 	}
 	s.mu.Unlock()
 	r.mu.Lock()
@@ -288,6 +297,11 @@ func (r *Rooms) Disconnect(c Conn, reason Reason) {
 		r.tellStrictly() // as Node does
 	}
 }
+
+// HandOver is called when this instance is about to end: from here on the
+// entries of sockets that go stay in the store, so that nobody is seen to leave
+// who comes back on another instance. The store looks after what is left.
+func (r *Rooms) HandOver() { r.handingOver.Store(true) }
 
 // Counts says how many there are.
 type Counts struct {

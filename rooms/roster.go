@@ -124,8 +124,11 @@ func (rs *rosters) put(e Entry, now int64) {
 			ro.unname(m)
 		}
 		m.entry = e
+		ro.name(m)
 	} else {
-		ro.members[e.Key] = ro.order.PushBack(&member{entry: e})
+		m := &member{entry: e}
+		ro.members[e.Key] = ro.order.PushBack(m)
+		ro.name(m)
 	}
 	rs.weigh(ro, e, 1)
 	rs.used(ro, now)
@@ -160,6 +163,14 @@ func (rs *rosters) weigh(ro *roster, e Entry, sign int) {
 	}
 }
 
+// name gives a chat room's member its name among the names. It is given at
+// once: a name stays whose last socket but this one goes.
+func (ro *roster) name(m *member) {
+	if m.name == nil && isRoom(ro.list) {
+		m.name = ro.names.add(m.entry.Data)
+	}
+}
+
 // unname takes a member's name out of the names.
 func (ro *roster) unname(m *member) {
 	if m.name != nil {
@@ -176,8 +187,8 @@ func (ro *roster) revise(hidden func(socket string) bool) {
 		switch m := place.Value.(*member); {
 		case hidden(m.entry.Key):
 			ro.unname(m)
-		case m.name == nil:
-			m.name = ro.names.add(m.entry.Data)
+		default:
+			ro.name(m)
 		}
 	}
 }

@@ -233,6 +233,36 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 }
 
+// With a spread the clients are told, and closed one after the other.
+func TestStopSpreads(t *testing.T) {
+	d, base := start(t, Options{})
+	var all []*client
+	for range 50 {
+		all = append(all, mustJoin(t, base, 4, ""))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	began := time.Now()
+	d.srv.Stop(ctx, time.Minute) // two milliseconds each
+	if took := time.Since(began); took < 50*stopPause*9/10 {
+		t.Error("all were closed within", took)
+	}
+	told := map[string]bool{}
+	for _, c := range all {
+		packet, err := c.next()
+		if err != nil || !strings.HasPrefix(packet, `42["server_closing",{"in":`) {
+			t.Errorf("%q, %v", packet, err)
+		}
+		told[packet] = true
+		if _, err := c.next(); !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
+			t.Error(err)
+		}
+	}
+	if len(told) != 50 {
+		t.Error("they were told", len(told), "times to be closed at")
+	}
+}
+
 // Stop ends every session in order and leaves no goroutine.
 func TestStop(t *testing.T) {
 	d, base := start(t, Options{})
@@ -248,7 +278,7 @@ func TestStop(t *testing.T) {
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	d.srv.Stop(ctx)
+	d.srv.Stop(ctx, 0)
 	if _, err := ws.next(); !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
 		t.Error(err)
 	}

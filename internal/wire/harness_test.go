@@ -156,7 +156,7 @@ func start(t testing.TB, opts Options) (*domain, string) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		s.Stop(ctx)
+		s.Stop(ctx, 0)
 		server.Close()
 	})
 	return d, server.URL

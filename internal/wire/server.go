@@ -4,13 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"sync"
-	"time"
 
 	"github.com/gorilla/websocket"
 	"github.com/zishang520/engine.io/v2/engine"
@@ -278,34 +275,6 @@ func (s *Server) leave(address string) {
 func (s *Server) refused(w http.ResponseWriter, no refusal, code string) {
 	s.opts.Observer.Refusal(code)
 	refuse(w, no)
-}
-
-// stopPatience is how long Stop waits for clients to take their goodbye. Those
-// that are there answer at once, or poll again at once.
-const stopPatience = time.Second
-
-// Stop lets nobody in any more and closes every session in order. When it
-// returns all are gone; who has not answered within a second, or when ctx ends,
-// is cut off. Clients see a closed transport, not a disconnect, and so connect
-// again elsewhere.
-func (s *Server) Stop(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, stopPatience)
-	defer cancel()
-	s.mu.Lock()
-	s.stopping = true
-	links := slices.Collect(maps.Values(s.links))
-	s.mu.Unlock()
-	for _, l := range links {
-		l.engine.Close(false)
-	}
-	for _, l := range links {
-		select {
-		case <-l.over:
-		case <-ctx.Done():
-			l.drop()
-		}
-		<-l.done
-	}
 }
 
 // allowOrigin answers for CORS: it reflects the origin and allows credentials,

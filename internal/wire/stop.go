@@ -1,0 +1,73 @@
+package wire
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"rollcall/rooms"
+)
+
+const (
+	// stopPatience is how long Stop waits for clients to take their goodbye.
+	// Those that are there answer at once, or poll again at once.
+	stopPatience = time.Second
+	// stopPause is the longest time between two closes: few do not take long.
+	stopPause = 2 * time.Millisecond
+)
+
+// Stop lets nobody in any more and closes all, one after the other, spread over
+// a time at most; each client is told when (server_closing {in}, milliseconds), so that they do not all come back at once. When it
+// returns all are gone; who has not answered within a second of the last close,
+// or when ctx ends, is cut off. Clients see a closed transport, not a
+// disconnect, and so connect again elsewhere.
+func (s *Server) Stop(ctx context.Context, spread time.Duration) {
+	s.mu.Lock()
+	s.stopping = true
+	links := slices.Collect(maps.Values(s.links)) // in no order
+	s.mu.Unlock()
+	spread = min(spread, stopPause*time.Duration(len(links)))
+	began := time.Now()
+	// turn is when the i-th is closed.
+	turn := func(i int) time.Duration { return spread * time.Duration(i) / time.Duration(len(links)) }
+	if spread > 0 {
+		for i, l := range links {
+			l.session.Load().Send(closingIn(turn(i)))
+		}
+	}
+	for i, l := range links {
+		wait(ctx, turn(i)-time.Since(began))
+		l.engine.Close(false)
+	}
+	ctx, cancel := context.WithTimeout(ctx, stopPatience)
+	defer cancel()
+	for _, l := range links {
+		select {
+		case <-l.over:
+		case <-ctx.Done():
+			l.drop()
+		}
+		<-l.done
+	}
+}
+
+// closingIn tells a client when it will be closed.
+func closingIn(d time.Duration) rooms.Frames {
+	in := encode(map[string]int64{"in": d.Milliseconds()})
+	return appendEvent(nil, rooms.Event{Name: "server_closing", Args: []json.RawMessage{in}})
+}
+
+// wait returns after d, or when ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
