@@ -18,21 +18,21 @@ import (
 // TestRuby runs the Ruby of docs/redis.md: it must list who is online.
 func TestRuby(t *testing.T) {
 	blocks := rubyOf(t, "docs/redis.md")
-	if len(blocks) != 2 {
-		t.Fatalf("docs/redis.md has %d blocks of Ruby; this test knows of two, which set users and ids", len(blocks))
+	if len(blocks) != 3 {
+		t.Fatalf("docs/redis.md has %d blocks of Ruby; this test knows of three, which set users, names and ids", len(blocks))
 	}
 	script := "require 'redis'; require 'json'\n" + strings.Join(blocks, "") +
-		"puts users.map { |u| u['name'] }.sort.join(','), ids.sort.join(',')\n"
+		"puts users.map { |u| u['name'] }.sort.join(','), ids.sort.join(','), names.join(',')\n"
 	server := redistest.Start(t)
 	base, _, _ := serve(t, map[string]string{"REDIS_URL": server.URL()})
 	for _, user := range []string{`{"id":1,"name":"Ann"}`, `{"id":2,"name":"Bob"}`, `{"id":1,"name":"Ann"}`} {
-		listen(t, base, `["register",`+user+`]`)
+		listen(t, base, `["register",`+user+`]`, `["join",{"room":"lobby","user":`+user+`}]`)
 	}
 	eventually(t, "three sockets are in Redis", func() bool {
-		return server.Do("HLEN", "{rollcall}:users") == int64(3)
+		return server.Do("HLEN", "{rollcall}:users") == int64(3) && server.Do("HLEN", "{rollcall}:room:lobby:users") == int64(3)
 	})
 	out, err := ruby(script, "REDIS_URL="+server.URL())
-	if err != nil || out != "Ann,Bob\n1,2\n" {
+	if err != nil || out != "Ann,Bob\n1,2\nAnn,Bob\n" && out != "Ann,Bob\n1,2\nBob,Ann\n" {
 		t.Errorf("%v: %s\n%s", err, out, script)
 	}
 }
