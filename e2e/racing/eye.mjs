@@ -2,6 +2,7 @@
 // what the clients' pages show.
 import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
+import { raise } from './barrier.mjs';
 import { Page } from './page.mjs';
 import { assemble } from './player.mjs';
 import { Scene } from './strict.mjs';
@@ -11,10 +12,12 @@ import { until } from '../lib/wait.mjs';
 // reference, and waits after each step until the pages are equal. Of two acts
 // of one crowd nobody determines which comes first, so a script with crowds is
 // compared without the order in collections. The track is random: one of the
-// known. patience is how long, in ms, a step may take.
+// known. Instances agree on the order of what they hear of between two steps
+// only. patience is how long, in ms, a step may take.
 export async function look(t, script, { servers, reference, tracks, patience }) {
   const ordered = script.steps.slice(1).every((step) => new Set(step.map((act) => act.client)).size === 1);
   const ours = await assemble(t, servers, script.cast);
+  const passed = servers.length > 1 && await raise(t, servers);
   const node = await Scene.open(t, reference, script, tracks);
   const theirs = node.company;
   for (const company of [ours, theirs]) company.watcher.page = new Page();
@@ -31,6 +34,7 @@ export async function look(t, script, { servers, reference, tracks, patience }) 
       assert.deepEqual(shown, due, `seed ${script.seed}, step ${n} of ${script.steps.length}, ${JSON.stringify(step)}: the page of ${name}`);
       throw error;
     }
+    if (passed) await passed();
   }
   return ours;
 }
@@ -50,8 +54,8 @@ function prepare(act, ...companies) {
 // spectate: who begins to watch is shown what there is, by Rollcall. With Node
 // that is what everybody was told last.
 function spectate(act, { players, watcher }) {
-  const [event, race] = act.does === 'watch stage' ? [`update_stage_${act.token}`] : [`race_${act.race}_update`, true];
   if (!act.does.startsWith('watch')) return;
+  const event = act.does === 'watch stage' ? `update_stage_${act.token}` : `race_${act.race}_update`;
   const last = watcher.transcript.findLast(([name]) => name === event);
   if (last) players.get(act.client).page.receive(last);
 }
