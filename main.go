@@ -10,22 +10,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
-	"rollcall/adapter"
 	"rollcall/internal/config"
 	"rollcall/internal/httpapi"
-	"rollcall/internal/limit"
 	"rollcall/internal/observe"
 	"rollcall/internal/tracks"
 	"rollcall/internal/wire"
@@ -70,16 +65,24 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	defer listener.Close() // the server does too, if it comes to that
 	metrics := observe.NewMetrics(rooms.Events(), rooms.EventKind)
+	authenticate, err := authenticator(cfg, log)
+	if err != nil {
+		return err
+	}
 	course, err := tracks.New(tracks.Options{URL: cfg.RailsURL.Reveal(), Log: log})
 	if err != nil {
-		listener.Close()
 		return fmt.Errorf("RAILS_URL: %w", err)
 	}
+	stopDebug, err := serveDebug(cfg.DebugAddress, log)
+	if err != nil {
+		return err
+	}
+	defer stopDebug()
 	sockets := wire.New(wireOptions(cfg, log, metrics))
 	store, err := openStore(ctx, cfg, log, metrics)
 	if err != nil {
-		listener.Close()
 		return err
 	}
 	hall := rooms.New(rooms.Options{
@@ -91,7 +94,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		Bus:       store.Bus(),
 		Records:   store,
 		Tracks:    course.IDs,
-		Observer:  metrics,
+
+		Authenticate: authenticate,
+		AllowGuests:  cfg.AllowGuests,
+		Observer:     metrics,
 	}, store, sockets)
 	sockets.Serve(hall)
 
@@ -119,7 +125,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	if !public.HasClient() {
 		log.Info("the official browser client is not built in: the page works without, /socket.io/socket.io.js is not there")
 	}
-	log.Warn("clients are trusted to be who they say they are")
+	if authenticate == nil {
+		log.Warn("clients are trusted to be who they say they are: AUTH_SECRET is not set")
+	}
 
 	select {
 	case err = <-served: // the listener broke
@@ -146,144 +154,4 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		return nil
 	}
 	return err
-}
-
-// store is what instances share, with what main needs of it.
-type store interface {
-	rooms.Store
-	rooms.Records
-	// Bus carries messages to the other instances.
-	Bus() rooms.Bus
-	// Instance is this process's name in the map.
-	Instance() string
-	// Ready is nil when the map is in step with the other instances'.
-	Ready() error
-	// Close takes this instance out of the map, or leaves it for the grace.
-	Close(ctx context.Context) error
-}
-
-// alone is the store of an instance without others.
-type alone struct {
-	*adapter.Memory
-	bus *adapter.MemoryBus
-}
-
-func (a alone) Bus() rooms.Bus            { return a.bus }
-func (alone) Instance() string            { return "local" }
-func (alone) Ready() error                { return nil }
-func (alone) Close(context.Context) error { return nil }
-
-func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, metrics *observe.Metrics) (store, error) {
-	if cfg.RedisURL == "" {
-		return alone{adapter.NewMemory(), adapter.NewMemoryBus()}, nil
-	}
-	name := cfg.Instance
-	if name == "" {
-		name, _ = os.Hostname() // without one, the id's random part must do
-	}
-	shared, err := adapter.OpenRedis(ctx, adapter.RedisOptions{
-		URL:         cfg.RedisURL.Reveal(),
-		TLSInsecure: cfg.RedisTLSInsecure,
-		Prefix:      cfg.RedisPrefix,
-		Instance:    adapter.InstanceID(name),
-		Grace:       cfg.Grace,
-		Log:         log,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("REDIS_URL: %w", err)
-	}
-	bus := shared.OpenBus(adapter.BusOptions{Key: cfg.RedisChannel, Log: log})
-	metrics.WatchStore(func() observe.StoreStats {
-		s, b := shared.Stats(), bus.Stats()
-		return observe.StoreStats{
-			LeaseAge: s.LeaseAge, Lag: int(s.Lag), Queued: s.Queued, Drift: s.Drift,
-			Repairs: s.Repairs, Calls: s.Calls, Errors: s.Errors, CallTime: s.CallTime,
-			Published: b.Published, Received: b.Received, Refused: b.Refused, Dropped: b.Dropped,
-		}
-	})
-	return together{shared, bus}, nil
-}
-
-// together is the store of instances that share one view.
-type together struct {
-	*adapter.Redis
-	bus *adapter.RedisBus
-}
-
-func (t together) Bus() rooms.Bus { return t.bus }
-
-// Ready asks for both: a client that is let in must miss neither users nor
-// messages.
-func (t together) Ready() error {
-	if err := t.Redis.Ready(); err != nil {
-		return err
-	}
-	return t.bus.Ready()
-}
-
-// Close ends the bus first: it uses the store's connection.
-func (t together) Close(ctx context.Context) error {
-	return errors.Join(t.bus.Close(ctx), t.Redis.Close(ctx))
-}
-
-// pageURL is where somebody at this machine finds the page.
-func pageURL(cfg config.Config) string {
-	host := cfg.Host
-	if host == "" {
-		host = "localhost"
-	}
-	return "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.Port))
-}
-
-func wireOptions(cfg config.Config, log *slog.Logger, metrics *observe.Metrics) wire.Options {
-	options := wire.Options{
-		MaxMessage:    int(cfg.MaxMessage),
-		MaxBody:       int(cfg.MaxBody),
-		MaxQueue:      int(cfg.MaxQueue),
-		MaxPerAddress: cfg.MaxConnectionsPerAddress,
-		Address:       limit.Address(cfg.TrustedProxies),
-		OriginAllowed: originAllowed(cfg),
-		PingInterval:  cfg.PingInterval,
-		PingTimeout:   cfg.PingTimeout,
-		Log:           log,
-		Observer:      metrics,
-	}
-	if cfg.RateLimited() {
-		options.EventsPerSecond, options.EventsBurst = cfg.EventsPerSecond, cfg.EventsBurst
-	}
-	return options
-}
-
-// originAllowed decides which foreign pages may connect and ask.
-func originAllowed(cfg config.Config) func(string) bool {
-	return func(origin string) bool { return cfg.CORSOrigins.Any() || slices.Contains(cfg.CORSOrigins, origin) }
-}
-
-func api(cfg config.Config, hall *rooms.Rooms) http.Handler {
-	return httpapi.API(httpapi.Options{
-		Rooms:         hall,
-		Key:           cfg.APIKey.Reveal(),
-		MaxBody:       int64(cfg.MaxMessage),
-		OriginAllowed: originAllowed(cfg),
-	})
-}
-
-// routes is every path of the server.
-func routes(sockets, api http.Handler, metrics *observe.Metrics, ready func() error) http.Handler {
-	health := httpapi.Health(ready, metrics.Handler())
-	client := public.Client()
-	mux := http.NewServeMux()
-	mux.HandleFunc("/socket.io/", func(w http.ResponseWriter, r *http.Request) {
-		if name := strings.TrimPrefix(r.URL.Path, "/socket.io/"); name != "" {
-			client.ServeHTTP(w, r)
-			return
-		}
-		sockets.ServeHTTP(w, r)
-	})
-	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
-		mux.Handle(path, health)
-	}
-	mux.Handle("/api/", api)
-	mux.Handle("/", public.Handler())
-	return mux
 }

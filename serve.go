@@ -1,0 +1,125 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall/internal/auth"
+	"rollcall/internal/config"
+	"rollcall/internal/httpapi"
+	"rollcall/internal/limit"
+	"rollcall/internal/observe"
+	"rollcall/internal/wire"
+	"rollcall/public"
+	"rollcall/rooms"
+)
+
+// This file is what the HTTP server serves, and how configuration becomes the
+// options of those who serve it.
+
+// pageURL is where somebody at this machine finds the page.
+func pageURL(cfg config.Config) string {
+	host := cfg.Host
+	if host == "" {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.Port))
+}
+
+func wireOptions(cfg config.Config, log *slog.Logger, metrics *observe.Metrics) wire.Options {
+	options := wire.Options{
+		MaxMessage:    int(cfg.MaxMessage),
+		MaxBody:       int(cfg.MaxBody),
+		MaxQueue:      int(cfg.MaxQueue),
+		MaxPerAddress: cfg.MaxConnectionsPerAddress,
+		Address:       limit.Address(cfg.TrustedProxies),
+		OriginAllowed: originAllowed(cfg),
+		PingInterval:  cfg.PingInterval,
+		PingTimeout:   cfg.PingTimeout,
+		Log:           log,
+		Observer:      metrics,
+	}
+	if cfg.RateLimited() {
+		options.EventsPerSecond, options.EventsBurst = cfg.EventsPerSecond, cfg.EventsBurst
+	}
+	return options
+}
+
+// authenticator checks tokens; nil without a secret.
+func authenticator(cfg config.Config, log *slog.Logger) (func(token string) (rooms.Identity, error), error) {
+	if len(cfg.AuthSecrets()) == 0 {
+		return nil, nil
+	}
+	verifier, err := auth.New(cfg.AuthSecrets())
+	if err != nil {
+		return nil, fmt.Errorf("AUTH_SECRET: %w", err)
+	}
+	return func(token string) (rooms.Identity, error) {
+		who, err := verifier.Verify(token, time.Now())
+		if err != nil {
+			log.Info("a token was refused", "error", err)
+		}
+		return rooms.Identity{User: who.User, Expires: who.Expires}, err
+	}, nil
+}
+
+// serveDebug serves Go's profiler until the returned function is called. Without
+// an address it does nothing.
+func serveDebug(address string, log *slog.Logger) (stop func() error, err error) {
+	if address == "" {
+		return func() error { return nil }, nil
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("DEBUG_ADDRESS: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	go server.Serve(listener) // ends with Close
+	log.Info("the profiler is served", "address", listener.Addr().String())
+	return server.Close, nil
+}
+
+// originAllowed decides which foreign pages may connect and ask.
+func originAllowed(cfg config.Config) func(string) bool {
+	return func(origin string) bool { return cfg.CORSOrigins.Any() || slices.Contains(cfg.CORSOrigins, origin) }
+}
+
+func api(cfg config.Config, hall *rooms.Rooms) http.Handler {
+	return httpapi.API(httpapi.Options{
+		Rooms:         hall,
+		Key:           cfg.APIKey.Reveal(),
+		MaxBody:       int64(cfg.MaxMessage),
+		OriginAllowed: originAllowed(cfg),
+	})
+}
+
+// routes is every path of the server.
+func routes(sockets, api http.Handler, metrics *observe.Metrics, ready func() error) http.Handler {
+	health := httpapi.Health(ready, metrics.Handler())
+	client := public.Client()
+	mux := http.NewServeMux()
+	mux.HandleFunc("/socket.io/", func(w http.ResponseWriter, r *http.Request) {
+		if name := strings.TrimPrefix(r.URL.Path, "/socket.io/"); name != "" {
+			client.ServeHTTP(w, r)
+			return
+		}
+		sockets.ServeHTTP(w, r)
+	})
+	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
+		mux.Handle(path, health)
+	}
+	mux.Handle("/api/", api)
+	mux.Handle("/", public.Handler())
+	return mux
+}
