@@ -1,9 +1,53 @@
-// A site of another origin, as the original application is: pages that load a
-// socket.io client and run the application's own lines.
+// Pages in a browser: what visitors do on Rollcall's own, and a site of another
+// origin, as the original application is: pages that load a socket.io client and
+// run the application's own lines.
+import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { newProfile } from './browser.mjs';
+import { until } from './wait.mjs';
+
+// visitor is somebody with a browser of their own who has opened the page; with a
+// name, they are in the list. At the test's end nothing must have gone wrong in it.
+export async function visitor(t, browser, url, name = '', { lite, ...options } = {}) {
+  if (lite) options = { ...options, expected: [...(options.expected ?? []), /Failed to load resource.*404/] };
+  const profile = await newProfile(browser, options);
+  if (lite) await profile.context.route('**/socket.io/socket.io.min.js', (route) => route.fulfill({ status: 404, body: 'not built' }));
+  t.after(async () => {
+    await profile.close();
+    assert.deepEqual(profile.faults, [], `faults in the page of ${name || 'a watcher'}`);
+  });
+  const page = await profile.open(url);
+  page.profile = profile;
+  await isLive(page);
+  if (name) await signIn(page, name);
+  return page;
+}
+
+export const isLive = (page) => page.locator('#state[data-state=live]').waitFor();
+
+export async function signIn(page, name) {
+  await page.getByLabel('Your name').fill(name);
+  await page.getByRole('button', { name: 'Join' }).click();
+  await page.getByText('You are here as').waitFor();
+}
+
+// shows waits until the texts of all that a selector finds are these.
+export async function shows(page, selector, expected) {
+  let seen;
+  await until(async () => {
+    seen = await page.locator(selector).allTextContents();
+    return JSON.stringify(seen) === JSON.stringify(expected);
+  }, `${selector} to be ${JSON.stringify(expected)}`, { show: () => seen, ms: 12_000 });
+}
+
+// narrow asserts that nothing is wider than a phone.
+export async function narrow(page) {
+  await page.setViewportSize({ width: 360, height: 740 });
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360, 'something is wider than a phone');
+}
 
 const require = createRequire(import.meta.url);
 const oldClient = readFileSync(join(dirname(require.resolve('client-1.3/package.json')), 'socket.io.js'));

@@ -119,7 +119,7 @@ export class Chat {
       choose.setAttribute("aria-current", String(other === room));
       leave.hidden = this.#views.size === 1;
       unread.hidden = other.unread === 0 || other === room;
-      unread.textContent = `${other.unread > 99 ? "99+" : other.unread} new`;
+      unread.textContent = unread.hidden ? "" : `${other.unread > 99 ? "99+" : other.unread} new`;
     }
     const { members, typing, content, say } = this.#parts;
     members.replaceChildren(...room.members.slice(0, NAMED).map((name) => el("li", {}, el("bdi", {}, plain(name) || "Guest"))));
