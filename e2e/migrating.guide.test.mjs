@@ -188,7 +188,8 @@ describe('events.md', () => {
     await shows(page, 'shown', ['8']);
     await peer.does('heartbeat');
     await shows(page, 'shown', []);
-    await cem.does('status', 'away');
+    await cem.does('status', 'hidden');
+    await cem.does('status', 'away'); // out of hiding: added as away
     await shows(page, 'shown', ['9']);
     cem.close();
     await shows(page, 'shown', []);
