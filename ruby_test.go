@@ -68,12 +68,16 @@ func TestRubyOverHTTP(t *testing.T) {
 	index := list + "\nputs UsersController.new.tap(&:index).instance_variable_get(:@online).map { |user| user['name'] }.inspect\n"
 
 	base, _, _ := serve(t, map[string]string{"API_KEY": "the-key-of-this-test"})
+	online := func(users string) func() bool {
+		return func() bool {
+			_, body := get(base + "/api/online_users/count")
+			return strings.Contains(body, `"users":`+users)
+		}
+	}
 	ada := listen(t, base, `["register",{"id":7,"name":"Ada"}]`)
+	eventually(t, "Ada is online", online("1"))
 	bob := listen(t, base, `["register",{"id":"b/8?","name":"Bob"}]`, `["join",{"room":"lobby"}]`)
-	eventually(t, "both are online", func() bool {
-		status, body := get(base + "/api/online_users/count")
-		return status == 200 && strings.Contains(body, `"users":2`)
-	})
+	eventually(t, "both are online", online("2"))
 	eventually(t, "Bob is in the lobby", func() bool { return strings.Contains(bob.String(), `"user_list"`) })
 
 	script := client + application + index + emit + archive[0] + `

@@ -30,7 +30,7 @@ const application = (user) => [...backbone, `
   function begin(track) { begun.push(track); }
 `];
 
-describe('the Node service of code_racer', () => {
+describe('the Node service of code_racer', { concurrency: 2 }, () => {
   for (const client of clients) {
     for (const compat of ['default', 'strict']) {
       test(`client ${client}, COMPAT=${compat}`, async (t) => {
@@ -50,7 +50,9 @@ describe('the Node service of code_racer', () => {
         for (const page of [ada, bob]) await shows(page, 'begun', [11]);
         assert.deepEqual(await ada.evaluate('invites'), [], 'an invite is for one');
 
-        for (const page of [ada, bob]) await page.evaluate(() => drive('heat-1'));
+        await ada.evaluate(() => drive('heat-1'));
+        await shows(ada, ids('race'), [1]);
+        await bob.evaluate(() => drive('heat-1'));
         for (const page of [ada, bob]) await shows(page, ids('race'), [1, 2]);
         await bob.evaluate(() => type('heat-1', 72));
         await shows(ada, 'race.get(2).get("speed")', 72);
@@ -82,7 +84,7 @@ describe('the Node service of code_racer', () => {
   });
 });
 
-describe('code_racer before Node', () => {
+describe('code_racer before Node', { concurrency: 2 }, () => {
   for (const client of clients) {
     test(`client ${client}`, async (t) => {
       const server = await serve(t);
@@ -122,7 +124,7 @@ test('both side by side: the old one draws, the new one is counted', async (t) =
   assert.deepEqual(await (await fetch(`${server.url}/api/online_users/count`)).json(), { users: 2, sockets: 2 });
 });
 
-describe('Action Cable, Kredis and Turbo Streams', () => {
+describe('Action Cable, Kredis and Turbo Streams', { concurrency: 2 }, () => {
   test('one tag', async (t) => {
     const server = await serve(t);
     await joined(t, server, { id: 1, name: 'Bob' });
@@ -220,7 +222,7 @@ const chatDrawing = `
   const showSystemMessage = (text) => lines.push(text);
   const displayMessage = ({ username, content, timestamp }) => lines.push([username, content, !Number.isNaN(Date.parse(timestamp))]);`;
 
-describe('the Sinatra chat', () => {
+describe('the Sinatra chat', { concurrency: 2 }, () => {
   for (const client of clients) {
     test(`client ${client}`, async (t) => {
       const server = await serve(t);
@@ -272,7 +274,7 @@ describe('the Sinatra chat', () => {
   }
 });
 
-describe('Socket.IO with ?userId=', () => {
+describe('Socket.IO with ?userId=', { concurrency: 2 }, () => {
   for (const client of clients) {
     test(`client ${client}`, async (t) => {
       const server = await serve(t);
@@ -299,6 +301,4 @@ describe('Socket.IO with ?userId=', () => {
   }
 });
 
-test('every sample was run', { concurrency: false }, () => {
-  assert.deepEqual(samples.unread(), []);
-});
+test('every sample was run', () => assert.deepEqual(samples.unread(), []));

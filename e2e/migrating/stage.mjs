@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
+import { test } from 'node:test';
 import { io } from 'client-4.8';
 import { launchBrowser, newProfile } from '../lib/browser.mjs';
 import { startTarget } from '../lib/target.mjs';
@@ -29,8 +30,12 @@ export function atEnd(t, end) {
   endings.get(t).push(async () => end());
 }
 
-// serve starts a server for the test t.
-export const serve = (t, env) => startTarget({ after: (end) => atEnd(t, end) }, env);
+// serve starts a server for the test t. A page that is closed between two
+// polls is missed at the next ping only.
+export const serve = (t, env) => startTarget({ after: (end) => atEnd(t, end) }, { PING_INTERVAL: '1s', PING_TIMEOUT: '4s', ...env });
+
+// eachClient runs a test of a page with both clients.
+export const eachClient = (name, body) => clients.forEach((client) => test(`${name} (client ${client})`, (t) => body(t, client)));
 
 // Stage is one browser and one site for a file's tests.
 export class Stage {
@@ -76,6 +81,9 @@ export class Stage {
     return page;
   }
 }
+
+// connected is a script for samples that take their socket as given.
+export const connected = (server, options = {}) => `const socket = io("${server.url}", ${JSON.stringify(options)});`;
 
 // shows waits until an expression in the page has that value.
 export async function shows(page, expression, expected) {
@@ -139,6 +147,9 @@ export async function joined(t, server, user, options) {
   await peer.does('register', user);
   return peer;
 }
+
+// What Chromium notes when the server ends a connection.
+export const cut = [/^console: WebSocket connection to .* failed: /, /^console: Failed to load resource: /];
 
 // startRails serves a list of tracks, as the Rails app does.
 export async function startRails(t, tracks = [{ id: 11, name: 'Monza' }]) {

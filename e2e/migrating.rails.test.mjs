@@ -1,0 +1,53 @@
+// docs/rails.md: its JavaScript (its Ruby: ruby_test.go). And what holds for all documents.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { anchorsOf, linksOf, readDoc, Samples } from './migrating/samples.mjs';
+import { joined, serve, shows, Stage } from './migrating/stage.mjs';
+
+const stage = new Stage();
+const samples = new Samples('rails.md');
+before(() => stage.start());
+after(() => stage.stop());
+
+const ada = { id: 7, name: 'Ada' };
+const bob = { id: 8, name: 'Bob' };
+
+describe('rails.md', { concurrency: 2 }, () => {
+  test('change: the number in the title', async (t) => {
+    const server = await serve(t);
+    const page = await stage.open(t, {
+      server, client: null, scripts: [samples.take('change', server)],
+      body: `<script src="${server.url}/rollcall.js" defer></script><rollcall-online user='${JSON.stringify(ada)}'></rollcall-online>`,
+    });
+    await shows(page, 'document.title', '(1) A page');
+    await joined(t, server, bob);
+    await shows(page, 'document.title', '(2) A page');
+  });
+});
+
+test('every sample was run', () => assert.deepEqual(samples.unread(), []));
+
+test('every link between the documents leads somewhere', () => {
+  const texts = Object.fromEntries(['events', 'rooms', 'racing', 'rails', 'redis', 'migrating', 'architecture', 'performance'].map((name) => [`${name}.md`, readDoc(`${name}.md`)]));
+  let checked = 0;
+  for (const [doc, text] of Object.entries(texts)) {
+    for (const link of linksOf(text)) {
+      const [file, anchor] = link.split('#');
+      if (/^https?:/.test(link) || (file && !file.endsWith('.md'))) continue;
+      const target = file ? texts[file] ?? readDoc(file) : text;
+      if (anchor) assert.ok(anchorsOf(target).includes(anchor), `${doc} links to ${link}, and there is no such heading`);
+      checked++;
+    }
+  }
+  assert.ok(checked > 20, `only ${checked} links found`);
+});
+
+test('a name that is missing, double or unknown is noticed', () => {
+  assert.throws(() => new Samples('x', '```js\n1;\n```\n'), /without a name/);
+  assert.throws(() => new Samples('x', '```js a\n1;\n```\n```html a\n2\n```\n'), /two blocks named a/);
+  const one = new Samples('x', '```js before\n0;\n```\n```js a\nio("https://rollcall.example.com")\n```\n```ruby\nputs 1\n```\n');
+  assert.deepEqual(one.unread(), ['a']);
+  assert.throws(() => one.take('b', { url: 'x' }), /no sample named b/);
+  assert.equal(one.take('a', { url: 'http://here' }), 'io("http://here")\n');
+  assert.deepEqual(one.unread(), []);
+});

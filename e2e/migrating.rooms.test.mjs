@@ -1,0 +1,76 @@
+// docs/rooms.md: every sample shows what the text says, and refusals are those of its table.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { until } from './lib/wait.mjs';
+import { Samples } from './migrating/samples.mjs';
+import { connected, eachClient, Peer, says, serve, shows, Stage } from './migrating/stage.mjs';
+
+const stage = new Stage();
+const samples = new Samples('rooms.md');
+before(() => stage.start());
+after(() => stage.stop());
+
+const given = 'const me = { id: 7, name: "Ada" };';
+
+describe('rooms.md', { concurrency: 2 }, () => {
+  const chat = (server) => [given, `
+    let shown, members, typist;
+    const drawMessages = (messages) => { shown = messages.map(({ username, content }) => [username, content]); };
+    const drawMembers = (users, count) => { members = [users, count]; };
+    const drawTyping = (username) => { typist = username; };`, samples.take('chat', server)];
+
+  eachClient('chat: what was said before, and since', async (t, client) => {
+    const server = await serve(t);
+    const peer = new Peer(t, server);
+    assert.deepEqual(await peer.ask('join', { room: 'lobby', username: ' Bob ' }), { ok: true, room: 'lobby', username: 'Bob' });
+    await peer.does('message', { room: 'lobby', content: 'hello?' });
+    const page = await stage.open(t, { server, client, scripts: chat(server), expected: [/^dialog: /] });
+    await shows(page, 'shown', [['Bob', 'hello?']]);
+    await shows(page, 'members', [['Bob', 'Ada'], 2]);
+    await page.evaluate(() => say('hello, Bob'));
+    await shows(page, 'shown', [['Bob', 'hello?'], ['Ada', 'hello, Bob']]);
+    const [{ room, data }] = await peer.hears('message', ({ data }) => data.username === 'Ada');
+    assert.deepEqual(Object.keys(data), ['id', 'username', 'content', 'timestamp']);
+    assert.equal(room, 'lobby');
+    assert.match(data.timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    await peer.does('typing', { room: 'lobby' });
+    await shows(page, 'typist', 'Bob');
+
+    // What cannot be said is answered: the sample shows it in a dialog.
+    const asked = page.waitForEvent('dialog');
+    await page.evaluate(() => say(' '));
+    assert.notEqual((await asked).message(), '');
+
+    // A reconnect joins again, and nothing is shown twice.
+    await page.evaluate(() => socket.io.engine.close());
+    await peer.hears('user_left', ({ username }) => username === 'Ada');
+    await until(() => peer.of('user_joined').length === 2, 'Ada to be back');
+    await peer.does('message', { room: 'lobby', content: 'again' });
+    await shows(page, 'shown', [['Bob', 'hello?'], ['Ada', 'hello, Bob'], ['Bob', 'again']]);
+    assert.deepEqual(await (await fetch(`${server.url}/api/rooms/lobby/users`)).json(), { room: 'lobby', users: ['Bob', 'Ada'], count: 2 });
+  });
+
+  eachClient('join: learns what it is called', async (t, client) => {
+    const server = await serve(t);
+    const page = await stage.open(t, { server, client, scripts: [connected(server), samples.take('join', server)] });
+    await says(page, 'in 7 as speedy');
+  });
+
+  test('the codes are those of the table', async (t) => {
+    const server = await serve(t, { EVENTS_BURST: '1000' });
+    const peer = new Peer(t, server);
+    const code = async (event, argument) => (await peer.ask(event, argument)).error;
+    assert.equal(await code('join', 5), 'bad_room');
+    assert.equal(await code('join', { room: 'x'.repeat(129) }), 'bad_room');
+    assert.equal(await code('join', { room: 'r', username: 'x'.repeat(65) }), 'bad_username');
+    for (const event of ['leave', 'typing']) assert.equal(await code(event, { room: 'r' }), 'not_in_room');
+    assert.equal(await code('message', { room: 'r', content: 'x' }), 'not_in_room');
+    await peer.does('join', { room: 'r' });
+    for (const content of [undefined, 5, ' ', 'x'.repeat(4001)]) assert.equal(await code('message', { room: 'r', content }), 'bad_message');
+    await peer.does('message', { room: 'r', content: 'x'.repeat(4000) });
+    for (let n = 1; n < 50; n++) await peer.does('join', { room: n });
+    assert.equal(await code('join', { room: 'one more' }), 'too_many_rooms');
+  });
+});
+
+test('every sample was run', () => assert.deepEqual(samples.unread(), []));
