@@ -33,7 +33,7 @@ func TestRedisDamage(t *testing.T) {
 		"projection": wrongType("room:1:users"),
 
 		"no number":     {"SET", "{rollcall}:seq", "x"},
-		"no count":      {"HSET", "{rollcall}:tabs", "user of a/0", "x"},
+		"no count":      {"HSET", "{rollcall}:tabs", "user of a/more", "x"},
 		"no version":    {"HSET", "{rollcall}:progress:a", "v", "x"},
 		"no size":       {"HSET", "{rollcall}:messages", "bytes", "x"},
 		"no message":    {"LPUSH", "{rollcall}:room:1:messages", "x"},
@@ -62,6 +62,7 @@ func TestRedisDamage(t *testing.T) {
 			server.Do(command...)
 			for _, i := range all {
 				i.put(i.Instance()+"/0", `{"changed":true}`)
+				i.put(i.Instance()+"/more", `{}`)
 				i.enterRoom("1", i.Instance()+"/new", "new", "")
 				say(t, i, "1", "after")
 				i.Touch("somebody", time.Now().UnixMilli())

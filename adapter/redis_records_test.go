@@ -91,7 +91,7 @@ func TestRedisHistoriesAreBounded(t *testing.T) {
 	}
 	// So are the announcements, by their number and by their bytes.
 	a.eventually("a stream of less bytes", bound, func() bool {
-		return server.Client().MemoryUsage(t.Context(), "{rollcall}:stream").Val() <= maxStreamBytes
+		return server.Client().MemoryUsage(t.Context(), "{rollcall}:stream", 0).Val() <= maxStreamBytes
 	})
 }
 

@@ -24,11 +24,12 @@ function steps.put(version, address, user, active, body, public)
   local before = redis.call('HGET', own, address)
   local after = public == '' and '-' or '+' .. user
   if before and before ~= after then take(address, before) end
+  -- This may fail, and is done once: so it comes before it is noted as done.
+  if list == '' and public ~= '' and before ~= after then redis.call('HINCRBY', tabs, user, 1) end
   redis.call('HSET', own, address, after)
   local n = number()
   local entry = body .. ',"seq":' .. n .. '}' -- as text: a JSON library would change the data
   if list == '' and public ~= '' then
-    if before ~= after then redis.call('HINCRBY', tabs, user, 1) end
     raise(online, user, math.min(tonumber(active), now))
     redis.call('HSET', users, key, entry)
   else

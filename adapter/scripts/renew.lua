@@ -8,7 +8,7 @@ redis.call('ZADD', instances, till, me)
 redis.call('EXPIRE', progress(me), KEEP_PROGRESS)
 forgetOld()
 trimSeen()
-local bytes = redis.pcall('MEMORY', 'USAGE', stream) -- an access list may forbid it
+local bytes = redis.pcall('MEMORY', 'USAGE', stream, 'SAMPLES', 0) -- an access list may forbid it
 if type(bytes) == 'number' and bytes > MAX_STREAM_BYTES then
   redis.call('XTRIM', stream, 'MAXLEN', math.floor(redis.call('XLEN', stream) / 2))
 end
