@@ -175,6 +175,13 @@ func seen(t *testing.T, server *redistest.Server, user string) int64 {
 	return int64(at)
 }
 
+// unnoted is how many sightings wait.
+func (i *instance) unnoted() int {
+	i.Redis.seen.mu.Lock()
+	defer i.Redis.seen.mu.Unlock()
+	return len(i.Redis.seen.waiting)
+}
+
 // Activity is written together, for those online where others read it, and
 // nothing of it is lost by closing.
 func TestRedisActivity(t *testing.T) {
@@ -268,7 +275,7 @@ func TestRedisActivityIsBounded(t *testing.T) {
 	for k := range 3000 {
 		a.Touch(fmt.Sprint("new ", k), now)
 	}
-	a.eventually("written", bound, func() bool { return seen(t, server, "new 0") > 0 && seen(t, server, "new 2999") > 0 })
+	a.eventually("written", bound, func() bool { return a.unnoted() == 0 })
 	if n := count(); n != maxSeen {
 		t.Errorf("%d are remembered, want %d", n, maxSeen)
 	}
@@ -295,18 +302,11 @@ func TestRedisSightingsAreBounded(t *testing.T) {
 	}
 	a.Touch("0", now+1)
 	a.Touch(strings.Repeat("x", maxSeenID+1), now)
-	a.seen.mu.Lock()
-	n := len(a.seen.waiting)
-	a.seen.mu.Unlock()
-	if n != maxSightings {
+	if n := a.unnoted(); n != maxSightings {
 		t.Errorf("%d wait, want %d", n, maxSightings)
 	}
 	server.Restart()
-	a.eventually("written", 4*bound, func() bool {
-		a.seen.mu.Lock()
-		defer a.seen.mu.Unlock()
-		return len(a.seen.waiting) == 0
-	})
+	a.eventually("written", 4*bound, func() bool { return a.unnoted() == 0 })
 	if n := server.Do("ZCARD", "{rollcall}:seen"); n != int64(maxSightings) {
 		t.Errorf("%v are noted, want %d", n, maxSightings)
 	}

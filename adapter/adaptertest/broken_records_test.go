@@ -35,18 +35,18 @@ func editSaid(change func(*rooms.Said)) func(func(rooms.Change)) func(rooms.Chan
 	})
 }
 
-// swapSaid tells every 70th message behind the next.
+// swapSaid tells every 70th message behind the next of its room.
 func swapSaid(f func(rooms.Change)) func(rooms.Change) {
 	n := 0
 	var held *rooms.Change
 	return func(c rooms.Change) {
 		n++
-		if n%70 == 0 {
+		if n%70 == 0 && held == nil {
 			held = &c
 			return
 		}
 		f(c)
-		if held != nil {
+		if held != nil && held.Said.Room == c.Said.Room {
 			f(*held)
 			held = nil
 		}
