@@ -28,7 +28,7 @@ describe('rails.md', { concurrency: 2 }, () => {
 test('every sample was run', () => assert.deepEqual(samples.unread(), []));
 
 test('every link between the documents leads somewhere', () => {
-  const texts = Object.fromEntries(['events', 'rooms', 'racing', 'rails', 'redis', 'migrating', 'architecture', 'performance'].map((name) => [`${name}.md`, readDoc(`${name}.md`)]));
+  const texts = Object.fromEntries(['events', 'rooms', 'racing', 'rails', 'redis', 'migrating', 'architecture', 'performance', 'security'].map((name) => [`${name}.md`, readDoc(`${name}.md`)]));
   let checked = 0;
   for (const [doc, text] of Object.entries(texts)) {
     for (const link of linksOf(text)) {
