@@ -78,37 +78,35 @@ func firstArg(args []json.RawMessage) []json.RawMessage {
 // joinStage adds a racer to a stage, unless one with that id is there.
 func (r *Rooms) joinStage(s *session, args []json.RawMessage) (map[string]any, error) {
 	token, ok := nameOf(fields(args)["token"])
-	if !ok {
-		return nil, &Refusal{"bad_stage", fmt.Sprintf("join_stage needs an object with a token of 1 to %d bytes.", maxRoomName)}
+	id, err := idText(fields(args)["id"])
+	if !ok || err != nil {
+		return nil, &Refusal{"bad_stage", fmt.Sprintf("join_stage needs an object with a token of 1 to %d bytes; an id is a string or a number.", maxRoomName)}
 	}
-	if id, _ := idText(fields(args)["id"]); id != "" {
-		if err := s.may(userKey{id: id}); err != nil { // a racer is known by the user's id
+	if id != "" { // a racer is known by the user's id
+		if err := s.may(userKey{id: id}); err != nil {
 			return nil, err
 		}
 	}
-	return nil, r.take(s, &s.stages, stageList(token), args[0], &Refusal{"stage_full",
+	return nil, r.take(s, &s.stages, stageList(token), id, args[0], &Refusal{"stage_full",
 		fmt.Sprintf("There are %d racers in this stage already.", maxRacers)})
 }
 
 // addCar adds a car to a race.
 func (r *Rooms) addCar(s *session, args []json.RawMessage) (map[string]any, error) {
 	race, ok := nameOf(fields(args)["race_id"])
-	if !ok {
-		return nil, &Refusal{"bad_car", fmt.Sprintf("add_car needs an object with a race_id of 1 to %d bytes.", maxRoomName)}
+	id, err := idText(fields(args)["id"])
+	if !ok || err != nil {
+		return nil, &Refusal{"bad_car", fmt.Sprintf("add_car needs an object with a race_id of 1 to %d bytes; an id is a string or a number.", maxRoomName)}
 	}
-	return nil, r.take(s, &s.races, raceList(race), args[0], &Refusal{"race_full",
+	return nil, r.take(s, &s.races, raceList(race), id, args[0], &Refusal{"race_full",
 		fmt.Sprintf("There are %d cars in this race already.", maxRacers)})
 }
 
 // take puts an element into a stage or race, and the session among those who
 // take part.
-func (r *Rooms) take(s *session, c *circuit, list string, data json.RawMessage, full error) error {
+func (r *Rooms) take(s *session, c *circuit, list, id string, data json.RawMessage, full error) error {
 	if len(data) > r.options.MaxUser {
 		return &Refusal{"too_large", fmt.Sprintf("It has %d bytes; the limit is %d.", len(data), r.options.MaxUser)}
-	}
-	id, err := idText(fields([]json.RawMessage{data})["id"])
-	if err != nil {
-		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -114,7 +114,7 @@ func TestRacingRefusals(t *testing.T) {
 			}
 		}
 		w.refused(a, "too_large", "join_stage", `{"token":"t","x":"`+strings.Repeat("x", 100)+`"}`)
-		w.refused(a, "bad_user", "add_car", `{"race_id":"t","id":[]}`)
+		w.refused(a, "bad_car", "add_car", `{"race_id":"t","id":[]}`)
 		w.do(a, "join_stage", `{"token":"t","id":1}`)
 		w.refused(a, "no_tracks", "start_race_t")
 		if n := w.instances[0].Rosters(); n != 1 {
@@ -212,5 +212,25 @@ func TestRacesWeigh(t *testing.T) {
 		w.do(used, "watch_race", `{"race_id":"used"}`)
 		w.do(used, "watch_race", `{"race_id":"r0"}`)
 		w.hears(used, `race_used_update [{"race_id":"used","id":1}]`, `race_r0_update []`)
+	})
+}
+
+// What an instance hears of late has its place by when it joined: all instances
+// show one order.
+func TestOneOrderOfRacers(t *testing.T) {
+	inTown(t, 1, rooms.Options{}, func(w *town) {
+		watcher := w.connect(0, "w", "presence=none")
+		put := func(instance, key string, joinedAt int64) {
+			w.store.Put(rooms.Entry{Place: rooms.Place{List: "stage:t", Key: key}, Instance: instance, UserID: key,
+				Data: []byte(fmt.Sprintf("%q", key)), JoinedAt: joinedAt})
+		}
+		put("X", "x1", 5)
+		put("Y", "y1", 7)
+		put("X", "x2", 6)
+		put("Y", "y2", 7)
+		put("X", "x3", 7)
+		put("Z", "z", 1)
+		w.do(watcher, "watch_stage", `{"token":"t"}`)
+		w.hears(watcher, `update_stage_t ["z","x1","x2","x3","y1","y2"]`)
 	})
 }

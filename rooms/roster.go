@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"cmp"
 	"container/list"
 	"encoding/json"
 	"strings"
@@ -37,7 +38,9 @@ type member struct {
 // rosters are all lists but Online. Rooms.mu guards them.
 type rosters struct {
 	instance string // whose entries are our own
-	byList   map[string]*roster
+	// byJoining: see insert. In strict mode the order of arrival is Node's.
+	byJoining bool
+	byList    map[string]*roster
 	// dirty are those with something to tell, in that order.
 	dirty []*roster
 	// byUse has the stages and races, the latest used last, and own is what this
@@ -46,8 +49,8 @@ type rosters struct {
 	own   int
 }
 
-func newRosters(instance string) rosters {
-	return rosters{instance: instance, byList: make(map[string]*roster)}
+func newRosters(instance string, byJoining bool) rosters {
+	return rosters{instance: instance, byJoining: byJoining, byList: make(map[string]*roster)}
 }
 
 // isRoom, isStage and isRace tell the kinds of lists apart.
@@ -127,13 +130,34 @@ func (rs *rosters) put(e Entry, now int64) {
 		ro.name(m)
 	} else {
 		m := &member{entry: e}
-		ro.members[e.Key] = ro.order.PushBack(m)
+		ro.members[e.Key] = rs.insert(ro, m)
 		ro.name(m)
 	}
 	rs.weigh(ro, e, 1)
 	rs.used(ro, now)
 	ro.changed = true
 	rs.stain(ro)
+}
+
+// insert gives a member its place. Of a stage or race everybody gets the whole
+// order each time, so it is that of joining on all instances, and not that in
+// which an instance heard of it.
+func (rs *rosters) insert(ro *roster, m *member) *list.Element {
+	place := ro.order.Back()
+	if rs.byJoining && !isRoom(ro.list) {
+		for place != nil && later(place.Value.(*member).entry, m.entry) {
+			place = place.Prev()
+		}
+	}
+	if place == nil {
+		return ro.order.PushFront(m)
+	}
+	return ro.order.InsertAfter(m, place)
+}
+
+// later reports whether a came after b; of one instance the order is known.
+func later(a, b Entry) bool {
+	return a.Instance != b.Instance && cmp.Or(cmp.Compare(a.JoinedAt, b.JoinedAt), cmp.Compare(a.Instance, b.Instance)) > 0
 }
 
 // remove takes an entry away. It is no use of the list: or what one instance

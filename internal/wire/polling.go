@@ -64,6 +64,11 @@ func (l *link) servePoll(w http.ResponseWriter, r *http.Request) {
 		queue, l.queue, l.queued = l.queue, nil, 0
 	}
 	last := l.closing
+	if n := len(queue) - 1; last && n > 0 && l.onClosed != nil {
+		// Clients of 4.x act on a close before the events that came with it, and
+		// lose them: it goes with the next poll, as in Node.
+		queue, l.queue, last = queue[:n], queue[n:], false
+	}
 	l.mu.Unlock()
 	if len(queue) == 0 {
 		queue = [][]byte{noopPacket}

@@ -281,3 +281,30 @@ func TestSentAway(t *testing.T) {
 		}
 	}
 }
+
+// Over polling the close comes alone, after what was said before: clients of 4.x
+// act on it before the events of the same answer.
+func TestCloseComesAlone(t *testing.T) {
+	_, base := start(t, Options{})
+	p, err := pollJoin(base, 4, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, err := p.post(p.join(`42["burst",2]`, `42["dismiss"]`)); status != 200 || err != nil {
+		t.Fatal(status, err)
+	}
+	var answers []string
+	for len(answers) == 0 || !strings.HasSuffix(answers[len(answers)-1], "1") || strings.HasSuffix(answers[len(answers)-1], "41") {
+		_, body, err := p.request(http.MethodGet, "", nil, "")
+		if err != nil || len(answers) > 5 {
+			t.Fatal(answers, err)
+		}
+		answers = append(answers, body)
+	}
+	if last := answers[len(answers)-1]; last != "1" {
+		t.Errorf("the close came with %q", last)
+	}
+	if all := strings.Join(answers, "\x1e"); !strings.HasPrefix(all, "42[\"tick\",0]\x1e42[\"tick\",1]\x1e41") {
+		t.Errorf("%q", all)
+	}
+}
