@@ -32,6 +32,10 @@ import (
 // Redis not answer. They find out by themselves within 5 s.
 const handOver = 2 * time.Second
 
+// stay is how long the others go on listing the users of an instance that ended,
+// who are on their way to them.
+const stay = 5 * time.Second
+
 // comeBack is over what time the clients of an instance that ends are spread,
 // so that they do not all come to another one at once.
 const comeBack = 3 * time.Second

@@ -52,6 +52,7 @@ func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, metrics
 		Prefix:      cfg.RedisPrefix,
 		Instance:    adapter.InstanceID(name),
 		Grace:       cfg.Grace,
+		HandOver:    stay,
 		Log:         log,
 	})
 	if err != nil {

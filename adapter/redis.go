@@ -28,6 +28,7 @@ type Redis struct {
 	prefix   string // in its hash tag: {rollcall}
 	timing   RedisTiming
 	grace    time.Duration
+	handOver time.Duration
 	log      *slog.Logger
 	client   redis.UniversalClient
 	counters counters
@@ -83,6 +84,7 @@ func OpenRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 		prefix:   "{" + prefix + "}",
 		timing:   o.Timing,
 		grace:    o.Grace,
+		handOver: o.HandOver,
 		log:      cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 		client:   connect(connection, o.Timing),
 		wake:     make(chan struct{}, 1),

@@ -10,8 +10,8 @@ import (
 )
 
 // Close hands over: what is queued is written, the own entries are removed and
-// announced, and the lease is given up; with a grace they are left to the
-// others, who remove them when it is over. It ends all goroutines, whether or
+// announced, and the lease is given up; with a grace or a time to hand over they
+// are left to the others, who remove them when it is over. It ends all goroutines, whether or
 // not Redis could be told before ctx ended; if not, the others find out by
 // themselves and Close says so.
 func (r *Redis) Close(ctx context.Context) error {
@@ -22,7 +22,7 @@ func (r *Redis) Close(ctx context.Context) error {
 func (r *Redis) close(ctx context.Context) error {
 	r.mu.Lock()
 	r.closed = true
-	if r.grace == 0 {
+	if r.grace == 0 && r.handOver == 0 {
 		for place := range r.own.entries {
 			r.replica.remove(place, rooms.Closed)
 		}
@@ -41,10 +41,10 @@ func (r *Redis) close(ctx context.Context) error {
 	return nil
 }
 
-// leave gives up the entries and the lease, or leaves them for the grace.
+// leave gives up the entries and the lease, or leaves them to the others.
 func (r *Redis) leave(ctx context.Context) error {
 	why := leaving
-	if r.grace > 0 {
+	if r.grace > 0 || r.handOver > 0 {
 		why = handingOver
 	}
 	backoff := r.newBackoff()

@@ -120,7 +120,11 @@ func (r *Redis) compare(w *watch, before standing, now renewal, interrupted bool
 }
 
 func (r *Redis) bury(ctx context.Context, instance string, why verdict, till string, reason rooms.Reason) (bool, error) {
-	reply, err := r.run(ctx, r.timing.Call, buryScript, instance, string(why), till, string(reason))
+	stay := r.handOver
+	if r.grace > 0 {
+		stay = 0 // the grace is time enough
+	}
+	reply, err := r.run(ctx, r.timing.Call, buryScript, instance, string(why), till, string(reason), stay.Milliseconds())
 	return reply == int64(1), err
 }
 

@@ -25,6 +25,10 @@ type RedisOptions struct {
 	// itself or not, so that its users can come back elsewhere unseen. All
 	// instances of a deployment must agree on it. Default 0.
 	Grace time.Duration
+	// HandOver is how long the entries stay after Close, if there are other
+	// instances, so that users can come back there unseen; a Grace goes before
+	// it. Default 0: not at all.
+	HandOver time.Duration
 	// Log gets what an operator should know. Default: nothing is logged.
 	Log *slog.Logger
 	// Timing has the intervals; production needs no others than the defaults.

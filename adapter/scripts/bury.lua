@@ -1,7 +1,17 @@
 -- Takes an instance away with all its entries, in one announcement.
--- ARGV: instance, why it may be (below), its lease as last seen, reason.
+-- ARGV: instance, why it may be (below), its lease as last seen, reason, for how
+-- long it hands over (ms; 0: for the grace).
 -- Returns 1 if so, and 0 if the instance showed life since.
-local gone, why, seen, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local gone, why, seen, reason, stay = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local function left(instance) return redis.call('HGET', progress(instance), 'state') == 'left' end
+
+-- Whether somebody else is there to come back to.
+local function others()
+  for _, instance in ipairs(redis.call('ZRANGEBYSCORE', instances, text(now), '+inf')) do
+    if instance ~= gone and not left(instance) then return true end
+  end
+end
+
 sound(sockets(gone))
 local till = redis.call('ZSCORE', instances, gone)
 if why == 'absent' then -- it has no lease
@@ -9,14 +19,15 @@ if why == 'absent' then -- it has no lease
 elseif why == 'expired' then
   if till ~= seen or tonumber(till) > now then return 0 end
 elseif why == 'silent' then -- its connections are closed
-  if till ~= seen or listening(gone) ~= 0 then return 0 end
+  if till ~= seen or listening(gone) ~= 0 or left(gone) then return 0 end -- who left in order has its time
 elseif why == 'leaving' then -- it says so itself
   redis.call('HSET', progress(gone), 'state', 'left')
-elseif why == 'handing over' then -- it says so itself, and stays for a grace
+elseif why == 'handing over' then -- it says so itself, and its entries stay a while
   redis.call('HSET', progress(gone), 'state', 'left')
-  return 1
+  if stay > 0 then redis.call('ZADD', instances, text(now + stay), gone) end
+  if stay == 0 or others() then return 1 end
 end
-if redis.call('HGET', progress(gone), 'state') == 'left' then
+if left(gone) then
   reason = 'closed' -- and not lost
 end
 
