@@ -123,8 +123,8 @@ func (c *claims) user() (json.RawMessage, error) {
 		return nil, because(ErrUser, "it has neither user nor sub")
 	case !absent(user) && user[0] != '{':
 		return nil, because(ErrUser, "the claim user must be an object")
-	case !absent(sub) && sub[0] != '"':
-		return nil, because(ErrUser, "sub must be a string")
+	case !absent(sub) && (sub[0] == '{' || sub[0] == '['): // a number is what Rails' user.id is
+		return nil, because(ErrUser, "sub must be a string or a number")
 	case absent(user):
 		user, sub = sub, nil
 	}
