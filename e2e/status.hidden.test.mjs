@@ -186,7 +186,7 @@ class Ghost {
   async hide() {
     const { client, server } = this.any(this.tabs);
     await this.ok(client, 'status', 'hidden');
-    this.secrecy.hide(this.id, server.name, this.tabs.every((tab) => tab.server === server));
+    this.secrecy.hide(this.id, server.name);
     // Who comes to this instance now has never heard of the user.
     const fresh = await connect(this.t, server.url, { version: '4.8.3', mode: 'websocket' });
     const channel = `who came after ${this.id} at ${server.name}`;

@@ -5,8 +5,7 @@
 // somebody who has gone into hiding until it has said so itself, which has to
 // happen within BOUND; from then on, and where it never named them, not once.
 // A strict channel, what the user's own instance answers, may not name them from
-// the moment at which hiding was acknowledged; but for what a tab on another
-// instance has in its rooms, which is that instance's to say.
+// the moment at which hiding was acknowledged.
 import assert from 'node:assert/strict';
 import { until } from './wait.mjs';
 
@@ -23,9 +22,9 @@ export class Secrecy {
   }
 
   // hide is called at the acknowledgement, show before showing is asked for.
-  // instance is where hiding was asked for, alone whether all tabs are there.
-  hide(id, instance, alone = true) {
-    Object.assign(this.#ghosts.get(id), { hidden: true, at: Date.now(), instance, alone });
+  // instance is where hiding was asked for.
+  hide(id, instance) {
+    Object.assign(this.#ghosts.get(id), { hidden: true, at: Date.now(), instance });
   }
 
   show(id) {
@@ -45,7 +44,7 @@ export class Secrecy {
       const named = text.includes(ghost.id);
       const lenient = newcomer !== undefined && newcomer !== ghost.instance && ghost.shown;
       const expected = ghost.presence.get(key) ?? lenient;
-      const late = now > ghost.at + BOUND || (strict === ghost.instance && (ghost.alone || !key.includes('rooms/')));
+      const late = now > ghost.at + BOUND || strict === ghost.instance;
       if (!named) {
         if (whole) ghost.presence.set(key, false);
         continue;
