@@ -103,6 +103,23 @@ for (const kind of every) {
       assert.ok(!JSON.stringify(two.events).includes('ann'), 'ann was named');
     });
 
+    test('hidden in a room without being registered', async (t) => {
+      const [server, one, two] = await pair(t);
+      const inRoom = async (...names) => assert.deepEqual((await ask(server, 'rooms/lobby/users')).users, names);
+      await ok(two, 'join', { room: 'lobby', username: 'Ben' });
+      await ok(one, 'status', 'hidden');
+      await ok(one, 'join', { room: 'lobby', username: 'Ann' });
+      assert.deepEqual(await one.sees('user_list'), [{ room: 'lobby', users: ['Ben'], count: 1 }]);
+      await inRoom('Ben');
+      await ok(one, 'typing', { room: 'lobby' });
+      await ok(one, 'status', 'active');
+      assert.deepEqual(await two.sees('user_joined'), [{ room: 'lobby', username: 'Ann', users: ['Ben', 'Ann'], count: 2 }]);
+      await ok(one, 'status', 'hidden');
+      assert.deepEqual(await two.sees('user_left'), [{ room: 'lobby', username: 'Ann', users: ['Ben'], count: 1 }]);
+      await inRoom('Ben');
+      assert.deepEqual(two.events.map(({ event }) => event).filter((event) => /^user_|typing/.test(event)), ['user_list', 'user_joined', 'user_left']);
+    });
+
     test('refusals change nothing', async (t) => {
       const [server, one, two] = await pair(t, { EVENTS_PER_SECOND: '0' });
       await ok(one, 'register', ann);
