@@ -53,7 +53,6 @@ func accounted(t *testing.T, server *redistest.Server) int {
 
 // All histories together are bounded: who was not used for longest goes first.
 func TestRedisHistoriesAreBounded(t *testing.T) {
-	t.Parallel()
 	server := redistest.Start(t)
 	a := open(t, RedisOptions{URL: server.URL(), Instance: "a"})
 	written := func() {
@@ -97,7 +96,6 @@ func TestRedisHistoriesAreBounded(t *testing.T) {
 
 // Many small rooms count for what they take.
 func TestRedisManyRooms(t *testing.T) {
-	t.Parallel()
 	server := redistest.Start(t)
 	a := open(t, RedisOptions{URL: server.URL(), Instance: "a"})
 	a.eventually("ready", bound, func() bool { return a.Ready() == nil })
@@ -257,7 +255,6 @@ func TestRedisAwayIsNoActivity(t *testing.T) {
 
 // Who was active is remembered for 30 days, and a million of them.
 func TestRedisActivityIsBounded(t *testing.T) {
-	t.Parallel()
 	server := redistest.Start(t)
 	a := open(t, RedisOptions{URL: server.URL(), Instance: "a"})
 	a.eventually("ready", bound, func() bool { return a.Ready() == nil })
@@ -290,7 +287,6 @@ func TestRedisActivityIsBounded(t *testing.T) {
 
 // Without Redis, what waits to be noted is bounded.
 func TestRedisSightingsAreBounded(t *testing.T) {
-	t.Parallel()
 	server := redistest.Start(t)
 	a := open(t, RedisOptions{URL: server.URL(), Instance: "a"})
 	agree(t, bound, a)
