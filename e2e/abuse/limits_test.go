@@ -1,0 +1,197 @@
+package abuse
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// The rows of the table of limits, in its order: what the client gets, and
+// which metric counts it. The defaults count, unless a test says otherwise.
+
+func TestMessageTooLarge(t *testing.T) {
+	s := serve(t)
+	packet := func(size int) string {
+		const frame = `42["unknown",""]`
+		return strings.Replace(frame, `""`, `"`+strings.Repeat("x", size-len(frame))+`"`, 1)
+	}
+	c := s.connect(t, "")
+	c.send(packet(64 << 10))
+	eventually(t, patience, "64 KiB are taken", func() bool { return c.heard("rollcall_error") == 1 })
+	c.send(packet(64<<10 + 1))
+	if err := c.isGone(t); !websocket.IsCloseError(err, websocket.CloseMessageTooBig) {
+		t.Errorf("one byte more: %v, want a close frame that says so", err)
+	}
+
+	// Polling: the request is fine, the packet ends the session.
+	p := s.poll(t, "")
+	if got := p.post(packet(64<<10 + 1)); got.status != http.StatusOK {
+		t.Errorf("POST of a packet too large: %d", got.status)
+	}
+	if got := p.post(`42["sync"]`); got.status != http.StatusBadRequest || !strings.Contains(got.body, "Session ID unknown") {
+		t.Errorf("after it: %d %s", got.status, got.body)
+	}
+	// A body too large is not looked at.
+	p = s.poll(t, "")
+	if got := p.post(strings.Repeat("x", 1_000_001)); got.status != http.StatusRequestEntityTooLarge {
+		t.Errorf("POST of more than MAX_BODY: %d", got.status)
+	}
+	s.countsRefusal("body_too_large", 1)
+}
+
+func TestUserTooLarge(t *testing.T) {
+	s := serve(t)
+	c := s.connect(t, "")
+	user := func(size int) string {
+		return `{"id":"big","pad":"` + strings.Repeat("x", size-len(`{"id":"big","pad":""}`)) + `"}`
+	}
+	c.gets(t, "user_too_large", "register", user(4097))
+	c.gets(t, "", "register", user(4096))
+	c.gets(t, "user_too_large", "register", user(4097))
+	if got := s.ask("GET", "/api/online_users", "").body; strings.TrimSpace(got) != "["+user(4096)+"]" {
+		t.Errorf("listed is %.100s", got)
+	}
+	s.countsRefusal("user_too_large", 2)
+}
+
+func TestTooManyEvents(t *testing.T) {
+	s := serve(t)
+	c := s.connect(t, "presence=none")
+	if _, err := c.conn.NetConn().Write(frames(`42["heartbeat"]`, 200)); err != nil {
+		t.Fatal(err)
+	}
+	c.isGone(t)
+	// 40 at once, and what the bucket gained meanwhile; then as many refusals.
+	if n := c.heard("rollcall_error"); n < 40 || n > 41 {
+		t.Errorf("it heard of %d refusals before the end, want 40 or 41", n)
+	}
+	if n := s.metric(`rollcall_events_in_total{event="heartbeat"}`); n < 81 || n > 120 {
+		t.Errorf("%v events were counted", n)
+	}
+	s.countsRefusal("rate_limited", 41)
+	s.counts(`rollcall_sessions{protocol="4",transport="websocket"}`, 0)
+}
+
+func TestRoomLimits(t *testing.T) {
+	s := serve(t, "EVENTS_PER_SECOND=0")
+	c := s.connect(t, "presence=none")
+	for n := range 50 {
+		c.gets(t, "", "join", fmt.Sprintf(`{"room":"r%d","username":"ann"}`, n))
+	}
+	c.gets(t, "too_many_rooms", "join", `{"room":"r50","username":"ann"}`)
+	c.gets(t, "", "join", `{"room":"r49","username":"`+strings.Repeat("ü", 64)+`"}`) // is in it
+	c.gets(t, "", "leave", `{"room":"r0"}`)
+	c.gets(t, "", "join", `{"room":"`+strings.Repeat("r", 128)+`"}`)
+	c.gets(t, "bad_room", "join", `{"room":"`+strings.Repeat("r", 129)+`"}`)
+	c.gets(t, "bad_username", "join", `{"room":"r1","username":"`+strings.Repeat("ü", 65)+`"}`)
+	c.gets(t, "", "message", `{"room":"r1","content":"`+strings.Repeat("ü", 4000)+`"}`)
+	c.gets(t, "bad_message", "message", `{"room":"r1","content":"`+strings.Repeat("ü", 4001)+`"}`)
+	c.gets(t, "not_in_room", "message", `{"room":"r0","content":"x"}`)
+	for _, code := range []string{"too_many_rooms", "bad_room", "bad_username", "bad_message", "not_in_room"} {
+		s.countsRefusal(code, 1)
+	}
+	if got := s.ask("GET", "/api/rooms/"+strings.Repeat("r", 129)+"/users", ""); got.status != http.StatusBadRequest {
+		t.Errorf("the API on a room with too long a name: %d %s", got.status, got.body)
+	}
+}
+
+func TestQueueTooLong(t *testing.T) {
+	s := serve(t, "API_KEY=key")
+	slow, err := s.enter("presence=none", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	slow.NetConn().(*net.TCPConn).SetReadBuffer(4096) // and never reads again
+	good := s.connect(t, "presence=none")
+	body := `{"event":"news","args":["` + strings.Repeat("x", 60<<10) + `"]}`
+	sent := 0
+	for ; s.metric("rollcall_slow_disconnects_total") == 0; sent++ {
+		if sent == 1000 {
+			t.Fatal("60 MB wait for a client that reads nothing, and it is still connected")
+		}
+		if got := s.ask("POST", "/api/emit", body, "Authorization: Bearer key"); got.status >= 300 {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+	}
+	eventually(t, patience, "who reads gets everything", func() bool { return good.heard("news") == sent })
+	if !strings.Contains(s.log.String(), "cut off") {
+		t.Error("the log does not say it")
+	}
+	if n := s.metric("rollcall_slow_disconnects_total"); n != 1 {
+		t.Errorf("%v clients were disconnected as too slow", n)
+	}
+}
+
+func TestConnectionsOfOneAddress(t *testing.T) {
+	s := serve(t, "MAX_CONNECTIONS_PER_ADDRESS=2")
+	first := s.connect(t, "")
+	s.poll(t, "")
+	for range 3 {
+		if _, err := s.open("", nil); err == nil || !strings.Contains(err.Error(), "429") {
+			t.Errorf("a third WebSocket: %v", err)
+		}
+		if got := s.ask("GET", "/socket.io/?EIO=4&transport=polling", ""); got.status != http.StatusTooManyRequests {
+			t.Errorf("a third session over polling: %d %s", got.status, got.body)
+		}
+	}
+	s.countsRefusal("too_many_connections", 6)
+	if n := s.metric("rollcall_connections"); n != 2 {
+		t.Errorf("%v connections are counted", n)
+	}
+	first.conn.Close()
+	eventually(t, patience, "a place becomes free", func() bool {
+		conn, err := s.open("", nil)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
+}
+
+// A client that reads nothing, one that floods, one that dribbles a request:
+// none holds the shutdown up.
+func TestShutdown(t *testing.T) {
+	s := serve(t, "API_KEY=key")
+	good := s.connect(t, "")
+	deaf, err := s.enter("", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer deaf.Close()
+	deaf.NetConn().(*net.TCPConn).SetReadBuffer(4096)
+	for range 100 {
+		s.ask("POST", "/api/emit", `{"event":"news","args":["`+strings.Repeat("x", 60<<10)+`"]}`, "Authorization: Bearer key")
+	}
+	half := s.dialTCP()
+	fmt.Fprintf(half, "GET / HTTP/1.1\r\nHost: x\r\n")
+	p := s.poll(t, "")
+	body := s.dialTCP()
+	fmt.Fprintf(body, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n4", p.path)
+
+	began := time.Now()
+	s.signal(syscall.SIGTERM)
+	eventually(t, patience, "new clients are turned away", func() bool {
+		conn, err := s.open("", nil)
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	})
+	eventually(t, 11*time.Second, "the server ends", s.ended)
+	t.Logf("ended after %s", time.Since(began).Round(time.Millisecond))
+	var closed *websocket.CloseError
+	if err := good.isGone(t); !errors.As(err, &closed) || closed.Code == websocket.CloseAbnormalClosure {
+		t.Errorf("a client was not told: %v", err)
+	}
+	if !strings.Contains(s.log.String(), "bye") {
+		t.Errorf("it did not end in order:\n%s", s.log.last(1000))
+	}
+}
