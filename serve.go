@@ -90,9 +90,11 @@ func serveDebug(address string, log *slog.Logger) (stop func() error, err error)
 	return server.Close, nil
 }
 
-// originAllowed decides which foreign pages may connect and ask.
-func originAllowed(cfg config.Config) func(string) bool {
-	return func(origin string) bool { return cfg.CORSOrigins.Any() || slices.Contains(cfg.CORSOrigins, origin) }
+// originAllowed tells which pages may connect and ask.
+func originAllowed(cfg config.Config) func(*http.Request) bool {
+	return limit.Origin(cfg.TrustedProxies, func(origin string) bool {
+		return cfg.CORSOrigins.Any() || slices.Contains(cfg.CORSOrigins, origin)
+	})
 }
 
 func api(cfg config.Config, hall *rooms.Rooms) http.Handler {

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/rs/cors"
@@ -22,19 +21,13 @@ func (a *api) fromAllowedOrigins(next http.Handler) http.Handler {
 		MaxAge:          600,
 	}).Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		origin := r.Header.Get("Origin")
-		if origin != "" && !sameOrigin(origin, r.Host) && !a.OriginAllowed(origin) {
+		if !a.OriginAllowed(r) {
 			w.Header().Set("Vary", "Origin")
 			fail(w, http.StatusForbidden, "forbidden_origin", "Pages of this origin may not ask here: see CORS_ORIGINS.")
 			return
 		}
 		open.ServeHTTP(w, r)
 	})
-}
-
-func sameOrigin(origin, host string) bool {
-	u, err := url.Parse(origin)
-	return err == nil && u.Host == host
 }
 
 // withKey lets only those through who show the key. It is never taken from the

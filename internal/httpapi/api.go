@@ -44,8 +44,9 @@ type Options struct {
 	Key string
 	// MaxBody is the size limit of a request's body. Default 64 KiB.
 	MaxBody int64
-	// OriginAllowed decides which foreign origins' pages may ask. Default: all.
-	OriginAllowed func(origin string) bool
+	// OriginAllowed tells whether the page that a request comes from may ask.
+	// Default: all may.
+	OriginAllowed func(*http.Request) bool
 }
 
 // Limits of names in paths, and how long anybody may take: the client to send
@@ -70,7 +71,7 @@ func API(opts Options) http.Handler {
 		opts.MaxBody = 64 << 10
 	}
 	if opts.OriginAllowed == nil {
-		opts.OriginAllowed = func(string) bool { return true }
+		opts.OriginAllowed = func(*http.Request) bool { return true }
 	}
 	a := &api{Options: opts, key: sha256.Sum256([]byte(opts.Key))}
 	mux := http.NewServeMux()

@@ -1,5 +1,5 @@
-// Package limit holds what keeps one client from costing all others: for now,
-// whose address a request counts under.
+// Package limit knows from whom a request comes, behind proxies too: whose
+// address it counts under, and whether its page may ask.
 package limit
 
 import (

@@ -283,11 +283,8 @@ func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 	header := w.Header()
 	header.Add("Vary", "Origin")
 	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return true
-	}
-	if !sameOrigin(origin, r.Host) && !s.opts.OriginAllowed(origin) {
-		return false
+	if origin == "" || !s.opts.OriginAllowed(r) {
+		return origin == ""
 	}
 	header.Set("Access-Control-Allow-Origin", origin)
 	header.Set("Access-Control-Allow-Credentials", "true")
@@ -299,11 +296,6 @@ func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 		header.Set("Access-Control-Max-Age", "600")
 	}
 	return true
-}
-
-func sameOrigin(origin, host string) bool {
-	u, err := url.Parse(origin)
-	return err == nil && u.Host == host
 }
 
 // remoteHost is the peer's address without its port.

@@ -215,7 +215,10 @@ func TestHandlerPanicCostsOneConnection(t *testing.T) {
 }
 
 func TestOrigins(t *testing.T) {
-	_, base := start(t, Options{OriginAllowed: func(o string) bool { return o == "https://app.example" }})
+	_, base := start(t, Options{OriginAllowed: func(r *http.Request) bool {
+		origin := r.Header.Get("Origin")
+		return origin == "https://app.example" || origin == "http://"+r.Host
+	}})
 	for origin, status := range map[string]int{
 		"": 200, "https://app.example": 200, base: 200, "https://evil.example": 403, "null": 403,
 	} {

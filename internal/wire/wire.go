@@ -69,8 +69,9 @@ type Options struct {
 	MaxPerAddress int
 	// Address names a request's client: by default its RemoteAddr's host.
 	Address func(*http.Request) string
-	// OriginAllowed decides which foreign origins may connect: by default all.
-	OriginAllowed func(origin string) bool
+	// OriginAllowed tells whether the page that a request comes from may
+	// connect: by default all may.
+	OriginAllowed func(*http.Request) bool
 	// PingInterval and PingTimeout: 25 s and 20 s.
 	PingInterval, PingTimeout time.Duration
 	// UpgradeTimeout bounds an upgrade from polling to WebSocket: 10 s.
@@ -99,7 +100,7 @@ func (o Options) withDefaults() Options {
 		o.Address = remoteHost
 	}
 	if o.OriginAllowed == nil {
-		o.OriginAllowed = func(string) bool { return true }
+		o.OriginAllowed = func(*http.Request) bool { return true }
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
