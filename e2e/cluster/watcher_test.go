@@ -107,6 +107,9 @@ func (w *watcher) comeBack() {
 func (w *watcher) hear(at time.Time, name string, args []json.RawMessage) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if name == "server_closing" {
+		return // it will be closed, and looks for another instance then
+	}
 	if len(args) == 0 {
 		w.fault("%s without arguments", name)
 		return
