@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -33,47 +31,6 @@ var (
 	errNotInRace  = &Refusal{"not_in_race", "You have no car in this race."}
 	errNoTracks   = &Refusal{"no_tracks", "No tracks are known: the race cannot start."}
 )
-
-// A circuit is lists that a session takes part in or watches, the oldest first.
-type circuit []string
-
-func (c circuit) has(list string) bool { return slices.Contains(c, list) }
-
-// enter adds a list, and returns the one that has to be left for it.
-func (c *circuit) enter(list string) (left string) {
-	if c.has(list) {
-		return ""
-	}
-	if len(*c) >= maxCircuit {
-		left = (*c)[0]
-		*c = slices.Delete(*c, 0, 1)
-	}
-	*c = append(*c, list)
-	return left
-}
-
-// invite hands an invitation to the sockets of the invited user; in strict
-// mode to everybody, who keep it if it is theirs.
-func (r *Rooms) invite(_ *session, args []json.RawMessage) (map[string]any, error) {
-	if r.options.Strict {
-		r.publish(Message{Event: Event{"invite", firstArg(args)}})
-		return nil, nil
-	}
-	id, err := idText(fields(args)["id"])
-	if err != nil || id == "" {
-		return nil, &Refusal{"bad_invite", "invite needs an object with the id of the invited user."}
-	}
-	r.publish(Message{Event: Event{"invite", firstArg(args)}, Rooms: []string{UserRoom(id)}})
-	return nil, nil
-}
-
-// firstArg is an event's one argument, as JavaScript would pass it on.
-func firstArg(args []json.RawMessage) []json.RawMessage {
-	if len(args) == 0 {
-		return []json.RawMessage{[]byte("null")}
-	}
-	return []json.RawMessage{bytes.Clone(args[0])}
-}
 
 // joinStage adds a racer to a stage, unless one with that id is there.
 func (r *Rooms) joinStage(s *session, args []json.RawMessage) (map[string]any, error) {
@@ -158,109 +115,6 @@ func (r *Rooms) element(s *session, list, id string) (mine Entry, taken int) {
 	return mine, len(ro.members)
 }
 
-// enter puts a session among those who hear of a list.
-func (r *Rooms) enter(s *session, list string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.sessions[s.id] == s {
-		r.membership.join(s, list)
-	}
-}
-
-// dropOutLocked ends a session's part in a stage or race: it hears of it no
-// more, unless it watches. s.mu is held.
-func (r *Rooms) dropOutLocked(s *session, list string) {
-	if !r.stays(list) {
-		r.withdrawLocked(s, list, Closed)
-	}
-	if s.watched.has(list) {
-		return
-	}
-	r.mu.Lock()
-	r.membership.leave(s, list)
-	r.mu.Unlock()
-}
-
-// withdrawLocked removes what a session has in a stage or race. s.mu is held.
-func (r *Rooms) withdrawLocked(s *session, list string, reason Reason) {
-	var mine []Entry
-	r.mu.Lock()
-	if ro := r.rosters.byList[list]; ro != nil {
-		mine = ro.of(s.id)
-	}
-	r.mu.Unlock()
-	for _, e := range mine {
-		r.store.Remove(e.Place, reason)
-	}
-}
-
-// retireLocked takes a session and all it has out of stages and races. s.mu is
-// held.
-func (r *Rooms) retireLocked(s *session) {
-	for _, list := range slices.Concat(s.stages, s.races) {
-		r.withdrawLocked(s, list, Hid)
-		r.dropOutLocked(s, list)
-	}
-	s.stages, s.races = nil, nil
-}
-
-// conceal removes what a user who hides has left in this instance's stages and
-// races, also by sockets that are gone.
-func (r *Rooms) conceal(key userKey) {
-	var left []Place
-	r.mu.Lock()
-	for use := r.rosters.byUse.Front(); use != nil; use = use.Next() {
-		for place := use.Value.(*roster).order.Front(); place != nil; place = place.Next() {
-			if e := place.Value.(*member).entry; e.UserID == key.id && e.Instance == r.options.Instance {
-				left = append(left, e.Place)
-			}
-		}
-	}
-	r.mu.Unlock()
-	for _, place := range left {
-		r.store.Remove(place, Hid)
-	}
-}
-
-// stays reports whether the entries of a list outlive their sockets.
-func (r *Rooms) stays(list string) bool {
-	return isRace(list) || r.options.Strict && isStage(list)
-}
-
-// bound gives up this instance's part of what is too old at a time, and of what
-// was used least recently while all together is too large.
-func (r *Rooms) bound(now time.Time) {
-	oldest := now.Add(-keepRacing).UnixMilli()
-	for {
-		var gone []Place
-		r.mu.Lock()
-		for use := r.rosters.byUse.Front(); use != nil && gone == nil; use = use.Next() {
-			ro := use.Value.(*roster)
-			if ro.usedAt >= oldest && r.rosters.own <= maxRacing {
-				break
-			}
-			gone = r.ownPlaces(ro)
-		}
-		r.mu.Unlock()
-		if gone == nil {
-			return
-		}
-		for _, place := range gone {
-			r.store.Remove(place, Closed)
-		}
-	}
-}
-
-// ownPlaces is this instance's entries of a roster. r.mu is held.
-func (r *Rooms) ownPlaces(ro *roster) (own []Place) {
-	for place := ro.order.Front(); place != nil; place = place.Next() {
-		if e := place.Value.(*member).entry; e.Instance == r.options.Instance {
-			own = append(own, e.Place)
-		}
-	}
-	return own
-}
-
 // startRace picks a track for a stage's racers.
 func startRace(token string) handler {
 	return func(r *Rooms, s *session, _ []json.RawMessage) (map[string]any, error) {
@@ -336,23 +190,4 @@ func (r *Rooms) watch(s *session, list string) error {
 	r.mu.Unlock()
 	r.wakeUp()
 	return nil
-}
-
-// What events with a name in their name are called together.
-const (
-	startRaceEvents   = "start_race_*"
-	updateSpeedEvents = "update_*_speed"
-)
-
-// named finds the handler of an event with a name in its name, and its kind.
-func named(event string) (h handler, kind string) {
-	if token, ok := strings.CutPrefix(event, "start_race_"); ok {
-		return startRace(token), startRaceEvents
-	}
-	if rest, ok := strings.CutPrefix(event, "update_"); ok {
-		if race, ok := strings.CutSuffix(rest, "_speed"); ok {
-			return updateSpeed(race), updateSpeedEvents
-		}
-	}
-	return nil, ""
 }

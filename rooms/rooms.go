@@ -22,9 +22,6 @@ package rooms
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,6 +76,7 @@ type Observer interface {
 type nobody struct{}
 
 func (nobody) Presence(int, int)           {}
+
 func (nobody) Flush(string, time.Duration) {}
 
 // Rooms is the presence service of one instance. Its methods are safe for
@@ -110,59 +108,6 @@ type Rooms struct {
 	view       view
 	rosters    rosters
 	pending    pending
-}
-
-// A handler answers one event of a session. The map it returns is added to
-// the acknowledgement and may be nil.
-type handler func(r *Rooms, s *session, args []json.RawMessage) (map[string]any, error)
-
-// handlers are the events that clients may send, but for those with a name in
-// their name: see named.
-var handlers = map[string]handler{
-	"register":   (*Rooms).register,
-	"unregister": (*Rooms).unregister,
-	"sync":       (*Rooms).sync,
-
-	"heartbeat": (*Rooms).heartbeat,
-	"status":    (*Rooms).setStatus,
-
-	"join":    (*Rooms).join,
-	"leave":   (*Rooms).leaveRoom,
-	"typing":  (*Rooms).typing,
-	"message": (*Rooms).message,
-
-	"invite":      (*Rooms).invite,
-	"join_stage":  (*Rooms).joinStage,
-	"add_car":     (*Rooms).addCar,
-	"watch_stage": (*Rooms).watchStage,
-	"watch_race":  (*Rooms).watchRace,
-}
-
-// passive are the events that do not show that the user is active.
-var passive = map[string]bool{"status": true, "unregister": true}
-
-// Events names the events that clients may send, sorted: those with a name in
-// their name by their kind.
-func Events() []string {
-	return slices.Sorted(maps.Keys(kinds))
-}
-
-// kinds are the names of Events.
-var kinds = func() map[string]bool {
-	out := map[string]bool{startRaceEvents: true, updateSpeedEvents: true}
-	for name := range handlers {
-		out[name] = true
-	}
-	return out
-}()
-
-// EventKind is what an event is called in Events, "" if clients may not send it.
-func EventKind(event string) string {
-	if _, ok := handlers[event]; ok {
-		return event
-	}
-	_, kind := named(event)
-	return kind
 }
 
 // New makes the presence service of one instance. It watches the store and the
@@ -197,112 +142,6 @@ func New(options Options, store Store, sender Sender) *Rooms {
 	return r
 }
 
-// Connect takes a socket, before any of its events. Whose user is known from the
-// handshake is registered. It returns a Refusal with code bad_presence if the
-// handshake asks for an unknown subscription, with code unauthorized if it lacks
-// a good token, and those of register; then the socket is not taken.
-func (r *Rooms) Connect(c Conn, h Handshake) error {
-	subscription, err := subscriptionOf(h)
-	if err != nil {
-		return err
-	}
-	who, err := r.admit(h)
-	if err != nil {
-		return err
-	}
-	s := &session{
-		id: c.ID(), conn: c, subscription: subscription, status: Active,
-		fixed: who.key, guest: who.guest, wantsObject: h.Query.Get("userId") != "",
-	}
-	s.activeAt.Store(time.Now().UnixMilli())
-	r.mu.Lock()
-	_, taken := r.sessions[s.id]
-	if !taken {
-		r.sessions[s.id] = s
-		if subscription == countOnly {
-			s.owedCount, r.pending.counts = true, true
-		}
-	}
-	r.mu.Unlock()
-	if taken {
-		return fmt.Errorf("connect: socket id %q is connected already", s.id)
-	}
-	r.wakeUp()
-	if who.user == nil {
-		return nil
-	}
-	if _, err := r.register(s, []json.RawMessage{who.user}); err != nil {
-		r.Disconnect(c, Closed)
-		return err
-	}
-	r.expireAt(s, who.expires)
-	return nil
-}
-
-// Handle answers one event of a connected socket: one of Events. It returns a Refusal with code unknown_event for any other, and with
-// not_connected for a socket that Connect did not take or that is gone.
-func (r *Rooms) Handle(c Conn, event string, args []json.RawMessage) (map[string]any, error) {
-	handle := handlers[event]
-	if handle == nil {
-		handle, _ = named(event)
-	}
-	if handle == nil {
-		return nil, &Refusal{"unknown_event", fmt.Sprintf("There is no event %.64q.", event)}
-	}
-	s := r.session(c)
-	if s == nil {
-		return nil, errNotConnected
-	}
-	if !passive[event] {
-		r.noteActive(s)
-	}
-	return handle(r, s, args)
-}
-
-// Disconnect lets go of a socket and removes its entries, for the given reason.
-// A socket that is unknown or gone already is none of its business.
-func (r *Rooms) Disconnect(c Conn, reason Reason) {
-	s := r.session(c)
-	if s == nil {
-		return
-	}
-	s.mu.Lock()
-	s.gone = true
-	s.stopExpiring()
-	key, registered := s.key, s.registered()
-	r.noteLastLocked(s)
-	// Who is known by the socket id cannot come back: a new socket is somebody else.
-	mayReturn := registered && !key.anonymous
-	switch {
-	case mayReturn && r.handingOver.Load():
-		clear(s.places) // left to whoever comes after this instance
-	case mayReturn && r.options.Grace > 0:
-		delete(s.places, s.online())
-		r.leaving.hold(key, s.id, reason)
-	}
-	for place := range s.places {
-		s.removeLocked(r.store, place, reason)
-	}
-	if !r.handingOver.Load() {
-		for _, list := range s.stages {
-			r.dropOutLocked(s, list)
-		}
-	}
-	s.mu.Unlock()
-	r.mu.Lock()
-	delete(r.sessions, s.id)
-	r.membership.leaveAll(s)
-	r.mu.Unlock()
-	if !registered {
-		r.tellStrictly() // as Node does
-	}
-}
-
-// HandOver is called when this instance is about to end: from here on the
-// entries of sockets that go stay in the store, so that nobody is seen to leave
-// who comes back on another instance. The store looks after what is left.
-func (r *Rooms) HandOver() { r.handingOver.Store(true) }
-
 // Counts says how many there are.
 type Counts struct {
 	// Users and Sockets are online on all instances: distinct users, and
@@ -321,85 +160,4 @@ func (r *Rooms) Counts() Counts {
 		Sockets:     r.view.sockets,
 		Connections: len(r.sessions),
 	}
-}
-
-// apply is what the store calls with each change.
-func (r *Rooms) apply(c Change) {
-	switch {
-	case c.Said != nil:
-		r.deliver(Message{Event: c.Said.event(), Rooms: []string{RoomList(c.Said.Room)}})
-	case c.SignOut != "":
-		r.mu.Lock()
-		r.pending.signOuts = append(r.pending.signOuts, c.SignOut)
-		r.mu.Unlock()
-		r.wakeUp()
-	case r.options.Strict:
-		r.applyStrictly(c)
-	default:
-		r.mu.Lock()
-		r.applyEntry(c)
-		r.mu.Unlock()
-		r.wakeUp()
-	}
-}
-
-// applyEntry takes an entry into the view or a roster. r.mu is held.
-func (r *Rooms) applyEntry(c Change) {
-	e := c.Entry
-	if e.List != Online {
-		r.applyToRoster(c)
-		return
-	}
-	if c.Removed {
-		r.view.remove(e.Key, c.Reason)
-		return
-	}
-	u := r.view.put(e)
-	if e.Instance != r.options.Instance && e.StatusAt > 0 && e.StatusAt == u.presence.at && !u.key.anonymous {
-		if r.pending.adopt == nil {
-			r.pending.adopt = make(map[userKey]struct{})
-		}
-		r.pending.adopt[u.key] = struct{}{}
-	}
-}
-
-// applyToRoster takes an entry into a roster. A socket of ours is in a chat
-// room from here on, or no longer. r.mu is held.
-func (r *Rooms) applyToRoster(c Change) {
-	e := c.Entry
-	own := r.sessions[socketOf(e.Key)]
-	if !c.Removed && isRoom(e.List) && own != nil {
-		r.membership.join(own, e.List)
-		r.rosters.owe(e.List, own)
-	}
-	if c.Removed {
-		if isRoom(e.List) && own != nil {
-			r.membership.leave(own, e.List)
-		}
-		r.rosters.remove(e.Place)
-		return
-	}
-	r.rosters.put(e, time.Now().UnixMilli())
-}
-
-// joinedAt is when a user came online who registers now: a further tab takes
-// the time of those before.
-func (r *Rooms) joinedAt(k userKey) int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if u := r.view.users[k]; u != nil && u.place != nil {
-		return u.joinedAt
-	}
-	return time.Now().UnixMilli()
-}
-
-// session finds what Connect took, nil if it did not or if the socket is gone.
-func (r *Rooms) session(c Conn) *session {
-	id := c.ID()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if s := r.sessions[id]; s != nil && s.conn == c {
-		return s
-	}
-	return nil
 }

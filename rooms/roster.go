@@ -183,9 +183,12 @@ func (rs *rosters) remove(p Place) {
 // their members' sockets, stages and races by what they weigh.
 func (rs *rosters) weigh(ro *roster, e Entry, sign int) {
 	if ro.use != nil && e.Instance == rs.instance {
-		rs.own += sign * (len(e.List) + len(e.Key) + len(e.Data) + 128)
+		rs.own += sign * weightOf(e)
 	}
 }
+
+// weightOf is what an entry costs in memory, about, in bytes.
+func weightOf(e Entry) int { return len(e.List) + len(e.Key) + len(e.Data) + 128 }
 
 // name gives a chat room's member its name among the names. It is given at
 // once: a name stays whose last socket but this one goes.

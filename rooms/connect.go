@@ -1,0 +1,106 @@
+package rooms
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// This file is how sockets come and go.
+
+// Connect takes a socket, before any of its events. Whose user is known from the
+// handshake is registered. It returns a Refusal with code bad_presence if the
+// handshake asks for an unknown subscription, with code unauthorized if it lacks
+// a good token, and those of register; then the socket is not taken.
+func (r *Rooms) Connect(c Conn, h Handshake) error {
+	subscription, err := subscriptionOf(h)
+	if err != nil {
+		return err
+	}
+	who, err := r.admit(h)
+	if err != nil {
+		return err
+	}
+	s := &session{
+		id: c.ID(), conn: c, subscription: subscription, status: Active,
+		fixed: who.key, guest: who.guest, wantsObject: h.Query.Get("userId") != "",
+	}
+	s.activeAt.Store(time.Now().UnixMilli())
+	r.mu.Lock()
+	_, taken := r.sessions[s.id]
+	if !taken {
+		r.sessions[s.id] = s
+		if subscription == countOnly {
+			s.owedCount, r.pending.counts = true, true
+		}
+	}
+	r.mu.Unlock()
+	if taken {
+		return fmt.Errorf("connect: socket id %q is connected already", s.id)
+	}
+	r.wakeUp()
+	if who.user == nil {
+		return nil
+	}
+	if _, err := r.register(s, []json.RawMessage{who.user}); err != nil {
+		r.Disconnect(c, Closed)
+		return err
+	}
+	r.expireAt(s, who.expires)
+	return nil
+}
+
+// Disconnect lets go of a socket and removes its entries, for the given reason.
+// A socket that is unknown or gone already is none of its business.
+func (r *Rooms) Disconnect(c Conn, reason Reason) {
+	s := r.session(c)
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	s.gone = true
+	s.stopExpiring()
+	key, registered := s.key, s.registered()
+	r.noteLastLocked(s)
+	// Who is known by the socket id cannot come back: a new socket is somebody else.
+	mayReturn := registered && !key.anonymous
+	switch {
+	case mayReturn && r.handingOver.Load():
+		clear(s.places) // left to whoever comes after this instance
+	case mayReturn && r.options.Grace > 0:
+		delete(s.places, s.online())
+		r.leaving.hold(key, s.id, reason)
+	}
+	for place := range s.places {
+		s.removeLocked(r.store, place, reason)
+	}
+	if !r.handingOver.Load() {
+		for _, list := range s.stages {
+			r.dropOutLocked(s, list)
+		}
+	}
+	s.mu.Unlock()
+	r.mu.Lock()
+	delete(r.sessions, s.id)
+	r.membership.leaveAll(s)
+	r.mu.Unlock()
+	if !registered {
+		r.tellStrictly() // as Node does
+	}
+}
+
+// HandOver is called when this instance is about to end: from here on the
+// entries of sockets that go stay in the store, so that nobody is seen to leave
+// who comes back on another instance. The store looks after what is left.
+func (r *Rooms) HandOver() { r.handingOver.Store(true) }
+
+// session finds what Connect took, nil if it did not or if the socket is gone.
+func (r *Rooms) session(c Conn) *session {
+	id := c.ID()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.sessions[id]; s != nil && s.conn == c {
+		return s
+	}
+	return nil
+}

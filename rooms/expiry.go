@@ -1,0 +1,28 @@
+package rooms
+
+import "time"
+
+// bound gives up this instance's part of what is too old at a time, and of what
+// was used least recently while all together weighs too much.
+func (r *Rooms) bound(now time.Time) {
+	oldest := now.Add(-keepRacing).UnixMilli()
+	var gone []Place
+	r.mu.Lock()
+	weight := r.rosters.own
+	for use := r.rosters.byUse.Front(); use != nil; use = use.Next() {
+		ro := use.Value.(*roster)
+		if ro.usedAt >= oldest && weight <= maxRacing {
+			break // the rest is younger
+		}
+		for place := ro.order.Front(); place != nil; place = place.Next() {
+			if e := place.Value.(*member).entry; e.Instance == r.options.Instance {
+				gone = append(gone, e.Place)
+				weight -= weightOf(e)
+			}
+		}
+	}
+	r.mu.Unlock()
+	for _, place := range gone {
+		r.store.Remove(place, Closed)
+	}
+}
