@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -12,6 +13,9 @@ import (
 type member struct {
 	d  *deployment
 	id string // the user's
+	// hear gets every event, ended is called at a connection's end; both may be nil.
+	hear  func(at time.Time, event string, args []json.RawMessage)
+	ended func()
 
 	mu      sync.Mutex // guards all below
 	user    string     // JSON
@@ -66,7 +70,7 @@ func (m *member) tryJoin(in *instance) error {
 
 // connect registers at an instance, as long as the member wants that.
 func (m *member) connect(in *instance) error {
-	c, err := dial(in, "presence=none", nil, m.dropped)
+	c, err := dial(in, "presence=none", m.hear, m.dropped)
 	if err != nil {
 		return err
 	}
@@ -112,6 +116,9 @@ func (m *member) dropped(c *client) {
 	}
 	m.client = nil
 	m.lost++
+	if m.ended != nil {
+		m.ended()
+	}
 	switch {
 	case !m.wanted:
 	case m.returns:
