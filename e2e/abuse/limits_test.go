@@ -17,6 +17,7 @@ import (
 // which metric counts it. The defaults count, unless a test says otherwise.
 
 func TestMessageTooLarge(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	packet := func(size int) string {
 		const frame = `42["unknown",""]`
@@ -47,6 +48,7 @@ func TestMessageTooLarge(t *testing.T) {
 }
 
 func TestUserTooLarge(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	c := s.connect(t, "")
 	user := func(size int) string {
@@ -62,6 +64,7 @@ func TestUserTooLarge(t *testing.T) {
 }
 
 func TestTooManyEvents(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	c := s.connect(t, "presence=none")
 	if _, err := c.conn.NetConn().Write(frames(`42["heartbeat"]`, 200)); err != nil {
@@ -80,6 +83,7 @@ func TestTooManyEvents(t *testing.T) {
 }
 
 func TestRoomLimits(t *testing.T) {
+	t.Parallel()
 	s := serve(t, "EVENTS_PER_SECOND=0")
 	c := s.connect(t, "presence=none")
 	for n := range 50 {
@@ -103,6 +107,7 @@ func TestRoomLimits(t *testing.T) {
 }
 
 func TestQueueTooLong(t *testing.T) {
+	t.Parallel()
 	s := serve(t, "API_KEY=key")
 	slow, err := s.enter("presence=none", "", nil)
 	if err != nil {
@@ -131,6 +136,7 @@ func TestQueueTooLong(t *testing.T) {
 }
 
 func TestConnectionsOfOneAddress(t *testing.T) {
+	t.Parallel()
 	s := serve(t, "MAX_CONNECTIONS_PER_ADDRESS=2")
 	first := s.connect(t, "")
 	s.poll(t, "")
@@ -159,6 +165,7 @@ func TestConnectionsOfOneAddress(t *testing.T) {
 // A client that reads nothing, one that floods, one that dribbles a request:
 // none holds the shutdown up.
 func TestShutdown(t *testing.T) {
+	t.Parallel()
 	s := serve(t, "API_KEY=key")
 	good := s.connect(t, "")
 	deaf, err := s.enter("", "", nil)
