@@ -108,12 +108,6 @@ func valueOf(metrics, series string) float64 {
 	return 0
 }
 
-// refusals is how many were counted for a reason.
-func (s *server) refusals(reason string) float64 {
-	s.t.Helper()
-	return s.metric(fmt.Sprintf("rollcall_refusals_total{reason=%q}", reason))
-}
-
 // counts waits until a series has reached a value: some are counted after the
 // client has its answer.
 func (s *server) counts(series string, least float64) {
@@ -121,6 +115,7 @@ func (s *server) counts(series string, least float64) {
 	eventually(s.t, patience, fmt.Sprintf("%s is at least %v", series, least), func() bool { return s.metric(series) >= least })
 }
 
+// countsRefusal is counts for the refusals of a reason.
 func (s *server) countsRefusal(reason string, least float64) {
 	s.t.Helper()
 	s.counts(fmt.Sprintf("rollcall_refusals_total{reason=%q}", reason), least)
