@@ -32,6 +32,10 @@ import (
 // Redis not answer. They find out by themselves within 5 s.
 const handOver = 2 * time.Second
 
+// finish is how long requests that go on may take to end. Sessions have ended
+// then; what is left has had its time.
+const finish = 2 * time.Second
+
 // stay is how long the others go on listing the users of an instance that ended,
 // who are on their way to them.
 const stay = 5 * time.Second
@@ -118,8 +122,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		return store.Ready()
 	}
 	server := &http.Server{
-		Handler:           routes(sockets, api(cfg, hall), metrics, ready),
+		Handler:           routes(sockets, api(cfg, hall, metrics), metrics, ready),
 		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second, // who may take longer says so: a poll
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 	}
@@ -143,7 +148,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	// Sessions first: polling requests end with them, and the server waits for those.
 	hall.HandOver()
 	sockets.Stop(deadline, min(comeBack, cfg.ShutdownTimeout/3))
-	if e := server.Shutdown(deadline); e != nil {
+	finishing, cancel := context.WithTimeout(deadline, finish)
+	defer cancel()
+	if e := server.Shutdown(finishing); e != nil {
 		server.Close()
 	}
 	stopRunning()

@@ -97,12 +97,13 @@ func originAllowed(cfg config.Config) func(*http.Request) bool {
 	})
 }
 
-func api(cfg config.Config, hall *rooms.Rooms) http.Handler {
+func api(cfg config.Config, hall *rooms.Rooms, metrics *observe.Metrics) http.Handler {
 	return httpapi.API(httpapi.Options{
 		Rooms:         hall,
 		Key:           cfg.APIKey.Reveal(),
 		MaxBody:       int64(cfg.MaxMessage),
 		OriginAllowed: originAllowed(cfg),
+		Refused:       metrics.Refusal,
 	})
 }
 

@@ -140,3 +140,15 @@ func TestPreflight(t *testing.T) {
 		t.Errorf("PUT may be tried: %v", x.answer)
 	}
 }
+
+// Each refusal is told by its code, for metrics.
+func TestRefusalsAreTold(t *testing.T) {
+	told := map[string]int{}
+	s := serve(t, Options{OriginAllowed: onlyOurs, Refused: func(code string) { told[code]++ }})
+	s.want(s.ask("GET", "/api/online_users", "Origin", foreign), 403, "forbidden_origin")
+	s.want(s.ask("DELETE", "/api/users/7"), 403, "no_api_key")
+	s.ask("GET", "/api/online_users")
+	if len(told) != 2 || told["forbidden_origin"] != 1 || told["no_api_key"] != 1 {
+		t.Error(told)
+	}
+}

@@ -47,6 +47,9 @@ type Options struct {
 	// OriginAllowed tells whether the page that a request comes from may ask.
 	// Default: all may.
 	OriginAllowed func(*http.Request) bool
+	// Refused is told the code of each refusal, for metrics. It must not block.
+	// Default: nobody is.
+	Refused func(code string)
 }
 
 // Limits of names in paths, and how long anybody may take: the client to send
@@ -85,8 +88,23 @@ func API(opts Options) http.Handler {
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "not_found", "There is no such path: /api/openapi.json describes what there is.")
 	})
-	return inTime(a.fromAllowedOrigins(mux))
+	next := inTime(a.fromAllowedOrigins(mux))
+	if a.Refused == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(counted{w, a.Refused}, r)
+	})
 }
+
+// counted is an answer that tells of its refusal: see fail.
+type counted struct {
+	http.ResponseWriter
+	refused func(code string)
+}
+
+// Unwrap is for http.ResponseController.
+func (c counted) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 // inTime ends requests whose client does not go on. What cannot be timed (a
 // test's recorder) has no such client.

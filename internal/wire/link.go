@@ -112,7 +112,7 @@ func (l *link) send(frames []byte, s *settlement) {
 		return
 	}
 	// A single run of frames may be larger than the bound: a list is.
-	if l.queued > 0 && l.queued+len(frames) > l.srv.opts.MaxQueue {
+	if l.queued > 0 && l.queued+len(frames)+frameCost > l.srv.opts.MaxQueue {
 		l.closing = true
 		l.mu.Unlock()
 		// On its own goroutine: the library may hold a lock around Send.
@@ -121,7 +121,7 @@ func (l *link) send(frames []byte, s *settlement) {
 	}
 	idle := l.queued == 0
 	l.queue = append(l.queue, frames)
-	l.queued += len(frames)
+	l.queued += len(frames) + frameCost
 	if l.deliver() && idle && s != nil {
 		s.add()
 		l.settle = s
@@ -309,11 +309,13 @@ func (l *link) receive(m message) bool {
 		l.session.Load().binary(data)
 		return !l.isClosing()
 	}
-	switch data[0] {
-	case '4':
+	if data[0] == '4' {
 		l.session.Load().text(data[1:])
+		return !l.isClosing()
+	}
+	l.session.Load().count(&l.others)
+	switch data[0] {
 	case '2':
-		l.session.Load().count(&l.others) // each is answered
 		l.Emit("packet", &eio.Packet{Type: eio.PING})
 	case '3':
 		l.Emit("packet", &eio.Packet{Type: eio.PONG})

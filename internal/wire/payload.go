@@ -18,7 +18,10 @@ type message struct {
 	data   []byte
 }
 
-var errPayload = errors.New("invalid payload")
+var (
+	errPayload  = errors.New("invalid payload")
+	errTooLarge = errors.New("a message is too large")
+)
 
 // decodePayload takes a polling request's body apart. It reads all of it or
 // fails: the library's own reader drops what it does not like.
@@ -43,7 +46,7 @@ func decodePayload(body []byte, protocol int, binary bool, limit int) ([]message
 			err = list[i].unbase64(protocol)
 		}
 		if len(list[i].data) > limit {
-			err = errPayload
+			err = errTooLarge
 		}
 	}
 	return list, err

@@ -27,6 +27,7 @@ func (l *link) servePoll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	l.polling = true
+	http.NewResponseController(w).SetReadDeadline(time.Time{}) // it may take as long as a ping
 	var wake chan struct{}
 	if len(l.queue) == 0 && l.ws == nil && !l.dropped {
 		wake = make(chan struct{})
@@ -166,6 +167,9 @@ func (l *link) servePost(w http.ResponseWriter, r *http.Request) {
 func (l *link) receiveAll(body []byte, binary bool) {
 	list, err := decodePayload(body, l.Protocol(), binary, l.srv.opts.MaxMessage)
 	if err != nil {
+		if errors.Is(err, errTooLarge) {
+			l.srv.opts.Observer.Refusal("message_too_large")
+		}
 		l.fail(parseError)
 		return
 	}

@@ -16,6 +16,7 @@ import (
 func (l *link) prepare(conn *websocket.Conn) {
 	conn.SetReadLimit(int64(l.srv.opts.MaxMessage))
 	conn.SetPingHandler(func(data string) error {
+		l.session.Load().count(&l.others) // it is answered
 		l.send(appendFrame(nil, opPong, []byte(data)), nil)
 		return nil
 	})
@@ -31,19 +32,24 @@ func (l *link) read(conn *websocket.Conn) {
 			l.fail(transportError)
 		}
 	}()
-	reading := true
+	reading, late := true, 0
 	for {
 		m, err := readMessage(conn)
 		switch {
 		case errors.Is(err, websocket.ErrReadLimit): // it has been told why
+			l.srv.opts.Observer.Refusal("message_too_large")
 			l.hangUp()
 			return
 		case err != nil:
 			l.drop()
 			l.fail(faultOf(err))
 			return
-		case !reading:
+		case !reading && late < hangUpBytes:
+			late += len(m.data) + frameCost
 			continue // closing: whatever comes now is too late
+		case !reading: // and there is no end of it
+			l.drop()
+			return
 		case !m.binary && !utf8.Valid(m.data):
 			text := websocket.FormatCloseMessage(websocket.CloseInvalidFramePayloadData, "")
 			conn.WriteControl(websocket.CloseMessage, text, time.Now().Add(hangUpTime))
@@ -57,6 +63,8 @@ func (l *link) read(conn *websocket.Conn) {
 const (
 	hangUpTime  = time.Second
 	hangUpBytes = 4 << 20
+	// frameCost is what any frame costs beside its bytes, about, in bytes.
+	frameCost = 64
 )
 
 // hangUp ends a link whose client has just been sent the reason in a close
