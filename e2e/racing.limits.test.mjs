@@ -140,6 +140,15 @@ describe('who is told', { concurrency: 3 }, () => {
   }
 });
 
+test('who joins a stage again and again takes one place', async (t) => {
+  const server = await startTarget(t, UNLIMITED);
+  const [one, two] = await Promise.all([player(t, server), player(t, server)]);
+  for (let n = 0; n < 500; n++) one.socket.emit('join_stage', { token: 's', id: 1, n });
+  assert.deepEqual(await one.ask('join_stage', { token: 's', id: 1 }), { ok: true });
+  assert.deepEqual(await two.ask('join_stage', { token: 's', id: 2 }), { ok: true });
+  await two.hears(['update_stage_s', [{ token: 's', id: 1, n: 0 }, { token: 's', id: 2 }]]);
+});
+
 test('a racer with two tabs is in the stage once, and until the last is gone', async (t) => {
   const server = await startTarget(t, UNLIMITED);
   const [one, tab, watcher] = await Promise.all([player(t, server), player(t, server), player(t, server)]);
