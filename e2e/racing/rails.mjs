@@ -1,5 +1,6 @@
 // The Rails application, as far as the service knows it: GET /api/tracks.
 import { createServer } from 'node:http';
+import { until } from '../lib/wait.mjs';
 
 export const TRACKS = [{ id: 3, name: 'Ruby' }, { id: '4b', name: 'Go' }, { id: 12345678901, name: 'C' }];
 
@@ -26,6 +27,9 @@ export async function startRails(t, tracks = TRACKS) {
   t.after(() => http.listening && rails.gone());
   return rails;
 }
+
+// known waits until a server has read the tracks, and not only asked for them.
+export const known = (server) => until(() => /got the tracks/.test(server.log()), 'the tracks', { show: server.log });
 
 export function json(response, body) {
   response.writeHead(200, { 'content-type': 'application/json' });
