@@ -75,7 +75,7 @@ type Observer interface {
 
 type nobody struct{}
 
-func (nobody) Presence(int, int)           {}
+func (nobody) Presence(int, int) {}
 
 func (nobody) Flush(string, time.Duration) {}
 

@@ -127,6 +127,29 @@ func TestHiddenInRoomsAtOnce(t *testing.T) {
 	})
 }
 
+// A room that somebody asks for, just when another's tab is hidden in it, tells
+// the others of that all the same.
+func TestHiddenWhileOneLooks(t *testing.T) {
+	h := newHouse(t)
+	store := h.store
+	member := h.connect("m", "none")
+	h.do(member, "join", `{"room":"r","username":"m"}`)
+	// A tab on another instance, whose user hides by a tab that has no room.
+	far := rooms.Entry{Place: rooms.Place{Key: "far"}, Instance: "far", UserID: "1", Data: []byte(one), JoinedAt: 1}
+	store.Put(far)
+	store.Put(rooms.Entry{Place: rooms.Place{List: rooms.RoomList("r"), Key: "far"}, Instance: "far", UserID: "far", Data: []byte(`"u"`), JoinedAt: 1})
+	h.rooms.TellRosters()
+	member.told()
+	far.Key, far.Status, far.StatusAt = "far2", rooms.Hidden, 5
+	store.Put(far)
+	hidden := h.connect("x", "none")
+	h.do(hidden, "status", `"hidden"`)
+	h.do(hidden, "join", `{"room":"r"}`)
+	h.rooms.TellRosters()
+	expect(t, member.told(), `user_left {"room":"r","username":"u","users":["m"],"count":1}`)
+	expect(t, hidden.told(), `user_list {"room":"r","users":["m"],"count":1}`)
+}
+
 // Who hides before registering is never seen; who chooses away is.
 func TestStatusBeforeRegister(t *testing.T) {
 	inTown(t, 1, rooms.Options{}, func(w *town) {

@@ -73,7 +73,7 @@ func (r *Rooms) cutRoster(ro *roster) []addressed {
 	defer r.rosters.forgetEmpty(ro)
 
 	steps, whole := r.rosterEvents(ro)
-	if !changed {
+	if !changed && !isRoom(ro.list) { // of a room, steps are what changed, whatever changed it
 		steps = nil
 	}
 	out := []addressed{{events: steps}, {events: []Event{whole}}}
