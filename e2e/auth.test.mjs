@@ -6,6 +6,7 @@ import { connect, every, open, versions } from './lib/clients.mjs';
 import { runProgram, startServer } from './lib/server.mjs';
 import { FOREIGN_SECRET, jwt, leaks, OLD_SECRET, remember, ruby, SECRET, seconds, startAuth, unsigned } from './lib/tokens.mjs';
 import { until } from './lib/wait.mjs';
+import { blocksOf, readDoc } from './migrating/samples.mjs';
 
 const plain = { version: '4.8.3', mode: 'websocket' };
 const ada = { id: 7, name: 'Ada' };
@@ -241,6 +242,27 @@ describe('messages of Rails', { concurrency: 2 }, () => {
       await watcher.listed('watcher');
     });
   }
+
+  // The Ruby of docs/rails.md, word for word, in what an app has around it.
+  test('as docs/rails.md makes them', async (t) => {
+    const server = await startAuth(t);
+    const blocks = Object.fromEntries(blocksOf(readDoc('rails.md')).map(({ name, code }) => [name, code]));
+    const app = `
+      User = Struct.new(:id, :name)
+      class ApplicationController
+        def current_user = User.new(7, 'Ada')
+        def render(plain:) = plain
+      end`;
+    const tokens = await ruby(['RollcallTokensController.new.show', "rollcall_jwt(User.new(7, 'Ada'))"],
+      { given: [app, blocks.token, blocks.jwt].join('\n'), env: { ROLLCALL_AUTH_SECRET: SECRET } });
+    for (const token of tokens) {
+      const client = enter(t, server, plain, token, { way: 'auth' });
+      await client.settled();
+      await client.listed(7);
+      assert.deepEqual(client.list, [ada]);
+      client.close();
+    }
+  });
 
   test('a message that ends ends the connection', async (t) => {
     const server = await startAuth(t);

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { runProgram } from './lib/server.mjs';
+import { jwt, SECRET, seconds, startAuth } from './lib/tokens.mjs';
 import { until } from './lib/wait.mjs';
 import { Samples } from './migrating/samples.mjs';
 import { atEnd, connected, cut, eachClient, joined, Peer, says, serve, shows, Stage } from './migrating/stage.mjs';
@@ -102,6 +103,27 @@ describe('events.md', { concurrency: 2 }, () => {
     await says(page, '0 online');
     await joined(t, server, bob);
     await says(page, '1 online');
+  });
+
+  // Tokens as an application hands them out one after the other: the first ends soon.
+  const handedOut = () => `const tokens = ${JSON.stringify([3, 600].map((left, n) => jwt({ user: { ...ada, n }, exp: seconds() + left })))};
+    let asked = 0; window.fetch = async (path) => { asked += path === "/rollcall_token"; return { text: async () => tokens.shift() }; };`;
+  const renewed = async (t, client, name) => {
+    const server = await startAuth({ after: (end) => atEnd(t, end) });
+    const page = await stage.open(t, { server, client, scripts: [given, handedOut(), samples.take(name, server)], expected: cut });
+    await shows(page, 'drawn?.map(({ id, n }) => [id, n])', [[7, 0]]);
+    await shows(page, 'drawn.map(({ id, n }) => [id, n])', [[7, 1]]);
+    await shows(page, 'asked', 2);
+  };
+  test('token: a new one with the reconnect', (t) => renewed(t, '4.8', 'token'));
+  eachClient('token-query: a new one in time', (t, client) => renewed(t, client, 'token-query'));
+
+  test('token-node: made by Node', async (t) => {
+    const server = await startAuth({ after: (end) => atEnd(t, end) });
+    const code = samples.take('token-node', server).replaceAll('process.env.ROLLCALL_AUTH_SECRET', JSON.stringify(SECRET));
+    const { tokenFor } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+    const peer = new Peer(t, server, { auth: { token: tokenFor(ada) } });
+    await peer.sees(7);
   });
 
   eachClient('choose: away, hidden and back', async (t, client) => {

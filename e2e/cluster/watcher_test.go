@@ -118,9 +118,6 @@ func (w *watcher) hear(at time.Time, name string, args []json.RawMessage) {
 		w.hearList(at, args[0])
 		return
 	}
-	if name == "server_closing" {
-		return // says nothing of anybody
-	}
 	if !w.synced {
 		return // it belongs to a list that is not here yet
 	}
