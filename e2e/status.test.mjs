@@ -151,11 +151,11 @@ test('who does nothing is away, and back with any event but two', async (t) => {
   ];
   assert.equal(events.length, clients.length);
   const ids = clients.map((_, n) => `u${n}`);
-  await Promise.all(clients.map((client, n) => ok(client, 'register', { id: ids[n] })));
   const began = Date.now();
+  await Promise.all(clients.map((client, n) => ok(client, 'register', { id: ids[n] })));
   const heard = (id, what, since) => watcher.sees('update_user', (data, more) => data.id === id && more?.status === what, since);
   await Promise.all(ids.map((id) => heard(id, 'away', 0)));
-  assert.ok(Date.now() - began >= IDLE * 0.5, 'away too soon');
+  assert.ok(Date.now() - began >= IDLE - 2, 'away too soon');
   for (const id of ids) assert.equal(await status(server, id), 'away');
   await ok(watcher, 'sync');
   await watcher.sees('online_users', (list, statuses) => ids.every((id) => statuses?.[id] === 'away'));
@@ -266,7 +266,7 @@ test('last_active is remembered over disconnects, and over a restart of all inst
   const recall = (id, test) => Promise.all(fleet.servers.map((server) => until(async () => {
     const answer = await user(server, id);
     return test(answer) && answer;
-  }, `what ${server.name} remembers of ${id}`, { show: () => id })));
+  }, `what ${server.name} remembers of ${id}`)));
   const before = Date.now();
   const client = await connect(t, fleet.servers[0].url, { version: '1.7.4', mode: 'websocket' });
   await ok(client, 'register', { id: 7 });
@@ -276,15 +276,20 @@ test('last_active is remembered over disconnects, and over a restart of all inst
     assert.ok(since >= before && since <= Date.now(), `since ${since}`);
     assert.ok(at >= since - 1 && at <= Date.now(), `last_active ${at}`);
   }
-  await until(() => Date.now() > before + 50, 'the clock');
-  const active = Date.now();
-  await ok(client, 'heartbeat');
+  // Several times within a second: the last one counts, too.
+  let active;
+  for (let n = 0; n < 4; n++) {
+    const last = Date.now();
+    await until(() => Date.now() > last + 20, 'the clock');
+    active = Date.now();
+    await ok(client, 'heartbeat');
+  }
   const acked = Date.now();
-  await recall('7', (answer) => answer.last_active >= active);
   client.socket.disconnect();
-  const gone = await recall('7', (answer) => !answer.online);
+  // It is noted within a second, for all.
+  const gone = await recall('7', (answer) => !answer.online && answer.last_active >= active);
   for (const answer of gone) {
-    assert.ok(answer.last_active >= active && answer.last_active <= acked, `${answer.last_active}, not ${active} to ${acked}`);
+    assert.ok(answer.last_active <= acked, `${answer.last_active}, ${answer.last_active - acked} ms after the last heartbeat`);
     assert.deepEqual(answer, { id: '7', online: false, last_active: gone[0].last_active });
   }
   const [{ last_active: remembered }] = gone;
