@@ -179,6 +179,34 @@ test('members on three instances agree all the time', async (t) => {
   await world.agree('everybody left');
 });
 
+// What hides a user is heard of before the user's other instance says so of the
+// rooms there. Whoever is told of a room in between is told all.
+test('a hiding that comes in two steps is told to every member', async (t) => {
+  const fleet = await startFleet(t, ['a', 'b', 'c'], ENV);
+  const [a, b, c] = fleet.servers;
+  const kind = { version: '4.8.3', mode: 'websocket', query: { presence: 'none' } };
+  const [here, there, other, witness] = await Promise.all([a, b, c, c].map((server) => member(t, server.url, kind)));
+  for (const tab of [here, there]) assert.ok((await tab.ask('register', { id: 'ann' })).ok);
+  await join(there, 'lobby', { username: 'Ann' });
+  await until(async () => (await ask(c, roomPath('lobby', 'users'))).count === 1, 'Ann at c');
+  await join(witness, 'lobby', { username: 'Zoe' });
+  await other.ask('status', 'hidden');
+  process.kill(b.pid, 'SIGSTOP');
+  try {
+    assert.ok((await here.ask('status', 'hidden')).ok);
+    await until(async () => (await ask(c, 'online_users')).length === 0, 'the hiding at c');
+    await join(other, 'lobby', { username: 'Ben' }); // is owed the list; nothing else changes
+    assert.deepEqual(usersOf(other, 'lobby'), ['Zoe']);
+  } finally {
+    process.kill(b.pid, 'SIGCONT');
+  }
+  await agree([other, witness], 'lobby', ['Zoe'], { servers: [c] });
+  assert.deepEqual(witness.of('user_left'), [[{ room: 'lobby', username: 'Ann', users: ['Zoe'], count: 1 }]]);
+  await agree([there, other, witness], 'lobby', ['Zoe'], { servers: fleet.servers });
+  await here.ask('status', 'active');
+  await agree([there, other, witness], 'lobby', ['Zoe', 'Ann'], { servers: fleet.servers, ordered: false });
+});
+
 test('an instance is killed in the middle: its members are gone, the others go on', async (t) => {
   const fleet = await startFleet(t, ['a', 'b', 'c'], ENV);
   const world = new World(t, fleet, seeded(seed + 1));
