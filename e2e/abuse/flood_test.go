@@ -1,6 +1,7 @@
 package abuse
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -235,4 +236,24 @@ func TestManyDistinctNames(t *testing.T) {
 			}
 		})
 	}
+}
+
+// WebSocket's own pings are answered, each: who does not read the answers must
+// not pile them up, and who does must not stand in the others' way.
+func TestFloodOfWebSocketPings(t *testing.T) {
+	s := serve(t)
+	flood := bytes.Repeat([]byte{0x89, 0x80, 0, 0, 0, 0}, 10_000)
+	var sent atomic.Int64
+	s.endures(t, toll{lasts: 1500 * time.Millisecond, grows: 150}, func(int) {
+		conn, err := s.enter("presence=none", "", nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		n, _ := pour(conn, flood, 1500*time.Millisecond)
+		sent.Add(int64(n / 6))
+	})
+	t.Logf("%d pings were offered", sent.Load())
+	s.counts(`rollcall_refusals_total{reason="invalid_packet"}`, 1)
 }
