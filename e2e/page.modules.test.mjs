@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Chart } from '../public/js/chart.js';
-import { ago, hueOf, initialsOf, nameOf, plain, sinceOf } from '../public/js/person.js';
+import { ago, hueOf, initialsOf, nameOf, plain, prose, sinceOf } from '../public/js/person.js';
+import { Room } from '../public/js/room.js';
 import { Roster, keyOf } from '../public/js/roster.js';
 
 test('a name is found in whatever an app registers', () => {
@@ -119,4 +120,88 @@ test('the chart shows the window in steps and keeps few points', () => {
   const { low, high, span } = chart.draw(700_000);
   assert.deepEqual([span, high], [300_000, 2799]);
   assert.ok(low >= 1598, `${low} is older than the window`);
+});
+
+test('statuses come beside the users', () => {
+  const roster = new Roster();
+  const away = () => roster.away().map((user) => user.id);
+  roster.replace([{ id: 1 }, { id: '2' }, { id: 'constructor' }, { name: 'no id' }, { id: '__proto__' }], JSON.parse('{"1":"away","2":"away","__proto__":"away"}'));
+  assert.deepEqual(away(), [1, '2', '__proto__']);
+  roster.update({ id: 1, name: 'back' }, { status: 'active' });
+  roster.update({ id: 2, name: 'still' }, { status: 'away' });
+  roster.add({ id: 3 }, { status: 'away' });
+  roster.add({ id: 4 });
+  assert.deepEqual(away(), [2, '__proto__', 3]);
+  roster.update({ id: 3 }); // nothing said: active
+  roster.remove({ id: '__proto__' }, { reason: 'hidden' });
+  assert.deepEqual(away(), [2]);
+  for (const odd of [undefined, null, 'away', 5, [], { 2: 'asleep' }]) {
+    roster.replace([{ id: 2 }], odd);
+    assert.deepEqual(away(), [], `${JSON.stringify(odd)} says of nobody that they are away`);
+  }
+});
+
+test('prose keeps lines, and nothing that breaks them', () => {
+  assert.equal(prose('  a\r\nb\u2028c  '), 'a\nb\nc');
+  assert.equal(prose('a\n\n\n\n\nb'), 'a\n\nb');
+  assert.equal(prose(`x\u202e${'\u0301'.repeat(50)}`), 'x \u0301\u0301\u0301');
+  for (const odd of [null, 5, {}, ['a'], '', ' \n ']) assert.equal(prose(odd), '');
+});
+
+// texts are the lines of a room, its notes in brackets.
+const texts = (room) => room.lines.map((line) => line.text ?? `(${line.note})`);
+const message = (id, content, second = id) => ({ id, username: 'Ann', content, timestamp: new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString() });
+
+test('a room puts what it hears and what it is told later in one order, each once', () => {
+  const room = new Room('lobby');
+  room.came({ username: 'Ben', users: ['Ann', 'Ben'] });
+  room.hear(message(3, 'three'));
+  room.remember([message(1, 'one'), message(2, 'two'), message(3, 'three')], 0);
+  room.came({ username: 'Guest', users: ['Ann', 'Ben', 'Guest'] }); // goes unmentioned
+  room.hear(message(4, 'four'));
+  room.hear(message(4, 'four'));
+  assert.deepEqual(texts(room), ['one', 'two', 'three', '(Ben came in)', 'four']);
+  assert.equal(room.unread, 2);
+  // After a cut: what was missed, and one that was heard meanwhile.
+  room.hear(message(7, 'seven'));
+  room.remember([4, 5, 6].map((id) => message(id, ['four', 'five', 'six'][id - 4])), 4);
+  assert.deepEqual(texts(room), ['one', 'two', 'three', '(Ben came in)', 'four', 'five', 'six', 'seven']);
+  for (const odd of [null, {}, { id: '9', content: 'x' }, { id: 9 }, { id: 9, content: ' ' }, 'x']) room.hear(odd);
+  assert.equal(room.lines.length, 8);
+});
+
+test('ids that begin anew are of a server that forgot, and nothing is lost here', () => {
+  const room = new Room('lobby');
+  room.remember([message(1, 'one'), message(2, 'two')], 0);
+  room.hear(message(1, 'anew', 30));
+  room.hear(message(2, 'and on', 31));
+  room.remember([message(1, 'anew', 30), message(2, 'and on', 31)], 2);
+  room.remember([], 2);
+  room.hear(message(1, 'and anew', 40));
+  assert.deepEqual(texts(room), ['one', 'two', 'anew', 'and on', 'and anew']);
+});
+
+test('a room keeps two hundred lines and notes few who type', () => {
+  const room = new Room('lobby');
+  room.remember(null, 0);
+  const shown = new Set();
+  room.addEventListener('line', ({ detail }) => shown.add(detail.line));
+  room.addEventListener('drop', ({ detail }) => assert.ok(shown.delete(detail)));
+  for (let i = 1; i <= 1000; i++) {
+    room.hear(message(i, `${i}`));
+    room.went({ username: `u${i}`, users: [] });
+    room.types({ username: `t${i}` });
+  }
+  assert.equal(room.lines.length, 200);
+  assert.deepEqual([...shown], room.lines);
+  assert.equal(room.typists.length, 20);
+  room.types({ username: { no: 'name' } });
+  room.away();
+  assert.deepEqual([room.typists, room.members], [[], []]);
+  // While the history is awaited, notes wait too, and not without end.
+  const waiting = new Room('attic');
+  for (let i = 0; i < 1000; i++) waiting.came({ username: `u${i}`, users: [] });
+  assert.equal(waiting.lines.length, 0);
+  waiting.remember([], 0);
+  assert.equal(waiting.lines.length, 200);
 });

@@ -105,9 +105,13 @@ test('hidden is gone everywhere, through reloads and renames, and back by choice
   await shot(ann, 'status-hidden', { fullPage: true });
 
   const { tellsOf } = await spy(t, url);
+  const sent = [];
+  ann.on('websocket', (socket) => socket.on('framesent', ({ payload }) => /^42/.test(payload) && sent.push(payload)));
   await ann.reload();
   await isLive(ann);
   await chosen(ann, 'hidden');
+  await until(() => sent.some((packet) => packet.includes('"register"')), 'Ann to be registered again');
+  assert.equal(sent[0].replace(/^\d+/, ''), '["status","hidden"]', 'before anything that could be seen');
   await ann.getByLabel('Message', { exact: true }).pressSequentially('typing');
   await ann.getByRole('button', { name: 'Rename' }).click();
   await ann.getByLabel('Your name').fill('Ann Othername');
