@@ -178,7 +178,8 @@ test('ids that begin anew are of a server that forgot, and nothing is lost here'
   room.remember([message(1, 'anew', 30), message(2, 'and on', 31)], 2);
   room.remember([], 2);
   room.hear(message(1, 'and anew', 40));
-  assert.deepEqual(texts(room), ['one', 'two', 'anew', 'and on', 'and anew']);
+  room.hear(message(1, 'without a history', 50));
+  assert.deepEqual(texts(room), ['one', 'two', 'anew', 'and on', 'and anew', 'without a history']);
 });
 
 test('a room keeps two hundred lines and notes few who type', () => {
