@@ -42,9 +42,15 @@ export class Chat {
     this.#parts.tabs.append(tab);
     this.#parts.logs.append(log);
 
+    // What is at the end stays there, also when a phone's keyboard takes half the room.
+    let low = true;
+    const look = () => { low = log.scrollHeight - log.scrollTop - log.clientHeight < 40; };
+    log.addEventListener("scroll", look);
+    new ResizeObserver(() => { if (low) log.scrollTop = log.scrollHeight; }).observe(log);
+
     const lines = new Map(); // line → its element
     room.addEventListener("line", ({ detail: { line, before } }) => {
-      const low = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+      look();
       const element = draw(line, room);
       lines.set(line, element);
       log.insertBefore(element, lines.get(before) ?? null);
@@ -74,8 +80,6 @@ export class Chat {
   #choose(room) {
     this.#current = room;
     for (const [other, { log }] of this.#views) log.hidden = other !== room;
-    const { log } = this.#views.get(room);
-    log.scrollTop = log.scrollHeight;
     this.#complain("");
     this.#read();
     this.#draw();

@@ -34,8 +34,7 @@ li + li { border-top: 1px solid var(--rc-line); }
 .away { color: var(--rc-muted); font-weight: 500; }
 .since { flex: none; margin-inline-start: auto; font-size: .86em; color: var(--rc-muted);
   font-variant-numeric: tabular-nums; }
-section { container-type: inline-size; }
-@container (max-width: 20rem) { .resting .since { display: none; } }
+.resting:has(.you:not([hidden])) .since { display: none; }
 .note { margin: .5em 0 0; color: var(--rc-muted); }
 .problem { margin: .5em 0 0; padding-inline-start: .7em; border-inline-start: 3px solid #c4432b; }
 @media (prefers-reduced-motion: no-preference) {
