@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		return fmt.Errorf("listen: %w", err)
 	}
 	defer listener.Close() // the server does too, if it comes to that
-	metrics := observe.NewMetrics(rooms.Events(), rooms.EventKind)
+	metrics := observe.NewMetrics(rooms.Events(), rooms.EventKind, rooms.EventsSent())
 	authenticate, err := authenticator(cfg, log)
 	if err != nil {
 		return err
@@ -89,6 +89,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	}
 	defer stopDebug()
 	sockets := wire.New(wireOptions(cfg, log, metrics))
+	metrics.WatchQueues(sockets.Queued)
 	store, err := openStore(ctx, cfg, log, metrics)
 	if err != nil {
 		return err

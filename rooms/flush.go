@@ -79,15 +79,16 @@ func (r *Rooms) flushDue(want wanted, p *paces) bool {
 	switch {
 	case want.rosters && p.rosters.due(now):
 		cost := r.tellRosters()
-		p.rosters.flushed(time.Now(), cost)
+		r.options.Observer.Flush("rosters", cost)
+		r.options.Observer.Pause("rosters", p.rosters.flushed(time.Now(), cost))
 	case want.lists && p.lists.due(now):
 		cost := r.flush(true)
 		now = time.Now()
-		p.increments.flushed(now, cost)
-		p.lists.flushed(now, cost)
+		r.options.Observer.Pause("changes", p.increments.flushed(now, cost))
+		r.options.Observer.Pause("list", p.lists.flushed(now, cost))
 	case want.increments && p.increments.due(now):
 		cost := r.flush(false)
-		p.increments.flushed(time.Now(), cost)
+		r.options.Observer.Pause("changes", p.increments.flushed(time.Now(), cost))
 	default:
 		return false
 	}
@@ -136,7 +137,7 @@ func (r *Rooms) waiting() wanted {
 // returns what that cost.
 func (r *Rooms) flush(lists bool) time.Duration {
 	started := time.Now()
-	deliveries := r.cut(lists).deliveries(r.sender)
+	deliveries := r.cut(lists).deliveries(r.sender, r.noteSent)
 	cost := time.Since(started)
 	if len(deliveries) > 0 {
 		cost += r.sender.Fanout(deliveries)
@@ -230,12 +231,14 @@ func (s *session) settle(lists bool) {
 	s.owedSnapshot, s.owedCount = false, false
 }
 
-// deliveries encodes a cut, each thing once however many get it.
-func (c cut) deliveries(sender Sender) []Delivery {
+// deliveries encodes a cut, each thing once however many get it, and notes it.
+func (c cut) deliveries(sender Sender, note func(events []Event, sockets int)) []Delivery {
 	var out []Delivery
-	send := func(to []Conn, events func() []Event) {
+	send := func(to []Conn, what func() []Event) {
 		if len(to) > 0 {
-			out = append(out, Delivery{Frames: sender.Encode(events()...), To: to})
+			events := what()
+			note(events, len(to))
+			out = append(out, Delivery{Frames: sender.Encode(events...), To: to})
 		}
 	}
 	send(c.toIncrements, c.diff.events)

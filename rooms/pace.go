@@ -25,9 +25,11 @@ type pacer struct {
 
 func (p *pacer) due(now time.Time) bool { return !now.Before(p.next) }
 
-// flushed notes a flush that ended now.
-func (p *pacer) flushed(now time.Time, cost time.Duration) {
-	p.next = now.Add(pause(cost, p.factor))
+// flushed notes a flush that ended now, and returns the pause after it.
+func (p *pacer) flushed(now time.Time, cost time.Duration) time.Duration {
+	rest := pause(cost, p.factor)
+	p.next = now.Add(rest)
+	return rest
 }
 
 // paces are the pacers of the flush loop.

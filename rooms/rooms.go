@@ -61,23 +61,9 @@ type Options struct {
 	// Tracks are the ids of the tracks to race on, as JSON. It must not block.
 	// Default: there are none.
 	Tracks func() []json.RawMessage
-	// Observer is told what is flushed, for metrics. Default: nobody.
+	// Observer is told what is sent, for metrics. Default: nobody.
 	Observer Observer
 }
-
-// Observer is told what the flush loop does. Calls must not block.
-type Observer interface {
-	// Presence tells how many users and entries there are.
-	Presence(users, entries int)
-	// Flush tells what a flush cost; its kind is "changes" or "list".
-	Flush(kind string, cost time.Duration)
-}
-
-type nobody struct{}
-
-func (nobody) Presence(int, int) {}
-
-func (nobody) Flush(string, time.Duration) {}
 
 // Rooms is the presence service of one instance. Its methods are safe for
 // concurrent use; the events of one socket must come one at a time.

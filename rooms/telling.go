@@ -57,6 +57,7 @@ func (r *Rooms) send(deliveries []addressed) {
 		if len(d.events) == 0 || len(d.to) == 0 {
 			continue
 		}
+		r.noteSent(d.events, len(d.to))
 		frames := r.sender.Encode(d.events...) // once, however many get it
 		for _, c := range d.to {
 			c.Send(frames)

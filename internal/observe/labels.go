@@ -51,11 +51,9 @@ func (l labelledGauge) of(a, b string) prometheus.Gauge {
 	return l[[2]string{other, other}]
 }
 
-func eventsCounter(r prometheus.Registerer, events []string) labelledCounter {
-	vec := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "rollcall_events_in_total",
-		Help: "Events received from clients, by name; names the server does not know are other.",
-	}, []string{"event"})
+// eventsCounter counts events by name. Names that are not known are other.
+func eventsCounter(r prometheus.Registerer, name, help string, events []string) labelledCounter {
+	vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"event"})
 	r.MustRegister(vec)
 	known := labelledCounter{other: vec.WithLabelValues(other)}
 	for _, e := range events {
@@ -64,16 +62,12 @@ func eventsCounter(r prometheus.Registerer, events []string) labelledCounter {
 	return known
 }
 
-func flushHistogram(r prometheus.Registerer) labelledHistogram {
-	vec := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "rollcall_flush_seconds",
-		Help: "What one flush to the sockets took: encoding, queueing and the first write.",
-		// 100 µs to 3.3 s, each twice the one before.
-		Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
-	}, []string{"kind"})
+// flushHistogram measures something about flushes, by their kind.
+func flushHistogram(r prometheus.Registerer, name, help string, buckets []float64) labelledHistogram {
+	vec := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, []string{"kind"})
 	r.MustRegister(vec)
 	known := labelledHistogram{}
-	for _, kind := range []string{"list", "changes", other} {
+	for _, kind := range []string{"list", "changes", "rosters", other} {
 		known[kind] = vec.WithLabelValues(kind)
 	}
 	return known

@@ -22,16 +22,19 @@ type Metrics struct {
 	users           prometheus.Gauge
 	entries         prometheus.Gauge
 	eventsIn        labelledCounter
+	eventsOut       labelledCounter
 	framesOut       prometheus.Counter
 	bytesOut        prometheus.Counter
 	flushes         labelledHistogram
+	pauses          labelledHistogram
 	refusals        *boundedCounter
 	slowDisconnects prometheus.Counter
 }
 
-// NewMetrics makes the metrics in a registry of their own. events are the
-// kinds of events that clients may send, and kind tells which one an event is.
-func NewMetrics(events []string, kind func(event string) string) *Metrics {
+// NewMetrics makes the metrics in a registry of their own. in are the kinds of
+// events that clients may send, and kind tells which one an event is; out are
+// the kinds that they are sent.
+func NewMetrics(in []string, kind func(event string) string, out []string) *Metrics {
 	r := prometheus.NewRegistry()
 	m := &Metrics{
 		registry: r,
@@ -43,12 +46,22 @@ func NewMetrics(events []string, kind func(event string) string) *Metrics {
 			"Users that are online now; one with several sockets counts once."),
 		entries: gauge(r, "rollcall_entries",
 			"Registered sockets in the shared map now."),
-		eventsIn: eventsCounter(r, events),
+		eventsIn: eventsCounter(r, "rollcall_events_in_total",
+			"Events received from clients, by name; names the server does not know are other.", in),
+		eventsOut: eventsCounter(r, "rollcall_events_out_total",
+			"Events queued to clients, one for each that gets it, by name; those that others emit are other. Answers are not counted.", out),
 		framesOut: counter(r, "rollcall_frames_out_total",
-			"Frames queued to clients."),
+			"Runs of frames written to clients; one run may carry many events."),
 		bytesOut: counter(r, "rollcall_bytes_out_total",
-			"Bytes queued to clients, before the transport's own framing."),
-		flushes: flushHistogram(r),
+			"Bytes written to clients, before TLS and HTTP headers."),
+		// 100 µs to 3.3 s, each twice the one before.
+		flushes: flushHistogram(r, "rollcall_flush_seconds",
+			"What one flush to the sockets took, the fan-out: encoding, queueing and the first write.",
+			prometheus.ExponentialBuckets(0.0001, 2, 16)),
+		// 1 ms to 1.024 s, and the longest pause is 1 s.
+		pauses: flushHistogram(r, "rollcall_flush_pause_seconds",
+			"How long the next flush of a kind has to wait after one, which grows with what that one cost.",
+			prometheus.ExponentialBuckets(0.001, 2, 11)),
 		refusals: newBoundedCounter(r, prometheus.CounterOpts{
 			Name: "rollcall_refusals_total",
 			Help: "What clients asked for and was refused, by reason.",
@@ -101,15 +114,51 @@ func (m *Metrics) Presence(users, entries int) {
 // EventIn counts one event from a client.
 func (m *Metrics) EventIn(event string) { m.eventsIn.of(m.kind(event)).Inc() }
 
-// Out counts what was queued to clients.
+// Sent counts one event that so many sockets get.
+func (m *Metrics) Sent(kind string, sockets int) { m.eventsOut.of(kind).Add(float64(sockets)) }
+
+// Out counts what was written to clients.
 func (m *Metrics) Out(frames, bytes int) {
 	m.framesOut.Add(float64(frames))
 	m.bytesOut.Add(float64(bytes))
 }
 
-// Flush records what one flush cost. The kind is "list" or "changes".
+// Flush records what one flush cost. The kind is "list", "changes" or "rosters".
 func (m *Metrics) Flush(kind string, took time.Duration) {
 	m.flushes.of(kind).Observe(took.Seconds())
+}
+
+// Pause records how long the next flush of a kind has to wait.
+func (m *Metrics) Pause(kind string, pause time.Duration) {
+	m.pauses.of(kind).Observe(pause.Seconds())
+}
+
+// WatchQueues publishes how many bytes wait for clients, in all and for the one
+// for whom most wait. It is asked at each scrape.
+func (m *Metrics) WatchQueues(queued func() (all, most int)) {
+	m.registry.MustRegister(&queues{
+		queued: queued,
+		all: prometheus.NewDesc("rollcall_queue_bytes",
+			"Bytes that wait to be sent to clients now.", nil, nil),
+		most: prometheus.NewDesc("rollcall_queue_largest_bytes",
+			"Bytes that wait for the client for whom most wait; over MAX_QUEUE it is disconnected.", nil, nil),
+	})
+}
+
+// queues asks once a scrape, however many numbers come of it.
+type queues struct {
+	queued    func() (all, most int)
+	all, most *prometheus.Desc
+}
+
+var _ prometheus.Collector = (*queues)(nil)
+
+func (q *queues) Describe(out chan<- *prometheus.Desc) { out <- q.all; out <- q.most }
+
+func (q *queues) Collect(out chan<- prometheus.Metric) {
+	all, most := q.queued()
+	out <- prometheus.MustNewConstMetric(q.all, prometheus.GaugeValue, float64(all))
+	out <- prometheus.MustNewConstMetric(q.most, prometheus.GaugeValue, float64(most))
 }
 
 // Refusal counts a refusal by its code.

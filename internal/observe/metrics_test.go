@@ -23,7 +23,7 @@ func scrape(t *testing.T, m *Metrics) string {
 }
 
 func TestMetrics(t *testing.T) {
-	m := NewMetrics([]string{"register", "sync"}, itself)
+	m := NewMetrics([]string{"register", "sync"}, itself, []string{"add_user", "online_users"})
 	m.ConnectionOpened()
 	m.ConnectionOpened()
 	m.ConnectionClosed()
@@ -36,7 +36,12 @@ func TestMetrics(t *testing.T) {
 	m.EventIn("register")
 	m.EventIn("register")
 	m.EventIn("no such event")
+	m.Sent("add_user", 5)
+	m.Sent("add_user", 2)
+	m.Sent("no such event", 4)
 	m.Out(3, 250)
+	m.Pause("changes", 700*time.Millisecond)
+	m.WatchQueues(func() (all, most int) { return 1300, 900 })
 	m.Flush("list", 3*time.Millisecond)
 	m.Flush("no such kind", time.Second)
 	m.Refusal("rate_limited")
@@ -55,6 +60,14 @@ func TestMetrics(t *testing.T) {
 		`rollcall_events_in_total{event="register"} 2`,
 		`rollcall_events_in_total{event="sync"} 0`,
 		`rollcall_events_in_total{event="other"} 1`,
+		`rollcall_events_out_total{event="add_user"} 7`,
+		`rollcall_events_out_total{event="online_users"} 0`,
+		`rollcall_events_out_total{event="other"} 4`,
+		`rollcall_flush_pause_seconds_bucket{kind="changes",le="0.512"} 0`,
+		`rollcall_flush_pause_seconds_bucket{kind="changes",le="1.024"} 1`,
+		`rollcall_flush_pause_seconds_count{kind="list"} 0`,
+		"rollcall_queue_bytes 1300",
+		"rollcall_queue_largest_bytes 900",
 		"rollcall_frames_out_total 3",
 		"rollcall_bytes_out_total 250",
 		`rollcall_flush_seconds_count{kind="list"} 1`,
@@ -78,7 +91,7 @@ func TestMetrics(t *testing.T) {
 
 // Names and help texts keep to Prometheus' conventions.
 func TestMetricsLint(t *testing.T) {
-	problems, err := testutil.GatherAndLint(NewMetrics(nil, itself).registry)
+	problems, err := testutil.GatherAndLint(everything().registry)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +104,7 @@ func TestMetricsLint(t *testing.T) {
 
 // Whatever label values come in, the number of series has an end.
 func TestSeriesAreBounded(t *testing.T) {
-	m := NewMetrics([]string{"register"}, itself)
+	m := NewMetrics([]string{"register"}, itself, []string{"add_user"})
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
@@ -100,13 +113,16 @@ func TestSeriesAreBounded(t *testing.T) {
 				m.EventIn(name)
 				m.Refusal(name)
 				m.Flush(name, 0)
+				m.Pause(name, 0)
+				m.Sent(name, 1)
 				m.SessionOpened(name, name)
 			}
 		})
 	}
 	wg.Wait()
 	for name, limit := range map[string]int{
-		"rollcall_events_in_total": 2, "rollcall_refusals_total": 64, "rollcall_flush_seconds": 3, "rollcall_sessions": 5,
+		"rollcall_events_in_total": 2, "rollcall_events_out_total": 2, "rollcall_refusals_total": 64, "rollcall_sessions": 5,
+		"rollcall_flush_seconds": 4, "rollcall_flush_pause_seconds": 4,
 	} {
 		if n, err := testutil.GatherAndCount(m.registry, name); err != nil || n != limit {
 			t.Errorf("%s has %d series (%v), want %d", name, n, err, limit)
@@ -115,7 +131,7 @@ func TestSeriesAreBounded(t *testing.T) {
 }
 
 func TestWatchStore(t *testing.T) {
-	m := NewMetrics(nil, itself)
+	m := NewMetrics(nil, itself, nil)
 	m.WatchStore(func() StoreStats {
 		return StoreStats{LeaseAge: 1500 * time.Millisecond, Lag: 2, Queued: 3, Drift: 4, Repairs: 5, Calls: 6, Errors: 7, CallTime: 8 * time.Second,
 			Published: 9, Received: 10, Refused: 11, Dropped: 12}
@@ -130,6 +146,14 @@ func TestWatchStore(t *testing.T) {
 			t.Errorf("no %q", want)
 		}
 	}
+}
+
+// everything is all metrics that an instance can have.
+func everything() *Metrics {
+	m := NewMetrics([]string{"register"}, itself, []string{"add_user"})
+	m.WatchQueues(func() (all, most int) { return 0, 0 })
+	m.WatchStore(func() StoreStats { return StoreStats{} })
+	return m
 }
 
 // itself is for events that are called what they are.

@@ -1,0 +1,53 @@
+package wire
+
+import (
+	"strings"
+	"testing"
+
+	"rollcall/rooms"
+)
+
+// What waits is counted as long as it waits, in all and for whom most waits.
+func TestQueued(t *testing.T) {
+	d, base := start(t, Options{})
+	waiting := func(packet string) rooms.Conn {
+		t.Helper()
+		before := d.conns()
+		p, err := poll(base, 4, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.post(p.join("40")); err != nil {
+			t.Fatal(err)
+		}
+		if answer, err := p.next(); err != nil || !strings.HasPrefix(answer, "40") {
+			t.Fatal(answer, err)
+		}
+		for _, c := range d.conns() {
+			if len(before) == 0 || c != before[0] {
+				c.Send(rooms.Frames(appendFrame(nil, opText, []byte(packet))))
+				return c
+			}
+		}
+		t.Fatal("nobody came")
+		return nil
+	}
+	if all, most := d.srv.Queued(); all != 0 || most != 0 {
+		t.Fatalf("nobody is there, and %d bytes wait, %d of one", all, most)
+	}
+	one := waiting("42" + strings.Repeat("x", 1000))
+	small, most := d.srv.Queued()
+	if small <= 1000 || small > 1100 || most != small {
+		t.Errorf("of one client %d bytes wait, %d of one", small, most)
+	}
+	two := waiting("42" + strings.Repeat("x", 3000))
+	if all, most := d.srv.Queued(); most <= 3000 || all != small+most {
+		t.Errorf("of two clients %d bytes wait, %d of one, %d of the other", all, most, small)
+	}
+	for _, c := range []rooms.Conn{one, two} {
+		c.(*session).link.drop()
+	}
+	if all, most := d.srv.Queued(); all != 0 || most != 0 {
+		t.Errorf("they are gone, and %d bytes wait, %d of one", all, most)
+	}
+}
