@@ -41,6 +41,16 @@ setup-run:
 bin/rollcall:
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $@ .
 
+.PHONY: sbom
+sbom: bin/rollcall ## write what bin/rollcall is built from to bin/rollcall.cdx.json (CycloneDX)
+	@go run ./scripts/sbom bin/rollcall package-lock.json >bin/rollcall.cdx.json.new
+	@mv bin/rollcall.cdx.json.new bin/rollcall.cdx.json
+	@echo bin/rollcall.cdx.json
+
+.PHONY: vulncheck
+vulncheck: ## look dependencies and Go up in the vulnerability database, which has to be reachable
+	@scripts/vulncheck.sh
+
 .PHONY: faults
 faults: ## mix faults at random for FAULT_SECONDS (default 600); FAULT_SEED=n repeats a run
 	@scripts/setup.sh test
