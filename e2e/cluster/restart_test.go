@@ -58,7 +58,7 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 		<-looked
 		in.start()
 		d.comesBack()
-		crowd.closedInTurn(t, before)
+		crowd.closedInTurn(t, told, before)
 		ends.Go(func() {
 			if left := d.redis.leftOf(old, goneWithin-time.Since(told)); left != "" {
 				t.Errorf("%s after SIGTERM %s of %s", goneWithin, left, old)
@@ -187,8 +187,8 @@ func (c *crowd) at(in *instance) (ids []string) {
 }
 
 // closedInTurn demands that each of these, and nobody else, was told when it
-// would be closed, and was, one after the other.
-func (c *crowd) closedInTurn(t *testing.T, ids []string) {
+// would be closed, and was, one after the other. The end began after began.
+func (c *crowd) closedInTurn(t *testing.T, began time.Time, ids []string) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -207,18 +207,17 @@ func (c *crowd) closedInTurn(t *testing.T, ids []string) {
 		return
 	}
 	slices.SortFunc(turns, func(a, b closing) int { return int(a.in - b.in) })
-	first, last := turns[0], turns[len(turns)-1]
 	for _, turn := range turns {
-		// Sent to all before the first close; a busy machine may be late, but never early.
-		if wait := turn.closed.Sub(turn.warned); wait < turn.in-100*time.Millisecond || wait > turn.in+2*time.Second {
-			t.Errorf("who was to be closed in %s was, %s later", turn.in, wait)
+		// What a client sees on a busy machine it sees late, but nothing early.
+		if wait := turn.closed.Sub(began); wait < turn.in || wait > turn.in+2*time.Second {
+			t.Errorf("who was to be closed in %s was %s after SIGTERM", turn.in, wait)
 		}
 	}
-	spread := last.closed.Sub(first.closed)
-	if least := time.Duration(len(turns)) * time.Millisecond; last.in < least || last.in > 3*time.Second || spread < least/2 {
-		t.Errorf("%d clients were told to be closed within %s, and were within %s", len(turns), last.in, spread)
+	first, last := turns[0], turns[len(turns)-1]
+	if least := time.Duration(len(turns)) * time.Millisecond; last.in < least || last.in > 3*time.Second {
+		t.Errorf("%d clients were told to be closed within %s", len(turns), last.in)
 	}
-	t.Logf("%d clients were closed within %s", len(turns), spread.Round(time.Millisecond))
+	t.Logf("%d clients were told to be closed within %s, and were within %s", len(turns), last.in, last.closed.Sub(first.closed).Round(time.Millisecond))
 }
 
 // rename has members change their names all the time, until stop is called.
