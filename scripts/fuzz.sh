@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every fuzz target for a short time: FUZZTIME each if it is set, else 60s
-# for a whole Socket.IO session and 10s for the others.
+# for a whole Socket.IO session and 5s for the others.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/env.sh
@@ -14,7 +14,7 @@ if [ -z "$targets" ]; then
 fi
 failed=0
 while read -r package target; do
-  time=10s
+  time=5s
   [ "$target" = FuzzSession ] && time=60s
   echo "fuzz $package $target ${FUZZTIME:-$time}"
   go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-$time}" "$package" </dev/null || failed=1
