@@ -2,7 +2,7 @@
 // contract's default mode is to look like.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { RULES, startCodeRacer } from './lib/coderacer.mjs';
+import { RULES } from './lib/coderacer.mjs';
 import { look } from './racing/eye.mjs';
 import { scripts, settled, stage, write } from './racing/plays.mjs';
 
@@ -30,12 +30,10 @@ describe('negative controls', { concurrency: 2 }, () => {
     test(name, (t) => assert.rejects(play(t, { fault }), differs));
   }
 
-  test('everybody is told everything', async (t) => {
+  test('everybody is told everything, as by Node', async (t) => {
     const script = write(2, scripts['one after the other']);
-    const { rails, reference, tracks } = await stage(t);
-    const node = await startCodeRacer({ railsUrl: rails.url, rules: RULES });
-    t.after(() => node.stop());
-    const company = await look(t, script, { servers: [node], reference, tracks });
-    assert.throws(() => settled(script, company), /has nothing to do with/);
+    const { ours, theirs } = await look(t, script, await stage(t));
+    settled(script, ours);
+    assert.throws(() => settled(script, theirs), /has nothing to do with/);
   });
 });

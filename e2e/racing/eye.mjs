@@ -24,7 +24,7 @@ export async function look(t, script, { servers, reference, tracks, patience }) 
 
   for (const [n, step] of script.steps.entries()) {
     for (const act of step) prepare(act, ours, theirs);
-    await Promise.all([Promise.all(step.map((act) => ours.perform(act))), node.play(n, [step])]);
+    await Promise.all([perform(ours, step), node.play(n, [step])]);
     for (const act of step) spectate(act, theirs);
     const differing = () => differences(ours, theirs, { ordered, tracks });
     try {
@@ -36,7 +36,14 @@ export async function look(t, script, { servers, reference, tracks, patience }) 
     }
     if (passed) await passed();
   }
-  return ours;
+  return { ours, theirs };
+}
+
+// perform waits where there will be nothing to see.
+async function perform(company, step) {
+  await Promise.all(step.map((act) => company.perform(act)));
+  const silent = step.filter((act) => !act.heard && act.does !== 'connect').map((act) => company.players.get(act.client));
+  await Promise.all([...new Set(silent)].map((player) => player.client.ask('heartbeat')));
 }
 
 function prepare(act, ...companies) {

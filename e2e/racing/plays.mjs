@@ -33,8 +33,8 @@ export const write = (seed, options) => writeScript({ seed, versions: servedBy['
 
 // settled: nobody was told what was not theirs, and who races without taking
 // part is told so, which Node passed over in silence. Nobody else is refused.
-export function settled(script, company) {
-  for (const [name, player] of company.players) {
+export function settled(script, { players }) {
+  for (const [name, player] of players) {
     assert.deepEqual(player.page.strays, [], `what ${name} has nothing to do with`);
     assert.deepEqual(player.refused(), refusals(script, name), `what ${name} is refused`);
   }

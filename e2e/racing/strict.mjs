@@ -62,11 +62,15 @@ export class Scene {
       heard += acts.filter((act) => act.heard).length;
       await company.watcher.until(() => told() >= heard, `${heard} broadcasts in this step`);
     }
-    // Whoever is present has received all there is when a mark behind it comes
-    // through. If that is more than was awaited, it is in the transcripts.
-    const mark = ['invite', { id: 'nobody', mark: n }];
-    company.watcher.socket.emit(...mark);
-    await Promise.all(company.present().map((player) => player.hears(mark, since.get(player))));
+    // Whoever is present has received all there is when the marks behind it
+    // come through: the watcher's, and of who acted without being heard. If
+    // that is more than was awaited, it is in the transcripts.
+    const silent = moves.flat().filter((act) => !act.heard && act.does !== 'connect').map((act) => company.players.get(act.client));
+    for (const player of new Set([company.watcher, ...silent])) {
+      const mark = ['invite', { id: 'nobody', mark: `${n} ${player.name}` }];
+      player.socket.emit(...mark);
+      await Promise.all(company.present().map((one) => one.hears(mark, since.get(one))));
+    }
 
     const received = (player) => player.transcript.slice(since.get(player)).filter(([, data]) => data?.mark === undefined);
     const tracks = lines(received(company.watcher).filter(isStart));
