@@ -74,11 +74,17 @@ export class Race extends EventTarget {
     return [...this.#racers.values()];
   }
 
-  // lanes are the cars of the race, and who waits for the next one.
+  // lanes are the cars of the race, and who waits for the next one, in the order
+  // of the stage: there nobody changes place when the race begins.
   get lanes() {
-    const waiting = [...this.#racers].filter(([id]) => !this.#cars.has(id)).map(([id, name]) => ({ id, name, way: 0 }));
     const racing = this.phase === "ready" || this.phase === "running";
-    return racing && this.#cars.size > 0 ? [...this.#cars.values()] : [...this.#cars.values(), ...waiting];
+    const lanes = new Map();
+    for (const [id, name] of this.#racers) {
+      const car = this.#cars.get(id);
+      if (car || !racing || this.#cars.size === 0) lanes.set(id, car ?? { id, name, way: 0 });
+    }
+    for (const [id, car] of this.#cars) lanes.set(id, car);
+    return [...lanes.values()];
   }
 
   get winner() {

@@ -100,8 +100,10 @@ export class Track {
       li.remove();
       this.#lanes.delete(id);
     }
-    for (const car of shown) {
+    for (const [i, car] of shown.entries()) {
       const lane = this.#lanes.get(car.id) ?? this.#make(car.id);
+      const place = this.#parts.lanes.children[i] ?? null;
+      if (place !== lane.li) this.#parts.lanes.insertBefore(lane.li, place);
       const way = car.way / FINISH;
       if (lane.name.textContent !== car.name) lane.name.textContent = car.name;
       lane.road.setAttribute("aria-label", `${car.name}'s way`);
@@ -127,7 +129,7 @@ export class Track {
       time: el("span", { class: "time" }),
     };
     lane.road.style.setProperty("--hue", hueOf(id));
-    lane.li = this.#parts.lanes.appendChild(el("li", {}, lane.name, lane.road, lane.time));
+    lane.li = el("li", {}, lane.name, lane.road, lane.time);
     this.#lanes.set(id, lane);
     return lane;
   }
