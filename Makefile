@@ -14,7 +14,7 @@ run: setup-run client bin/rollcall ## set up what is missing and serve on PORT (
 	@exec bin/rollcall
 
 .PHONY: test
-test: ## check everything; STEPS="unit e2e" picks some of: client gofmt vet staticcheck unit fuzz image build e2e
+test: ## check everything; STEPS="unit e2e" picks some of: client gofmt vet staticcheck unit abuse fuzz image build e2e
 	@scripts/test.sh $(STEPS)
 
 .PHONY: build
