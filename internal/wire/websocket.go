@@ -15,10 +15,22 @@ import (
 // while it lives.
 func (l *link) prepare(conn *websocket.Conn) {
 	conn.SetReadLimit(int64(l.srv.opts.MaxMessage))
+	l.answerClose(conn)
 	conn.SetPingHandler(func(data string) error {
 		l.session.Load().count(&l.others) // it is answered
 		l.send(appendFrame(nil, opPong, []byte(data)), nil)
 		return nil
+	})
+}
+
+// answerClose answers a client's close frame, unless it is the answer to ours.
+func (l *link) answerClose(conn *websocket.Conn) {
+	answer := conn.CloseHandler()
+	conn.SetCloseHandler(func(code int, text string) error {
+		if l.isClosing() {
+			return nil
+		}
+		return answer(code, text)
 	})
 }
 
