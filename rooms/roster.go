@@ -187,8 +187,9 @@ func (rs *rosters) weigh(ro *roster, e Entry, sign int) {
 	}
 }
 
-// weightOf is what an entry costs in memory, about, in bytes.
-func weightOf(e Entry) int { return len(e.List) + len(e.Key) + len(e.Data) + 128 }
+// weightOf is what an entry costs in memory, about, in bytes; it may be the only
+// one of its roster.
+func weightOf(e Entry) int { return len(e.List) + len(e.Key) + len(e.Data) + 1024 }
 
 // name gives a chat room's member its name among the names. It is given at
 // once: a name stays whose last socket but this one goes.
