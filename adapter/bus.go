@@ -67,19 +67,13 @@ func (s *subscribers) tellAnd(m rooms.Message, then func()) {
 	then()
 }
 
-// reservedEvents mean something to Socket.IO itself; no server may send them.
-var reservedEvents = map[string]bool{
-	"connect": true, "connect_error": true, "disconnect": true,
-	"disconnecting": true, "newListener": true, "removeListener": true,
-}
-
 var errNoName = errors.New("the event has no name")
 
 func checkName(name string) error {
 	switch {
 	case name == "":
 		return errNoName
-	case reservedEvents[name]:
+	case rooms.Reserved(name):
 		return fmt.Errorf("the event name %q is reserved", name)
 	}
 	return nil

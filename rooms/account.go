@@ -1,8 +1,6 @@
 package rooms
 
-import (
-	"context"
-)
+import "context"
 
 // This file is what the app beside us asks for: about users and rooms, and to
 // sign somebody out.
@@ -74,9 +72,9 @@ func (r *Rooms) signOut(id string) {
 	for s := range tabs {
 		s.mu.Lock()
 		registered := s.registered() && s.key.id == id
-		r.noteLastLocked(s)
-		for place := range s.places {
-			if registered {
+		if registered {
+			r.noteLastLocked(s)
+			for place := range s.places {
 				s.removeLocked(r.store, place, SignedOut)
 			}
 		}

@@ -43,21 +43,23 @@ func nameOf(value json.RawMessage) (string, bool) {
 	return text, err == nil && text != "" && len(text) <= maxRoomName && utf8.ValidString(text)
 }
 
-func roomOf(args []json.RawMessage) (string, error) {
-	room, ok := nameOf(fields(args)["room"])
+// roomOf reads the argument of an event about a room.
+func roomOf(args []json.RawMessage) (room string, f map[string]json.RawMessage, err error) {
+	f = fields(args)
+	room, ok := nameOf(f["room"])
 	if !ok {
-		return "", &Refusal{"bad_room", fmt.Sprintf("room must be a name of 1 to %d bytes.", maxRoomName)}
+		return "", nil, &Refusal{"bad_room", fmt.Sprintf("room must be a name of 1 to %d bytes.", maxRoomName)}
 	}
-	return room, nil
+	return room, f, nil
 }
 
 // join enters a room, or renames who is in it. The joiner gets user_list.
 func (r *Rooms) join(s *session, args []json.RawMessage) (map[string]any, error) {
-	room, err := roomOf(args)
+	room, f, err := roomOf(args)
 	if err != nil {
 		return nil, err
 	}
-	username, err := usernameOf(fields(args))
+	username, err := usernameOf(f)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +111,7 @@ func usernameOf(f map[string]json.RawMessage) (string, error) {
 
 // leaveRoom leaves a room.
 func (r *Rooms) leaveRoom(s *session, args []json.RawMessage) (map[string]any, error) {
-	room, err := roomOf(args)
+	room, _, err := roomOf(args)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +135,7 @@ func (s *session) nameIn(room string) (username json.RawMessage, hidden bool, er
 
 // typing tells the others in the room, unless the user is hidden.
 func (r *Rooms) typing(s *session, args []json.RawMessage) (map[string]any, error) {
-	room, err := roomOf(args)
+	room, _, err := roomOf(args)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +153,7 @@ func (r *Rooms) typing(s *session, args []json.RawMessage) (map[string]any, erro
 
 // message says something in a room, under the name that was joined with.
 func (r *Rooms) message(s *session, args []json.RawMessage) (map[string]any, error) {
-	room, err := roomOf(args)
+	room, f, err := roomOf(args)
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +163,7 @@ func (r *Rooms) message(s *session, args []json.RawMessage) (map[string]any, err
 	}
 	var username, content string
 	_ = json.Unmarshal(text, &username) // ours
-	if json.Unmarshal(fields(args)["content"], &content) != nil ||
+	if json.Unmarshal(f["content"], &content) != nil ||
 		strings.TrimSpace(content) == "" || utf8.RuneCountInString(content) > maxContent {
 		return nil, &Refusal{"bad_message", fmt.Sprintf("content must be a text of 1 to %d characters.", maxContent)}
 	}

@@ -63,8 +63,9 @@ func EventKind(event string) string {
 	return kind
 }
 
-// Handle answers one event of a connected socket: one of Events. It returns a Refusal with code unknown_event for any other, and with
-// not_connected for a socket that Connect did not take or that is gone.
+// Handle answers one event of a connected socket: one of Events. It returns a
+// Refusal with code unknown_event for any other, and with not_connected for a
+// socket that Connect did not take or that is gone.
 func (r *Rooms) Handle(c Conn, event string, args []json.RawMessage) (map[string]any, error) {
 	handle := handlers[event]
 	if handle == nil {

@@ -129,7 +129,7 @@ func (r *Rooms) waiting() wanted {
 	return wanted{
 		increments: changed || r.pending.snapshots || r.pending.counts,
 		lists:      !r.options.Strict && (changed || r.pending.stale || r.pending.restated || r.pending.lists),
-		rosters:    len(r.rosters.dirty) > 0,
+		rosters:    r.rosters.dirty.Len() > 0,
 	}
 }
 

@@ -72,8 +72,10 @@ func (v *view) object() json.RawMessage {
 // listEvents are the events that carry the whole list.
 func (v *view) listEvents() []Event {
 	args := []json.RawMessage{v.list()}
-	if statuses := v.statuses(); statuses != nil && v.perSocket == nil {
-		args = append(args, statuses)
+	if v.perSocket == nil { // Node's list has nothing beside it
+		if statuses := v.statuses(); statuses != nil {
+			args = append(args, statuses)
+		}
 	}
 	return []Event{{"online_users", args}}
 }

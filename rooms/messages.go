@@ -85,12 +85,15 @@ func (r *Rooms) enterUserRoom(s *session, k userKey) {
 	}
 }
 
-// reserved are the event names that mean something to Socket.IO itself; no
-// server may send them.
+// reserved are the event names that mean something to Socket.IO itself: neither
+// side may send them.
 var reserved = map[string]bool{
 	"connect": true, "connect_error": true, "disconnect": true,
 	"disconnecting": true, "newListener": true, "removeListener": true,
 }
+
+// Reserved reports whether an event name means something to Socket.IO itself.
+func Reserved(event string) bool { return reserved[event] }
 
 // CheckEvent returns a Refusal with code bad_event for a name that no server
 // may send.

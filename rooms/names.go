@@ -14,9 +14,8 @@ const maxTold = 16
 // name has arrived with its first socket and is gone with its last. The zero
 // value has none.
 type names struct {
-	byText   map[string]*name
-	order    list.List // of *name
-	arrivals uint64
+	byText map[string]*name
+	order  list.List // of *name
 	// told are the names that the members were told last, in their order.
 	told []*name
 }
@@ -24,7 +23,6 @@ type names struct {
 type name struct {
 	text    json.RawMessage // a JSON string
 	sockets int
-	arrival uint64
 	place   *list.Element // in names.order
 }
 
@@ -37,8 +35,7 @@ func (one *name) String() (text string) {
 func (n *names) add(text json.RawMessage) *name {
 	one := n.byText[string(text)]
 	if one == nil {
-		n.arrivals++
-		one = &name{text: text, arrival: n.arrivals}
+		one = &name{text: text}
 		one.place = n.order.PushBack(one)
 		if n.byText == nil {
 			n.byText = make(map[string]*name)
@@ -70,7 +67,7 @@ func (n *names) tell(room string) (steps []Event, whole Event) {
 	now := n.all()
 	title := encode(room)
 	whole = Event{"user_list", []json.RawMessage{roomObject(title, nil, now)}}
-	// Arrivals rise and nobody's place changes: who is told and still there is
+	// Names arrive at the end and nobody's place changes: who is told and still there is
 	// the beginning of now, in the same order.
 	stayed := make([]*name, 0, len(now))
 	var left []*name

@@ -34,8 +34,9 @@ var (
 
 // joinStage adds a racer to a stage, unless one with that id is there.
 func (r *Rooms) joinStage(s *session, args []json.RawMessage) (map[string]any, error) {
-	token, ok := nameOf(fields(args)["token"])
-	id, err := idText(fields(args)["id"])
+	f := fields(args)
+	token, ok := nameOf(f["token"])
+	id, err := idText(f["id"])
 	if !ok || err != nil {
 		return nil, &Refusal{"bad_stage", fmt.Sprintf("join_stage needs an object with a token of 1 to %d bytes; an id is a string or a number.", maxRoomName)}
 	}
@@ -50,8 +51,9 @@ func (r *Rooms) joinStage(s *session, args []json.RawMessage) (map[string]any, e
 
 // addCar adds a car to a race.
 func (r *Rooms) addCar(s *session, args []json.RawMessage) (map[string]any, error) {
-	race, ok := nameOf(fields(args)["race_id"])
-	id, err := idText(fields(args)["id"])
+	f := fields(args)
+	race, ok := nameOf(f["race_id"])
+	id, err := idText(f["id"])
 	if !ok || err != nil {
 		return nil, &Refusal{"bad_car", fmt.Sprintf("add_car needs an object with a race_id of 1 to %d bytes; an id is a string or a number.", maxRoomName)}
 	}

@@ -19,8 +19,8 @@ type roster struct {
 	// usedAt is when something came to it last (epoch milliseconds).
 	usedAt int64
 
-	// dirty: it is in rosters.dirty.
-	dirty bool
+	// dirty is the place in rosters.dirty, nil if there is nothing to tell.
+	dirty *list.Element
 	// changed: everybody in it is told at the next flush.
 	changed bool
 	// owed are the sessions that get it whole, changed or not.
@@ -41,8 +41,8 @@ type rosters struct {
 	// byJoining: see insert. In strict mode the order of arrival is Node's.
 	byJoining bool
 	byList    map[string]*roster
-	// dirty are those with something to tell, in that order.
-	dirty []*roster
+	// dirty has those with something to tell, in that order.
+	dirty list.List
 	// byUse has the stages and races, the latest used last, and own is what this
 	// instance's entries in them weigh, in bytes.
 	byUse list.List
@@ -97,15 +97,14 @@ func (rs *rosters) used(ro *roster, now int64) {
 
 // stain puts a roster among those with something to tell.
 func (rs *rosters) stain(ro *roster) {
-	if !ro.dirty {
-		ro.dirty = true
-		rs.dirty = append(rs.dirty, ro)
+	if ro.dirty == nil {
+		ro.dirty = rs.dirty.PushBack(ro)
 	}
 }
 
 // forgetEmpty lets go of a roster that has nothing and owes nobody.
 func (rs *rosters) forgetEmpty(ro *roster) {
-	if len(ro.members) == 0 && !ro.dirty {
+	if len(ro.members) == 0 && ro.dirty == nil {
 		delete(rs.byList, ro.list)
 		if ro.use != nil {
 			rs.byUse.Remove(ro.use)

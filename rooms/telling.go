@@ -2,7 +2,6 @@ package rooms
 
 import (
 	"encoding/json"
-	"slices"
 	"time"
 )
 
@@ -24,11 +23,12 @@ func (r *Rooms) tellNext() bool {
 	r.telling.Lock()
 	defer r.telling.Unlock()
 	r.mu.Lock()
-	if len(r.rosters.dirty) == 0 {
+	first := r.rosters.dirty.Front()
+	if first == nil {
 		r.mu.Unlock()
 		return false
 	}
-	deliveries := r.cutRoster(r.rosters.dirty[0])
+	deliveries := r.cutRoster(first.Value.(*roster))
 	r.mu.Unlock()
 	r.send(deliveries)
 	return true
@@ -39,7 +39,7 @@ func (r *Rooms) tellNext() bool {
 func (r *Rooms) tellRoster(list string) {
 	r.mu.Lock()
 	var deliveries []addressed
-	if ro := r.rosters.byList[list]; ro != nil && ro.dirty {
+	if ro := r.rosters.byList[list]; ro != nil && ro.dirty != nil {
 		deliveries = r.cutRoster(ro)
 	}
 	r.mu.Unlock()
@@ -67,10 +67,9 @@ func (r *Rooms) send(deliveries []addressed) {
 
 // cutRoster takes what waits in a roster out of the books. r.mu is held.
 func (r *Rooms) cutRoster(ro *roster) []addressed {
-	i := slices.Index(r.rosters.dirty, ro)
-	r.rosters.dirty = slices.Delete(r.rosters.dirty, i, i+1)
+	r.rosters.dirty.Remove(ro.dirty)
 	changed, owed := ro.changed, ro.owed
-	ro.dirty, ro.changed, ro.owed = false, false, nil
+	ro.dirty, ro.changed, ro.owed = nil, false, nil
 	defer r.rosters.forgetEmpty(ro)
 
 	steps, whole := r.rosterEvents(ro)

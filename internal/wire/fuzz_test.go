@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"rollcall/rooms"
 )
 
 // FuzzSession plays a whole session: the first byte chooses protocol and
@@ -177,7 +179,7 @@ func FuzzPacket(f *testing.F) {
 			t.Fatalf("%q passed", p.data)
 		}
 		if p.kind == typeEvent && len(p.data) > 0 {
-			if name, _, err := decodeEvent(p.data); err == nil && reserved[name] {
+			if name, _, err := decodeEvent(p.data); err == nil && rooms.Reserved(name) {
 				t.Fatalf("%q passed", name)
 			}
 		}

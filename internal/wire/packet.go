@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+
+	"rollcall/rooms"
 )
 
 // Socket.IO packet types, as they stand on the wire.
@@ -97,22 +99,16 @@ func first(data []byte) byte {
 	return data[0]
 }
 
-// reserved event names mean something on one of the two sides and end the
-// connection, as in Node.
-var reserved = map[string]bool{
-	"connect": true, "connect_error": true, "disconnect": true,
-	"disconnecting": true, "newListener": true, "removeListener": true,
-}
-
 // decodeEvent takes an event's JSON array apart. A numeric name is legal on the
-// wire, as in Node, and stays what it was written as.
+// wire, as in Node, and stays what it was written as; a reserved one ends the
+// connection.
 func decodeEvent(data []byte) (name string, args []json.RawMessage, err error) {
 	if err := json.Unmarshal(data, &args); err != nil || len(args) == 0 {
 		return "", nil, errPacket
 	}
 	switch c := args[0][0]; {
 	case c == '"':
-		if json.Unmarshal(args[0], &name) != nil || reserved[name] {
+		if json.Unmarshal(args[0], &name) != nil || rooms.Reserved(name) {
 			return "", nil, errPacket
 		}
 	case c == '-' || c >= '0' && c <= '9':

@@ -19,10 +19,11 @@ const (
 )
 
 // Stop lets nobody in any more and closes all, one after the other, spread over
-// a time at most; each client is told when (server_closing {in}, milliseconds), so that they do not all come back at once. When it
-// returns all are gone; who has not answered within a second of the last close,
-// or when ctx ends, is cut off. Clients see a closed transport, not a
-// disconnect, and so connect again elsewhere.
+// a time at most, so that they do not all come back at once; each client is told
+// when (server_closing {in}, milliseconds). When it returns all are gone; who
+// has not answered within a second of the last close, or when ctx ends, is cut
+// off. Clients see a closed transport, not a disconnect, and so connect again
+// elsewhere.
 func (s *Server) Stop(ctx context.Context, spread time.Duration) {
 	s.mu.Lock()
 	s.stopping = true
