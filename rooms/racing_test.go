@@ -60,9 +60,11 @@ func TestRace(t *testing.T) {
 		w.hears(b, `race_r_speed_update [{"race_id":"r_speed","id":1}]`)
 		w.refused(b, "not_in_race", "update_r_speed_speed", `{}`)
 		w.do(b, "add_car", `{"race_id":"r_speed","id":2}`)
-		w.do(b, "add_car", `{"race_id":"r_speed","id":2}`) // appended again, as Node does
 		w.hears(a,
 			`race_r_speed_update [{"race_id":"r_speed","id":1}]`,
+			`race_r_speed_update [{"race_id":"r_speed","id":1},{"race_id":"r_speed","id":2}]`)
+		w.do(b, "add_car", `{"race_id":"r_speed","id":2}`) // appended again, as Node does
+		w.hears(a,
 			`race_r_speed_update [{"race_id":"r_speed","id":1},{"race_id":"r_speed","id":2},{"race_id":"r_speed","id":2}]`)
 		b.told()
 		w.do(b, "update_r_speed_speed", `{"id":2,"v":1.50}`)

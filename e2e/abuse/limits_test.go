@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"rollcall/e2e/program"
 )
 
 // The rows of the table of limits, in its order: what the client gets, and
@@ -25,7 +27,7 @@ func TestMessageTooLarge(t *testing.T) {
 	}
 	c := s.connect(t, "")
 	c.send(packet(64 << 10))
-	eventually(t, patience, "64 KiB are taken", func() bool { return c.heard("rollcall_error") == 1 })
+	program.Eventually(t, patience, "64 KiB are taken", func() bool { return c.heard("rollcall_error") == 1 })
 	c.send(packet(64<<10 + 1))
 	if err := c.isGone(t); !websocket.IsCloseError(err, websocket.CloseMessageTooBig) {
 		t.Errorf("one byte more: %v, want a close frame that says so", err)
@@ -126,8 +128,8 @@ func TestQueueTooLong(t *testing.T) {
 			t.Fatalf("%d %s", got.status, got.body)
 		}
 	}
-	eventually(t, patience, "who reads gets everything", func() bool { return good.heard("news") == sent })
-	if !strings.Contains(s.log.String(), "cut off") {
+	program.Eventually(t, patience, "who reads gets everything", func() bool { return good.heard("news") == sent })
+	if !strings.Contains(s.Log.String(), "cut off") {
 		t.Error("the log does not say it")
 	}
 	if n := s.metric("rollcall_slow_disconnects_total"); n != 1 {
@@ -153,7 +155,7 @@ func TestConnectionsOfOneAddress(t *testing.T) {
 		t.Errorf("%v connections are counted", n)
 	}
 	first.conn.Close()
-	eventually(t, patience, "a place becomes free", func() bool {
+	program.Eventually(t, patience, "a place becomes free", func() bool {
 		conn, err := s.open("", nil)
 		if err == nil {
 			conn.Close()
@@ -184,21 +186,21 @@ func TestShutdown(t *testing.T) {
 	fmt.Fprintf(body, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n4", p.path)
 
 	began := time.Now()
-	s.signal(syscall.SIGTERM)
-	eventually(t, patience, "new clients are turned away", func() bool {
+	s.Signal(syscall.SIGTERM)
+	program.Eventually(t, patience, "new clients are turned away", func() bool {
 		conn, err := s.open("", nil)
 		if err == nil {
 			conn.Close()
 		}
 		return err != nil
 	})
-	eventually(t, 11*time.Second, "the server ends", s.ended)
+	program.Eventually(t, 11*time.Second, "the server ends", s.Ended)
 	t.Logf("ended after %s", time.Since(began).Round(time.Millisecond))
 	var closed *websocket.CloseError
 	if err := good.isGone(t); !errors.As(err, &closed) || closed.Code == websocket.CloseAbnormalClosure {
 		t.Errorf("a client was not told: %v", err)
 	}
-	if !strings.Contains(s.log.String(), "bye") {
-		t.Errorf("it did not end in order:\n%s", s.log.last(1000))
+	if !strings.Contains(s.Log.String(), "bye") {
+		t.Errorf("it did not end in order:\n%s", s.Log.Last(1000))
 	}
 }

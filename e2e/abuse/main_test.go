@@ -3,10 +3,10 @@ package abuse
 import (
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
+
+	"rollcall/e2e/program"
 )
 
 // patience bounds every wait that has no bound of its own; a passing test never
@@ -14,24 +14,17 @@ import (
 const patience = 20 * time.Second
 
 // binary is the program under test.
-var binary = os.Getenv("ROLLCALL_BIN")
+var binary string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	if binary != "" {
-		return m.Run()
-	}
-	dir, err := os.MkdirTemp("", "rollcall-abuse")
+	path, remove, err := program.Rollcall(false) // memory and time are measured
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "rollcall")
-	if out, err := exec.Command("go", "build", "-o", binary, "rollcall").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "the program does not build: %v\n%s", err, out)
-		return 1
-	}
+	defer remove()
+	binary = path
 	return m.Run()
 }

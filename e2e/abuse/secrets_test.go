@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"rollcall/e2e/program"
 )
 
 const (
@@ -58,10 +60,10 @@ func TestLeaksAreFound(t *testing.T) {
 }
 
 // startRedis starts a redis-server with a password.
-func startRedis(t *testing.T) (port string, p *process) {
+func startRedis(t *testing.T) (port string, p *program.Process) {
 	t.Helper()
-	port = freePort(t)
-	p = launch(t, nil, "redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(),
+	port = program.FreePort(t)
+	p = program.Launch(t, newLog(), nil, "redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", t.TempDir(),
 		"--save", "", "--appendonly", "no", "--requirepass", redisPassword)
 	return port, p
 }
@@ -142,21 +144,21 @@ func TestSecretsStaySecret(t *testing.T) {
 		}
 	}
 	look()
-	redis.signal(syscall.SIGKILL)
-	eventually(t, patience, "the loss of Redis shows", func() bool { return s.ask("GET", "/readyz", "").status != http.StatusOK })
+	redis.Signal(syscall.SIGKILL)
+	program.Eventually(t, patience, "the loss of Redis shows", func() bool { return s.ask("GET", "/readyz", "").status != http.StatusOK })
 	look()
-	s.signal(syscall.SIGTERM)
-	eventually(t, patience, "the server ends", s.ended)
+	s.Signal(syscall.SIGTERM)
+	program.Eventually(t, patience, "the server ends", s.Ended)
 
 	if found := leaks(told.String(), secrets); len(found) > 0 {
 		t.Errorf("answers contain %s", found)
 	}
-	if found := leaks(s.log.String(), secrets); len(found) > 0 {
-		t.Errorf("the log contains %s:\n%s", found, s.log.last(5000))
+	if found := leaks(s.Log.String(), secrets); len(found) > 0 {
+		t.Errorf("the log contains %s:\n%s", found, s.Log.Last(5000))
 	}
 	for _, word := range []string{"a token was refused", "127.0.0.1:" + port} { // else the log proves nothing
-		if !strings.Contains(s.log.String(), word) {
-			t.Errorf("the log does not speak of %q:\n%s", word, s.log.last(3000))
+		if !strings.Contains(s.Log.String(), word) {
+			t.Errorf("the log does not speak of %q:\n%s", word, s.Log.Last(3000))
 		}
 	}
 }
@@ -174,15 +176,15 @@ func TestSecretsOfAFailedStart(t *testing.T) {
 		"a bad value beside":            {"API_KEY=" + apiKey, "MAX_USER=" + "much"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := launch(t, append([]string{"HOST=127.0.0.1", "PORT=" + freePort(t), "LOG_LEVEL=debug"}, vars...), binary)
-			eventually(t, patience, "it says what is wrong", func() bool {
-				return p.ended() || strings.Contains(p.log.String(), "WRONGPASS") || strings.Contains(strings.ToLower(p.log.String()), "redis")
+			p := program.Launch(t, newLog(), append([]string{"HOST=127.0.0.1", "PORT=" + program.FreePort(t), "LOG_LEVEL=debug"}, vars...), binary)
+			program.Eventually(t, patience, "it says what is wrong", func() bool {
+				return p.Ended() || strings.Contains(p.Log.String(), "WRONGPASS") || strings.Contains(strings.ToLower(p.Log.String()), "redis")
 			})
-			if found := leaks(p.log.String(), secrets); len(found) > 0 {
-				t.Errorf("it says %s:\n%s", found, p.log.String())
+			if found := leaks(p.Log.String(), secrets); len(found) > 0 {
+				t.Errorf("it says %s:\n%s", found, p.Log.String())
 			}
-			if len(p.log.String()) < 10 {
-				t.Errorf("it says nothing: %q", p.log.String())
+			if len(p.Log.String()) < 10 {
+				t.Errorf("it says nothing: %q", p.Log.String())
 			}
 		})
 	}

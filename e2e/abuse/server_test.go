@@ -10,11 +10,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rollcall/e2e/program"
 )
 
 // A server is the program under test.
 type server struct {
-	*process
+	*program.Process
 	t    testing.TB
 	port string
 }
@@ -23,11 +25,11 @@ type server struct {
 // is ready.
 func serve(t testing.TB, vars ...string) *server {
 	t.Helper()
-	s := &server{t: t, port: freePort(t)}
-	s.process = launch(t, append([]string{"HOST=127.0.0.1", "PORT=" + s.port, "LOG_FORMAT=logfmt"}, vars...), binary)
-	eventually(t, patience, "the server is ready", func() bool {
-		if s.ended() {
-			t.Fatalf("the server ended:\n%s", s.log.last(3000))
+	s := &server{t: t, port: program.FreePort(t)}
+	s.Process = program.Launch(t, newLog(), append([]string{"HOST=127.0.0.1", "PORT=" + s.port, "LOG_FORMAT=logfmt"}, vars...), binary)
+	program.Eventually(t, patience, "the server is ready", func() bool {
+		if s.Ended() {
+			t.Fatalf("the server ended:\n%s", s.Log.Last(3000))
 		}
 		response, err := http.Get(s.url("/readyz"))
 		if err == nil {
@@ -112,7 +114,7 @@ func valueOf(metrics, series string) float64 {
 // client has its answer.
 func (s *server) counts(series string, least float64) {
 	s.t.Helper()
-	eventually(s.t, patience, fmt.Sprintf("%s is at least %v", series, least), func() bool { return s.metric(series) >= least })
+	program.Eventually(s.t, patience, fmt.Sprintf("%s is at least %v", series, least), func() bool { return s.metric(series) >= least })
 }
 
 // countsRefusal is counts for the refusals of a reason.
@@ -125,3 +127,7 @@ func (s *server) countsRefusal(reason string, least float64) {
 const resident = "process_resident_memory_bytes"
 
 const mib = 1 << 20
+
+// newLog keeps all that a server says in a test: what is looked for may be
+// anywhere.
+func newLog() *program.Log { return &program.Log{Max: 64 << 20} }

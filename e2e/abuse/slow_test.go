@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"rollcall/e2e/program"
 )
 
 // Requests that never end: a byte a second, as long as the server waits. They
@@ -91,5 +93,5 @@ func TestSlowRequests(t *testing.T) {
 	}
 	s.endures(t, toll{lasts: 2 * time.Second, grows: 30}, func(int) { s.ask("GET", "/healthz", "") })
 	all.Wait()
-	eventually(t, patience, "their sessions have ended", func() bool { return s.metric("rollcall_connections") == manyWitness })
+	program.Eventually(t, patience, "their sessions have ended", func() bool { return s.metric("rollcall_connections") == manyWitness })
 }

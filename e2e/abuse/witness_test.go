@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"rollcall/e2e/program"
 )
 
 // witnesses are well-behaved clients: registered, following changes, and asking
@@ -130,7 +132,7 @@ func (w *witnesses) weigh(s *server) {
 // enough.
 func (w *witnesses) sample() (times []time.Duration) {
 	w.t.Helper()
-	eventually(w.t, patience, "witnesses have measured", func() bool {
+	program.Eventually(w.t, patience, "witnesses have measured", func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return len(w.times) >= manySamples || w.t.Failed()

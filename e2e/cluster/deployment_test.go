@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"rollcall/e2e/program"
 )
 
 // A deployment is several instances on one Redis, with members and watchers.
@@ -53,7 +55,7 @@ func bare(t testing.TB, p plan) *deployment {
 	t.Helper()
 	d := &deployment{t: t, done: make(chan struct{}), redis: startRedis(t, p.redisVars...)}
 	for i := range p.instances {
-		in := &instance{t: t, name: string(rune('a' + i)), port: freePort(t)}
+		in := &instance{t: t, name: string(rune('a' + i)), port: program.FreePort(t)}
 		address := d.redis.address()
 		if p.linked {
 			in.link = newLink(t, in.name, address)
@@ -95,11 +97,11 @@ func (d *deployment) end() {
 		}
 	}
 	for _, in := range d.instances {
-		if log := in.log.String(); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic") {
-			d.t.Errorf("instance %s:\n%s", in.name, in.log.last(8000))
+		if log := in.Log.String(); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic") {
+			d.t.Errorf("instance %s:\n%s", in.name, in.Log.Last(8000))
 		}
 		if d.t.Failed() {
-			d.t.Logf("log of instance %s:\n%s", in.name, in.log.last(5000))
+			d.t.Logf("log of instance %s:\n%s", in.name, in.Log.Last(5000))
 		}
 	}
 }
@@ -137,7 +139,7 @@ func (d *deployment) crash(in *instance) {
 	d.t.Helper()
 	in.crash()
 	members := d.all()
-	eventually(d.t, patience, "clients notice a closed connection", func() bool {
+	program.Eventually(d.t, patience, "clients notice a closed connection", func() bool {
 		for _, m := range members {
 			if _, home, connected, _ := m.online(); connected && home == in {
 				return false
@@ -251,7 +253,7 @@ func (d *deployment) converge(what string, within time.Duration, truth map[strin
 	if len(watchers) == 0 {
 		d.t.Fatalf("%s: nobody watches", what)
 	}
-	if err := wait(within, func() bool {
+	if err := program.Wait(within, func() bool {
 		for _, w := range watchers {
 			if w.differs(truth) != "" {
 				return false
@@ -287,11 +289,11 @@ func (d *deployment) hold(what string, during time.Duration, truth map[string]st
 func (d *deployment) goesOn() {
 	d.t.Helper()
 	truth := d.truth()
-	if wait(bound, func() bool { return d.redis.differs(truth) == "" }) != nil {
+	if program.Wait(bound, func() bool { return d.redis.differs(truth) == "" }) != nil {
 		d.t.Errorf("%s, even %s after all was right", d.redis.differs(truth), bound)
 	}
 	for _, in := range d.instances {
-		if !in.ended() {
+		if !in.Ended() {
 			m := d.join(in, "afterwards-"+in.name)
 			d.converge("afterwards somebody comes to "+in.name, soon, d.truth(), d.watching())
 			m.leave()

@@ -7,12 +7,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"rollcall/e2e/program"
 )
 
 // An instance is one of the places where rollcall runs. It keeps its name and
 // its port when its process is started again.
 type instance struct {
-	*process
+	*program.Process
 	t    testing.TB
 	name string
 	port string
@@ -28,9 +30,9 @@ func (in *instance) url() string { return "http://127.0.0.1:" + in.port }
 func (in *instance) start() {
 	in.t.Helper()
 	in.launch()
-	err := wait(patience, func() bool { return in.ended() || in.ready() })
-	if err != nil || in.ended() {
-		in.t.Fatalf("instance %s is not ready: %v\n%s", in.name, err, in.log.last(3000))
+	err := program.Wait(patience, func() bool { return in.Ended() || in.ready() })
+	if err != nil || in.Ended() {
+		in.t.Fatalf("instance %s is not ready: %v\n%s", in.name, err, in.Log.Last(3000))
 	}
 	in.open.Store(true)
 }
@@ -38,11 +40,11 @@ func (in *instance) start() {
 // launch starts the process, no more.
 func (in *instance) launch() {
 	in.t.Helper()
-	log := &tail{}
-	if in.process != nil {
-		log = in.log
+	log := &program.Log{}
+	if in.Process != nil {
+		log = in.Log
 	}
-	in.process = launch(in.t, log, in.vars, binary)
+	in.Process = program.Launch(in.t, log, in.vars, binary)
 }
 
 // ready asks the instance whether it can serve.
@@ -65,7 +67,7 @@ func (in *instance) ready() bool {
 // crash kills the process.
 func (in *instance) crash() {
 	in.open.Store(false)
-	in.kill()
+	in.Kill()
 }
 
 // shutdown asks the process to end, and waits until it has: ten seconds are
@@ -73,17 +75,17 @@ func (in *instance) crash() {
 func (in *instance) shutdown() {
 	in.t.Helper()
 	in.open.Store(false)
-	in.signal(syscall.SIGTERM)
-	eventually(in.t, 11*time.Second, "instance "+in.name+" ends after SIGTERM", in.ended)
+	in.Signal(syscall.SIGTERM)
+	program.Eventually(in.t, 11*time.Second, "instance "+in.name+" ends after SIGTERM", in.Ended)
 }
 
 // pause stops the process where it is, resume lets it go on.
 func (in *instance) pause() {
 	in.open.Store(false)
-	in.signal(syscall.SIGSTOP)
+	in.Signal(syscall.SIGSTOP)
 }
 
 func (in *instance) resume() {
-	in.signal(syscall.SIGCONT)
+	in.Signal(syscall.SIGCONT)
 	in.open.Store(true)
 }

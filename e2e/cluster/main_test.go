@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime/debug"
 	"testing"
 	"time"
+
+	"rollcall/e2e/program"
 )
 
 // patience bounds every wait that has no bound of its own; a passing test never
@@ -15,7 +16,7 @@ import (
 const patience = 30 * time.Second
 
 // binary is the program under test.
-var binary = os.Getenv("ROLLCALL_BIN")
+var binary string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -24,33 +25,14 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "These tests need redis-server in the PATH: install Debian's package redis-server.")
 		return 1
 	}
-	if binary == "" {
-		dir, err := os.MkdirTemp("", "rollcall-cluster")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		binary = filepath.Join(dir, "rollcall")
-		if err := build(binary); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-	}
-	return m.Run()
-}
-
-// build makes the program, with the race detector if these tests have it.
-func build(to string) error {
-	args := []string{"build", "-o", to}
-	if raceDetector() {
-		args = append(args, "-race")
-	}
-	out, err := exec.Command("go", append(args, "rollcall")...).CombinedOutput()
+	path, remove, err := program.Rollcall(raceDetector()) // it has it if these tests have it
 	if err != nil {
-		return fmt.Errorf("the program does not build: %w\n%s", err, out)
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
-	return nil
+	defer remove()
+	binary = path
+	return m.Run()
 }
 
 func raceDetector() bool {

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"rollcall/e2e/program"
 )
 
 // These measure, and say so in their own units:
@@ -39,7 +41,7 @@ func BenchmarkAcross(b *testing.B) {
 			if err := c.send(`42["register",{"id":"` + id + `"}]`); err != nil {
 				b.Fatal(err)
 			}
-			eventually(b, patience, "all are told", func() bool { return book.told(id) == 300 })
+			program.Eventually(b, patience, "all are told", func() bool { return book.told(id) == 300 })
 			for _, at := range book.elsewhere(id, d.instances[0]) {
 				times = append(times, at.Sub(began))
 			}
@@ -67,7 +69,7 @@ func BenchmarkThousand(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		eventually(b, patience, "all have all", func() bool { return book.complete.Load() == n })
+		program.Eventually(b, patience, "all have all", func() bool { return book.complete.Load() == n })
 		b.ReportMetric(float64(time.Since(began).Milliseconds()), "ms")
 		b.ReportMetric(float64(d.redis.trips()-trips), "trips")
 		b.ReportMetric(float64(d.redis.commands()-before)/n, "commands/register")

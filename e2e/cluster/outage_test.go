@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rollcall/e2e/program"
 )
 
 // An outage is a fault of Redis itself. In none of them does anybody leave, and
@@ -30,17 +32,17 @@ var outages = []outage{
 		d.redis.start()
 	}},
 	{"restarted empty", func(d *deployment, during func()) {
-		d.redis.kill()
+		d.redis.Kill()
 		during()
 		d.redis.start()
 	}},
 	{"restarted empty at once", func(d *deployment, during func()) {
-		d.redis.kill()
+		d.redis.Kill()
 		d.redis.start()
 		during()
 	}},
 	{"away for longer than a lease, and empty", func(d *deployment, during func()) {
-		d.redis.kill()
+		d.redis.Kill()
 		away := time.Now()
 		during()
 		d.sleep(5*time.Second - time.Since(away))
@@ -50,7 +52,7 @@ var outages = []outage{
 		d.redis.save()
 		during()
 		d.converge("what is not in the older data is seen", soon, d.truth(), d.watching())
-		d.redis.kill()
+		d.redis.Kill()
 		d.redis.start()
 	}},
 	{"flushed", func(d *deployment, during func()) {
@@ -136,10 +138,10 @@ func TestOlderDataWrittenToAtOnce(t *testing.T) {
 	for _, in := range d.instances[1:] {
 		in.pause()
 	}
-	d.redis.kill()
+	d.redis.Kill()
 	d.join(writer, "written at once")
 	d.redis.start()
-	eventually(t, bound, "the first instance writes", func() bool { return d.redis.has("written at once") })
+	program.Eventually(t, bound, "the first instance writes", func() bool { return d.redis.has("written at once") })
 	for _, in := range d.instances[1:] {
 		in.resume()
 	}
@@ -163,7 +165,7 @@ func TestConfirmedLate(t *testing.T) {
 	for round := range 20 {
 		m := d.join(writer, fmt.Sprintf("late%d", round))
 		came = append(came, m.id)
-		eventually(t, bound, "the other instance sees it", func() bool {
+		program.Eventually(t, bound, "the other instance sees it", func() bool {
 			for _, w := range d.watchingAt(other) {
 				if !w.shows(m.id) {
 					return false
@@ -174,7 +176,7 @@ func TestConfirmedLate(t *testing.T) {
 		d.redis.do("FLUSHALL")
 		came = append(came, d.join(other, fmt.Sprintf("next%d", round)).id)
 		d.converge("all is right again", bound, d.truth(), d.watching())
-		eventually(t, bound, "Redis has the truth", func() bool { return d.redis.differs(d.truth()) == "" })
+		program.Eventually(t, bound, "Redis has the truth", func() bool { return d.redis.differs(d.truth()) == "" })
 	}
 	b.saw("confirmed late", "remove_user", nil, d.watching())
 	b.saw("confirmed late", "add_user", came, d.watching())
@@ -186,7 +188,7 @@ func TestShutdownWithoutRedis(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, plan{instances: 2})
 	d.populate(2, false)
-	d.redis.kill()
+	d.redis.Kill()
 	for _, in := range d.instances {
 		began := time.Now()
 		in.shutdown()
@@ -243,7 +245,7 @@ func (d *deployment) servesItsOwn(in *instance) visit {
 			break
 		}
 	}
-	if err := wait(time.Second-time.Since(began), func() bool {
+	if err := program.Wait(time.Second-time.Since(began), func() bool {
 		for _, w := range d.watchingAt(in) {
 			if !w.shows(who.came) || w.shows(who.left) {
 				return false

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"rollcall/e2e/program"
 )
 
 // TestRandomFaults mixes all faults with people who come, go and change their
@@ -112,7 +114,7 @@ var faults = []fault{
 	}, nil},
 	{"redis restarted empty", func(c *chaos) {
 		c.redis.wipe()
-		c.redis.kill()
+		c.redis.Kill()
 		c.redisIsAway(c.redis.start)
 	}, nil},
 	{"redis restarted with older data", func(c *chaos) {
@@ -120,7 +122,7 @@ var faults = []fault{
 		for range 5 {
 			c.something()
 		}
-		c.redis.kill()
+		c.redis.Kill()
 		c.redis.start()
 	}, nil},
 	{"redis asleep", func(c *chaos) { c.redisIsAway(c.redis.sleep(0.2 + 4*c.random.Float64())) }, nil},
@@ -168,10 +170,10 @@ func (c *chaos) round() {
 	// Whoever holds no lease yet may still be given up, and that belongs to this
 	// round.
 	for _, in := range c.instances {
-		eventually(c.t, patience, in.name+" is ready", in.ready)
+		program.Eventually(c.t, patience, in.name+" is ready", in.ready)
 	}
 	truth := c.truth()
-	if wait(bound, func() bool { return c.redis.differs(truth) == "" }) != nil {
+	if program.Wait(bound, func() bool { return c.redis.differs(truth) == "" }) != nil {
 		c.t.Errorf("after %q: %s", c.story, c.redis.differs(truth))
 	}
 	for in := range c.harmed {

@@ -13,12 +13,14 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"rollcall/e2e/program"
 )
 
 // A redisServer is one redis-server, which may be stopped and started again on
 // its port. It writes its data to disk only when it is told to.
 type redisServer struct {
-	*process
+	*program.Process
 	t      testing.TB
 	dir    string
 	port   string
@@ -28,7 +30,7 @@ type redisServer struct {
 
 func startRedis(t testing.TB, vars ...string) *redisServer {
 	t.Helper()
-	s := &redisServer{t: t, dir: t.TempDir(), port: freePort(t), vars: vars}
+	s := &redisServer{t: t, dir: t.TempDir(), port: program.FreePort(t), vars: vars}
 	s.client = redis.NewClient(&redis.Options{Addr: s.address(), Protocol: 2, DisableIdentity: true,
 		MaxRetries: -1, ReadTimeout: patience})
 	t.Cleanup(func() { s.client.Close() })
@@ -41,16 +43,16 @@ func (s *redisServer) address() string { return "127.0.0.1:" + s.port }
 // start starts the server with what is on disk, and waits until it answers.
 func (s *redisServer) start() {
 	s.t.Helper()
-	log := &tail{}
-	if s.process != nil {
-		log = s.log
+	log := &program.Log{}
+	if s.Process != nil {
+		log = s.Log
 	}
-	s.process = launch(s.t, log, s.vars, "redis-server", "--port", s.port, "--bind", "127.0.0.1",
+	s.Process = program.Launch(s.t, log, s.vars, "redis-server", "--port", s.port, "--bind", "127.0.0.1",
 		"--dir", s.dir, "--save", "", "--appendonly", "no", "--enable-debug-command", "yes")
-	if err := wait(patience, func() bool {
-		return s.ended() || s.client.Ping(context.Background()).Err() == nil
-	}); err != nil || s.ended() {
-		s.t.Fatalf("redis-server does not run: %v\n%s", err, s.log.last(2000))
+	if err := program.Wait(patience, func() bool {
+		return s.Ended() || s.client.Ping(context.Background()).Err() == nil
+	}); err != nil || s.Ended() {
+		s.t.Fatalf("redis-server does not run: %v\n%s", err, s.Log.Last(2000))
 	}
 }
 
@@ -70,8 +72,8 @@ func (s *redisServer) save() { s.do("SAVE") }
 // shutdown ends the server in order, with its data saved.
 func (s *redisServer) shutdown() {
 	s.save()
-	s.signal(syscall.SIGTERM)
-	<-s.gone
+	s.Signal(syscall.SIGTERM)
+	<-s.Gone
 }
 
 // wipe deletes what is on disk.
@@ -200,5 +202,5 @@ func (s *redisServer) awaitRenewal(name string) {
 		return ends
 	}
 	before := till()
-	eventually(s.t, patience, "renewal of "+name, func() bool { return till() > before })
+	program.Eventually(s.t, patience, "renewal of "+name, func() bool { return till() > before })
 }

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"rollcall/e2e/program"
 )
 
 // goneWithin is within what nothing is left of an instance that was told to end.
@@ -48,12 +50,12 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 		in.open.Store(false)
 		told := time.Now()
 		looked := make(chan struct{})
-		in.signal(syscall.SIGTERM)
-		go func(p *process) {
+		in.Signal(syscall.SIGTERM)
+		go func(p *program.Process) {
 			defer close(looked)
 			refusesAll(t, in, p)
-		}(in.process)
-		eventually(t, goneWithin, "instance "+in.name+" ends after SIGTERM", in.ended)
+		}(in.Process)
+		program.Eventually(t, goneWithin, "instance "+in.name+" ends after SIGTERM", in.Ended)
 		t.Logf("%s with %d clients ended %s after SIGTERM", in.name, len(before), time.Since(told).Round(time.Millisecond))
 		<-looked
 		in.start()
@@ -100,13 +102,13 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		d := bare(t, plan{instances: 1})
 		in := d.instances[0]
 		deaf(t, in)
-		in.signal(syscall.SIGTERM)
-		eventually(t, patience, "the shutdown begins", func() bool { return strings.Contains(in.log.String(), "shutting down") })
+		in.Signal(syscall.SIGTERM)
+		program.Eventually(t, patience, "the shutdown begins", func() bool { return strings.Contains(in.Log.String(), "shutting down") })
 		began := time.Now()
-		in.signal(again)
-		eventually(t, patience, "the end", in.ended)
-		if status := in.cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != again {
-			t.Errorf("after a second signal, %s, it ended %s later with %s", again, time.Since(began).Round(time.Millisecond), in.cmd.ProcessState)
+		in.Signal(again)
+		program.Eventually(t, patience, "the end", in.Ended)
+		if status := in.Cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != again {
+			t.Errorf("after a second signal, %s, it ended %s later with %s", again, time.Since(began).Round(time.Millisecond), in.Cmd.ProcessState)
 		}
 	}
 }
@@ -261,12 +263,12 @@ func deaf(t *testing.T, in *instance) {
 // refusesAll looks from outside how an instance ends that was told to: it says
 // at once that it is not ready, and then takes no handshake, over either
 // transport.
-func refusesAll(t *testing.T, in *instance, p *process) {
+func refusesAll(t *testing.T, in *instance, p *program.Process) {
 	const atOnce = 500 * time.Millisecond
 	told := time.Now()
 	const polling, websocket = "/socket.io/?EIO=4&transport=polling", "/socket.io/?EIO=4&transport=websocket"
 	refused := make(map[string]int)
-	for !p.ended() {
+	for !p.Ended() {
 		for _, path := range []string{"/readyz", polling, websocket} {
 			began := time.Now()
 			switch status, body := ask(t, in, http.MethodGet, path, ""); {
@@ -326,7 +328,7 @@ func (s *redisServer) idOf(name string) string {
 // leftOf waits until nothing of an instance is left where Rails reads, and says
 // what is, if it takes longer.
 func (s *redisServer) leftOf(id string, within time.Duration) (left string) {
-	if wait(within, func() bool {
+	if program.Wait(within, func() bool {
 		left = ""
 		if _, ok := s.leases()[id]; ok {
 			left = "there is still the lease"

@@ -3,6 +3,8 @@ package cluster
 import (
 	"testing"
 	"time"
+
+	"rollcall/e2e/program"
 )
 
 // A rolling restart under clients that come back by themselves: with a grace
@@ -46,7 +48,7 @@ func TestRollingRestart(t *testing.T) {
 // comesBack waits until every member and every watcher is connected.
 func (d *deployment) comesBack() {
 	d.t.Helper()
-	eventually(d.t, patience, "everybody is connected again", func() bool {
+	program.Eventually(d.t, patience, "everybody is connected again", func() bool {
 		for _, m := range d.all() {
 			if _, _, connected, ok := m.online(); ok && !connected {
 				return false

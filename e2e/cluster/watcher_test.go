@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"rollcall/e2e/program"
 )
 
 // A watcher is a client that keeps a view of who is online from what it is
@@ -49,7 +51,7 @@ func (d *deployment) watch(in *instance, kind string, roams bool) *watcher {
 	if err := w.connect(in); err != nil {
 		d.t.Fatalf("watch %s: %v", in.name, err)
 	}
-	eventually(d.t, patience, "first list of a watcher at "+in.name, w.inSync)
+	program.Eventually(d.t, patience, "first list of a watcher at "+in.name, w.inSync)
 	return w
 }
 

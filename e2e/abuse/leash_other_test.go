@@ -1,7 +1,0 @@
-//go:build !linux
-
-package abuse
-
-import "syscall"
-
-func leash() *syscall.SysProcAttr { return nil }
