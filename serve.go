@@ -35,16 +35,17 @@ func pageURL(cfg config.Config) string {
 
 func wireOptions(cfg config.Config, log *slog.Logger, metrics *observe.Metrics) wire.Options {
 	options := wire.Options{
-		MaxMessage:    int(cfg.MaxMessage),
-		MaxBody:       int(cfg.MaxBody),
-		MaxQueue:      int(cfg.MaxQueue),
-		MaxPerAddress: cfg.MaxConnectionsPerAddress,
-		Address:       limit.Address(cfg.TrustedProxies),
-		OriginAllowed: originAllowed(cfg),
-		PingInterval:  cfg.PingInterval,
-		PingTimeout:   cfg.PingTimeout,
-		Log:           log,
-		Observer:      metrics,
+		MaxMessage:     int(cfg.MaxMessage),
+		MaxBody:        int(cfg.MaxBody),
+		MaxQueue:       int(cfg.MaxQueue),
+		MaxConnections: cfg.MaxConnections,
+		MaxPerAddress:  cfg.MaxConnectionsPerAddress,
+		Address:        limit.Address(cfg.TrustedProxies),
+		OriginAllowed:  originAllowed(cfg),
+		PingInterval:   cfg.PingInterval,
+		PingTimeout:    cfg.PingTimeout,
+		Log:            log,
+		Observer:       metrics,
 	}
 	if cfg.RateLimited() {
 		options.EventsPerSecond, options.EventsBurst = cfg.EventsPerSecond, cfg.EventsBurst

@@ -81,18 +81,27 @@ func (s *server) enter(query, auth string, header http.Header) (*websocket.Conn,
 // connect is a client that is in.
 func (s *server) connect(t testing.TB, query string) *client {
 	t.Helper()
-	conn, err := s.enter(query, "", nil)
+	c, err := s.join(query)
 	if err != nil {
 		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.conn.Close()
+		<-c.gone
+	})
+	return c
+}
+
+// join is connect for who ends the client alone.
+func (s *server) join(query string) (*client, error) {
+	conn, err := s.enter(query, "", nil)
+	if err != nil {
+		return nil, err
 	}
 	conn.SetReadDeadline(time.Time{})
 	c := &client{conn: conn, gone: make(chan struct{}), acks: make(map[int]chan reply)}
 	go c.read()
-	t.Cleanup(func() {
-		conn.Close()
-		<-c.gone
-	})
-	return c
+	return c, nil
 }
 
 func (c *client) read() {

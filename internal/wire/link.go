@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"container/list"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,7 @@ type link struct {
 	// What it may send: events, and all other packets, however often it leaves
 	// and enters the namespace.
 	events, others quota
+	unclaimed      *list.Element // of the Server's; guarded by its mu
 
 	mu        sync.Mutex      // guards all below
 	ws        *websocket.Conn // the current transport; nil: polling
@@ -313,7 +315,7 @@ func (l *link) receive(m message) bool {
 		l.session.Load().text(data[1:])
 		return !l.isClosing()
 	}
-	l.session.Load().count(&l.others)
+	l.countOther(len(data))
 	switch data[0] {
 	case '2':
 		l.Emit("packet", &eio.Packet{Type: eio.PING})

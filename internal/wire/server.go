@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"container/list"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,9 +28,13 @@ type Server struct {
 	io       *socket.Server
 	upgrader websocket.Upgrader
 
+	maxUnclaimed int // the constant, but in tests
+
 	mu        sync.Mutex // guards all below
 	links     map[string]*link
-	addresses map[string]int // links by client address
+	held      int            // connections, with those that are being made
+	addresses map[string]int // of them by client address, if that is limited
+	unclaimed list.List      // of *link, the oldest first
 	stopping  bool
 }
 
@@ -44,6 +49,8 @@ func New(opts Options) *Server {
 		opts:      opts.withDefaults(),
 		links:     map[string]*link{},
 		addresses: map[string]int{},
+
+		maxUnclaimed: maxUnclaimed,
 		upgrader: websocket.Upgrader{
 			ReadBufferSize:  512,
 			WriteBufferSize: 512,
@@ -81,6 +88,7 @@ var (
 	badRequest       = refusal{http.StatusBadRequest, 3, "Bad request"}
 	forbiddenOrigin  = refusal{http.StatusForbidden, 4, "Origin not allowed"}
 	tooMany          = refusal{http.StatusTooManyRequests, 4, "Too many connections from this address"}
+	full             = refusal{http.StatusServiceUnavailable, 4, "Too many connections"}
 	stopping         = refusal{http.StatusServiceUnavailable, 4, "Shutting down"}
 )
 
@@ -136,6 +144,7 @@ func (s *Server) serveLink(w http.ResponseWriter, r *http.Request, query url.Val
 	case upgrade || l.Name() != transport || transport != transports.POLLING:
 		refuse(w, badRequest)
 	case r.Method == http.MethodGet:
+		s.claim(l)
 		l.servePoll(w, r)
 	case r.Method == http.MethodPost:
 		l.servePost(w, r)
@@ -185,6 +194,7 @@ func (s *Server) serveHandshake(w http.ResponseWriter, r *http.Request, query ur
 		l.prepare(h.conn)
 		go l.read(h.conn)
 	} else {
+		s.await(l)
 		l.servePoll(w, r)
 	}
 }
@@ -244,6 +254,7 @@ func (s *Server) forget(l *link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.links, l.Sid())
+	s.claimed(l)
 }
 
 // enter counts a connection of an address, or tells why it may not be made.
@@ -253,20 +264,24 @@ func (s *Server) enter(address string) (refusal, string) {
 	switch limit := s.opts.MaxPerAddress; {
 	case s.stopping:
 		return stopping, "stopping"
+	case s.opts.MaxConnections > 0 && s.held >= s.opts.MaxConnections:
+		return full, "full"
 	case limit > 0 && s.addresses[address] >= limit:
 		return tooMany, "too_many_connections"
 	case limit > 0:
 		s.addresses[address]++
 	}
+	s.held++
 	return refusal{}, ""
 }
 
 func (s *Server) leave(address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held--
 	if s.opts.MaxPerAddress <= 0 {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.addresses[address]--; s.addresses[address] <= 0 {
 		delete(s.addresses, address)
 	}

@@ -201,7 +201,7 @@ func (s *session) violation() {
 func (s *session) text(data []byte) {
 	p, err := decodePacket(data)
 	if p.kind != typeEvent && p.kind != typeBinaryEvent {
-		s.count(&s.link.others)
+		s.link.countOther(len(data))
 	}
 	switch {
 	case err != nil, s.missing > 0:
@@ -265,8 +265,8 @@ func (s *session) forward(data []byte) {
 
 // binary takes an attachment. Presence has no use for binary arguments, so only
 // their number matters: the event is refused when it is complete.
-func (s *session) binary([]byte) {
-	s.count(&s.link.others)
+func (s *session) binary(data []byte) {
+	s.link.countOther(len(data))
 	if s.missing == 0 {
 		s.violation()
 		return
@@ -300,8 +300,9 @@ func (s *session) packet(p packet) {
 	}
 	s.link.srv.opts.Observer.EventIn(name)
 	switch {
-	case !s.count(&s.link.events):
+	case !s.link.count(&s.link.events, len(p.data)):
 		s.answer(p, name, nil, errRate)
+		s.link.rest()
 	case p.attachments > 0:
 		s.answer(p, name, nil, errBinary)
 	default:
@@ -311,16 +312,6 @@ func (s *session) packet(p packet) {
 			s.violation()
 		}
 	}
-}
-
-// count takes a packet from a quota, and reports whether it was within it. Who
-// goes on long after is closed.
-func (s *session) count(q *quota) bool {
-	within, over := q.take()
-	if over {
-		s.violation()
-	}
-	return within
 }
 
 var errPanic = errors.New("panic in a handler")

@@ -265,6 +265,63 @@ func TestConnectionsPerAddress(t *testing.T) {
 	})
 }
 
+func TestConnectionsInAll(t *testing.T) {
+	_, base := start(t, Options{MaxConnections: 2})
+	a, err1 := join(base, 4, "")
+	_, err2 := pollJoin(base, 4, "")
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := poll(base, 4, ""); err == nil || !strings.Contains(err.Error(), "503") {
+		t.Errorf("a third connection: %v", err)
+	}
+	a.conn.Close()
+	eventually(t, "there is room again", func() bool {
+		_, err := poll(base, 4, "")
+		return err == nil
+	})
+}
+
+// Sessions that nobody goes on with make room for others, the oldest first; those
+// that are used stay.
+func TestUnclaimed(t *testing.T) {
+	d, base := start(t, Options{})
+	d.srv.maxUnclaimed = 2
+	used, err := pollJoin(base, 4, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made []*poller
+	for range 4 {
+		p, err := poll(base, 4, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		made = append(made, p)
+	}
+	for i, p := range made {
+		_, err := p.post(p.join("40"))
+		if ended := err != nil; ended != (i < 2) {
+			t.Errorf("session %d of 4: %v", i, err)
+		}
+	}
+	if status, err := used.post(used.join(`42["burst",1]`)); err != nil {
+		t.Errorf("the one that is used: %d %v", status, err)
+	}
+	unclaimed := func() int {
+		d.srv.mu.Lock()
+		defer d.srv.mu.Unlock()
+		return d.srv.unclaimed.Len()
+	}
+	if _, err := made[2].next(); err != nil || unclaimed() != 1 {
+		t.Errorf("after a poll: %v, %d are unclaimed", err, unclaimed())
+	}
+	made[3].post(made[3].join("1")) // who leaves is not waited for
+	if n := unclaimed(); n != 0 {
+		t.Errorf("%d are unclaimed", n)
+	}
+}
+
 // A client that is sent away is told so, and does not come back by itself; one
 // that may come back sees a closed transport only.
 func TestSentAway(t *testing.T) {

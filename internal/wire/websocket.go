@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"runtime/debug"
 	"time"
 	"unicode/utf8"
@@ -17,7 +18,7 @@ func (l *link) prepare(conn *websocket.Conn) {
 	conn.SetReadLimit(int64(l.srv.opts.MaxMessage))
 	l.answerClose(conn)
 	conn.SetPingHandler(func(data string) error {
-		l.session.Load().count(&l.others) // it is answered
+		l.countOther(len(data)) // it is answered
 		l.send(appendFrame(nil, opPong, []byte(data)), nil)
 		return nil
 	})
@@ -44,8 +45,7 @@ func (l *link) read(conn *websocket.Conn) {
 			l.fail(transportError)
 		}
 	}()
-	reading, late := true, 0
-	for {
+	for turn := 1; ; turn++ {
 		m, err := readMessage(conn)
 		switch {
 		case errors.Is(err, websocket.ErrReadLimit): // it has been told why
@@ -56,25 +56,44 @@ func (l *link) read(conn *websocket.Conn) {
 			l.drop()
 			l.fail(faultOf(err))
 			return
-		case !reading && late < hangUpBytes:
-			late += len(m.data) + frameCost
-			continue // closing: whatever comes now is too late
-		case !reading: // and there is no end of it
-			l.drop()
-			return
 		case !m.binary && !utf8.Valid(m.data):
 			text := websocket.FormatCloseMessage(websocket.CloseInvalidFramePayloadData, "")
 			conn.WriteControl(websocket.CloseMessage, text, time.Now().Add(hangUpTime))
 			l.hangUp()
 			return
 		}
-		reading = l.receive(m)
+		if !l.receive(m) {
+			l.readLate(conn)
+			return
+		}
+		if turn%longestTurn == 0 {
+			runtime.Gosched()
+		}
 	}
 }
 
+// readLate reads what comes while the link closes, too late for anything, until
+// the client has hung up or there is no end of it.
+func (l *link) readLate(conn *websocket.Conn) {
+	for late := 0; late < hangUpBytes; {
+		_, message, err := conn.NextReader()
+		if err != nil {
+			l.drop()
+			l.fail(faultOf(err))
+			return
+		}
+		n, _ := io.Copy(io.Discard, message) // an error comes again with the next
+		late += int(n) + frameCost
+	}
+	l.drop()
+}
+
 const (
+	// longestTurn is how many messages are handled before others have their turn:
+	// else who sends without end is interrupted every 10 ms only.
+	longestTurn = 32
 	hangUpTime  = time.Second
-	hangUpBytes = 4 << 20
+	hangUpBytes = 256 << 10
 	// frameCost is what any frame costs beside its bytes, about, in bytes.
 	frameCost = 64
 )

@@ -65,6 +65,8 @@ type Options struct {
 	MaxQueue int
 	// EventsPerSecond and EventsBurst limit one socket's events; 0: no limit.
 	EventsPerSecond, EventsBurst int
+	// MaxConnections limits the connections in all; 0: no limit.
+	MaxConnections int
 	// MaxPerAddress limits the connections from one address; 0: no limit.
 	MaxPerAddress int
 	// Address names a request's client: by default its RemoteAddr's host.

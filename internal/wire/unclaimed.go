@@ -1,0 +1,42 @@
+package wire
+
+// A session over polling holds no connection, so making one and forgetting it
+// costs a client nothing. Until the first poll it is unclaimed, and of those
+// there are so many at most: one too many ends the oldest. Clients poll at once,
+// so that none of theirs is the oldest for long.
+const maxUnclaimed = 5000
+
+// await takes a new polling session among the unclaimed ones, and ends the oldest
+// if there are too many.
+func (s *Server) await(l *link) {
+	s.mu.Lock()
+	if s.links[l.Sid()] == l { // else it has ended
+		l.unclaimed = s.unclaimed.PushBack(l)
+	}
+	var oldest *link
+	if s.unclaimed.Len() > s.maxUnclaimed {
+		oldest = s.unclaimed.Front().Value.(*link)
+		s.claimed(oldest)
+	}
+	s.mu.Unlock()
+	if oldest != nil {
+		s.opts.Observer.Refusal("unclaimed")
+		oldest.drop()
+		oldest.fail(transportClose)
+	}
+}
+
+// claim notes that a session's client goes on with it.
+func (s *Server) claim(l *link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.claimed(l)
+}
+
+// claimed takes a link from the unclaimed ones, if it is there. s.mu is held.
+func (s *Server) claimed(l *link) {
+	if l.unclaimed != nil {
+		s.unclaimed.Remove(l.unclaimed)
+		l.unclaimed = nil
+	}
+}
