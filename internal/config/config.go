@@ -36,8 +36,9 @@ type Config struct {
 	EventsPerSecond int `env:"EVENTS_PER_SECOND" envDefault:"20" min:"0" max:"1000000"`
 	// How many events a socket may send at once after a pause; 0: no limit at all.
 	EventsBurst int `env:"EVENTS_BURST" envDefault:"40" min:"0" max:"1000000"`
+	// How many connections there may be; 0: no limit.
+	MaxConnections int `env:"MAX_CONNECTIONS" envDefault:"50000" min:"0" max:"10000000"`
 	// How many connections one address may hold; 0: no limit.
-	MaxConnections           int `env:"MAX_CONNECTIONS" envDefault:"50000" min:"0" max:"10000000"`
 	MaxConnectionsPerAddress int `env:"MAX_CONNECTIONS_PER_ADDRESS" envDefault:"0" min:"0" max:"1000000"`
 	// Proxies whose `X-Forwarded-For` is believed: addresses or CIDR ranges, comma-separated.
 	TrustedProxies Proxies `env:"TRUSTED_PROXIES"`

@@ -30,7 +30,7 @@ func TestDefaults(t *testing.T) {
 	want := Config{
 		Port: 8000, CORSOrigins: Origins{"*"}, LogFormat: LogAuto,
 		MaxMessage: 64 << 10, MaxUser: 4 << 10, MaxBody: 1_000_000, MaxQueue: 4 << 20,
-		EventsPerSecond: 20, EventsBurst: 40, IdleAfter: 5 * time.Minute, Compat: CompatDefault,
+		EventsPerSecond: 20, EventsBurst: 40, MaxConnections: 50_000, IdleAfter: 5 * time.Minute, Compat: CompatDefault,
 		PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second, RedisPrefix: "rollcall", RedisChannel: "socket.io",
 		ShutdownTimeout: 10 * time.Second,
 	}
