@@ -64,17 +64,20 @@ func (r *Rooms) Disconnect(c Conn, reason Reason) {
 	r.noteLastLocked(s)
 	// Who is known by the socket id cannot come back: a new socket is somebody else.
 	mayReturn := registered && !key.anonymous
-	switch {
-	case mayReturn && r.handingOver.Load():
-		clear(s.places) // left to whoever comes after this instance
-	case mayReturn && r.options.Grace > 0:
+	handingOver := r.handingOver.Load()
+	if mayReturn && !handingOver && r.options.Grace > 0 {
 		delete(s.places, s.online())
 		r.leaving.hold(key, s.id, reason)
 	}
 	for place := range s.places {
-		s.removeLocked(r.store, place, reason)
+		// What is left goes to whoever comes after this instance. In a chat room
+		// everybody may come back: there a name is known.
+		if !handingOver || place.List == Online && !mayReturn {
+			s.removeLocked(r.store, place, reason)
+		}
 	}
-	if !r.handingOver.Load() {
+	clear(s.places)
+	if !handingOver {
 		for _, list := range s.stages {
 			r.dropOutLocked(s, list)
 		}

@@ -136,7 +136,7 @@ func TestGraceIsHandedOver(t *testing.T) {
 }
 
 // Who leaves an instance that hands over stays listed; who cannot come back does
-// not.
+// not, but for the name in a chat room, which needs no user.
 func TestHandOver(t *testing.T) {
 	inTown(t, 2, rooms.Options{}, func(w *town) {
 		watcher := w.connect(1, "w", watches)
@@ -148,12 +148,17 @@ func TestHandOver(t *testing.T) {
 		w.do(a, "register", one)
 		w.do(a, "join", `{"room":"r","username":"a"}`)
 		w.do(nobody, "register", `{}`)
+		guest := w.connect(0, "g", "presence=none")
+		for _, c := range []*fakeConn{nobody, guest} {
+			w.do(c, "join", `{"room":"r","username":"`+c.id+`"}`)
+		}
 		w.hears(watcher, `add_user {"id":1}`, `add_user {}`)
 		w.settle()
 		member.told()
 		w.instances[0].HandOver()
 		w.disconnect(a)
 		w.disconnect(nobody)
+		w.disconnect(guest)
 		w.hears(watcher, `remove_user {} {"reason":"closed"}`)
 		w.hears(member)
 		back := w.connect(1, "a2", "presence=none")

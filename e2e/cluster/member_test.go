@@ -16,9 +16,11 @@ type member struct {
 	// hear gets every event, ended is called at a connection's end; both may be nil.
 	hear  func(at time.Time, event string, args []json.RawMessage)
 	ended func()
+	// settle is what it does with each new connection, once it is registered; nil: nothing.
+	settle func(*client) error
 
 	mu      sync.Mutex // guards all below
-	user    string     // JSON
+	user    string     // JSON; "": it does not register
 	returns bool       // connects again when it is dropped, as browsers do
 	wanted  bool       // wants to be online
 	home    *instance  // where it is or was last connected
@@ -82,7 +84,7 @@ func (m *member) connect(in *instance) error {
 			c.hangUp()
 			return nil
 		}
-		if err := c.ask("register", user); err != nil {
+		if err := m.enter(c, user); err != nil {
 			c.hangUp()
 			return err
 		}
@@ -90,6 +92,18 @@ func (m *member) connect(in *instance) error {
 			return err
 		}
 	}
+}
+
+func (m *member) enter(c *client, user string) error {
+	if user != "" {
+		if err := c.ask("register", user); err != nil {
+			return err
+		}
+	}
+	if m.settle == nil {
+		return nil
+	}
+	return m.settle(c)
 }
 
 // arrived takes a registered connection as the member's, unless what was
