@@ -347,6 +347,36 @@ describe('around it', () => {
     assert.deepEqual(watcher.of('remove_user'), []);
   });
 
+  // A token is good until it ends, also after its user was signed out everywhere.
+  test('signed out everywhere, and back with the same token', async (t) => {
+    const key = remember('the-key-of-whoever-signs-out');
+    const server = await startAuth(t, { API_KEY: key });
+    const watcher = await watch(t, server);
+    const token = jwt({ user: ada });
+    for (const kind of every) {
+      const client = enter(t, server, kind, token);
+      await client.settled();
+      await watcher.listed('watcher', 7);
+      const from = watcher.events.length;
+      const answer = await fetch(`${server.url}/api/users/7`, { method: 'DELETE', headers: { Authorization: `Bearer ${key}` } });
+      assert.deepEqual(await answer.json(), { id: '7', sockets: 1 });
+      await client.sees('signed_out');
+      await client.sees('disconnect', (reason) => reason === 'io server disconnect');
+      assert.deepEqual(await watcher.sees('remove_user', () => true, from), [ada, { reason: 'signed_out' }]);
+      await watcher.listed('watcher');
+
+      const mark = client.events.length;
+      client.socket.connect(); // nothing but the page's will is needed
+      await client.until(() => client.socket.connected, 'the return');
+      await watcher.listed('watcher', 7);
+      await client.sees('online_users', (list) => list[1]?.id === 7, mark);
+      assert.deepEqual(client.list[1], ada);
+      assert.deepEqual(client.refusals, []);
+      client.close();
+      await watcher.listed('watcher');
+    }
+  });
+
   test('auth counts before the query', async (t) => {
     const server = await startAuth(t);
     const client = enter(t, server, plain, jwt({ user: ada }), { way: 'auth', query: { token: jwt({ user: bob }) } });
