@@ -29,7 +29,8 @@ type pending struct {
 // the store. It is the only sender of presence events, so the order of the
 // flushes is the order that each client sees.
 //
-// Increments, lists and rosters pace separately: a list is many times larger.
+// Increments, lists and rosters pace separately: a list is many times larger, so
+// in a steady coming and going increments are at once and lists seldom.
 // A flush of lists is one of increments too, so that each client's stream is in
 // step.
 func (r *Rooms) Run(ctx context.Context) error {
@@ -40,9 +41,9 @@ func (r *Rooms) Run(ctx context.Context) error {
 	defer looking.Wait()
 	looking.Go(func() { r.lookAround(ctx) })
 	paces := paces{
-		increments: pacer{factor: r.options.IncrementsFactor},
-		lists:      pacer{factor: r.options.ListsFactor},
-		rosters:    pacer{factor: rostersFactor},
+		increments: pacer{soon: 1, steady: 1},
+		lists:      pacer{soon: 3, steady: 50},
+		rosters:    pacer{soon: rosterPause, steady: rosterPause},
 	}
 	timer := time.NewTimer(maxPause)
 	defer timer.Stop()
@@ -66,9 +67,8 @@ func (r *Rooms) Run(ctx context.Context) error {
 	return nil
 }
 
-// rostersFactor is the pause after rosters were told, in units of what that
-// took. It only queues; the writing, which others do, is some ten times that.
-const rostersFactor = 20
+// rosterPause is the pause after rosters were told, in units of what that took. It only queues; the writing, which others do, is some ten times that.
+const rosterPause = 20
 
 // wanted is which flushes have something to send.
 type wanted struct{ increments, lists, rosters bool }

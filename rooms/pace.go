@@ -17,18 +17,34 @@ func pause(cost time.Duration, factor int) time.Duration {
 	return cost * time.Duration(factor)
 }
 
-// A pacer says when the next flush of one kind may be.
+// A pacer says when the next flush of one kind may be. After quiet a few flushes
+// follow each other soon, so that a storm is over soon; if there is no end of
+// changes, flushes become as rare as the long run asks for.
 type pacer struct {
-	factor int
-	next   time.Time
+	// soon and steady are the pauses after a flush in units of what it cost:
+	// 3 takes a quarter of the time at most, 50 a fiftieth.
+	soon, steady int
+	spent        float64 // flushes after which soon has been used up, of burst
+	last, next   time.Time
 }
+
+// burst is how many flushes may follow each other soon. A pause of the steady
+// length gives back one.
+const burst = 4
 
 func (p *pacer) due(now time.Time) bool { return !now.Before(p.next) }
 
 // flushed notes a flush that ended now, and returns the pause after it.
 func (p *pacer) flushed(now time.Time, cost time.Duration) time.Duration {
-	rest := pause(cost, p.factor)
-	p.next = now.Add(rest)
+	if steady := pause(cost, p.steady); steady > 0 {
+		p.spent = max(0, p.spent-float64(now.Sub(p.last))/float64(steady)) + 1
+	}
+	factor := p.soon
+	if p.spent > burst {
+		factor = p.steady
+	}
+	rest := pause(cost, factor)
+	p.last, p.next = now, now.Add(rest)
 	return rest
 }
 

@@ -33,11 +33,6 @@ type Options struct {
 	Instance string
 	// MaxUser is the size limit of one user object in bytes. Default 4096.
 	MaxUser int
-	// IncrementsFactor and ListsFactor are the pauses after a flush in units
-	// of what it cost: 1 spends at most half of the time on flushing, 3 at
-	// most a quarter. Defaults 1 and 3.
-	IncrementsFactor int
-	ListsFactor      int
 	// Grace is how long a user who closed or lost the last connection stays
 	// listed, so that a reload is not seen. Default 0: not at all.
 	Grace time.Duration
@@ -101,8 +96,6 @@ type Rooms struct {
 func New(options Options, store Store, sender Sender) *Rooms {
 	options.Instance = cmp.Or(options.Instance, "local")
 	options.MaxUser = cmp.Or(options.MaxUser, 4096)
-	options.IncrementsFactor = cmp.Or(options.IncrementsFactor, 1)
-	options.ListsFactor = cmp.Or(options.ListsFactor, 3)
 	if options.Observer == nil {
 		options.Observer = nobody{}
 	}

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,16 +25,15 @@ func (s *Server) Encode(events ...rooms.Event) rooms.Frames {
 	return b
 }
 
-// Fanout implements rooms.Sender. The same bytes are queued to every receiver.
-// What it waits for are the sockets that were idle: one that was still busy
-// with an earlier flush is slow by itself and must not slow the others.
+// Fanout implements rooms.Sender. The same bytes go to every receiver, written
+// here and now to those who are idle. Whose socket does not take them all at
+// once gets a writer of its own; these are waited for, for a while. One that is
+// still busy with an earlier flush is slow by itself and must not slow the others.
 func (s *Server) Fanout(deliveries []rooms.Delivery) time.Duration {
 	start := time.Now()
 	settled := newSettlement()
 	for _, d := range deliveries {
-		for _, c := range d.To {
-			c.(*session).send(d.Frames, settled)
-		}
+		eachCore(d.To, func(c rooms.Conn) { c.(*session).push(d.Frames, settled) })
 	}
 	settled.done() // its own hold
 	timer := time.NewTimer(s.opts.SettleTimeout)
@@ -42,6 +43,26 @@ func (s *Server) Fanout(deliveries []rooms.Delivery) time.Duration {
 	case <-timer.C:
 	}
 	return time.Since(start)
+}
+
+// fewConns is how many are not worth being shared out: a write takes some 10 µs,
+// starting a goroutine one.
+const fewConns = 16
+
+// eachCore does something for each, shared out among the cores, and waits.
+func eachCore(conns []rooms.Conn, do func(rooms.Conn)) {
+	shares := min(runtime.GOMAXPROCS(0), 1+len(conns)/fewConns)
+	var working sync.WaitGroup
+	work := func(share []rooms.Conn) {
+		for _, c := range share {
+			do(c)
+		}
+	}
+	for i := range shares - 1 {
+		working.Go(func() { work(conns[i*len(conns)/shares : (i+1)*len(conns)/shares]) })
+	}
+	work(conns[(shares-1)*len(conns)/shares:])
+	working.Wait()
 }
 
 // settlement waits for a number of writers.

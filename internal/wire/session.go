@@ -59,9 +59,22 @@ func (s *session) ID() string {
 }
 
 // Send implements rooms.Conn.
-func (s *session) Send(f rooms.Frames) { s.send(f, nil) }
+func (s *session) Send(f rooms.Frames) {
+	if s.ready(f) {
+		s.link.send(f, nil)
+	}
+}
 
-func (s *session) send(frames []byte, settle *settlement) {
+// push is Send, but written at once if it can be.
+func (s *session) push(f rooms.Frames, settle *settlement) {
+	if s.ready(f) {
+		s.link.push(f, settle)
+	}
+}
+
+// ready reports whether frames may be sent; before CONNECT they are kept until
+// they may.
+func (s *session) ready(frames []byte) bool {
 	s.mu.Lock()
 	phase, over := s.phase, false
 	if phase < connected { // CONNECT goes first
@@ -70,12 +83,10 @@ func (s *session) send(frames []byte, settle *settlement) {
 		over = len(s.early) > 1 && s.earlyBy > s.link.srv.opts.MaxQueue
 	}
 	s.mu.Unlock()
-	switch {
-	case over:
+	if over {
 		go s.link.cutOff()
-	case phase == connected:
-		s.link.send(frames, settle)
 	}
+	return phase == connected
 }
 
 // disconnectPacket is what tells a client that the server meant it.
@@ -84,7 +95,7 @@ var disconnectPacket = appendFrame(nil, opText, []byte{'4', typeDisconnect})
 // Close implements rooms.Conn.
 func (s *session) Close(again bool) {
 	if !again {
-		s.send(disconnectPacket, nil)
+		s.Send(disconnectPacket)
 	}
 	// On its own goroutine: the library runs its listeners inside.
 	go s.link.engine.Close(false)
@@ -344,10 +355,10 @@ func (s *session) answer(p packet, name string, reply map[string]any, err error)
 	}
 	switch {
 	case p.hasID:
-		s.link.send(ackFrame(p.id, encode(answer)), nil)
+		s.link.push(ackFrame(p.id, encode(answer)), nil)
 	case err != nil:
 		answer["event"] = name
-		s.link.send(appendEvent(nil, rooms.Event{Name: "rollcall_error", Args: []json.RawMessage{encode(answer)}}), nil)
+		s.link.push(appendEvent(nil, rooms.Event{Name: "rollcall_error", Args: []json.RawMessage{encode(answer)}}), nil)
 	}
 }
 

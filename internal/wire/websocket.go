@@ -129,6 +129,40 @@ func faultOf(err error) fault {
 	return transportError
 }
 
+// push is send for who has the time: it writes to an idle WebSocket here and now,
+// without waiting. What the socket does not take is left to a writer.
+func (l *link) push(frames []byte, s *settlement) {
+	l.mu.Lock()
+	if l.ws == nil || l.writing || l.queued > 0 || l.closing || l.dropped {
+		l.mu.Unlock()
+		l.send(frames, s)
+		return
+	}
+	l.writing, l.queued = true, len(frames)+frameCost
+	conn := l.ws
+	l.mu.Unlock()
+
+	n := writeNow(conn.NetConn(), frames)
+
+	l.mu.Lock()
+	if n < len(frames) {
+		l.queue = append([][]byte{frames[n:]}, l.queue...)
+		if s != nil {
+			s.add()
+			l.settle = s
+		}
+	} else {
+		l.queued -= len(frames) + frameCost
+	}
+	if l.writing = len(l.queue) > 0 || l.closing; l.writing {
+		go l.write(conn)
+	}
+	l.mu.Unlock()
+	if n == len(frames) {
+		l.srv.opts.Observer.Out(1, n+frameCost)
+	}
+}
+
 // write is the writing goroutine of a WebSocket: it exists while there is
 // something to write, and joins all that is queued into one call.
 func (l *link) write(conn *websocket.Conn) {
