@@ -64,14 +64,21 @@ func (l *link) countOther(size int) {
 	}
 }
 
-// longestRest bounds what a low rate makes of a rest.
+// longestRest bounds what a low rate makes of a rest. It is what follows a
+// violation.
 const longestRest = 100 * time.Millisecond
 
 // rest keeps the reading goroutine from the next packet for about as long as the
 // rate asks for: who sends too fast waits for itself in its own socket, and
 // comes back less often when it has been closed.
 func (l *link) rest() {
-	timer := time.NewTimer(min(time.Second/time.Duration(l.srv.opts.EventsPerSecond), longestRest))
+	if rate := l.srv.opts.EventsPerSecond; rate > 0 {
+		l.pause(min(time.Second/time.Duration(rate), longestRest))
+	}
+}
+
+func (l *link) pause(d time.Duration) {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

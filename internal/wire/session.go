@@ -201,9 +201,13 @@ func (s *session) current() phase {
 	return s.phase
 }
 
-// violation ends a connection that broke the protocol, as Node does.
+// violation ends a connection that broke the protocol, as Node does, but a
+// moment later: who comes back to do it again has to wait each time.
 func (s *session) violation() {
 	s.link.srv.opts.Observer.Refusal("invalid_packet")
+	if s.link.events.limiter != nil {
+		s.link.pause(longestRest)
+	}
 	s.link.engine.Close(false)
 }
 
