@@ -11,6 +11,7 @@ RUN npm run build
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./
+COPY internal/stubs ./internal/stubs
 RUN go mod download
 COPY . .
 COPY --from=client /src/public/client ./public/client

@@ -71,3 +71,9 @@ require (
 )
 
 ignore node_modules
+
+// What only WebTransport needs, which is not served: internal/stubs/quic-go says why.
+replace (
+	github.com/quic-go/quic-go => ./internal/stubs/quic-go
+	github.com/zishang520/webtransport-go => ./internal/stubs/webtransport-go
+)
