@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path"
 	"regexp"
+	"sync"
 )
 
 //go:embed index.html page.css page.js icon.svg rollcall.js js/*.js client
@@ -68,16 +69,20 @@ func HasClient() bool {
 func Client() http.Handler { return clientFrom(files) }
 
 func clientFrom(built fs.FS) http.Handler {
-	bundles := map[string]*asset{}
+	// Made when first asked for: they are 0.7 MB, and most instances are never asked.
+	bundles := map[string]func() *asset{}
 	for _, name := range []string{"socket.io.js", "socket.io.js.map", "socket.io.min.js", "socket.io.min.js.map"} {
-		if body, err := fs.ReadFile(built, "client/"+name); err == nil {
-			bundles[name] = newAsset(name, body, shared).crossOrigin()
+		if _, err := fs.Stat(built, "client/"+name); err == nil {
+			bundles[name] = sync.OnceValue(func() *asset {
+				body, _ := fs.ReadFile(built, "client/"+name) // it is there
+				return newAsset(name, body, shared).crossOrigin()
+			})
 		}
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		if a := bundles[path.Base(r.URL.Path)]; a != nil {
-			a.ServeHTTP(w, r)
+		if bundle := bundles[path.Base(r.URL.Path)]; bundle != nil {
+			bundle().ServeHTTP(w, r)
 			return
 		}
 		w.Header().Set("Cache-Control", "no-store")

@@ -78,6 +78,9 @@ func document(info *debug.BuildInfo, bundled []component) bom {
 		if m.Replace != nil {
 			m = m.Replace
 		}
+		if strings.HasPrefix(m.Path, "./") { // a stub of ours: part of the program itself
+			continue
+		}
 		components = append(components, one("library", "golang", m.Path, m.Version))
 	}
 	components = append(components, bundled...)

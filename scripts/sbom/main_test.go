@@ -20,6 +20,7 @@ func TestDocument(t *testing.T) {
 		Deps: []*debug.Module{
 			{Path: "example.com/used", Version: "v1.2.3"},
 			{Path: "example.com/old", Version: "v1.0.0", Replace: &debug.Module{Path: "example.com/new", Version: "v2.0.0"}},
+			{Path: "example.com/stubbed", Version: "v1.0.0", Replace: &debug.Module{Path: "./internal/stubs/it", Version: "(devel)"}},
 		},
 	}, bundled))
 	if err != nil {
@@ -35,6 +36,9 @@ func TestDocument(t *testing.T) {
 	}
 	if strings.Contains(string(got), "example.com/old") {
 		t.Error("what was replaced is in it")
+	}
+	if strings.Contains(string(got), "stub") {
+		t.Error("a folder of our own is in it")
 	}
 }
 
