@@ -2,38 +2,40 @@ package wire
 
 import (
 	"container/list"
-	"io"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
-	eio "github.com/zishang520/engine.io-go-parser/packet"
-	"github.com/zishang520/engine.io/v2/engine"
-	"github.com/zishang520/engine.io/v2/transports"
-	"github.com/zishang520/engine.io/v2/types"
+
+	"rollcall/rooms"
 )
 
-// link is one client's connection, over its whole life: the library sees one
-// transport that is always writable, and the upgrade from polling to WebSocket
-// happens inside it. So there is one queue, nothing has to be moved while
-// others write, and the library's own upgrade code, which shares a variable
-// between goroutines without a lock, never runs.
+// link is one client's connection, over its whole life: the upgrade from polling
+// to WebSocket happens inside it. So there is one queue, nothing has to be moved
+// while others write, and the library's own upgrade code, which shares a
+// variable between goroutines without a lock, never runs. While a client is
+// connected to the namespace the library does not know it (library.go).
 type link struct {
-	transports.Transport // the library's part: events, ready state, session id
-
-	srv     *Server
-	engine  engine.Socket // set once, before the first frame is read
-	done    chan struct{} // closed when the library has ended the session
-	over    chan struct{} // closed when the connection is let go of
-	request handshake     // what the link was made from
-	session atomic.Pointer[session]
+	srv      *Server
+	protocol int           // 3 or 4
+	sid      string        // set by opened, before the first frame is read
+	query    string        // the handshake's, encoded: parsed it is five times as large
+	address  string        // the client's
+	encoding encoding      // of polling
+	jsonp    bool          // polling by script
+	done     chan struct{} // closed when the session has ended
+	over     chan struct{} // closed when the connection is let go of
+	session  atomic.Pointer[session]
 	// What it may send: events, and all other packets, however often it leaves
 	// and enters the namespace.
 	events, others quota
 	unclaimed      *list.Element // of the Server's; guarded by its mu
+	beat           beat          // guarded by the heartbeat's mu
 
 	mu        sync.Mutex      // guards all below
+	stay      *stay           // with the library; nil: none
 	ws        *websocket.Conn // the current transport; nil: polling
 	candidate *websocket.Conn // probing, not yet upgraded to
 	queue     [][]byte        // frames not yet taken by a transport
@@ -44,32 +46,45 @@ type link struct {
 	polling   bool            // a GET is being handled
 	posting   bool            // a POST is being handled
 	closing   bool            // an orderly close: nothing more is queued
-	onClosed  types.Callable  // the library's, once the orderly close is done
+	fetching  bool            // the close waits for the client's polls, and the session with it
+	ended     bool            // the session has, or just does
 	dropped   bool            // gone: nothing is written or read any more
-	failed    fault           // came before the wiring was done
-	wired     bool
-	linger    *time.Timer
+	linger    *time.Timer     // bounds the close
+	reason    rooms.Reason    // of the end
 }
 
-var _ transports.Transport = (*link)(nil)
+// The transports, as clients name them.
+const (
+	overPolling   = "polling"
+	overWebSocket = "websocket"
+)
 
-func newLink(srv *Server, ctx *types.HttpContext) *link {
+func newLink(srv *Server, h handshake) *link {
 	l := &link{
-		Transport: transports.MakeTransport(),
-		srv:       srv,
-		done:      make(chan struct{}),
-		over:      make(chan struct{}),
-		events:    newQuota(srv.opts),
-		others:    newQuota(srv.opts),
-		request:   ctx.Request().Context().Value(handshakeKey{}).(handshake),
+		srv:      srv,
+		protocol: 3,
+		query:    h.query.Encode(),
+		address:  h.address,
+		jsonp:    h.query.Has("j"),
+		done:     make(chan struct{}),
+		over:     make(chan struct{}),
+		events:   newQuota(srv.opts),
+		others:   newQuota(srv.opts),
+		ws:       h.conn,
+		reason:   rooms.Closed,
 	}
-	l.ws = l.request.conn
+	if h.query.Get("EIO") == "4" {
+		l.protocol = 4
+	}
+	l.encoding = encodingOf(l.protocol, h.query)
 	l.session.Store(newSession(l))
-	l.Prototype(l)
-	l.Construct(ctx)
-	l.request.encoding = encodingOf(l.Protocol(), l.request.query)
-	l.SetWritable(true)
 	return l
+}
+
+// handshakeQuery is the query that the client came with.
+func (l *link) handshakeQuery() url.Values {
+	query, _ := url.ParseQuery(l.query) // made by Encode
+	return query
 }
 
 // Name is the current transport's.
@@ -77,32 +92,9 @@ func (l *link) Name() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ws != nil {
-		return transports.WEBSOCKET
+		return overWebSocket
 	}
-	return transports.POLLING
-}
-
-// Send queues the library's own packets: open, ping, pong, CONNECT.
-func (l *link) Send(packets []*eio.Packet) {
-	for _, p := range packets {
-		op, kind, data := byte(opText), []byte{packetType[p.Type]}, []byte(nil)
-		if p.Data != nil {
-			data, _ = io.ReadAll(p.Data) // from memory
-		}
-		if _, isText := p.Data.(*types.StringBuffer); !isText && p.Data != nil {
-			op, kind = opBinary, nil
-			if l.Protocol() == 3 {
-				kind = []byte{4}
-			}
-		}
-		l.send(appendFrame(nil, op, kind, data), nil)
-	}
-	l.Emit("drain") // the library keeps a callback list until it hears this
-}
-
-var packetType = map[eio.Type]byte{
-	eio.OPEN: '0', eio.CLOSE: '1', eio.PING: '2', eio.PONG: '3',
-	eio.MESSAGE: '4', eio.UPGRADE: '5', eio.NOOP: '6',
+	return overPolling
 }
 
 // send queues frames and sees that they leave. If the link was idle, s is told
@@ -117,7 +109,7 @@ func (l *link) send(frames []byte, s *settlement) {
 	if l.queued > 0 && l.queued+len(frames)+frameCost > l.srv.opts.MaxQueue {
 		l.closing = true
 		l.mu.Unlock()
-		// On its own goroutine: the library may hold a lock around Send.
+		// On its own goroutine: the sender may hold a lock.
 		go l.cutOff()
 		return
 	}
@@ -151,7 +143,6 @@ func (l *link) cutOff() {
 	l.srv.opts.Observer.SlowDisconnect()
 	l.srv.opts.Log.Warn("client cut off: it does not read", "socket", l.session.Load().ID(), "queue_limit", l.srv.opts.MaxQueue)
 	l.drop()
-	l.fail(transportClose)
 }
 
 // wakePoll lets the waiting poll take what there is. l.mu is held.
@@ -162,29 +153,46 @@ func (l *link) wakePoll() {
 	}
 }
 
-// DoClose begins an orderly close: what is queued is written first. done is how
-// the library learns that it may forget the session; without it it has.
-func (l *link) DoClose(done types.Callable) {
+// close begins an orderly close: what is queued is written first. Over polling
+// the session lives until the client has fetched it.
+func (l *link) close() { l.shut(true) }
+
+// fail ends the session for a fault of its client's, and the connection when what
+// is queued has been written. In an orderly close nothing counts as a fault any
+// more, but silence.
+func (l *link) fail(reason rooms.Reason) {
 	l.mu.Lock()
-	if l.dropped {
+	if l.ended || l.closing && reason != rooms.Timeout {
 		l.mu.Unlock()
-		if done != nil {
-			done()
-		}
 		return
 	}
-	l.closing, l.onClosed = true, done
+	l.reason = reason
+	l.mu.Unlock()
+	l.shut(false)
+	l.end()
+}
+
+// shut lets nothing more be queued, and sees that what is queued leaves and that
+// the connection ends.
+func (l *link) shut(orderly bool) {
+	l.mu.Lock()
+	if l.dropped || l.linger != nil {
+		l.mu.Unlock()
+		return
+	}
+	l.closing = true
 	l.linger = time.AfterFunc(l.srv.opts.CloseTimeout, l.drop)
-	overPolling, unreachable := l.ws == nil, done == nil && !l.polling
-	if overPolling {
+	polling, unreachable := l.ws == nil, !orderly && !l.polling
+	if polling {
+		l.fetching = orderly
 		l.queue = append(l.queue, closePacket)
 	}
 	l.deliver()
 	l.mu.Unlock()
 	switch {
-	case !overPolling:
-		l.finish()
-	case unreachable: // its id is forgotten: no poll will ever fetch the rest
+	case !polling && orderly:
+		l.end()
+	case polling && unreachable: // its id is forgotten: no poll will ever fetch the rest
 		l.drop()
 	}
 }
@@ -195,14 +203,25 @@ var (
 	closeFrame  = appendFrame(nil, opClose)
 )
 
-// finish tells the library that an orderly close is done.
-func (l *link) finish() {
+// end ends the session. Idempotent.
+func (l *link) end() {
 	l.mu.Lock()
-	done := l.onClosed
-	l.onClosed = nil
+	if l.ended {
+		l.mu.Unlock()
+		return
+	}
+	l.ended = true
+	st, reason := l.stay, l.reason
+	l.stay = nil
 	l.mu.Unlock()
-	if done != nil {
-		done()
+	l.srv.heartbeat.forget(l)
+	l.srv.forget(l)
+	l.session.Load().end(reason)
+	l.srv.opts.Observer.ConnectionClosed()
+	l.srv.leave(l.address)
+	close(l.done)
+	if st != nil {
+		st.end()
 	}
 }
 
@@ -243,67 +262,23 @@ func (l *link) detach() (conns []*websocket.Conn) {
 	if candidate != nil {
 		reject(candidate)
 	}
-	l.srv.forget(l)
-	l.finish()
+	l.end()
 	close(l.over)
 	return conns
 }
 
-// fault is why a link ends other than by an orderly close, in the library's
-// words.
-type fault string
-
-const (
-	transportClose fault = "transport close"
-	transportError fault = "transport error"
-	parseError     fault = "parse error"
-)
-
-func (f fault) Error() string { return string(f) }
-
-// fail tells the library of a fault, through the events it listens to. It may
-// come before the listeners are attached: then it waits for wire.
-func (l *link) fail(f fault) {
-	l.mu.Lock()
-	if !l.wired {
-		l.failed = f
-		l.mu.Unlock()
-		return
-	}
-	l.mu.Unlock()
-	switch f {
-	case transportClose:
-		l.OnClose()
-	case transportError:
-		l.OnError(string(f), f)
-	case parseError:
-		l.Emit("packet", &eio.Packet{Type: eio.ERROR})
-	}
-}
-
-// wire marks the end of the handshake: from here on the library listens.
-func (l *link) wire() {
-	l.mu.Lock()
-	l.wired = true
-	f := l.failed
-	l.mu.Unlock()
-	if f != "" {
-		l.fail(f)
-	}
-}
-
-// receive handles one inbound Engine.IO packet. Messages go to the session;
-// the rest is the library's. It reports whether reading goes on.
+// receive handles one inbound Engine.IO packet. It reports whether reading goes
+// on.
 func (l *link) receive(m message) bool {
-	if len(m.data) == 0 && !(m.binary && l.Protocol() == 4) {
-		l.fail(parseError)
+	if len(m.data) == 0 && !(m.binary && l.protocol == 4) {
+		l.fail(rooms.Closed)
 		return false
 	}
 	data := m.data
 	if m.binary {
-		if l.Protocol() == 3 {
+		if l.protocol == 3 {
 			if data[0] != 4 {
-				l.fail(parseError)
+				l.fail(rooms.Closed)
 				return false
 			}
 			data = data[1:]
@@ -317,13 +292,13 @@ func (l *link) receive(m message) bool {
 	}
 	l.countOther(len(data))
 	switch data[0] {
-	case '2':
-		l.Emit("packet", &eio.Packet{Type: eio.PING})
-	case '3':
-		l.Emit("packet", &eio.Packet{Type: eio.PONG})
+	case '2', '3':
+		if !l.isClosing() {
+			l.hear(data[0])
+		}
 	case '0', '1', '5', '6': // mean nothing here
 	default:
-		l.fail(parseError)
+		l.fail(rooms.Closed)
 	}
 	return !l.isClosing()
 }
@@ -334,12 +309,8 @@ func (l *link) isClosing() bool {
 	return l.closing
 }
 
-// engineServer makes links where the library would make its own transports.
-type engineServer struct {
-	engine.Server
-	srv *Server
-}
-
-func (e *engineServer) CreateTransport(_ string, ctx *types.HttpContext) (transports.Transport, error) {
-	return newLink(e.srv, ctx), nil
+func (l *link) hasEnded() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ended
 }

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"rollcall/rooms"
 )
 
 // upgradePoll is how long a poll waits while the client upgrades: it must end
@@ -23,7 +25,7 @@ func (l *link) servePoll(w http.ResponseWriter, r *http.Request) {
 	if l.polling {
 		l.mu.Unlock()
 		refuse(w, badRequest)
-		l.fail(transportError)
+		l.fail(rooms.Closed)
 		return
 	}
 	l.polling = true
@@ -57,7 +59,6 @@ func (l *link) servePoll(w http.ResponseWriter, r *http.Request) {
 		l.polling = false
 		l.mu.Unlock()
 		l.drop()
-		l.fail(transportError)
 		return
 	}
 	var queue [][]byte
@@ -65,7 +66,7 @@ func (l *link) servePoll(w http.ResponseWriter, r *http.Request) {
 		queue, l.queue, l.queued = l.queue, nil, 0
 	}
 	last := l.closing
-	if n := len(queue) - 1; last && n > 0 && l.onClosed != nil {
+	if n := len(queue) - 1; last && n > 0 && l.fetching {
 		// Clients of 4.x act on a close before the events that came with it, and
 		// lose them: it goes with the next poll, as in Node.
 		queue, l.queue, last = queue[:n], queue[n:], false
@@ -83,7 +84,6 @@ func (l *link) servePoll(w http.ResponseWriter, r *http.Request) {
 		l.drop()
 	case err != nil:
 		l.drop()
-		l.fail(transportError)
 	}
 }
 
@@ -92,15 +92,15 @@ func (l *link) respond(w http.ResponseWriter, queue [][]byte) error {
 	var body []byte
 	frames := 0
 	for _, f := range queue {
-		body = appendPayload(body, f, l.request.encoding)
+		body = appendPayload(body, f, l.encoding)
 		frames++
 	}
 	contentType := "text/plain; charset=UTF-8"
 	switch {
-	case l.request.jsonp:
-		body = encodeJSONP(body, l.request.query.Get("j"))
+	case l.jsonp:
+		body = encodeJSONP(body, l.handshakeQuery().Get("j"))
 		contentType = "text/javascript; charset=UTF-8"
-	case l.request.encoding == framed:
+	case l.encoding == framed:
 		contentType = "application/octet-stream"
 	}
 	header := w.Header()
@@ -122,7 +122,7 @@ func (l *link) servePost(w http.ResponseWriter, r *http.Request) {
 	l.mu.Unlock()
 	if overlap {
 		refuse(w, badRequest)
-		l.fail(transportError)
+		l.fail(rooms.Closed)
 		return
 	}
 	defer func() {
@@ -131,9 +131,9 @@ func (l *link) servePost(w http.ResponseWriter, r *http.Request) {
 		l.mu.Unlock()
 	}()
 	binary := r.Header.Get("Content-Type") == "application/octet-stream"
-	if binary && l.Protocol() == 4 {
+	if binary && l.protocol == 4 {
 		refuse(w, badRequest)
-		l.fail(transportError)
+		l.fail(rooms.Closed)
 		return
 	}
 	http.NewResponseController(w).SetReadDeadline(time.Now().Add(postTimeout))
@@ -144,14 +144,14 @@ func (l *link) servePost(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err != nil {
-		l.fail(transportError)
+		l.fail(rooms.Closed)
 		panic(http.ErrAbortHandler)
 	}
-	if l.request.jsonp {
+	if l.jsonp {
 		body, err = decodeJSONP(body)
 	}
 	if err != nil {
-		l.fail(parseError)
+		l.fail(rooms.Closed)
 	} else {
 		l.receiveAll(body, binary)
 	}
@@ -165,17 +165,16 @@ func (l *link) servePost(w http.ResponseWriter, r *http.Request) {
 
 // receiveAll handles a payload's packets until one ends the session.
 func (l *link) receiveAll(body []byte, binary bool) {
-	list, err := decodePayload(body, l.Protocol(), binary, l.srv.opts.MaxMessage)
+	list, err := decodePayload(body, l.protocol, binary, l.srv.opts.MaxMessage)
 	if err != nil {
 		if errors.Is(err, errTooLarge) {
 			l.srv.opts.Observer.Refusal("message_too_large")
 		}
-		l.fail(parseError)
+		l.fail(rooms.Closed)
 		return
 	}
 	for _, m := range list {
 		if !m.binary && len(m.data) > 0 && m.data[0] == '1' {
-			l.fail(transportClose)
 			l.drop()
 			return
 		}

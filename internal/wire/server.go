@@ -2,18 +2,13 @@ package wire
 
 import (
 	"container/list"
-	"context"
 	"encoding/json"
-	"errors"
 	"net"
 	"net/http"
 	"net/url"
 	"sync"
 
 	"github.com/gorilla/websocket"
-	"github.com/zishang520/engine.io/v2/engine"
-	"github.com/zishang520/engine.io/v2/transports"
-	"github.com/zishang520/engine.io/v2/types"
 	"github.com/zishang520/socket.io/v2/socket"
 
 	"rollcall/rooms"
@@ -22,11 +17,12 @@ import (
 // Server is the Socket.IO endpoint: an http.Handler for /socket.io/, and the
 // rooms.Sender for what goes out. Safe for concurrent use.
 type Server struct {
-	opts     Options
-	handler  Handler // set by Serve
-	engine   *engineServer
-	io       *socket.Server
-	upgrader websocket.Upgrader
+	opts      Options
+	handler   Handler // set by Serve
+	engine    *engineServer
+	io        *socket.Server
+	upgrader  websocket.Upgrader
+	heartbeat *heartbeat
 
 	maxUnclaimed int // the constant, but in tests
 
@@ -59,15 +55,8 @@ func New(opts Options) *Server {
 			Error:           func(w http.ResponseWriter, _ *http.Request, _ int, _ error) { refuse(w, badRequest) },
 		},
 	}
-	serverOptions := s.opts.serverOptions()
-	s.engine = &engineServer{Server: engine.NewServer(serverOptions), srv: s}
-	s.engine.Server.Prototype(s.engine)
-	// Ours first: the link must know its session before the library connects it.
-	s.engine.Server.On("connection", func(args ...any) { s.opened(args[0].(engine.Socket)) })
-	s.io = socket.NewServer(nil, serverOptions)
-	s.io.Bind(s.engine.Server)
-	s.io.Use(func(sock *socket.Socket, next func(*socket.ExtendedError)) { next(connect(sock)) })
-	s.io.On("connection", func(args ...any) { bind(args[0].(*socket.Socket)) })
+	s.heartbeat = newHeartbeat(s.opts)
+	s.startLibrary()
 	return s
 }
 
@@ -110,7 +99,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	query := r.URL.Query()
 	transport, upgrade := query.Get("transport"), websocket.IsWebSocketUpgrade(r)
-	if transport != transports.POLLING && transport != transports.WEBSOCKET {
+	if transport != overPolling && transport != overWebSocket {
 		refuse(w, unknownTransport)
 		return
 	}
@@ -121,7 +110,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method != http.MethodGet:
 		refuse(w, badMethod)
-	case upgrade != (transport == transports.WEBSOCKET):
+	case upgrade != (transport == overWebSocket):
 		refuse(w, badRequest)
 	default:
 		s.serveHandshake(w, r, query, upgrade)
@@ -137,11 +126,11 @@ func (s *Server) serveLink(w http.ResponseWriter, r *http.Request, query url.Val
 	switch {
 	case l == nil:
 		refuse(w, unknownSession)
-	case (query.Get("EIO") == "4") != (l.Protocol() == 4):
+	case (query.Get("EIO") == "4") != (l.protocol == 4):
 		refuse(w, badRequest)
-	case upgrade && transport == transports.WEBSOCKET:
+	case upgrade && transport == overWebSocket:
 		l.serveUpgrade(w, r)
-	case upgrade || l.Name() != transport || transport != transports.POLLING:
+	case upgrade || l.Name() != transport || transport != overPolling:
 		refuse(w, badRequest)
 	case r.Method == http.MethodGet:
 		s.claim(l)
@@ -155,18 +144,14 @@ func (s *Server) serveLink(w http.ResponseWriter, r *http.Request, query url.Val
 
 // handshake is what a link is made from.
 type handshake struct {
-	query    url.Values
-	address  string
-	conn     *websocket.Conn // nil: polling
-	encoding encoding        // of polling
-	jsonp    bool
+	query   url.Values
+	address string
+	conn    *websocket.Conn // nil: polling
 }
-
-type handshakeKey struct{}
 
 // serveHandshake makes a session.
 func (s *Server) serveHandshake(w http.ResponseWriter, r *http.Request, query url.Values, upgrade bool) {
-	h := handshake{query: query, address: s.opts.Address(r), jsonp: query.Has("j")}
+	h := handshake{query: query, address: s.opts.Address(r)}
 	if no, code := s.enter(h.address); code != "" {
 		s.refused(w, no, code)
 		return
@@ -179,7 +164,7 @@ func (s *Server) serveHandshake(w http.ResponseWriter, r *http.Request, query ur
 		}
 		h.conn = conn
 	}
-	l, err := s.open(r, h)
+	l, err := s.open(h)
 	if err != nil { // the library has no entropy: nothing else fails here
 		s.leave(h.address)
 		s.opts.Log.Error("handshake failed", "error", err)
@@ -199,61 +184,40 @@ func (s *Server) serveHandshake(w http.ResponseWriter, r *http.Request, query ur
 	}
 }
 
-// open lets the library make its side of the session. It sees a request of its
-// own, with no more than it needs, since it keeps it as long as the session.
-func (s *Server) open(r *http.Request, h handshake) (*link, error) {
-	transport := transports.POLLING
-	if h.conn != nil {
-		transport = transports.WEBSOCKET
+// open makes a link, and lets the library make its side of the session.
+func (s *Server) open(h handshake) (*link, error) {
+	l := newLink(s, h)
+	if _, err := l.enter(); err != nil {
+		return nil, err
 	}
-	slim := (&http.Request{
-		Method:     http.MethodGet,
-		URL:        &url.URL{Path: r.URL.Path, RawQuery: "EIO=" + url.QueryEscape(h.query.Get("EIO"))},
-		RemoteAddr: r.RemoteAddr,
-	}).WithContext(context.WithValue(context.Background(), handshakeKey{}, h))
-	ctx := types.NewHttpContext(noResponse{}, slim)
-	defer ctx.Flush() // ends the goroutine that waits for the request's end
-	code, t := s.engine.Handshake(transport, ctx)
-	if t == nil {
-		return nil, errors.New(code.Message)
-	}
-	l := t.(*link)
 	s.mu.Lock()
 	late := s.stopping
-	if l.engine.ReadyState() == "open" {
-		s.links[l.Sid()] = l
+	if !l.hasEnded() {
+		s.links[l.sid] = l
 	}
 	s.mu.Unlock()
-	l.wire()
 	if late { // Stop has passed by already
-		l.engine.Close(true)
+		l.close()
 	}
 	return l, nil
 }
 
-// opened is told of each new session before the socket layer is.
-func (s *Server) opened(conn engine.Socket) {
-	l := conn.Transport().(*link)
-	l.engine = conn
-	s.opts.Observer.ConnectionOpened()
-	conn.Once("close", func(args ...any) {
-		reason, _ := args[0].(string)
-		s.forget(l)
-		close(l.done)
-		l.session.Load().end(reasonOf(reason))
-		s.opts.Observer.ConnectionClosed()
-		s.leave(l.request.address)
-	})
-	if l.Protocol() == 3 { // connects to the main namespace without being asked
+// opened begins the session.
+func (l *link) opened(sid string) {
+	l.sid = sid
+	if l.protocol == 3 { // connects to the main namespace without being asked
 		l.session.Load().phase = connecting
 	}
+	l.srv.opts.Observer.ConnectionOpened()
+	l.send(l.openPacket(), nil)
+	l.srv.heartbeat.begin(l)
 }
 
 // forget takes a link out of the requests' sight.
 func (s *Server) forget(l *link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.links, l.Sid())
+	delete(s.links, l.sid)
 	s.claimed(l)
 }
 
@@ -321,10 +285,3 @@ func remoteHost(r *http.Request) string {
 	}
 	return host
 }
-
-// noResponse stands in for the response that the library never writes.
-type noResponse struct{}
-
-func (noResponse) Header() http.Header         { return http.Header{} }
-func (noResponse) Write(b []byte) (int, error) { return len(b), nil }
-func (noResponse) WriteHeader(int)             {}

@@ -3,14 +3,14 @@ package wire
 import (
 	"encoding/json"
 	"errors"
+	"net/url"
 	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
 
-	"github.com/zishang520/engine.io/v2/transports"
-	"github.com/zishang520/engine.io/v2/types"
 	"github.com/zishang520/socket.io/v2/socket"
+
 	"rollcall/rooms"
 )
 
@@ -36,7 +36,6 @@ type session struct {
 
 	mu      sync.Mutex // guards all below
 	id      string
-	socket  *socket.Socket // the library's
 	phase   phase
 	taken   bool   // by the handler, to be told of the end
 	carrier string // the transport it is counted under
@@ -97,21 +96,24 @@ func (s *session) Close(again bool) {
 	if !again {
 		s.Send(disconnectPacket)
 	}
-	// On its own goroutine: the library runs its listeners inside.
-	go s.link.engine.Close(false)
+	// On its own goroutine: it tells the handler, who calls.
+	go s.link.close()
 }
 
 // connect asks the handler whether a new socket may come in. It runs in the
 // library's middleware, before CONNECT is answered.
 func connect(sock *socket.Socket) *socket.ExtendedError {
-	l := sock.Conn().Transport().(*link)
+	l := sock.Conn().Transport().(*stay).link
 	s := l.session.Load()
 	sock.SetData(s)
 	s.mu.Lock()
-	s.id, s.socket = string(sock.Id()), sock
+	s.id = string(sock.Id())
+	if l.protocol == 3 { // clients know it by the connection's, whichever the stay
+		s.id = l.sid
+	}
 	s.mu.Unlock()
 	auth, _ := sock.Handshake().Auth.(map[string]any)
-	err := l.srv.handler.Connect(s, rooms.Handshake{Query: l.request.query, Auth: auth})
+	err := l.srv.handler.Connect(s, rooms.Handshake{Query: l.handshakeQuery(), Auth: auth})
 	if err != nil {
 		code, message := explain(err)
 		l.srv.opts.Observer.Refusal(code)
@@ -129,9 +131,11 @@ func connect(sock *socket.Socket) *socket.ExtendedError {
 	return nil
 }
 
-// bind runs when the library has queued CONNECT: from now on events flow.
+// bind runs when the library has queued CONNECT, the last thing that it does for
+// the client: from now on events flow, past it.
 func bind(sock *socket.Socket) {
-	s := sock.Data().(*session)
+	st, s := sock.Conn().Transport().(*stay), sock.Data().(*session)
+	st.leave() // before the client can come back
 	s.mu.Lock()
 	if s.phase == connecting {
 		s.phase = connected
@@ -141,15 +145,15 @@ func bind(sock *socket.Socket) {
 		s.early = nil
 		s.carrier, s.since = s.link.Name(), time.Now()
 		s.link.srv.opts.Observer.SessionOpened(s.carrier, s.protocol())
-		s.link.srv.opts.Log.Info("connected", "socket", s.id, "address", s.link.request.address,
+		s.link.srv.opts.Log.Info("connected", "socket", s.id, "address", s.link.address,
 			"transport", s.carrier, "protocol", s.protocol())
 		close(s.settled)
 	}
 	s.mu.Unlock()
-	if s.link.engine.ReadyState() != "open" {
-		// Lost while the library connected it: it would list the socket forever.
-		sock.Disconnect(false)
-	}
+	st.end()
+	// If it was lost while the library connected it, the library has listed the
+	// socket after it had forgotten the stay, and would for good.
+	sock.Disconnect(false)
 }
 
 // end is the end of the session, whatever brought it. Idempotent.
@@ -179,13 +183,13 @@ func (s *session) end(reason rooms.Reason) {
 func (s *session) upgraded() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.phase == connected && s.carrier == transports.POLLING {
-		s.carrier = transports.WEBSOCKET
+	if s.phase == connected && s.carrier == overPolling {
+		s.carrier = overWebSocket
 		s.link.srv.opts.Observer.SessionUpgraded(s.protocol())
 	}
 }
 
-func (s *session) protocol() string { return strconv.Itoa(s.link.Protocol()) }
+func (s *session) protocol() string { return strconv.Itoa(s.link.protocol) }
 
 // alive waits until connecting is over and tells whether the session lives.
 func (s *session) alive() bool {
@@ -208,7 +212,7 @@ func (s *session) violation() {
 	if s.link.events.limiter != nil {
 		s.link.pause(longestRest)
 	}
-	s.link.engine.Close(false)
+	s.link.close()
 }
 
 // text handles a Socket.IO packet. Whatever it is, it counts against the rate:
@@ -221,8 +225,8 @@ func (s *session) text(data []byte) {
 	switch {
 	case err != nil, s.missing > 0:
 		s.violation()
-	case p.kind == typeConnect && p.namespace != "/":
-		s.forward(data) // the library refuses it
+	case p.kind == typeConnect && s.foreign(&p):
+		s.refuse(p.namespace)
 	case p.kind == typeConnect:
 		s.connect(data)
 	case p.namespace != "/", p.kind == typeConnectError, s.current() == waiting:
@@ -230,7 +234,7 @@ func (s *session) text(data []byte) {
 	case !s.alive():
 		s.violation()
 	case p.kind == typeDisconnect:
-		s.disconnect(data)
+		s.disconnect()
 	case p.attachments > 0:
 		s.partial, s.missing = &p, p.attachments
 	default:
@@ -250,32 +254,54 @@ func (s *session) connect(data []byte) {
 		s.violation()
 		return
 	}
-	s.forward(data)
+	// On a goroutine of its own: the library needs a deep stack, which would stay
+	// as large for the reading one.
+	go s.forward(data)
+}
+
+func (s *session) forward(data []byte) {
+	l := s.link
+	defer l.survive()
+	err := l.forward(data)
+	if err != nil { // the library has no entropy: nothing else fails here
+		l.srv.opts.Log.Error("CONNECT failed", "error", err)
+		l.drop()
+	}
+	if l.hasEnded() { // maybe before there was this session
+		s.end(rooms.Closed)
+	}
+}
+
+// foreign tells whether a CONNECT is for another namespace than the main one. In
+// protocol 3 the name may carry a query, as part of a URL.
+func (s *session) foreign(p *packet) bool {
+	if s.link.protocol == 3 {
+		u, err := url.Parse(p.namespace)
+		if err != nil {
+			u = &url.URL{} // the library's answer has no name then
+		}
+		p.namespace = u.Path
+	}
+	return p.namespace != "/"
+}
+
+// refuse answers a CONNECT to a namespace that there is not, after the answer to
+// one that is under way.
+func (s *session) refuse(namespace string) {
+	if s.current() == connecting {
+		<-s.settled
+	}
+	if namespace != "" {
+		namespace += ","
+	}
+	s.link.send(appendFrame(nil, opText, []byte("44"), []byte(namespace), []byte(`{"message":"Invalid namespace"}`)), nil)
 }
 
 // disconnect ends the session but not the link: the client may come back to the
-// namespace. The library handles the packet on a goroutine of its own; a CONNECT
-// that overtook it would be taken for a violation.
-func (s *session) disconnect(data []byte) {
+// namespace.
+func (s *session) disconnect() {
 	s.end(rooms.Closed)
-	l := s.link
-	gone := make(chan struct{})
-	s.mu.Lock()
-	sock := s.socket
-	s.mu.Unlock()
-	sock.Once("disconnect", func(...any) { close(gone) })
-	s.forward(data)
-	select {
-	case <-gone:
-	case <-l.done:
-		return
-	}
-	l.session.Store(newSession(l))
-}
-
-// forward gives the library a packet.
-func (s *session) forward(data []byte) {
-	s.link.engine.Emit("data", types.NewStringBuffer(data))
+	s.link.session.Store(newSession(s.link))
 }
 
 // binary takes an attachment. Presence has no use for binary arguments, so only

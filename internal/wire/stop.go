@@ -40,7 +40,7 @@ func (s *Server) Stop(ctx context.Context, spread time.Duration) {
 	}
 	for i, l := range links {
 		wait(ctx, turn(i)-time.Since(began))
-		l.engine.Close(false)
+		l.close()
 	}
 	ctx, cancel := context.WithTimeout(ctx, stopPatience)
 	defer cancel()
@@ -52,6 +52,7 @@ func (s *Server) Stop(ctx context.Context, spread time.Duration) {
 		}
 		<-l.done
 	}
+	s.heartbeat.stop()
 }
 
 // closingIn tells a client when it will be closed.

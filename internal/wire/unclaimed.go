@@ -10,7 +10,7 @@ const maxUnclaimed = 5000
 // if there are too many.
 func (s *Server) await(l *link) {
 	s.mu.Lock()
-	if s.links[l.Sid()] == l { // else it has ended
+	if s.links[l.sid] == l { // else it has ended
 		l.unclaimed = s.unclaimed.PushBack(l)
 	}
 	var oldest *link
@@ -22,7 +22,6 @@ func (s *Server) await(l *link) {
 	if oldest != nil {
 		s.opts.Observer.Refusal("unclaimed")
 		oldest.drop()
-		oldest.fail(transportClose)
 	}
 }
 

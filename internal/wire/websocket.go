@@ -38,13 +38,7 @@ func (l *link) answerClose(conn *websocket.Conn) {
 // read is the reading goroutine of a WebSocket: it handles each message before
 // it reads the next, and ends with the connection.
 func (l *link) read(conn *websocket.Conn) {
-	defer func() {
-		if p := recover(); p != nil {
-			l.srv.opts.Log.Error("panic while reading", "panic", p, "stack", string(debug.Stack()))
-			l.drop()
-			l.fail(transportError)
-		}
-	}()
+	defer l.survive()
 	for turn := 1; ; turn++ {
 		m, err := readMessage(conn)
 		switch {
@@ -54,7 +48,6 @@ func (l *link) read(conn *websocket.Conn) {
 			return
 		case err != nil:
 			l.drop()
-			l.fail(faultOf(err))
 			return
 		case !m.binary && !utf8.Valid(m.data):
 			text := websocket.FormatCloseMessage(websocket.CloseInvalidFramePayloadData, "")
@@ -72,6 +65,14 @@ func (l *link) read(conn *websocket.Conn) {
 	}
 }
 
+// survive sees that a panic costs one connection only.
+func (l *link) survive() {
+	if p := recover(); p != nil {
+		l.srv.opts.Log.Error("panic while reading", "panic", p, "stack", string(debug.Stack()))
+		l.drop()
+	}
+}
+
 // readLate reads what comes while the link closes, too late for anything, until
 // the client has hung up or there is no end of it.
 func (l *link) readLate(conn *websocket.Conn) {
@@ -79,7 +80,6 @@ func (l *link) readLate(conn *websocket.Conn) {
 		_, message, err := conn.NextReader()
 		if err != nil {
 			l.drop()
-			l.fail(faultOf(err))
 			return
 		}
 		n, _ := io.Copy(io.Discard, message) // an error comes again with the next
@@ -103,7 +103,6 @@ const (
 // the reset overtake the frame: so the rest is read first, within bounds.
 func (l *link) hangUp() {
 	conns := l.detach()
-	l.fail(transportError)
 	for _, conn := range conns {
 		out := conn.NetConn()
 		if tcp, ok := out.(*net.TCPConn); ok {
@@ -118,15 +117,6 @@ func (l *link) hangUp() {
 func readMessage(conn *websocket.Conn) (message, error) {
 	kind, data, err := conn.ReadMessage()
 	return message{binary: kind == websocket.BinaryMessage, data: data}, err
-}
-
-// faultOf tells an ended connection from a broken one.
-func faultOf(err error) fault {
-	var closed *websocket.CloseError
-	if errors.As(err, &closed) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
-		return transportClose
-	}
-	return transportError
 }
 
 // push is send for who has the time: it writes to an idle WebSocket here and now,
@@ -195,7 +185,6 @@ func (l *link) write(conn *websocket.Conn) {
 		l.mu.Unlock()
 		if err != nil {
 			l.drop()
-			l.fail(transportError)
 		}
 		l.srv.opts.Observer.Out(frames, bytes)
 	}

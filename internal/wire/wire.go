@@ -3,11 +3,12 @@
 // order, and it sends the frames that the domain hands it.
 //
 // All contact with github.com/zishang520/socket.io/v2 (v2.5.0) happens in this
-// package. The library keeps what is protocol and rare: session ids, the
-// handshake packet, ping timers, namespaces, CONNECT and DISCONNECT. What is
-// frequent or was found faulty is ours: HTTP requests and upgrades (server.go,
-// upgrade.go), the transport (link.go, polling.go, websocket.go), the event
-// packets (packet.go, session.go) and the fan-out (frame.go, fanout.go).
+// package. The library makes session ids and answers CONNECT; when it has, it is
+// let go of, so that a client that is connected costs none of its objects and
+// goroutines (library.go). What is frequent, lasting or was found faulty is ours:
+// HTTP requests and upgrades (server.go, upgrade.go), the transport (link.go,
+// polling.go, websocket.go), pings (heartbeat.go), the event packets (packet.go,
+// session.go) and the fan-out (frame.go, fanout.go).
 //
 // Data flows one way: a frame read by a link is given to its session, checked,
 // and handed to the Handler in the reading goroutine; frames for the client go
@@ -20,8 +21,6 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
-
-	"github.com/zishang520/socket.io/v2/socket"
 
 	"rollcall/rooms"
 )
@@ -132,24 +131,3 @@ func (nobody) EventIn(string)               {}
 func (nobody) Out(int, int)                 {}
 func (nobody) Refusal(string)               {}
 func (nobody) SlowDisconnect()              {}
-
-// reasonOf translates the library's close reasons into the protocol's.
-func reasonOf(libraryReason string) rooms.Reason {
-	if libraryReason == "ping timeout" {
-		return rooms.Timeout
-	}
-	return rooms.Closed
-}
-
-// serverOptions are the library's settings. Connection state recovery stays
-// off: in v2.5.0 it panics at start.
-func (o Options) serverOptions() *socket.ServerOptions {
-	opts := socket.DefaultServerOptions()
-	opts.SetAllowEIO3(true)
-	opts.SetServeClient(false)
-	opts.SetPingInterval(o.PingInterval)
-	opts.SetPingTimeout(o.PingTimeout)
-	opts.SetUpgradeTimeout(o.UpgradeTimeout)
-	opts.SetMaxHttpBufferSize(int64(o.MaxBody))
-	return opts
-}
