@@ -166,8 +166,9 @@ func TestStatusBeforeRegister(t *testing.T) {
 		w.hears(watcher, `add_user {"id":2}`+isAway)
 		anonymous := w.connect(0, "c", "presence=none")
 		w.do(anonymous, "register", `{}`)
+		w.hears(watcher, `add_user {}`)
 		w.do(anonymous, "status", `"hidden"`)
-		w.hears(watcher)
+		w.hears(watcher, `remove_user {} {"reason":"hidden"}`)
 	})
 }
 
