@@ -1,11 +1,13 @@
 package wire
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -114,9 +116,26 @@ func (l *link) hangUp() {
 	}
 }
 
+// scratch is where messages are read into before a copy of their size is made:
+// growing a slice for each leaves several times as much behind.
+var scratch = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// mostScratch is the largest buffer that is kept.
+const mostScratch = 128 << 10
+
 func readMessage(conn *websocket.Conn) (message, error) {
-	kind, data, err := conn.ReadMessage()
-	return message{binary: kind == websocket.BinaryMessage, data: data}, err
+	kind, r, err := conn.NextReader()
+	if err != nil {
+		return message{}, err
+	}
+	b := scratch.Get().(*bytes.Buffer)
+	b.Reset()
+	_, err = b.ReadFrom(r)
+	m := message{binary: kind == websocket.BinaryMessage, data: bytes.Clone(b.Bytes())}
+	if b.Cap() <= mostScratch {
+		scratch.Put(b)
+	}
+	return m, err
 }
 
 // push is send for who has the time: it writes to an idle WebSocket here and now,
