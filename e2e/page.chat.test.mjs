@@ -229,6 +229,7 @@ test('a keyboard and the small client are enough', async (t) => {
   await lia.keyboard.type('Hello from the keys');
   await shows(ben, '#typing', ['Lia is typing…']);
   await lia.keyboard.press('Enter');
+  await said(ben, ['Hello from the keys']); // or he might be the first
   await say(ben, 'Hello');
   for (const page of [lia, ben]) await said(page, ['Hello from the keys', 'Hello']);
   // Back over the messages to the rooms, and out of this one.
