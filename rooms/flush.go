@@ -67,7 +67,8 @@ func (r *Rooms) Run(ctx context.Context) error {
 	return nil
 }
 
-// rosterPause is the pause after rosters were told, in units of what that took. It only queues; the writing, which others do, is some ten times that.
+// rosterPause is the pause after rosters were told, in units of what that took.
+// It only queues; the writing, which others do, is some ten times that.
 const rosterPause = 20
 
 // wanted is which flushes have something to send.

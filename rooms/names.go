@@ -67,8 +67,8 @@ func (n *names) tell(room string) (steps []Event, whole Event) {
 	now := n.all()
 	title := encode(room)
 	whole = Event{"user_list", []json.RawMessage{roomObject(title, nil, now)}}
-	// Names arrive at the end and nobody's place changes: who is told and still there is
-	// the beginning of now, in the same order.
+	// Names arrive at the end and nobody's place changes: who is told and still
+	// there is the beginning of now, in the same order.
 	stayed := make([]*name, 0, len(now))
 	var left []*name
 	for _, one := range n.told {

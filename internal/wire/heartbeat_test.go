@@ -68,12 +68,18 @@ func TestServerPings(t *testing.T) {
 			time.Sleep(after)
 			l.receive(message{data: []byte("3")})
 		}
-		heard := time.Now()
-		<-l.done
-		if silence := time.Since(heard).Round(time.Second); silence != 45*time.Second || l.reason != rooms.Timeout {
-			t.Errorf("ended for %q after %v", l.reason, silence)
-		}
+		timesOut(t, l)
 	})
+}
+
+// timesOut waits for the end of a link that has just been heard of.
+func timesOut(t *testing.T, l *link) {
+	t.Helper()
+	heard := time.Now()
+	<-l.done
+	if silence := time.Since(heard).Round(time.Second); silence != 45*time.Second || l.reason != rooms.Timeout {
+		t.Errorf("ended for %q after %v", l.reason, silence)
+	}
 }
 
 // In protocol 3 the client asks, and is gone when it has not for an interval and
@@ -88,11 +94,7 @@ func TestClientPings(t *testing.T) {
 				t.Errorf("%s was answered %q", ping, got)
 			}
 		}
-		heard := time.Now()
-		<-l.done
-		if silence := time.Since(heard).Round(time.Second); silence != 45*time.Second || l.reason != rooms.Timeout {
-			t.Errorf("ended for %q after %v", l.reason, silence)
-		}
+		timesOut(t, l)
 	})
 }
 

@@ -81,6 +81,17 @@ func newLink(srv *Server, h handshake) *link {
 	return l
 }
 
+// opened begins the session.
+func (l *link) opened(sid string) {
+	l.sid = sid
+	if l.protocol == 3 { // connects to the main namespace without being asked
+		l.session.Load().phase = connecting
+	}
+	l.srv.opts.Observer.ConnectionOpened()
+	l.send(l.openPacket(), nil)
+	l.srv.heartbeat.begin(l)
+}
+
 // handshakeQuery is the query that the client came with.
 func (l *link) handshakeQuery() url.Values {
 	query, _ := url.ParseQuery(l.query) // made by Encode

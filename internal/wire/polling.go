@@ -79,10 +79,7 @@ func (l *link) servePoll(w http.ResponseWriter, r *http.Request) {
 	l.mu.Lock()
 	l.polling = false
 	l.mu.Unlock()
-	switch {
-	case last:
-		l.drop()
-	case err != nil:
+	if last || err != nil {
 		l.drop()
 	}
 }

@@ -29,8 +29,8 @@ func newQuota(o Options) quota {
 // many: reading them is what it costs.
 const unit = 8 << 10
 
-// take counts a packet of a size in bytes. It is not within the rate, or even over the end: who
-// goes on after as many strikes as the burst is to be closed.
+// take counts a packet of a size in bytes. It is not within the rate, or even
+// over the end: who goes on after as many strikes as the burst is to be closed.
 func (q *quota) take(size int) (within, over bool) {
 	if q.limiter == nil {
 		return true, false
@@ -47,8 +47,8 @@ func (q *quota) take(size int) (within, over bool) {
 	return false, q.strikes > q.burst
 }
 
-// count takes a packet of a size from a quota, and reports whether it was within it. Who
-// goes on long after is closed.
+// count takes a packet of a size from a quota, and reports whether it was within
+// it. Who goes on long after is closed.
 func (l *link) count(q *quota, size int) bool {
 	within, over := q.take(size)
 	if over {
@@ -72,13 +72,16 @@ const longestRest = 100 * time.Millisecond
 // rate asks for: who sends too fast waits for itself in its own socket, and
 // comes back less often when it has been closed.
 func (l *link) rest() {
-	if rate := l.srv.opts.EventsPerSecond; rate > 0 {
-		l.pause(min(time.Second/time.Duration(rate), longestRest))
-	}
+	l.pause(time.Second / time.Duration(max(1, l.srv.opts.EventsPerSecond)))
 }
 
+// pause keeps the reading goroutine from the next packet for a time, at most
+// longestRest. Without a limit there is none.
 func (l *link) pause(d time.Duration) {
-	timer := time.NewTimer(d)
+	if l.events.limiter == nil {
+		return
+	}
+	timer := time.NewTimer(min(d, longestRest))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

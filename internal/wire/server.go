@@ -202,17 +202,6 @@ func (s *Server) open(h handshake) (*link, error) {
 	return l, nil
 }
 
-// opened begins the session.
-func (l *link) opened(sid string) {
-	l.sid = sid
-	if l.protocol == 3 { // connects to the main namespace without being asked
-		l.session.Load().phase = connecting
-	}
-	l.srv.opts.Observer.ConnectionOpened()
-	l.send(l.openPacket(), nil)
-	l.srv.heartbeat.begin(l)
-}
-
 // forget takes a link out of the requests' sight.
 func (s *Server) forget(l *link) {
 	s.mu.Lock()

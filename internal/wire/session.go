@@ -209,9 +209,7 @@ func (s *session) current() phase {
 // moment later: who comes back to do it again has to wait each time.
 func (s *session) violation() {
 	s.link.srv.opts.Observer.Refusal("invalid_packet")
-	if s.link.events.limiter != nil {
-		s.link.pause(longestRest)
-	}
+	s.link.pause(longestRest)
 	s.link.close()
 }
 
