@@ -6,6 +6,7 @@ import { launchBrowser, newProfile } from './lib/browser.mjs';
 import { startSite } from './lib/pages.mjs';
 import { startServer } from './lib/server.mjs';
 import { onJudge, startTarget } from './lib/target.mjs';
+import { PATIENCE } from './lib/wait.mjs';
 
 const zoe = { id: 7, nickname: 'Zoë 山田 😀 </script>', score: 1.5 };
 const ben = { id: 8, nickname: 'Бен' };
@@ -43,16 +44,16 @@ async function visit(t, url) {
 // go does not wait for the load event: to JSONP, waiting polls are part of it.
 async function go(profile, url) {
   const page = await profile.context.newPage();
-  page.setDefaultTimeout(8000);
+  page.setDefaultTimeout(PATIENCE);
   await page.goto(url, { waitUntil: 'commit' });
   await page.waitForFunction(() => window.log?.length > 0);
   return page;
 }
 
 const listed = (page, ...ids) => page.waitForFunction(
-  (wanted) => JSON.stringify((window.users ?? []).map((user) => user.id)) === wanted, JSON.stringify(ids), { timeout: 8000 });
+  (wanted) => JSON.stringify((window.users ?? []).map((user) => user.id)) === wanted, JSON.stringify(ids), { timeout: PATIENCE });
 const logged = (page, event, id) => page.waitForFunction(
-  ([name, who]) => window.log.find(([one, user]) => one === name && user?.id === who), [event, id], { timeout: 8000 });
+  ([name, who]) => window.log.find(([one, user]) => one === name && user?.id === who), [event, id], { timeout: PATIENCE });
 
 describe('the application in Chromium', { concurrency: 2 }, () => {
   for (const { version, mode, options, ends } of kinds.filter(served)) {
@@ -127,7 +128,7 @@ describe('the application in Chromium', { concurrency: 2 }, () => {
     const second = await startServer({ PORT: String(first.port) });
     t.after(() => second.stop());
     for (const { page, profile } of pages) {
-      await page.waitForFunction(() => JSON.stringify(window.users.map((user) => user.id).sort()) === '[7,8]', null, { timeout: 15_000 });
+      await page.waitForFunction(() => JSON.stringify(window.users.map((user) => user.id).sort()) === '[7,8]', null, { timeout: PATIENCE });
       assert.deepEqual(profile.faults, []);
     }
   });

@@ -6,7 +6,7 @@ import { launchBrowser, shot } from './lib/browser.mjs';
 import { isLive, narrow, shows, signIn, visitor } from './lib/pages.mjs';
 import { startProxy } from './lib/proxy.mjs';
 import { startServer } from './lib/server.mjs';
-import { until } from './lib/wait.mjs';
+import { PATIENCE, until } from './lib/wait.mjs';
 
 let browser;
 const servers = [];
@@ -134,15 +134,15 @@ test('what others send is text, whatever it is', async (t) => {
   const evil = io(url, { transports: ['websocket'], forceNew: true });
   t.after(() => evil.disconnect());
   const markup = '<img src=x onerror=alert(1)>';
-  await evil.timeout(8000).emitWithAck('join', { room: 'lobby', username: `${markup}\u202E` });
+  await evil.timeout(PATIENCE).emitWithAck('join', { room: 'lobby', username: `${markup}\u202E` });
   await members(ann, ['Ann', markup]);
   await notes(ann, [`${markup} came in`]);
   evil.emit('typing', { room: 'lobby' });
   await shows(ann, '#typing', [`${markup} is typing…`]);
   const texts = [`<script>alert(2)</script>${markup}`, 'a\n\n\n\n\n\nb', '\u202Egnp.exe', `Z${'\u0338'.repeat(500)}algo`, '[link](javascript:alert(3))', '\u200b\u3164'];
-  for (const content of texts) await evil.timeout(8000).emitWithAck('message', { room: 'lobby', content });
-  await evil.timeout(8000).emitWithAck('message', { room: 'lobby', content: 'W'.repeat(4000) });
-  await evil.timeout(8000).emitWithAck('message', { room: 'lobby', content: '\n|'.repeat(2000) });
+  for (const content of texts) await evil.timeout(PATIENCE).emitWithAck('message', { room: 'lobby', content });
+  await evil.timeout(PATIENCE).emitWithAck('message', { room: 'lobby', content: 'W'.repeat(4000) });
+  await evil.timeout(PATIENCE).emitWithAck('message', { room: 'lobby', content: '\n|'.repeat(2000) });
   await said(ann, [texts[0], 'a\n\nb', 'gnp.exe', 'Z\u0338\u0338\u0338algo', texts[4], 'W'.repeat(4000), '|\n'.repeat(2000).trim().slice(0, 3999)]);
   assert.equal(await ann.locator('.chat :is(img, script, a)').count(), 0);
   const tall = await ann.locator('.log .text').last().evaluate((text) => text.offsetHeight);

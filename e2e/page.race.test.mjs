@@ -7,7 +7,7 @@ import { launchBrowser, shot } from './lib/browser.mjs';
 import { isLive, narrow, shows, visitor } from './lib/pages.mjs';
 import { startProxy } from './lib/proxy.mjs';
 import { startServer } from './lib/server.mjs';
-import { until } from './lib/wait.mjs';
+import { PATIENCE, until } from './lib/wait.mjs';
 
 const FINISH = 40;
 
@@ -181,7 +181,7 @@ test('what other clients send moves only cars, and is text', async (t) => {
   await drivers(ann, ['Ann']);
   const evil = io(url, { transports: ['websocket'], forceNew: true });
   t.after(() => evil.disconnect());
-  const ask = (...event) => evil.timeout(8000).emitWithAck(...event);
+  const ask = (...event) => evil.timeout(PATIENCE).emitWithAck(...event);
   const markup = '<img src=x onerror=alert(1)>';
   await ask('join_stage', { token: 'rollcall', id: 'e', name: markup });
   await ask('join_stage', { token: 'rollcall', id: 7, name: 'a number' });

@@ -6,7 +6,7 @@ import { io } from 'client-4.8';
 import { launchBrowser, shot } from './lib/browser.mjs';
 import { isLive, narrow, shows, signIn, visitor } from './lib/pages.mjs';
 import { startServer } from './lib/server.mjs';
-import { until } from './lib/wait.mjs';
+import { PATIENCE, until } from './lib/wait.mjs';
 
 let browser;
 const servers = [];
@@ -33,8 +33,8 @@ async function spy(t, url) {
   t.after(() => socket.disconnect());
   const heard = [];
   socket.onAny((...event) => heard.push(JSON.stringify(event)));
-  await socket.timeout(8000).emitWithAck('join', { room: 'lobby', username: 'Spy' });
-  await socket.timeout(8000).emitWithAck('sync');
+  await socket.timeout(PATIENCE).emitWithAck('join', { room: 'lobby', username: 'Spy' });
+  await socket.timeout(PATIENCE).emitWithAck('sync');
   return { socket, heard, tellsOf: (name) => heard.filter((event) => event.includes(name)) };
 }
 
@@ -236,8 +236,8 @@ test('the drop-in element marks who is away, and says so in its event', async (t
   const people = await Promise.all([['5', 'Fünf'], [5.5, 'Half'], ['__proto__', 'Proto'], ['constructor', 'Ctor']].map(async ([id, name]) => {
     const socket = io(url, { transports: ['websocket'], forceNew: true });
     t.after(() => socket.disconnect());
-    await socket.timeout(8000).emitWithAck('register', { id, name });
-    return { socket, name, set: (status) => socket.timeout(8000).emitWithAck('status', status) };
+    await socket.timeout(PATIENCE).emitWithAck('register', { id, name });
+    return { socket, name, set: (status) => socket.timeout(PATIENCE).emitWithAck('status', status) };
   }));
   const all = ['Ann', ...people.map(({ name }) => name)].sort();
   const names = async () => (await page.locator('rollcall-online .name').allTextContents()).sort();

@@ -1,4 +1,5 @@
 // The HTTP API, asked as a program would.
+import { PATIENCE } from './wait.mjs';
 
 // api is one request; body is sent as JSON. The answer's body is parsed if it
 // is JSON.
@@ -11,7 +12,7 @@ export async function api(server, path, { method = 'GET', key, body, headers } =
       ...headers,
     },
     body: body === undefined ? undefined : JSON.stringify(body),
-    signal: AbortSignal.timeout(8000),
+    signal: AbortSignal.timeout(PATIENCE),
   });
   const text = await answer.text();
   const json = /^application\/json\b/.test(answer.headers.get('content-type') ?? '');

@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { io } from 'client-4.8';
 import { launchBrowser, newProfile } from '../lib/browser.mjs';
 import { startTarget } from '../lib/target.mjs';
-import { until } from '../lib/wait.mjs';
+import { PATIENCE, until } from '../lib/wait.mjs';
 
 const oldClient = readFileSync(createRequire(import.meta.url).resolve('client-1.3/socket.io.js'));
 
@@ -63,8 +63,9 @@ export class Stage {
 
   // open is somebody's tab with a page of that body, in which the scripts run
   // one after the other. What it says on the console is in `said`; an error in
-  // it fails the test, unless it is expected.
-  async open(t, { server, client = '4.8', body = '', scripts, expected }) {
+  // it fails the test, unless it is expected. The answers are functions that
+  // give what the application says at a path.
+  async open(t, { server, client = '4.8', body = '', scripts, answers = {}, expected }) {
     const tags = scripts.map((script) => `<script>${script}</script>`).join('\n');
     const source = client && `<script src="${client === '1.3' ? '/client-1.3.js' : `${server.url}/socket.io/socket.io.js`}"></script>`;
     const path = `/${this.#pages.push(`<title>A page</title><link rel="icon" href="data:,">${body}${source}${tags}`) - 1}`;
@@ -74,7 +75,8 @@ export class Stage {
       assert.deepEqual(profile.faults, [], 'faults of the page');
     });
     const page = await profile.context.newPage();
-    page.setDefaultTimeout(8000);
+    for (const [at, answer] of Object.entries(answers)) await page.route(this.origin + at, (route) => route.fulfill({ body: answer() }));
+    page.setDefaultTimeout(PATIENCE);
     page.said = [];
     page.on('console', (message) => page.said.push(message.text()));
     await page.goto(this.origin + path);
