@@ -31,6 +31,7 @@ type link struct {
 	// What it may send: events, and all other packets, however often it leaves
 	// and enters the namespace.
 	events, others quota
+	turn           int           // bytes read since it rested; of the reading goroutine alone
 	unclaimed      *list.Element // of the Server's; guarded by its mu
 	beat           beat          // guarded by the heartbeat's mu
 

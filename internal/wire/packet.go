@@ -77,7 +77,7 @@ func decodePacket(b []byte) (packet, error) {
 }
 
 // fits tells whether the JSON is whole and of the shape its packet type wants.
-// Event packets are looked into later, when they are taken apart anyway.
+// An event's is looked into when it is taken apart anyway.
 func fits(kind byte, data []byte) bool {
 	switch kind {
 	case typeConnect:
@@ -86,6 +86,8 @@ func fits(kind byte, data []byte) bool {
 		return false
 	case typeConnectError:
 		return (first(data) == '{' || first(data) == '"') && json.Valid(data)
+	case typeEvent:
+		return first(data) == '['
 	default:
 		return first(data) == '[' && json.Valid(data)
 	}
@@ -117,4 +119,14 @@ func decodeEvent(data []byte) (name string, args []json.RawMessage, err error) {
 		return "", nil, errPacket
 	}
 	return name, args[1:], nil
+}
+
+// eventName is the name alone, of an event that will not be taken: the rest of
+// it is not looked at. There is none if it is no string.
+func eventName(data []byte) (name string) {
+	array := json.NewDecoder(bytes.NewReader(data))
+	array.Token()
+	first, _ := array.Token()
+	name, _ = first.(string)
+	return name
 }

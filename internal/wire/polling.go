@@ -178,5 +178,6 @@ func (l *link) receiveAll(body []byte, binary bool) {
 		if !l.receive(m) {
 			return
 		}
+		l.breathe(len(m.data))
 	}
 }

@@ -64,24 +64,52 @@ func (l *link) countOther(size int) {
 	}
 }
 
-// longestRest bounds what a low rate makes of a rest. It is what follows a
-// violation.
-const longestRest = 100 * time.Millisecond
+// longestRest bounds all rests but the one after a violation, which is longer: it
+// costs those only who break the protocol over and over.
+const (
+	longestRest    = 100 * time.Millisecond
+	afterViolation = time.Second
+)
+
+// A connection is read at a megabyte a second, a message counting frameCost
+// beside its bytes: that is a few percent of a core, whatever is sent and with a
+// limit or not. The reading goroutine sleeps after longestTurn bytes. Yielding is
+// not enough: whom it lets run may be on another thread, which the kernel has
+// put on the same core.
+const (
+	longestTurn = 2 << 10
+	perByte     = time.Microsecond
+)
+
+// breathe counts a message of a size in bytes that was read, and rests when it
+// is time.
+func (l *link) breathe(size int) {
+	l.turn += size + frameCost
+	if l.turn >= longestTurn {
+		l.pause(min(time.Duration(l.turn)*perByte, longestRest))
+		l.turn = 0
+	}
+}
 
 // rest keeps the reading goroutine from the next packet for about as long as the
 // rate asks for: who sends too fast waits for itself in its own socket, and
 // comes back less often when it has been closed.
 func (l *link) rest() {
-	l.pause(time.Second / time.Duration(max(1, l.srv.opts.EventsPerSecond)))
+	if rate := l.srv.opts.EventsPerSecond; rate > 0 {
+		l.pause(min(time.Second/time.Duration(rate), longestRest))
+	}
 }
 
-// pause keeps the reading goroutine from the next packet for a time, at most
-// longestRest. Without a limit there is none.
-func (l *link) pause(d time.Duration) {
-	if l.events.limiter == nil {
-		return
+// repent is the rest of who broke the protocol.
+func (l *link) repent() {
+	if l.srv.opts.EventsPerSecond > 0 {
+		l.pause(afterViolation)
 	}
-	timer := time.NewTimer(min(d, longestRest))
+}
+
+// pause waits for a time, or until the connection ends.
+func (l *link) pause(d time.Duration) {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

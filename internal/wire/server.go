@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"time"
 
 	"github.com/gorilla/websocket"
 	"github.com/zishang520/socket.io/v2/socket"
@@ -24,7 +25,9 @@ type Server struct {
 	upgrader  websocket.Upgrader
 	heartbeat *heartbeat
 
-	maxUnclaimed int // the constant, but in tests
+	// The constants, but in tests:
+	maxUnclaimed, crowd int
+	crowdedWait         time.Duration
 
 	mu        sync.Mutex // guards all below
 	links     map[string]*link
@@ -47,6 +50,8 @@ func New(opts Options) *Server {
 		addresses: map[string]int{},
 
 		maxUnclaimed: maxUnclaimed,
+		crowd:        aCrowd,
+		crowdedWait:  crowdedWait,
 		upgrader: websocket.Upgrader{
 			ReadBufferSize:  512,
 			WriteBufferSize: 512,
@@ -151,6 +156,9 @@ type handshake struct {
 
 // serveHandshake makes a session.
 func (s *Server) serveHandshake(w http.ResponseWriter, r *http.Request, query url.Values, upgrade bool) {
+	if !upgrade && !s.queueUp(r.Context()) {
+		return
+	}
 	h := handshake{query: query, address: s.opts.Address(r)}
 	if no, code := s.enter(h.address); code != "" {
 		s.refused(w, no, code)

@@ -209,7 +209,7 @@ func (s *session) current() phase {
 // moment later: who comes back to do it again has to wait each time.
 func (s *session) violation() {
 	s.link.srv.opts.Observer.Refusal("invalid_packet")
-	s.link.pause(longestRest)
+	s.link.repent()
 	s.link.close()
 }
 
@@ -332,24 +332,27 @@ func (s *session) packet(p packet) {
 		s.answer(p, "", nil, errNoEvent)
 		return
 	}
+	if !s.link.count(&s.link.events, len(p.data)) {
+		name := eventName(p.data)
+		s.link.srv.opts.Observer.EventIn(name)
+		s.answer(p, name, nil, errRate)
+		s.link.rest()
+		return
+	}
 	name, args, err := decodeEvent(p.data)
 	if err != nil {
 		s.violation()
 		return
 	}
 	s.link.srv.opts.Observer.EventIn(name)
-	switch {
-	case !s.link.count(&s.link.events, len(p.data)):
-		s.answer(p, name, nil, errRate)
-		s.link.rest()
-	case p.attachments > 0:
+	if p.attachments > 0 {
 		s.answer(p, name, nil, errBinary)
-	default:
-		reply, err := s.handle(name, args)
-		s.answer(p, name, reply, err)
-		if errors.Is(err, errPanic) {
-			s.violation()
-		}
+		return
+	}
+	reply, err := s.handle(name, args)
+	s.answer(p, name, reply, err)
+	if errors.Is(err, errPanic) {
+		s.violation()
 	}
 }
 

@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -155,6 +157,64 @@ func TestRateLimit(t *testing.T) {
 		t.Error("another client was touched:", err)
 	}
 	eventually(t, "the one is gone", func() bool { return len(d.conns()) == 1 })
+}
+
+// What is over the rate is not read any further than its name.
+func TestOverTheRateIsNotDecoded(t *testing.T) {
+	_, base := start(t, Options{EventsPerSecond: 1, EventsBurst: 2})
+	c := mustJoin(t, base, 4, "")
+	for range 2 {
+		if _, err := c.ask(1, `["burst",0]`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for event, want := range map[string]string{
+		`["broken",{`:  `"event":"broken"`,
+		`["conn\u65",`: `"event":""`,
+	} {
+		c.send("42" + event)
+		if got, err := c.next(); err != nil || !strings.Contains(got, "rate_limited") || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, %v", event, got, err)
+		}
+	}
+}
+
+// However fast a client sends, it is read at a megabyte a second, over either
+// transport: what others have then does not depend on it.
+func TestReadingRate(t *testing.T) {
+	const events = 500
+	packets := make([]string, events)
+	size := 0
+	for i := range packets {
+		packets[i] = fmt.Sprintf(`42["mark",%d,%q]`, i, strings.Repeat("x", i%100))
+		size += len(packets[i]) + frameCost
+	}
+	least := time.Duration(size-longestTurn) * perByte
+	_, base := start(t, Options{})
+
+	c := mustJoin(t, base, 4, "")
+	began := time.Now()
+	for _, p := range packets {
+		c.send(p)
+	}
+	if _, err := c.ask(1, `["marks"]`); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took < least {
+		t.Errorf("WebSocket: %s, want %s", took, least)
+	}
+
+	p, err := pollJoin(base, 4, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	began = time.Now()
+	if _, err := p.post(p.join(packets...)); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took < least {
+		t.Errorf("polling: %s, want %s", took, least)
+	}
 }
 
 // Whatever a client floods with, it is closed, and leaving and entering the
@@ -319,6 +379,52 @@ func TestUnclaimed(t *testing.T) {
 	made[3].post(made[3].join("1")) // who leaves is not waited for
 	if n := unclaimed(); n != 0 {
 		t.Errorf("%d are unclaimed", n)
+	}
+}
+
+// While there are many sessions that nobody goes on with, the next one is a while
+// in coming, and not made at all for who does not wait.
+func TestCrowd(t *testing.T) {
+	d, base := start(t, Options{})
+	d.srv.crowd, d.srv.crowdedWait = 2, time.Hour
+	var made []*poller
+	for range 2 {
+		p, err := poll(base, 4, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		made = append(made, p)
+	}
+	held := func() int {
+		d.srv.mu.Lock()
+		defer d.srv.mu.Unlock()
+		return d.srv.held
+	}
+	impatient, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	request, _ := http.NewRequestWithContext(impatient, http.MethodGet, endpoint(base, "polling", 4, ""), nil)
+	if answer, err := http.DefaultClient.Do(request); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("one too many: %v %v", answer, err)
+	}
+	if n := held(); n != 2 {
+		t.Errorf("%d are held", n)
+	}
+	c, err := dial(base, 4, "")
+	if err != nil {
+		t.Errorf("a WebSocket is no part of it: %v", err)
+	}
+	defer c.conn.Close()
+	if _, err := made[0].post(made[0].join("1")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := poll(base, 4, ""); err != nil {
+		t.Errorf("the crowd is over: %v", err)
+	}
+
+	d, base = start(t, Options{})
+	d.srv.crowd, d.srv.crowdedWait = 0, time.Millisecond
+	if _, err := poll(base, 4, ""); err != nil {
+		t.Errorf("who waits comes in: %v", err)
 	}
 }
 

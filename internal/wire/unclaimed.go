@@ -1,10 +1,42 @@
 package wire
 
+import (
+	"context"
+	"time"
+)
+
 // A session over polling holds no connection, so making one and forgetting it
 // costs a client nothing. Until the first poll it is unclaimed, and of those
 // there are so many at most: one too many ends the oldest. Clients poll at once,
 // so that none of theirs is the oldest for long.
 const maxUnclaimed = 5000
+
+// A crowd is so many unclaimed sessions that somebody makes them for their own
+// sake, or that a thousand clients come at once: the next one waits a moment for
+// its session, which the former feel and the latter do not.
+const (
+	aCrowd      = 100
+	crowdedWait = 100 * time.Millisecond
+)
+
+// queueUp keeps a request for a polling session waiting while there is a crowd,
+// and reports whether its client has waited.
+func (s *Server) queueUp(ctx context.Context) bool {
+	s.mu.Lock()
+	crowded := s.unclaimed.Len() >= s.crowd
+	s.mu.Unlock()
+	if !crowded {
+		return true
+	}
+	timer := time.NewTimer(s.crowdedWait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
 
 // await takes a new polling session among the unclaimed ones, and ends the oldest
 // if there are too many.

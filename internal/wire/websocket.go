@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -41,7 +40,7 @@ func (l *link) answerClose(conn *websocket.Conn) {
 // it reads the next, and ends with the connection.
 func (l *link) read(conn *websocket.Conn) {
 	defer l.survive()
-	for turn := 1; ; turn++ {
+	for {
 		m, err := readMessage(conn)
 		switch {
 		case errors.Is(err, websocket.ErrReadLimit): // it has been told why
@@ -61,9 +60,7 @@ func (l *link) read(conn *websocket.Conn) {
 			l.readLate(conn)
 			return
 		}
-		if turn%longestTurn == 0 {
-			runtime.Gosched()
-		}
+		l.breathe(len(m.data))
 	}
 }
 
@@ -91,9 +88,6 @@ func (l *link) readLate(conn *websocket.Conn) {
 }
 
 const (
-	// longestTurn is how many messages are handled before others have their turn:
-	// else who sends without end is interrupted every 10 ms only.
-	longestTurn = 32
 	hangUpTime  = time.Second
 	hangUpBytes = 256 << 10
 	// frameCost is what any frame costs beside its bytes, about, in bytes.
