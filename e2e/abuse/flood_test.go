@@ -80,6 +80,13 @@ func floods(t *testing.T, s *server, packet string) {
 	s.counts("rollcall_connections", manyWitness)
 }
 
+// What the measure shows when nobody attacks: less than this is noise.
+func TestNobodyAttacks(t *testing.T) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	serve(t).endures(t, toll{lasts: 2 * time.Second, grows: 60}, func(int) { <-tick.C })
+}
+
 func TestFloodOfEvents(t *testing.T) {
 	s := serve(t)
 	floods(t, s, `42["heartbeat"]`)

@@ -27,7 +27,7 @@ type Server struct {
 
 	// The constants, but in tests:
 	maxUnclaimed, crowd int
-	crowdedWait         time.Duration
+	holdTime            time.Duration
 
 	mu        sync.Mutex // guards all below
 	links     map[string]*link
@@ -51,7 +51,7 @@ func New(opts Options) *Server {
 
 		maxUnclaimed: maxUnclaimed,
 		crowd:        aCrowd,
-		crowdedWait:  crowdedWait,
+		holdTime:     holdTime,
 		upgrader: websocket.Upgrader{
 			ReadBufferSize:  512,
 			WriteBufferSize: 512,
@@ -156,11 +156,12 @@ type handshake struct {
 
 // serveHandshake makes a session.
 func (s *Server) serveHandshake(w http.ResponseWriter, r *http.Request, query url.Values, upgrade bool) {
-	if !upgrade && !s.queueUp(r.Context()) {
+	if !upgrade && s.crowded() && !s.hold(r.Context()) {
 		return
 	}
 	h := handshake{query: query, address: s.opts.Address(r)}
 	if no, code := s.enter(h.address); code != "" {
+		s.hold(r.Context())
 		s.refused(w, no, code)
 		return
 	}

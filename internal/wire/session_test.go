@@ -386,7 +386,7 @@ func TestUnclaimed(t *testing.T) {
 // in coming, and not made at all for who does not wait.
 func TestCrowd(t *testing.T) {
 	d, base := start(t, Options{})
-	d.srv.crowd, d.srv.crowdedWait = 2, time.Hour
+	d.srv.crowd, d.srv.holdTime = 2, time.Hour
 	var made []*poller
 	for range 2 {
 		p, err := poll(base, 4, "")
@@ -421,8 +421,19 @@ func TestCrowd(t *testing.T) {
 		t.Errorf("the crowd is over: %v", err)
 	}
 
+	// Nor is who is refused told so at once.
+	d, base = start(t, Options{MaxPerAddress: 1})
+	d.srv.holdTime = time.Hour
+	mustJoin(t, base, 4, "")
+	impatient, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	request, _ = http.NewRequestWithContext(impatient, http.MethodGet, endpoint(base, "polling", 4, ""), nil)
+	if answer, err := http.DefaultClient.Do(request); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("beyond a limit: %v %v", answer, err)
+	}
+
 	d, base = start(t, Options{})
-	d.srv.crowd, d.srv.crowdedWait = 0, time.Millisecond
+	d.srv.crowd, d.srv.holdTime = 0, time.Millisecond
 	if _, err := poll(base, 4, ""); err != nil {
 		t.Errorf("who waits comes in: %v", err)
 	}

@@ -14,21 +14,22 @@ const maxUnclaimed = 5000
 // A crowd is so many unclaimed sessions that somebody makes them for their own
 // sake, or that a thousand clients come at once: the next one waits a moment for
 // its session, which the former feel and the latter do not.
-const (
-	aCrowd      = 100
-	crowdedWait = 100 * time.Millisecond
-)
+const aCrowd = 100
 
-// queueUp keeps a request for a polling session waiting while there is a crowd,
-// and reports whether its client has waited.
-func (s *Server) queueUp(ctx context.Context) bool {
+// holdTime is how long those wait, and whoever is refused, who may be back at
+// once.
+const holdTime = 100 * time.Millisecond
+
+// crowded tells whether there is a crowd.
+func (s *Server) crowded() bool {
 	s.mu.Lock()
-	crowded := s.unclaimed.Len() >= s.crowd
-	s.mu.Unlock()
-	if !crowded {
-		return true
-	}
-	timer := time.NewTimer(s.crowdedWait)
+	defer s.mu.Unlock()
+	return s.unclaimed.Len() >= s.crowd
+}
+
+// hold keeps a request waiting for a moment, and reports whether its client has waited.
+func (s *Server) hold(ctx context.Context) bool {
+	timer := time.NewTimer(s.holdTime)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
