@@ -77,6 +77,9 @@ type wanted struct{ increments, lists, rosters bool }
 // flushDue does one flush that is due, if there is one.
 func (r *Rooms) flushDue(want wanted, p *paces) bool {
 	now := time.Now()
+	if want.increments {
+		p.gather(now)
+	}
 	switch {
 	case want.rosters && p.rosters.due(now):
 		cost := r.tellRosters()
@@ -84,11 +87,13 @@ func (r *Rooms) flushDue(want wanted, p *paces) bool {
 		r.options.Observer.Pause("rosters", p.rosters.flushed(time.Now(), cost))
 	case want.lists && p.lists.due(now):
 		cost := r.flush(true)
+		p.flushed(cost)
 		now = time.Now()
 		r.options.Observer.Pause("changes", p.increments.flushed(now, cost))
 		r.options.Observer.Pause("list", p.lists.flushed(now, cost))
 	case want.increments && p.increments.due(now):
 		cost := r.flush(false)
+		p.flushed(cost)
 		r.options.Observer.Pause("changes", p.increments.flushed(time.Now(), cost))
 	default:
 		return false

@@ -32,6 +32,13 @@ type pacer struct {
 // length gives back one.
 const burst = 4
 
+// notBefore puts the next flush off.
+func (p *pacer) notBefore(at time.Time) {
+	if p.next.Before(at) {
+		p.next = at
+	}
+}
+
 func (p *pacer) due(now time.Time) bool { return !now.Before(p.next) }
 
 // flushed notes a flush that ended now, and returns the pause after it.
@@ -49,7 +56,34 @@ func (p *pacer) flushed(now time.Time, cost time.Duration) time.Duration {
 }
 
 // paces are the pacers of the flush loop.
-type paces struct{ increments, lists, rosters pacer }
+type paces struct {
+	increments, lists, rosters pacer
+
+	gathering bool          // a change waits for others
+	cost      time.Duration // of a flush of changes, the dearest lately
+}
+
+// mostGather bounds how long a change waits for others.
+const mostGather = 5 * time.Millisecond
+
+// gather puts off the flush of a change that just came by half of what a flush
+// costs: comings and goings come in pairs and swarms, and who comes a moment
+// too late for a flush would wait for the whole of it, and the pause after.
+func (p *paces) gather(now time.Time) {
+	if p.gathering {
+		return
+	}
+	p.gathering = true
+	at := now.Add(min(p.cost/2, mostGather))
+	p.increments.notBefore(at)
+	p.lists.notBefore(at)
+}
+
+// flushed notes what a flush of changes cost. One to a single newcomer costs
+// next to nothing and says nothing of the others.
+func (p *paces) flushed(cost time.Duration) {
+	p.gathering, p.cost = false, max(cost, p.cost-p.cost/8)
+}
 
 // next is when the first of the wanted flushes may be.
 func (p *paces) next(want wanted) (next time.Time, ok bool) {

@@ -57,8 +57,9 @@ func runFor(t *testing.T, interval, total time.Duration, cost func(list bool) ti
 		if e.Name == "online_users" {
 			what, listed = "list", true
 		}
-		if n := len(got); n == 0 || got[n-1] != (moment{time.Since(start), what}) {
-			got = append(got, moment{time.Since(start), what})
+		now := moment{time.Since(start).Round(time.Millisecond), what}
+		if n := len(got); n == 0 || got[n-1] != now {
+			got = append(got, now)
 		}
 	}
 	r := rooms.New(rooms.Options{}, store, &fakeSender{cost: func([]rooms.Delivery) time.Duration {
@@ -96,9 +97,9 @@ func TestPacing(t *testing.T) {
 		cost            func(list bool) time.Duration
 		want            []moment
 	}{
-		{"alone: at once", 5000 * ms, 10_000 * ms, constant(100 * ms), []moment{
+		{"alone: nearly at once", 5000 * ms, 10_000 * ms, constant(100 * ms), []moment{
 			{0, "increments"}, {0, "list"},
-			{5000 * ms, "increments"}, {5000 * ms, "list"},
+			{5005 * ms, "increments"}, {5005 * ms, "list"},
 		}},
 		{"a burst: increments after 1 cost, lists after 3", 10 * ms, 500 * ms, constant(100 * ms), []moment{
 			{0, "increments"}, {0, "list"}, // until 100
@@ -148,6 +149,50 @@ func TestPacing(t *testing.T) {
 					t.Errorf("sent\n%v\nwant\n%v", got, c.want)
 				}
 			})
+		})
+	}
+}
+
+// Changes that come at about the same time are told together, and who has few
+// watchers waits for nobody.
+func TestGathering(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct{ cost, apart, first, second time.Duration }{
+		{8 * ms, 3 * ms, 1004 * ms, 1004 * ms},
+		{8 * ms, 5 * ms, 1004 * ms, 1020 * ms}, // until 1012, and as long again
+		{100 * ms, 4 * ms, 1005 * ms, 1005 * ms},
+		{0, 1 * ms, 1000 * ms, 1001 * ms},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			var told []time.Duration
+			watcher := &fakeConn{id: "watcher", see: func(e rooms.Event) {
+				if e.Name == "add_user" {
+					told = append(told, time.Since(start))
+				}
+			}}
+			store := adapter.NewMemory()
+			r := rooms.New(rooms.Options{}, store, &fakeSender{cost: func([]rooms.Delivery) time.Duration { return c.cost }})
+			if err := r.Connect(watcher, handshake("both")); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error)
+			go func() { done <- r.Run(ctx) }()
+			come := func(id string) {
+				store.Put(rooms.Entry{Place: rooms.Place{Key: id}, UserID: id, Data: []byte(`{}`)})
+			}
+			come("a")
+			time.Sleep(1000 * ms)
+			come("b")
+			time.Sleep(c.apart)
+			come("c")
+			time.Sleep(1000 * ms)
+			cancel()
+			<-done
+			if want := []time.Duration{0, c.first, c.second}; fmt.Sprint(told) != fmt.Sprint(want) {
+				t.Errorf("flushes of %v, changes %v apart: told after %v, want %v", c.cost, c.apart, told, want)
+			}
 		})
 	}
 }
