@@ -165,9 +165,10 @@ func FuzzPayload(f *testing.F) {
 	})
 }
 
-// FuzzPacket: what is taken for a packet has whole JSON of the right shape.
+// FuzzPacket: what is taken for a packet has whole JSON of the right shape, and of
+// an event that is not taken the name is read as of one that is.
 func FuzzPacket(f *testing.F) {
-	for _, s := range []string{"0", `0{}`, `2["a"]`, `21["a",1]`, `2/x,1["a"]`, `51-["a"]`, "1", "3", `31[]`} {
+	for _, s := range []string{"0", `0{}`, `2["a"]`, `21["a",1]`, `2/x,1["a"]`, `51-["a"]`, "1", "3", `31[]`, "2[", `2["a",{`, `2[5]`, `2["\u0061"]`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -175,13 +176,18 @@ func FuzzPacket(f *testing.F) {
 		if err != nil {
 			return
 		}
+		var name, short string
+		if p.kind == typeEvent && len(p.data) > 0 {
+			short = eventName(p.data)
+			if name, _, err = decodeEvent(p.data); err != nil {
+				return
+			}
+		}
 		if len(p.data) > 0 && !json.Valid(p.data) {
 			t.Fatalf("%q passed", p.data)
 		}
-		if p.kind == typeEvent && len(p.data) > 0 {
-			if name, _, err := decodeEvent(p.data); err == nil && rooms.Reserved(name) {
-				t.Fatalf("%q passed", name)
-			}
+		if rooms.Reserved(name) || short != name && short != "" {
+			t.Fatalf("%q passed as %q and %q", p.data, name, short)
 		}
 	})
 }

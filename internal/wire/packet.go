@@ -39,7 +39,8 @@ type packet struct {
 }
 
 // decodePacket reads `<type>[<n>-][/namespace,][id][json]` and checks it as
-// Node does: the JSON must be whole and fit its type.
+// Node does: the JSON must be whole and fit its type. Whether an event's is
+// whole, decodeEvent tells.
 func decodePacket(b []byte) (packet, error) {
 	if len(b) == 0 || b[0] < typeConnect || b[0] > typeBinaryAck {
 		return packet{}, errPacket
@@ -77,7 +78,7 @@ func decodePacket(b []byte) (packet, error) {
 }
 
 // fits tells whether the JSON is whole and of the shape its packet type wants.
-// An event's is looked into when it is taken apart anyway.
+// An event's is not looked into here: it is taken apart anyway, or over the rate.
 func fits(kind byte, data []byte) bool {
 	switch kind {
 	case typeConnect:
