@@ -87,14 +87,12 @@ func (r *Rooms) flushDue(want wanted, p *paces) bool {
 		r.options.Observer.Pause("rosters", p.rosters.flushed(time.Now(), cost))
 	case want.lists && p.lists.due(now):
 		cost := r.flush(true)
-		p.flushed(cost)
 		now = time.Now()
-		r.options.Observer.Pause("changes", p.increments.flushed(now, cost))
+		r.options.Observer.Pause("changes", p.told(now, cost))
 		r.options.Observer.Pause("list", p.lists.flushed(now, cost))
 	case want.increments && p.increments.due(now):
 		cost := r.flush(false)
-		p.flushed(cost)
-		r.options.Observer.Pause("changes", p.increments.flushed(time.Now(), cost))
+		r.options.Observer.Pause("changes", p.told(time.Now(), cost))
 	default:
 		return false
 	}

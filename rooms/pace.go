@@ -79,10 +79,11 @@ func (p *paces) gather(now time.Time) {
 	p.lists.notBefore(at)
 }
 
-// flushed notes what a flush of changes cost. One to a single newcomer costs
-// next to nothing and says nothing of the others.
-func (p *paces) flushed(cost time.Duration) {
+// told notes a flush of changes that ended now, and returns the pause after it. A
+// flush to a single newcomer costs next to nothing and says nothing of the others.
+func (p *paces) told(now time.Time, cost time.Duration) time.Duration {
 	p.gathering, p.cost = false, max(cost, p.cost-p.cost/8)
+	return p.increments.flushed(now, cost)
 }
 
 // next is when the first of the wanted flushes may be.

@@ -97,11 +97,12 @@ func TestPacing(t *testing.T) {
 		interval, total time.Duration
 		cost            func(list bool) time.Duration
 		want            []moment
+		slack           time.Duration // gathering asks for less the longer ago a flush cost something
 	}{
 		{"alone: nearly at once", 5000 * ms, 10_000 * ms, constant(100 * ms), []moment{
 			{0, "increments"}, {0, "list"},
 			{5005 * ms, "increments"}, {5005 * ms, "list"}, // waited for others,
-		}},
+		}, 0},
 		{"a burst: increments after 1 cost, lists after 3", 10 * ms, 500 * ms, constant(100 * ms), []moment{
 			{0, "increments"}, {0, "list"}, // until 100
 			{200 * ms, "increments"}, // until 300
@@ -109,7 +110,7 @@ func TestPacing(t *testing.T) {
 			{400 * ms, "list"},
 			{600 * ms, "increments"}, // the last changes, until 700
 			{800 * ms, "list"},
-		}},
+		}, 0},
 		{"dear lists, cheap increments", 10 * ms, 100 * ms, func(list bool) time.Duration {
 			if list {
 				return 50 * ms
@@ -119,11 +120,11 @@ func TestPacing(t *testing.T) {
 			{0, "increments"}, {0, "list"}, // until 50
 			{100 * ms, "increments"}, // the last change was at 90
 			{200 * ms, "list"},
-		}},
+		}, 0},
 		{"very dear: 1 s at most", 10 * ms, 500 * ms, constant(2000 * ms), []moment{
 			{0, "increments"}, {0, "list"}, // until 2 s
 			{3000 * ms, "increments"}, {3000 * ms, "list"},
-		}},
+		}, 0},
 		{"no end of changes: lists become rare", 10 * ms, 2000 * ms, func(list bool) time.Duration {
 			if list {
 				return 6 * ms
@@ -133,12 +134,12 @@ func TestPacing(t *testing.T) {
 			{0, "list"}, {24 * ms, "list"}, {48 * ms, "list"}, {72 * ms, "list"}, // 3 times 6 ms after the end
 			{96 * ms, "list"}, {402 * ms, "list"}, {708 * ms, "list"}, {1014 * ms, "list"}, // 50 times
 			{1320 * ms, "list"}, {1626 * ms, "list"}, {1932 * ms, "list"}, {2238 * ms, "list"},
-		}},
+		}, 3 * ms},
 		{"free: every change alone", 10 * ms, 30 * ms, constant(0), []moment{
 			{0, "increments"}, {0, "list"},
 			{10 * ms, "increments"}, {10 * ms, "list"},
 			{20 * ms, "increments"}, {20 * ms, "list"},
-		}},
+		}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -146,7 +147,7 @@ func TestPacing(t *testing.T) {
 				if len(got) > 100 { // the increments are between
 					got = listsOf(got)
 				}
-				if !slices.EqualFunc(got, c.want, near) {
+				if !slices.EqualFunc(got, c.want, within(c.slack)) {
 					t.Errorf("sent\n%v\nwant\n%v", got, c.want)
 				}
 			})
@@ -198,10 +199,8 @@ func TestGathering(t *testing.T) {
 	}
 }
 
-// near leaves room for gathering, which asks for less the longer ago a flush cost
-// something.
-func near(a, b moment) bool {
-	return a.what == b.what && (a.at-b.at).Abs() < 3*time.Millisecond
+func within(slack time.Duration) func(a, b moment) bool {
+	return func(a, b moment) bool { return a.what == b.what && (a.at-b.at).Abs() <= slack }
 }
 
 func listsOf(all []moment) (lists []moment) {

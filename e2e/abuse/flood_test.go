@@ -154,22 +154,20 @@ func TestEndlessHandshakes(t *testing.T) {
 	const most = 5000 // sessions that nobody goes on with
 	s := serve(t, "LOG_LEVEL=warn")
 	var made atomic.Int64
-	handshakes := func(attackers int) func(int) {
-		return func(int) {
-			atOnce(attackers, func(int) {
-				for range 25 {
-					if got, err := s.try("GET", "/socket.io/?EIO=4&transport=polling", ""); err != nil || got.status != 200 {
-						t.Errorf("a handshake: %d %v", got.status, err)
-						return
-					}
-					made.Add(1)
+	handshakes := func(attackers int) {
+		atOnce(attackers, func(int) {
+			for range 25 {
+				if got, err := s.try("GET", "/socket.io/?EIO=4&transport=polling", ""); err != nil || got.status != 200 {
+					t.Errorf("a handshake: %d %v", got.status, err)
+					return
 				}
-			})
-		}
+				made.Add(1)
+			}
+		})
 	}
-	s.endures(t, toll{lasts: 2 * time.Second, grows: 200}, handshakes(manyAttack))
+	s.endures(t, toll{lasts: 2 * time.Second, grows: 200}, func(int) { handshakes(manyAttack) })
 	for made.Load() <= most && !t.Failed() {
-		handshakes(500)(0)
+		handshakes(500)
 	}
 	t.Logf("%d sessions were made", made.Load())
 	s.countsRefusal("unclaimed", float64(made.Load()-most))

@@ -36,12 +36,7 @@ func (s *Server) Fanout(deliveries []rooms.Delivery) time.Duration {
 		eachCore(d.To, func(c rooms.Conn) { c.(*session).push(d.Frames, settled) })
 	}
 	settled.done() // its own hold
-	timer := time.NewTimer(s.opts.SettleTimeout)
-	defer timer.Stop()
-	select {
-	case <-settled.all:
-	case <-timer.C:
-	}
+	wait(settled.all, s.opts.SettleTimeout)
 	return time.Since(start)
 }
 

@@ -108,11 +108,4 @@ func (l *link) repent() {
 }
 
 // pause waits for a time, or until the connection ends.
-func (l *link) pause(d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-l.over:
-	}
-}
+func (l *link) pause(d time.Duration) { wait(l.over, d) }

@@ -342,6 +342,31 @@ func TestConnectionsInAll(t *testing.T) {
 	})
 }
 
+// forgotten are sessions over polling that nobody has gone on with yet.
+func forgotten(t *testing.T, base string, n int) (made []*poller) {
+	t.Helper()
+	for range n {
+		p, err := poll(base, 4, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		made = append(made, p)
+	}
+	return made
+}
+
+// giveUp asks for a session over polling, and demands that there is no answer
+// until it gives up.
+func giveUp(t *testing.T, base string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	request, _ := http.NewRequestWithContext(ctx, http.MethodGet, endpoint(base, "polling", 4, ""), nil)
+	if answer, err := http.DefaultClient.Do(request); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("an answer: %v %v", answer, err)
+	}
+}
+
 // Sessions that nobody goes on with make room for others, the oldest first; those
 // that are used stay.
 func TestUnclaimed(t *testing.T) {
@@ -351,14 +376,7 @@ func TestUnclaimed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var made []*poller
-	for range 4 {
-		p, err := poll(base, 4, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		made = append(made, p)
-	}
+	made := forgotten(t, base, 4)
 	for i, p := range made {
 		_, err := p.post(p.join("40"))
 		if ended := err != nil; ended != (i < 2) {
@@ -387,25 +405,13 @@ func TestUnclaimed(t *testing.T) {
 func TestCrowd(t *testing.T) {
 	d, base := start(t, Options{})
 	d.srv.crowd, d.srv.holdTime = 2, time.Hour
-	var made []*poller
-	for range 2 {
-		p, err := poll(base, 4, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		made = append(made, p)
-	}
+	made := forgotten(t, base, 2)
 	held := func() int {
 		d.srv.mu.Lock()
 		defer d.srv.mu.Unlock()
 		return d.srv.held
 	}
-	impatient, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	request, _ := http.NewRequestWithContext(impatient, http.MethodGet, endpoint(base, "polling", 4, ""), nil)
-	if answer, err := http.DefaultClient.Do(request); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("one too many: %v %v", answer, err)
-	}
+	giveUp(t, base)
 	if n := held(); n != 2 {
 		t.Errorf("%d are held", n)
 	}
@@ -425,12 +431,7 @@ func TestCrowd(t *testing.T) {
 	d, base = start(t, Options{MaxPerAddress: 1})
 	d.srv.holdTime = time.Hour
 	mustJoin(t, base, 4, "")
-	impatient, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	request, _ = http.NewRequestWithContext(impatient, http.MethodGet, endpoint(base, "polling", 4, ""), nil)
-	if answer, err := http.DefaultClient.Do(request); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("beyond a limit: %v %v", answer, err)
-	}
+	giveUp(t, base)
 
 	d, base = start(t, Options{})
 	d.srv.crowd, d.srv.holdTime = 0, time.Millisecond

@@ -39,7 +39,7 @@ func (s *Server) Stop(ctx context.Context, spread time.Duration) {
 		}
 	}
 	for i, l := range links {
-		wait(ctx, turn(i)-time.Since(began))
+		wait(ctx.Done(), turn(i)-time.Since(began))
 		l.close()
 	}
 	ctx, cancel := context.WithTimeout(ctx, stopPatience)
@@ -59,17 +59,4 @@ func (s *Server) Stop(ctx context.Context, spread time.Duration) {
 func closingIn(d time.Duration) rooms.Frames {
 	in := encode(map[string]int64{"in": d.Milliseconds()})
 	return appendEvent(nil, rooms.Event{Name: "server_closing", Args: []json.RawMessage{in}})
-}
-
-// wait returns after d, or when ctx ends.
-func wait(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

@@ -27,17 +27,9 @@ func (s *Server) crowded() bool {
 	return s.unclaimed.Len() >= s.crowd
 }
 
-// hold keeps a request waiting for a moment, and reports whether its client has waited.
-func (s *Server) hold(ctx context.Context) bool {
-	timer := time.NewTimer(s.holdTime)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
+// hold keeps a request waiting for a moment, and reports whether its client has
+// waited.
+func (s *Server) hold(ctx context.Context) bool { return wait(ctx.Done(), s.holdTime) }
 
 // await takes a new polling session among the unclaimed ones, and ends the oldest
 // if there are too many.

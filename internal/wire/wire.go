@@ -131,3 +131,18 @@ func (nobody) EventIn(string)               {}
 func (nobody) Out(int, int)                 {}
 func (nobody) Refusal(string)               {}
 func (nobody) SlowDisconnect()              {}
+
+// wait returns after d, or when done is closed, and reports whether d has passed.
+func wait(done <-chan struct{}, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-done:
+		return false
+	}
+}
