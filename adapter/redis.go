@@ -30,7 +30,8 @@ type Redis struct {
 	grace    time.Duration
 	handOver time.Duration
 	log      *slog.Logger
-	client   redis.UniversalClient
+	client   redis.UniversalClient // nil in the simulation
+	server   server
 	counters counters
 	wake     chan struct{} // tells the writer that there is something to write
 	written  chan struct{} // tells Close that there is less to write
@@ -77,16 +78,25 @@ func OpenRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.Prefix = prefix
 	o.Timing.setDefaults()
+	client := connect(connection, o.Timing)
+	r := startRedis(ctx, o, liveServer{client})
+	r.client = client
+	return r, nil
+}
+
+// startRedis starts a store on a server, with options that are checked.
+func startRedis(ctx context.Context, o RedisOptions, server server) *Redis {
 	running, cancel := context.WithCancel(context.Background())
 	r := &Redis{
 		instance: o.Instance,
-		prefix:   "{" + prefix + "}",
+		prefix:   "{" + o.Prefix + "}",
 		timing:   o.Timing,
 		grace:    o.Grace,
 		handOver: o.HandOver,
 		log:      cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
-		client:   connect(connection, o.Timing),
+		server:   server,
 		wake:     make(chan struct{}, 1),
 		written:  make(chan struct{}, 1),
 		cancel:   cancel,
@@ -103,7 +113,7 @@ func OpenRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 	r.writing.Go(func() { r.noteSeen(running) })
 	r.living.Go(func() { r.read(running) })
 	r.living.Go(func() { r.showLife(running) })
-	return r, nil
+	return r
 }
 
 // Instance is the id of this instance, which all its entries carry.

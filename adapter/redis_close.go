@@ -61,7 +61,7 @@ func (r *Redis) leave(ctx context.Context) error {
 // of its connection ends at once.
 func (r *Redis) disconnect() {
 	r.cancel()
-	r.client.Close()
+	r.server.Close()
 	r.writing.Wait()
 	r.living.Wait()
 }

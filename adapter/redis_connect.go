@@ -48,8 +48,8 @@ func (r *Redis) call(ctx context.Context, limit time.Duration, f func(context.Co
 	return err
 }
 
-// run runs a script. Redis may have forgotten it, then it is sent again. What
-// makes it fail by its content is mended before it is tried again.
+// run runs a script. What makes it fail by its content is mended before it is
+// tried again.
 func (r *Redis) run(ctx context.Context, limit time.Duration, script *redis.Script, args ...any) (any, error) {
 	reply, err := r.eval(ctx, limit, script, args...)
 	r.damage.note(ctx, r, script, err)
@@ -59,7 +59,7 @@ func (r *Redis) run(ctx context.Context, limit time.Duration, script *redis.Scri
 func (r *Redis) eval(ctx context.Context, limit time.Duration, script *redis.Script, args ...any) (any, error) {
 	var reply any
 	err := r.call(ctx, limit, func(ctx context.Context) (err error) {
-		reply, err = script.Run(ctx, r.client, []string{r.prefix}, args...).Result()
+		reply, err = r.server.eval(ctx, script, r.prefix, args)
 		return err
 	})
 	return reply, err

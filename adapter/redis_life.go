@@ -21,7 +21,7 @@ func (r *Redis) showLife(ctx context.Context) {
 // listen returns when the connection has ended, and reports whether there was
 // one.
 func (r *Redis) listen(ctx context.Context) (listened bool) {
-	channel := r.client.Subscribe(ctx, r.prefix+":alive:"+r.instance)
+	channel := r.server.subscribe(ctx, r.prefix+":alive:"+r.instance)
 	defer channel.Close()
 	defer context.AfterFunc(ctx, func() { channel.Close() })() // ends the wait below
 	waiting := false

@@ -2,7 +2,6 @@ package adapter
 
 import (
 	"context"
-	"errors"
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
@@ -54,6 +53,9 @@ func (o *othersState) wantRepair(why string) {
 	}
 }
 
+// maxRead is how many announcements one call brings at most.
+const maxRead = 1000
+
 // read follows the announcements until ctx ends.
 func (r *Redis) read(ctx context.Context) {
 	backoff := r.newBackoff()
@@ -80,16 +82,11 @@ func (r *Redis) readOn(ctx context.Context) error {
 	r.mu.Lock()
 	from := r.others.lastID
 	r.mu.Unlock()
-	var streams []redis.XStream
 	// Waiting is no latency: it is not counted as a call's time.
 	ctx, cancel := context.WithTimeout(ctx, r.timing.Block+r.timing.Call)
 	defer cancel()
-	streams, err := r.client.XRead(ctx, &redis.XReadArgs{
-		Streams: []string{r.prefix + ":stream", from},
-		Count:   1000,
-		Block:   r.timing.Block,
-	}).Result()
-	if errors.Is(err, redis.Nil) {
+	messages, err := r.server.readStream(ctx, r.prefix+":stream", from, maxRead, r.timing.Block)
+	if err == nil && len(messages) == 0 {
 		return nil // no news
 	}
 	r.counters.called(0, err)
@@ -99,11 +96,9 @@ func (r *Redis) readOn(ctx context.Context) error {
 		r.others.wantRepair("the connection broke")
 		return err
 	}
-	for _, stream := range streams {
-		for _, message := range stream.Messages {
-			if !r.take(message) {
-				return nil
-			}
+	for _, message := range messages {
+		if !r.take(message) {
+			return nil
 		}
 	}
 	return nil
