@@ -20,6 +20,7 @@ import (
 type Memory struct {
 	replica *replica
 	records *records
+	clock   *sharedClock
 }
 
 var (
@@ -28,7 +29,12 @@ var (
 )
 
 // NewMemory makes an empty store.
-func NewMemory() *Memory { return &Memory{newReplica(), newRecords(time.Now)} }
+func NewMemory() *Memory {
+	return &Memory{newReplica(), newRecords(time.Now), newSharedClock(time.Now)}
+}
+
+// Now implements rooms.Store by the local clock.
+func (m *Memory) Now() int64 { return m.clock.now() }
 
 // Put implements rooms.Store.
 func (m *Memory) Put(e rooms.Entry) {

@@ -38,6 +38,7 @@ type Redis struct {
 
 	recalls chan struct{} // holds a place for each call that asks for records
 	seen    sightings
+	clock   *sharedClock // Redis', measured at each renewal of the lease
 	damage  damage
 
 	cancel          context.CancelFunc
@@ -102,6 +103,7 @@ func startRedis(ctx context.Context, o RedisOptions, server server) *Redis {
 		cancel:   cancel,
 		recalls:  make(chan struct{}, maxRecalls),
 		seen:     newSightings(),
+		clock:    newSharedClock(o.Timing.Now),
 		replica:  newReplica(),
 		own:      newOwnState(),
 		others:   newOthersState(),
@@ -118,6 +120,9 @@ func startRedis(ctx context.Context, o RedisOptions, server server) *Redis {
 
 // Instance is the id of this instance, which all its entries carry.
 func (r *Redis) Instance() string { return r.instance }
+
+// Now implements rooms.Store by Redis' clock.
+func (r *Redis) Now() int64 { return r.clock.now() }
 
 // Put implements rooms.Store.
 func (r *Redis) Put(e rooms.Entry) {

@@ -32,15 +32,23 @@ const (
 // entryBody is an entry's JSON up to the announcement's number, which only
 // Redis knows: the script appends it and the closing brace.
 func entryBody(e rooms.Entry, version uint64) string {
-	b := make([]byte, 0, len(e.Data)+len(e.Instance)+len(e.UserID)+160)
+	b := make([]byte, 0, len(e.Data)+len(e.Instance)+len(e.UserID)+240)
 	b = append(b, userKey...)
 	b = append(b, e.Data...)
 	b = append(b, tailKey...)
 	b = appendJSON(b, e.Instance)
 	b = append(b, `,"joined_at":`...)
-	b = strconv.AppendInt(b, e.JoinedAt, 10)
+	b = strconv.AppendInt(b, e.JoinedAt/1000, 10)
 	b = append(b, `,"id":`...)
 	b = appendJSON(b, e.UserID)
+	b = append(b, `,"joined":`...)
+	b = strconv.AppendInt(b, e.JoinedAt, 10)
+	b = append(b, `,"registered":`...)
+	b = strconv.AppendInt(b, e.RegisteredAt, 10)
+	if e.VisibleAt != 0 {
+		b = append(b, `,"visible":`...)
+		b = strconv.AppendInt(b, e.VisibleAt, 10)
+	}
 	if e.Status != "" {
 		b = append(b, `,"status":`...)
 		b = appendJSON(b, string(e.Status))
@@ -68,26 +76,35 @@ func parseEntry(place rooms.Place, value string) (storedEntry, error) {
 		return storedEntry{}, errNoEntry
 	}
 	var tail struct {
-		Instance string `json:"instance"`
-		JoinedAt int64  `json:"joined_at"`
-		ID       string `json:"id"`
-		Status   string `json:"status"`
-		StatusAt int64  `json:"status_at"`
-		V        uint64 `json:"v"`
-		Seq      uint64 `json:"seq"`
+		Instance   string `json:"instance"`
+		JoinedAt   int64  `json:"joined_at"` // milliseconds, for others to read
+		ID         string `json:"id"`
+		Joined     *int64 `json:"joined"` // none: from an older instance
+		Registered int64  `json:"registered"`
+		Visible    int64  `json:"visible"`
+		Status     string `json:"status"`
+		StatusAt   int64  `json:"status_at"`
+		V          uint64 `json:"v"`
+		Seq        uint64 `json:"seq"`
 	}
 	if err := json.Unmarshal(bytes.Join([][]byte{[]byte("{"), []byte(value[end+1:])}, nil), &tail); err != nil {
 		return storedEntry{}, errNoEntry
 	}
+	joined := tail.JoinedAt * 1000
+	if tail.Joined != nil {
+		joined = *tail.Joined
+	}
 	return storedEntry{
 		Entry: rooms.Entry{
-			Place:    place,
-			Instance: tail.Instance,
-			UserID:   tail.ID,
-			Data:     json.RawMessage(value[len(userKey):end]),
-			JoinedAt: tail.JoinedAt,
-			Status:   rooms.Status(tail.Status),
-			StatusAt: tail.StatusAt,
+			Place:        place,
+			Instance:     tail.Instance,
+			UserID:       tail.ID,
+			Data:         json.RawMessage(value[len(userKey):end]),
+			JoinedAt:     joined,
+			RegisteredAt: tail.Registered,
+			VisibleAt:    tail.Visible,
+			Status:       rooms.Status(tail.Status),
+			StatusAt:     tail.StatusAt,
 		},
 		version: tail.V,
 		seq:     tail.Seq,
@@ -119,7 +136,7 @@ func publicPart(e rooms.Entry) string {
 	case e.List == rooms.Online:
 		return "+"
 	case strings.HasPrefix(e.List, roomPrefix):
-		return `{"username":` + string(e.Data) + `,"joined_at":` + strconv.FormatInt(e.JoinedAt, 10) + `}`
+		return `{"username":` + string(e.Data) + `,"joined_at":` + strconv.FormatInt(e.JoinedAt/1000, 10) + `}`
 	}
 	return ""
 }

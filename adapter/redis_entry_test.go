@@ -28,7 +28,7 @@ func FuzzEntry(f *testing.F) {
 	f.Add(`{"x":",\"instance\":","instance":"z"}`, `,"instance":`, `","instance":"`, `"`, int64(-1), uint64(0))
 	f.Add("{ }\n", "\u2028<&>", "é", "", int64(1)<<62, ^uint64(0))
 	f.Fuzz(func(t *testing.T, user, id, instance, status string, joined int64, version uint64) {
-		in := rooms.Entry{Place: somewhere, Instance: instance, UserID: id, Data: []byte(user), JoinedAt: joined, Status: rooms.Status(status), StatusAt: joined}
+		in := rooms.Entry{Place: somewhere, Instance: instance, UserID: id, Data: []byte(user), JoinedAt: joined, RegisteredAt: joined, VisibleAt: joined, Status: rooms.Status(status), StatusAt: joined}
 		out, err := parseEntry(somewhere, entryBody(in, version)+`,"seq":12}`)
 		if err != nil {
 			t.Fatal(err)
@@ -41,10 +41,18 @@ func FuzzEntry(f *testing.F) {
 			t.Errorf("ids %q and %q came back as %q and %q", id, instance, out.UserID, out.Instance)
 		}
 		if out.JoinedAt != joined || out.version != version || out.seq != 12 || out.Place != somewhere ||
-			out.StatusAt != joined || utf8.ValidString(status) && string(out.Status) != status {
+			out.StatusAt != joined || out.RegisteredAt != joined || out.VisibleAt != joined || utf8.ValidString(status) && string(out.Status) != status {
 			t.Errorf("came back as %+v", out)
 		}
 	})
+}
+
+// An instance of the version before knows milliseconds only.
+func TestEntryOfAnOlderInstance(t *testing.T) {
+	e, err := parseEntry(somewhere, `{"user":{},"instance":"a","joined_at":7,"id":"x","v":1,"seq":2}`)
+	if err != nil || e.JoinedAt != 7000 || e.RegisteredAt != 0 {
+		t.Errorf("%+v, %v", e, err)
+	}
 }
 
 func FuzzParseEntry(f *testing.F) {

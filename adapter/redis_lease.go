@@ -129,12 +129,18 @@ func (r *Redis) bury(ctx context.Context, instance string, why verdict, till str
 }
 
 func (r *Redis) renew(ctx context.Context) (renewal, error) {
+	asked := r.timing.Now()
 	reply, err := r.run(ctx, r.timing.Call, renewScript,
 		r.instance, r.timing.Lease.Milliseconds())
 	if err != nil {
 		return renewal{}, err
 	}
-	return parseRenewal(reply)
+	answered := r.timing.Now()
+	now, err := parseRenewal(reply)
+	if err == nil {
+		r.clock.measure(now.now, asked, answered)
+	}
+	return now, err
 }
 
 func parseRenewal(reply any) (renewal, error) {

@@ -24,7 +24,7 @@ func (i *instance) enterRoom(room, socket, username string, status rooms.Status)
 	name, _ := json.Marshal(username)
 	i.Put(rooms.Entry{
 		Place:  rooms.Place{List: rooms.RoomList(room), Key: socket},
-		UserID: "user of " + socket, Data: name, JoinedAt: 7, Status: status,
+		UserID: "user of " + socket, Data: name, JoinedAt: 7_999, Status: status,
 	})
 }
 

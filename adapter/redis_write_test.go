@@ -46,7 +46,7 @@ func TestRedisKeysForOthers(t *testing.T) {
 	a := open(t, RedisOptions{URL: server.URL(), Instance: "a", Prefix: "app"})
 	user := "{ \"id\" : 1.0, \"x\":\"é\\u00e9,\\\"instance\\\":\",\"big\":12345678901234567890, \"instance\":\"no\" }"
 	put := func(socket, id string) {
-		a.Put(rooms.Entry{Place: rooms.Place{Key: socket}, UserID: id, Data: []byte(user), JoinedAt: 1753000000123})
+		a.Put(rooms.Entry{Place: rooms.Place{Key: socket}, UserID: id, Data: []byte(user), JoinedAt: 1753000000123456})
 	}
 	put("s1", "1")
 	put("s2", "1")

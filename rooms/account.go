@@ -27,8 +27,8 @@ func (r *Rooms) User(ctx context.Context, id string) UserInfo {
 		u = r.view.users[userKey{id: id, anonymous: true}]
 	}
 	if u != nil && u.place != nil {
-		info.Online, info.Status, info.Since = true, u.status, u.joinedAt
-		local = u.joinedAt
+		info.Online, info.Status, info.Since = true, u.status, u.joinedAt/1000
+		local = info.Since
 		for row := u.tabs.Front(); row != nil; row = row.Next() {
 			if s := r.sessions[row.Value.(*tab).entry.Key]; s != nil {
 				local = max(local, s.activeAt.Load())

@@ -72,5 +72,5 @@ func (r *Rooms) joinedAt(k userKey) int64 {
 	if u := r.view.users[k]; u != nil && u.place != nil {
 		return u.joinedAt
 	}
-	return time.Now().UnixMilli()
+	return r.store.Now()
 }

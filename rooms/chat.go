@@ -71,7 +71,7 @@ func (r *Rooms) join(s *session, args []json.RawMessage) (map[string]any, error)
 		if s.roomsJoined() >= maxRooms {
 			return nil, errRooms
 		}
-		e = Entry{Place: place, Instance: r.options.Instance, UserID: s.id, JoinedAt: time.Now().UnixMilli()}
+		e = Entry{Place: place, Instance: r.options.Instance, UserID: s.id, JoinedAt: r.store.Now()}
 	}
 	e.Data = encode(username)
 	if err := s.putLocked(r.store, e); err != nil {

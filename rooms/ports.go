@@ -127,9 +127,18 @@ type Entry struct {
 	// Data is what is listed, as it was given, byte for byte: of Online, the
 	// user object.
 	Data json.RawMessage
-	// JoinedAt is when this user came online (epoch milliseconds): a second
-	// tab carries its first tab's time. In other lists: when the entry came.
+	// JoinedAt is when the user came online or joined the room (Store.Now): a
+	// second tab carries the first tab's time, and a user who was hidden the time
+	// of becoming visible. Every list is in this order; ties are broken by
+	// Instance, then Key.
 	JoinedAt int64
+	// RegisteredAt is when Data was registered (Store.Now). Of one user's entries
+	// the data of the latest registration is shown; ties as with JoinedAt. 0 in
+	// the entries of older instances: JoinedAt counts then.
+	RegisteredAt int64
+	// VisibleAt is when the user last became visible after hiding (Store.Now), as
+	// far as this entry's socket knows; 0: never. No place in a list is before it.
+	VisibleAt int64
 	// Status is the socket's, StatusAt when the user chose it (epoch
 	// milliseconds; 0: never). Of one user's entries the latest choice counts.
 	// The zero Status means Active.
@@ -168,6 +177,10 @@ type Said struct {
 // Store is the state that all instances share. Its methods do not wait for the
 // network and are safe for concurrent use.
 type Store interface {
+	// Now is the time that all instances share, in epoch microseconds. It is the
+	// clock of what they share, as this instance measured it last, and rises with
+	// every call.
+	Now() int64
 	// Put sets one of this instance's own entries. This instance's watchers
 	// have seen the change when Put returns; the others follow.
 	Put(Entry)

@@ -86,7 +86,7 @@ func (r *Rooms) take(s *session, c *circuit, list, id string, data json.RawMessa
 			Instance: r.options.Instance,
 			UserID:   id,
 			Data:     bytes.Clone(data),
-			JoinedAt: time.Now().UnixMilli(),
+			JoinedAt: r.store.Now(),
 		}
 	}
 	r.enter(s, list)

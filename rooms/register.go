@@ -35,6 +35,8 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 		UserID:   key.id,
 		Data:     bytes.Clone(args[0]), // not the whole message it lies in
 		JoinedAt: r.joinedAt(key),
+
+		RegisteredAt: r.store.Now(),
 	})
 	hidden := s.status == Hidden
 	s.mu.Unlock()

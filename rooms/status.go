@@ -65,7 +65,7 @@ func (r *Rooms) adoptLocked(s *session, status Status, at int64) {
 	// This one first: once the user is hidden nothing of them is shown.
 	if e, ok := s.places[s.online()]; ok {
 		if before == Hidden && status != Hidden {
-			e.JoinedAt = time.Now().UnixMilli() // and not that they were there before
+			e.JoinedAt = r.store.Now() // and not that they were there before
 		}
 		_ = s.putLocked(r.store, e)
 	}

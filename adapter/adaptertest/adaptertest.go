@@ -176,8 +176,8 @@ func account(c rooms.Change) string {
 	case c.Removed:
 		return fmt.Sprintf("removed %q (%s)", e.Place, c.Reason)
 	}
-	return fmt.Sprintf("put %q, %s of %s and %q, joined %d, status %q of %d",
-		e.Place, e.Data, e.Instance, e.UserID, e.JoinedAt, e.Status, e.StatusAt)
+	return fmt.Sprintf("put %q, %s of %s and %q, joined %d, registered %d, visible %d, status %q of %d",
+		e.Place, e.Data, e.Instance, e.UserID, e.JoinedAt, e.RegisteredAt, e.VisibleAt, e.Status, e.StatusAt)
 }
 
 func describe(changes []rooms.Change) string {

@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"rollcall/adapter"
 	"rollcall/rooms"
@@ -75,6 +76,16 @@ type tellsUnknown struct{ *adapter.Memory }
 func (s tellsUnknown) Remove(place rooms.Place, reason rooms.Reason) {
 	s.Put(rooms.Entry{Place: place})
 	s.Memory.Remove(place, reason)
+}
+
+// coarseClock tells the time in steps, and ahead of it.
+type coarseClock struct {
+	*adapter.Memory
+	step, ahead time.Duration
+}
+
+func (s coarseClock) Now() int64 {
+	return time.UnixMicro(s.Memory.Now()).Add(s.ahead).Truncate(s.step).UnixMicro()
 }
 
 // snapshotFault spoils the snapshot alone; good enough while nothing changes.

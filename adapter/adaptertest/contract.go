@@ -12,6 +12,7 @@ var contract = []check{
 	{"put, replace and remove", 2, putReplaceRemove},
 	{"removing an unknown socket tells nobody", 2, removeUnknown},
 	{"every field arrives", 2, everyField},
+	{"time rises with every call, on every instance, and is one", 2, sharedTime},
 	{"user objects are kept byte for byte", 2, bytesKept},
 	{"reasons are carried", 2, reasonsCarried},
 	{"a late watcher gets a snapshot in order of joining", 2, snapshotInOrder},
@@ -71,7 +72,10 @@ func everyField(s *suite) {
 		Instance: Instance(0),
 		UserID:   "id \"\\{}: \u00e9\U0001F600",
 		Data:     []byte(`{"id":"x"}`),
-		JoinedAt: 1_753_000_000_123,
+		JoinedAt: 1_753_000_000_123_456,
+
+		RegisteredAt: 1_753_000_000_123_789,
+		VisibleAt:    1_753_000_000_123_012,
 	}
 	s.stores[0].Put(e)
 	for i, j := range append(journals, s.watch(0)) {

@@ -67,6 +67,8 @@ func newRelayed(t *testing.T, n int) []Store {
 	return stores
 }
 
+func (s *relayed) Now() int64 { return s.bus.records.Now() }
+
 func (s *relayed) Watch(f func(rooms.Change)) func() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -72,6 +72,18 @@ func TestBrokenStoresFail(t *testing.T) {
 		{"forgets the user's identity", "every field arrives", func(m *adapter.Memory) Store {
 			return faulty{m, edit(func(c *rooms.Change) { c.Entry.UserID = c.Entry.Key })}
 		}},
+		{"forgets when a user was registered", "every field arrives", func(m *adapter.Memory) Store {
+			return faulty{m, edit(func(c *rooms.Change) { c.Entry.RegisteredAt = 0 })}
+		}},
+		{"forgets since when a user is visible", "every field arrives", func(m *adapter.Memory) Store {
+			return faulty{m, edit(func(c *rooms.Change) { c.Entry.VisibleAt = 0 })}
+		}},
+		{"tells a time twice", "time rises with every call, on every instance, and is one", func(m *adapter.Memory) Store {
+			return coarseClock{m, time.Millisecond, 0}
+		}},
+		{"tells another time", "time rises with every call, on every instance, and is one", func(m *adapter.Memory) Store {
+			return coarseClock{m, time.Microsecond, time.Hour}
+		}},
 		{"tells of unknown removals", "removing an unknown socket tells nobody", func(m *adapter.Memory) Store {
 			return tellsUnknown{m}
 		}},
