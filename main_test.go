@@ -109,6 +109,14 @@ func TestRun(t *testing.T) {
 		}
 	}
 
+	for _, path := range []string{
+		"/socket.io", "/socket.io/1/", "/socket.io//", "/socket.io/../x", "/socket.io/%2e%2e/%2E/", "/socket.io/socket.io.esm.js",
+	} { // are the endpoint, as they stand
+		if status, body := get(base + path + "?EIO=4&transport=polling"); status != http.StatusOK || !strings.HasPrefix(body, `0{"sid":"`) {
+			t.Errorf("%s: %d %.200s", path, status, body)
+		}
+	}
+
 	conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(base, "http")+"/socket.io/?EIO=4&transport=websocket&presence=changes", nil)
 	if err != nil {
 		t.Fatal(err)

@@ -113,17 +113,28 @@ func routes(sockets, api http.Handler, metrics *observe.Metrics, ready func() er
 	health := httpapi.Health(ready, metrics.Handler())
 	client := public.Client()
 	mux := http.NewServeMux()
-	mux.HandleFunc("/socket.io/", func(w http.ResponseWriter, r *http.Request) {
-		if name := strings.TrimPrefix(r.URL.Path, "/socket.io/"); name != "" {
-			client.ServeHTTP(w, r)
-			return
-		}
-		sockets.ServeHTTP(w, r)
-	})
 	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
 		mux.Handle(path, health)
 	}
 	mux.Handle("/api/", api)
 	mux.Handle("/", public.Handler())
-	return mux
+	// Not routes of mux, which would redirect some of these paths.
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case public.IsClient(r.URL.Path):
+			client.ServeHTTP(w, r)
+		case isEndpoint(r.URL.Path):
+			sockets.ServeHTTP(w, r)
+		default:
+			mux.ServeHTTP(w, r)
+		}
+	})
+}
+
+// isEndpoint tells whether a path is Socket.IO's: with a slash behind or, for
+// clients that set addTrailingSlash to false, without; and as in Node every path
+// below it, since old native clients ask for /socket.io/1/ and
+// /socket.io/1/websocket/.
+func isEndpoint(path string) bool {
+	return path == "/socket.io" || strings.HasPrefix(path, "/socket.io/")
 }

@@ -3,24 +3,25 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
+import { io } from 'client-4.8';
 import { duel } from './lib/duel.mjs';
 import { PollSession, request, WsSession } from './lib/raw.mjs';
 import { startTarget } from './lib/target.mjs';
+import { PATIENCE, within } from './lib/wait.mjs';
 
 const path = (query) => `/socket.io/?${query}`;
 const upgrading = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==' };
 
-// reduced: what a client can tell of an answer: status and the error's number.
-function reduced({ status, body }) {
-  let code;
-  try { code = JSON.parse(body).code; } catch { /* not an error of Engine.IO */ }
-  return { status, code };
+// reduced: what a client can tell of an answer: its status and, of an error, type
+// and body byte for byte.
+function reduced({ status, headers, body }) {
+  return status === 200 || status === 101 ? { status } : { status, type: headers['content-type'], body };
 }
 
-// The body of a refused WebSocket handshake is for people: clients do not see it.
 const ask = (options) => async (server) => {
   const answer = reduced(await request(server, options));
-  return options.headers ? { status: answer.status } : answer;
+  // What does not get as far as Engine.IO is refused in the words of Node's ws.
+  return options.inWords ? { status: answer.status } : answer;
 };
 
 const handshakes = {
@@ -29,7 +30,7 @@ const handshakes = {
   'an unknown transport': { path: path('EIO=4&transport=carrier-pigeon') },
   'a transport named like a method of objects': { path: path('EIO=4&transport=constructor') },
   'webtransport over HTTP': { path: path('EIO=4&transport=webtransport') },
-  'two transports': { path: path('EIO=4&transport=polling&transport=websocket'), rollcall: { status: 200, code: undefined }, because: 'the first one counts; Node makes a list of them that is no transport' },
+  'two transports': { path: path('EIO=4&transport=polling&transport=websocket'), rollcall: { status: 200, type: undefined, body: undefined }, because: 'the first one counts; Node makes a list of them that is no transport' },
   'WebSocket without upgrade': { path: path('EIO=4&transport=websocket') },
   'POST': { method: 'POST', path: path('EIO=4&transport=polling'), body: '40' },
   'PUT': { method: 'PUT', path: path('EIO=4&transport=polling') },
@@ -41,13 +42,103 @@ const handshakes = {
   'a sid of 5,000 characters': { path: path(`EIO=4&transport=polling&sid=${'x'.repeat(5000)}`) },
   'POST to an unknown sid': { method: 'POST', path: path('EIO=4&transport=polling&sid=nobody'), body: '40' },
   'an unknown sid over WebSocket': { path: path('EIO=4&transport=websocket&sid=nobody'), headers: upgrading },
+  'WebSocket without a transport': { path: path('EIO=4'), headers: upgrading },
+  'WebSocket with a broken protocol': { inWords: true, path: path('EIO=4&transport=websocket'), headers: { ...upgrading, 'Sec-WebSocket-Protocol': 'a b' } },
+  'WebSocket with an empty protocol': { inWords: true, path: path('EIO=4&transport=websocket'), headers: { ...upgrading, 'Sec-WebSocket-Protocol': 'a,,b' } },
   'WebSocket with an unknown transport': { path: path('EIO=4&transport=pigeon'), headers: upgrading },
-  'WebSocket without a key': { path: path('EIO=4&transport=websocket'), headers: { ...upgrading, 'Sec-WebSocket-Key': '' } },
-  'WebSocket version 12': { path: path('EIO=4&transport=websocket'), headers: { ...upgrading, 'Sec-WebSocket-Version': '12' } },
-  'upgrade to something else': { path: path('EIO=4&transport=websocket'), headers: { ...upgrading, Upgrade: 'h2c' } },
+  'WebSocket without a key': { inWords: true, path: path('EIO=4&transport=websocket'), headers: { ...upgrading, 'Sec-WebSocket-Key': '' } },
+  'WebSocket version 12': { inWords: true, path: path('EIO=4&transport=websocket'), headers: { ...upgrading, 'Sec-WebSocket-Version': '12' } },
+  'upgrade to something else': { inWords: true, path: path('EIO=4&transport=websocket'), headers: { ...upgrading, Upgrade: 'h2c' } },
 };
 
 duel('handshakes', Object.entries(handshakes).map(([name, options]) => ({ name, play: ask(options), rollcall: options.rollcall, because: options.because })));
+
+// Every path below /socket.io/ but the client's files is the endpoint.
+const below = {
+  'a path of 0.9': '/socket.io/1/',
+  'a path of 0.9 with its transport': '/socket.io/1/websocket/',
+  'a path below': '/socket.io/a/b',
+  'a file that is none of the client\'s': '/socket.io/package.json',
+  'a client file that is further below': '/socket.io/1/socket.io.js',
+  'two slashes': '/socket.io//',
+};
+duel('paths of the endpoint', Object.entries(below).flatMap(([name, at]) => [
+  { name, play: ask({ path: at }) },
+  { name: `${name}, a WebSocket`, play: ask({ path: `${at}?EIO=4&transport=websocket&sid=nobody`, headers: upgrading }) },
+  {
+    name: `${name}, a handshake`,
+    async play(server) {
+      const { status, headers, body } = await request(server, { path: `${at}?EIO=3&transport=polling` });
+      return { status, type: headers['content-type'], shape: shape(body) };
+    },
+  },
+]));
+
+// shape is a payload with the session's id and its length left out.
+const shape = (body) => body.replace(/"sid":"[\w-]+"/, '"sid":"…"').replace(/^\d+:/, '…:');
+
+// What the clients of microcontrollers and games send, who look for text. The
+// packets that follow the first one may or may not come with it.
+duel('the first packet', [
+  'EIO=3&transport=polling', 'EIO=4&transport=polling', 'EIO=2&transport=polling&b64=true',
+  'EIO=3&transport=polling&b64=1', 'EIO=3&transport=polling&b64=1&t=1', 'EIO=4&transport=polling&t=1', 'transport=polling',
+].map((query) => ({
+  name: query,
+  async play(server) {
+    const { status, headers, body } = await request(server, { path: path(query) });
+    return { status, type: headers['content-type'], shape: shape(body).replace(/\}2:40$/, '}') };
+  },
+})));
+
+test('a browser of protocol 3 gets bytes', async (t) => {
+  const server = await startTarget(t);
+  const { headers, bytes } = await request(server, { path: path('EIO=3&transport=polling&t=1-0') });
+  assert.equal(headers['content-type'], 'application/octet-stream');
+  assert.equal(bytes[0], 0);
+});
+
+// Without the slash behind, as clients with addTrailingSlash: false ask.
+test('the endpoint without a slash', async (t) => {
+  const server = await startTarget(t);
+  const at = '/socket.io?EIO=4&transport=polling';
+  const { status, headers, body } = await request(server, { path: at, headers: origin });
+  assert.equal(status, 200);
+  assert.equal(headers['access-control-allow-origin'], origin.Origin);
+  assert.equal(headers['access-control-allow-credentials'], 'true');
+  assert.match(body, /^0\{"sid":/);
+  const preflight = await request(server, { method: 'OPTIONS', path: at, headers: { ...origin, 'Access-Control-Request-Method': 'POST' } });
+  assert.equal(preflight.status, 204);
+  assert.equal(preflight.headers['access-control-allow-origin'], origin.Origin);
+  for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']]) {
+    const socket = io(server.url, { addTrailingSlash: false, transports, forceNew: true, reconnection: false });
+    t.after(() => socket.close());
+    await new Promise((resolve, reject) => socket.on('connect', resolve).on('connect_error', reject));
+    if (transports.length > 1) await within(new Promise((resolve) => socket.io.engine.on('upgrade', resolve)), 'the upgrade');
+    assert.deepEqual(await socket.timeout(PATIENCE).emitWithAck('register', { id: transports.join() }), { ok: true });
+  }
+});
+
+// Browsers fail when they offered protocols and none comes back.
+duel('WebSocket protocols', [['racer'], ['b', 'a'], ['a', 'b', 'c']].flatMap((protocols) => [4, 3].map((eio) => ({
+  name: `${protocols}, EIO${eio}`,
+  async play(server) {
+    const ws = new WebSocket(`${server.url.replace('http', 'ws')}${path(`EIO=${eio}&transport=websocket`)}`, protocols);
+    try {
+      await new Promise((resolve, reject) => ws.once('open', resolve).once('error', reject));
+      return { protocol: ws.protocol };
+    } finally {
+      ws.terminate();
+    }
+  },
+}))));
+
+test('protocols are answered to an upgrade too', async (t) => {
+  const server = await startTarget(t);
+  const socket = io(server.url, { protocols: ['racer', 'v2'], transports: ['polling', 'websocket'], forceNew: true, reconnection: false });
+  t.after(() => socket.close());
+  await within(new Promise((resolve) => socket.io.engine.on('upgrade', resolve)), 'the upgrade');
+  assert.equal(socket.io.engine.transport.ws.protocol, 'racer');
+});
 
 // Which protocol a handshake without or with an odd EIO is served in: 3 is the
 // one that connects without being asked.

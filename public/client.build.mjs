@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 const from = new URL("../node_modules/socket.io-client/dist/", import.meta.url);
 const to = new URL("client/", import.meta.url);
 
-for (const name of ["socket.io.js", "socket.io.js.map", "socket.io.min.js", "socket.io.min.js.map"]) {
-  copyFileSync(new URL(name, from), new URL(name, to));
+for (const build of ["socket.io", "socket.io.min", "socket.io.esm.min", "socket.io.msgpack.min"]) {
+  for (const name of [`${build}.js`, `${build}.js.map`]) copyFileSync(new URL(name, from), new URL(name, to));
 }
 console.log(`client bundle copied to ${fileURLToPath(to)}`);

@@ -8,8 +8,9 @@ import (
 	"embed"
 	"io/fs"
 	"net/http"
-	"path"
 	"regexp"
+	"slices"
+	"strings"
 	"sync"
 )
 
@@ -22,6 +23,9 @@ const (
 	fresh = "no-cache"
 	// shared lets other sites' visitors keep what they load from here a while.
 	shared = "public, max-age=3600"
+
+	// clientPath is where Socket.IO servers have the browser client.
+	clientPath = "/socket.io/"
 
 	notBuilt = "The Socket.IO browser client is not part of this build. " +
 		"Run `npm ci && npm run build` in Rollcall's directory and build the server again. " +
@@ -63,17 +67,32 @@ func HasClient() bool {
 	return err == nil
 }
 
+// clientFiles are the official client's, all of its dist folder.
+var clientFiles = []string{
+	"socket.io.js", "socket.io.js.map",
+	"socket.io.min.js", "socket.io.min.js.map",
+	"socket.io.esm.min.js", "socket.io.esm.min.js.map",
+	"socket.io.msgpack.min.js", "socket.io.msgpack.min.js.map",
+}
+
+// IsClient tells whether a path is that of one of the official client's files,
+// built in or not.
+func IsClient(path string) bool {
+	name, ok := strings.CutPrefix(path, clientPath)
+	return ok && slices.Contains(clientFiles, name)
+}
+
 // Client serves the official browser client where Socket.IO servers have it:
-// /socket.io/socket.io.js, socket.io.min.js and their .map files. What was not
-// built in is answered with 404 and what to do about it.
+// the paths that IsClient knows. What was not built in is answered with 404 and
+// what to do about it.
 func Client() http.Handler { return clientFrom(files) }
 
 func clientFrom(built fs.FS) http.Handler {
-	// Made when first asked for: they are 0.7 MB, and most instances are never asked.
+	// Made when first asked for: they are 1.3 MB, and most instances are never asked.
 	bundles := map[string]func() *asset{}
-	for _, name := range []string{"socket.io.js", "socket.io.js.map", "socket.io.min.js", "socket.io.min.js.map"} {
+	for _, name := range clientFiles {
 		if _, err := fs.Stat(built, "client/"+name); err == nil {
-			bundles[name] = sync.OnceValue(func() *asset {
+			bundles[clientPath+name] = sync.OnceValue(func() *asset {
 				body, _ := fs.ReadFile(built, "client/"+name) // it is there
 				return newAsset(name, body, shared).crossOrigin()
 			})
@@ -81,7 +100,7 @@ func clientFrom(built fs.FS) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		if bundle := bundles[path.Base(r.URL.Path)]; bundle != nil {
+		if bundle := bundles[r.URL.Path]; bundle != nil {
 			bundle().ServeHTTP(w, r)
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -190,14 +191,30 @@ func TestClient(t *testing.T) {
 		"client/socket.io.js":         {Data: js},
 		"client/socket.io.min.js":     {Data: js[:70]},
 		"client/socket.io.min.js.map": {Data: []byte("{}")},
-		"client/README.md":            {Data: []byte("not for the web")},
+
+		"client/socket.io.esm.min.js":         {Data: js},
+		"client/socket.io.esm.min.js.map":     {Data: []byte("{}")},
+		"client/socket.io.msgpack.min.js":     {Data: js},
+		"client/socket.io.msgpack.min.js.map": {Data: []byte("{}")},
+		"client/README.md":                    {Data: []byte("not for the web")},
 	}
 	h := clientFrom(built)
 	for path, kind := range map[string]string{
 		"/socket.io/socket.io.js":         "text/javascript; charset=utf-8",
 		"/socket.io/socket.io.min.js":     "text/javascript; charset=utf-8",
 		"/socket.io/socket.io.min.js.map": "application/json",
+
+		"/socket.io/socket.io.esm.min.js":         "text/javascript; charset=utf-8",
+		"/socket.io/socket.io.esm.min.js.map":     "application/json",
+		"/socket.io/socket.io.msgpack.min.js":     "text/javascript; charset=utf-8",
+		"/socket.io/socket.io.msgpack.min.js.map": "application/json",
 	} {
+		if !IsClient(path) {
+			t.Errorf("%s is not taken for the client's", path)
+		}
+		if head := ask(t, h, "HEAD", path); head.StatusCode != 200 || head.Header.Get("Content-Type") != kind || body(t, head) != "" {
+			t.Errorf("HEAD %s = %d %v", path, head.StatusCode, head.Header)
+		}
 		r := ask(t, h, "GET", path)
 		if r.StatusCode != 200 || r.Header.Get("Content-Type") != kind || r.Header.Get("Access-Control-Allow-Origin") != "*" ||
 			r.Header.Get("Cross-Origin-Resource-Policy") != "cross-origin" || r.Header.Get("ETag") == "" {
@@ -207,7 +224,12 @@ func TestClient(t *testing.T) {
 	if got := body(t, ask(t, h, "GET", "/socket.io/socket.io.js")); got != string(js) {
 		t.Error("the bundle is not what was built")
 	}
-	for _, path := range []string{"/socket.io/README.md", "/socket.io/socket.io.js.map", "/socket.io/"} {
+	for _, path := range []string{"/socket.io/README.md", "/socket.io/socket.io.esm.js", "/socket.io/1/socket.io.js", "/socket.io.js", "/socket.io/"} {
+		if IsClient(path) {
+			t.Errorf("%s is taken for the client's", path)
+		}
+	}
+	for _, path := range []string{"/socket.io/README.md", "/socket.io/socket.io.js.map", "/socket.io/1/socket.io.js", "/socket.io/"} {
 		r := ask(t, h, "GET", path)
 		if r.StatusCode != 404 || !strings.Contains(body(t, r), "npm run build") {
 			t.Errorf("GET %s = %d", path, r.StatusCode)
@@ -215,5 +237,21 @@ func TestClient(t *testing.T) {
 	}
 	if r := ask(t, clientFrom(fstest.MapFS{}), "GET", "/socket.io/socket.io.js"); r.StatusCode != 404 {
 		t.Errorf("a build without the bundle answers %d", r.StatusCode)
+	}
+}
+
+// What npm has in the client's dist folder is what is served, if it was fetched.
+func TestClientIsWhole(t *testing.T) {
+	dist, err := os.ReadDir("../node_modules/socket.io-client/dist")
+	if err != nil {
+		t.Skip("the client was not fetched: make client")
+	}
+	h := Client()
+	for _, file := range dist {
+		path := clientPath + file.Name()
+		want, _ := os.ReadFile("../node_modules/socket.io-client/dist/" + file.Name())
+		if r := ask(t, h, "GET", path); r.StatusCode != 200 || body(t, r) != string(want) {
+			t.Errorf("GET %s = %d", path, r.StatusCode)
+		}
 	}
 }

@@ -147,7 +147,10 @@ try() {
   [ "$(ask /healthz)" = ok ] || fail "/healthz is not ok"
   [[ $(ask /metrics) == *$'\nrollcall_users 0'* ]] || fail "/metrics has no rollcall_users"
   [[ $(ask /) == *"<!doctype html>"* ]] || fail "/ is not the page"
-  ask /socket.io/socket.io.js | cmp - "${stages[client]}/src/public/client/socket.io.js" || fail "the browser client is not the one from npm"
+  local file
+  for file in "${stages[client]}"/src/node_modules/socket.io-client/dist/*; do
+    ask "/socket.io/${file##*/}" | cmp - "$file" || fail "the browser client's ${file##*/} is not the one from npm"
+  done
   [[ $(ask '/socket.io/?EIO=4&transport=polling') == '0{'*'"sid":"'* ]] || fail "no Socket.IO handshake"
   local uid
   uid=$(awk '/^Uid:/ { print $2 }' "/proc/$server/status")

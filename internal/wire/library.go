@@ -78,19 +78,20 @@ func (o Options) serverOptions() *socket.ServerOptions {
 	return opts
 }
 
-// openPacket is what a client is told first, in the library's words.
+// openPacket is what a client is told first. The order of the fields is Node's:
+// some clients search the text instead of parsing it, and expect the sid first.
 func (l *link) openPacket() []byte {
 	upgrades := []string{}
 	if l.ws == nil {
 		upgrades = append(upgrades, overWebSocket)
 	}
 	hello, _ := json.Marshal(struct { // strings and numbers always marshal
-		MaxPayload   int      `json:"maxPayload"`
-		PingInterval int64    `json:"pingInterval"`
-		PingTimeout  int64    `json:"pingTimeout"`
 		SID          string   `json:"sid"`
 		Upgrades     []string `json:"upgrades"`
-	}{l.srv.opts.MaxBody, l.srv.opts.PingInterval.Milliseconds(), l.srv.opts.PingTimeout.Milliseconds(), l.sid, upgrades})
+		PingInterval int64    `json:"pingInterval"`
+		PingTimeout  int64    `json:"pingTimeout"`
+		MaxPayload   int      `json:"maxPayload"`
+	}{l.sid, upgrades, l.srv.opts.PingInterval.Milliseconds(), l.srv.opts.PingTimeout.Milliseconds(), l.srv.opts.MaxBody})
 	return appendFrame(nil, opText, []byte{'0'}, hello)
 }
 

@@ -97,8 +97,7 @@ func TestIDOfProtocol3(t *testing.T) {
 	}
 }
 
-// The first packet, and the refusal of another namespace, are what the library
-// would have said.
+// The first packet is Node's, the refusal of another namespace the library's.
 func TestPacketsOfTheLibrary(t *testing.T) {
 	_, base := start(t, Options{})
 	for transport, upgrades := range map[string]string{"websocket": "", "polling": `"websocket"`} {
@@ -120,7 +119,7 @@ func TestPacketsOfTheLibrary(t *testing.T) {
 			c.opened(open)
 			sid = c.sid
 		}
-		want := fmt.Sprintf(`0{"maxPayload":1000000,"pingInterval":25000,"pingTimeout":20000,"sid":%q,"upgrades":[%s]}`, sid, upgrades)
+		want := fmt.Sprintf(`0{"sid":%q,"upgrades":[%s],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}`, sid, upgrades)
 		if open != want {
 			t.Errorf("%s: %s, want %s", transport, open, want)
 		}

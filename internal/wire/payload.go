@@ -164,13 +164,16 @@ const (
 	framed                    // protocol 3 as bytes, the form decodeBinaryPayload reads
 )
 
-// encodingOf: browsers of protocol 3 want bytes unless they say that they can't
-// read them; what comes as text, the 1.3 browser build takes for an empty "ok".
+// encodingOf tells how a client reads payloads. Browsers of protocol 3 want bytes
+// unless they say b64; the 1.3 build takes what comes as text for an empty "ok".
+// They send t against caches (1.0 to 2.5, in their defaults). A client without t
+// is no browser and gets text, as from Node: some microcontrollers' libraries
+// read up to the first NUL, with which bytes begin.
 func encodingOf(protocol int, query url.Values) encoding {
 	switch {
 	case protocol == 4:
 		return separated
-	case query.Has("b64") || query.Has("j"):
+	case query.Has("b64") || query.Has("j") || !query.Has("t"):
 		return counted
 	default:
 		return framed

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"net/url"
 	"testing"
 )
 
@@ -53,6 +54,25 @@ func TestDecodePayload(t *testing.T) {
 			if got[i].binary != c.want[i].binary || string(got[i].data) != string(c.want[i].data) {
 				t.Errorf("%s: packet %d is %q", c.name, i, got[i].data)
 			}
+		}
+	}
+}
+
+// A client of protocol 3 gets bytes if it is a browser of that time, which sends t
+// and, if it cannot read bytes, b64.
+func TestEncodingOf(t *testing.T) {
+	for _, c := range []struct {
+		protocol int
+		query    string
+		want     encoding
+	}{
+		{4, "", separated}, {4, "t=1", separated}, {4, "b64=1", separated},
+		{3, "t=1418-0", framed}, {3, "t=", framed},
+		{3, "", counted}, {3, "b64=1", counted}, {3, "b64=true&t=1", counted}, {3, "j=0&t=1", counted},
+	} {
+		query, _ := url.ParseQuery(c.query)
+		if got := encodingOf(c.protocol, query); got != c.want {
+			t.Errorf("protocol %d, %q: %v, want %v", c.protocol, c.query, got, c.want)
 		}
 	}
 }

@@ -24,7 +24,7 @@ func (l *link) servePoll(w http.ResponseWriter, r *http.Request) {
 	l.mu.Lock()
 	if l.polling {
 		l.mu.Unlock()
-		refuse(w, badRequest)
+		w.WriteHeader(http.StatusBadRequest) // without a body, as Node
 		l.fail(rooms.Closed)
 		return
 	}
@@ -118,7 +118,7 @@ func (l *link) servePost(w http.ResponseWriter, r *http.Request) {
 	l.posting = true
 	l.mu.Unlock()
 	if overlap {
-		refuse(w, badRequest)
+		w.WriteHeader(http.StatusBadRequest) // without a body, as Node
 		l.fail(rooms.Closed)
 		return
 	}
@@ -129,7 +129,7 @@ func (l *link) servePost(w http.ResponseWriter, r *http.Request) {
 	}()
 	binary := r.Header.Get("Content-Type") == "application/octet-stream"
 	if binary && l.protocol == 4 {
-		refuse(w, badRequest)
+		w.WriteHeader(http.StatusBadRequest) // without a body, as Node
 		l.fail(rooms.Closed)
 		return
 	}

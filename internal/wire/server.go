@@ -3,6 +3,8 @@ package wire
 import (
 	"container/list"
 	"encoding/json"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/zishang520/socket.io/v2/socket"
+	"golang.org/x/net/http/httpguts"
 
 	"rollcall/rooms"
 )
@@ -57,7 +60,7 @@ func New(opts Options) *Server {
 			WriteBufferSize: 512,
 			WriteBufferPool: &sync.Pool{}, // we write frames ourselves
 			CheckOrigin:     func(*http.Request) bool { return true },
-			Error:           func(w http.ResponseWriter, _ *http.Request, _ int, _ error) { refuse(w, badRequest) },
+			Error:           func(w http.ResponseWriter, _ *http.Request, _ int, _ error) { refuseUpgrade(w, badRequest) },
 		},
 	}
 	s.heartbeat = newHeartbeat(s.opts)
@@ -86,16 +89,51 @@ var (
 	stopping         = refusal{http.StatusServiceUnavailable, 4, "Shutting down"}
 )
 
-func refuse(w http.ResponseWriter, r refusal) {
+// refuse answers a request that no session takes, byte for byte as Node does: a
+// plain request with JSON, a WebSocket handshake with the message alone.
+func refuse(w http.ResponseWriter, r *http.Request, no refusal) {
+	if websocket.IsWebSocketUpgrade(r) {
+		refuseUpgrade(w, no)
+		return
+	}
+	body, _ := json.Marshal(no) // a number and a string always marshal
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(r.status)
-	json.NewEncoder(w).Encode(r)
+	w.WriteHeader(no.status)
+	w.Write(body)
 }
 
-// ServeHTTP takes every request below /socket.io/ but the client's files.
+func refuseUpgrade(w http.ResponseWriter, no refusal) {
+	w.Header().Set("Content-Type", "text/html")
+	w.Header().Set("Connection", "close")
+	w.WriteHeader(no.status)
+	io.WriteString(w, no.Message)
+}
+
+var errProtocols = errors.New("malformed Sec-WebSocket-Protocol")
+
+// upgrade makes a WebSocket of a request, or answers why it cannot. Of the
+// protocols that the client offers the first is agreed to, as Node's ws does:
+// browsers that offered some fail without.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (*websocket.Conn, error) {
+	var header http.Header
+	offered := websocket.Subprotocols(r)
+	for _, protocol := range offered {
+		if !httpguts.ValidHeaderFieldName(protocol) { // both are tokens
+			refuseUpgrade(w, badRequest)
+			return nil, errProtocols
+		}
+	}
+	if len(offered) > 0 {
+		header = http.Header{"Sec-Websocket-Protocol": offered[:1]}
+	}
+	return s.upgrader.Upgrade(w, r, header)
+}
+
+// ServeHTTP takes every request for the endpoint, whatever its path: old clients
+// ask for /socket.io/1/ and the like.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.allowOrigin(w, r) {
-		s.refused(w, forbiddenOrigin, "forbidden_origin")
+		s.refused(w, r, forbiddenOrigin, "forbidden_origin")
 		return
 	}
 	if r.Method == http.MethodOptions {
@@ -105,7 +143,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	transport, upgrade := query.Get("transport"), websocket.IsWebSocketUpgrade(r)
 	if transport != overPolling && transport != overWebSocket {
-		refuse(w, unknownTransport)
+		refuse(w, r, unknownTransport)
 		return
 	}
 	if query.Get("sid") != "" {
@@ -114,9 +152,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case r.Method != http.MethodGet:
-		refuse(w, badMethod)
+		refuse(w, r, badMethod)
 	case upgrade != (transport == overWebSocket):
-		refuse(w, badRequest)
+		refuse(w, r, badRequest)
 	default:
 		s.serveHandshake(w, r, query, upgrade)
 	}
@@ -130,13 +168,13 @@ func (s *Server) serveLink(w http.ResponseWriter, r *http.Request, query url.Val
 	transport := query.Get("transport")
 	switch {
 	case l == nil:
-		refuse(w, unknownSession)
+		refuse(w, r, unknownSession)
 	case (query.Get("EIO") == "4") != (l.protocol == 4):
-		refuse(w, badRequest)
+		refuse(w, r, badRequest)
 	case upgrade && transport == overWebSocket:
 		l.serveUpgrade(w, r)
 	case upgrade || l.Name() != transport || transport != overPolling:
-		refuse(w, badRequest)
+		refuse(w, r, badRequest)
 	case r.Method == http.MethodGet:
 		s.claim(l)
 		l.servePoll(w, r)
@@ -162,11 +200,11 @@ func (s *Server) serveHandshake(w http.ResponseWriter, r *http.Request, query ur
 	h := handshake{query: query, address: s.opts.Address(r)}
 	if no, code := s.enter(h.address); code != "" {
 		s.hold(r.Context())
-		s.refused(w, no, code)
+		s.refused(w, r, no, code)
 		return
 	}
 	if upgrade {
-		conn, err := s.upgrader.Upgrade(w, r, nil)
+		conn, err := s.upgrade(w, r)
 		if err != nil {
 			s.leave(h.address)
 			return
@@ -180,7 +218,7 @@ func (s *Server) serveHandshake(w http.ResponseWriter, r *http.Request, query ur
 		if h.conn != nil {
 			h.conn.Close()
 		} else {
-			refuse(w, badRequest)
+			refuse(w, r, badRequest)
 		}
 		return
 	}
@@ -249,9 +287,9 @@ func (s *Server) leave(address string) {
 	}
 }
 
-func (s *Server) refused(w http.ResponseWriter, no refusal, code string) {
+func (s *Server) refused(w http.ResponseWriter, r *http.Request, no refusal, code string) {
 	s.opts.Observer.Refusal(code)
-	refuse(w, no)
+	refuse(w, r, no)
 }
 
 // allowOrigin answers for CORS: it reflects the origin and allows credentials,

@@ -11,7 +11,7 @@ import (
 // The client probes it, lets its last poll end and then says so; until that
 // packet, polling goes on, and if it never comes, nothing has changed.
 func (l *link) serveUpgrade(w http.ResponseWriter, r *http.Request) {
-	conn, err := l.srv.upgrader.Upgrade(w, r, nil)
+	conn, err := l.srv.upgrade(w, r)
 	if err != nil {
 		return
 	}
