@@ -55,6 +55,21 @@ for (const kind of every) {
       assert.deepEqual(objects, []);
     });
 
+    test('what JavaScript makes of an id that is not there registers nobody', async (t) => {
+      const server = await startTarget(t);
+      const one = await enter(t, server, kind, '7');
+      await one.shown('7');
+      for (const nothing of [undefined, null, NaN, {}, '', 'undefined']) {
+        const client = await enter(t, server, kind, nothing);
+        assert.deepEqual(await client.ask('unregister'), { ok: true });
+        const chooser = open(t, server.url, { ...kind, query: { presence: String(nothing ?? 'null'), status: String(nothing) } });
+        await chooser.settled(); // not refused
+        await chooser.ask('sync');
+        await chooser.listed('7');
+      }
+      assert.ok(one.of('add_user').every(([user]) => user.id === '7'), 'a ghost came');
+    });
+
     test('the id is anything that fits into a query', async (t) => {
       const server = await startTarget(t);
       const ids = ['Zoë & 山 = 😀?#%', '__proto__', 'constructor', ' '];

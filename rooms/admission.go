@@ -22,25 +22,27 @@ type admission struct {
 	user    json.RawMessage // to be registered at once; nil: nobody
 	key     userKey         // who it has to be; zero: anybody
 	guest   bool            // who it may be: nobody with an id
+	status  Status          // to start with, by the token; "": none
 	expires time.Time
 }
 
-// admit reads a handshake. It returns a Refusal with code unauthorized.
+// admit reads a handshake. It returns a Refusal with code unauthorized, or with
+// code bad_user if a good token has a user that must not be shown.
 func (r *Rooms) admit(h Handshake) (admission, error) {
 	if r.options.Authenticate == nil {
-		if id := h.Query.Get("userId"); id != "" {
+		if id := h.queryText("userId"); id != "" {
 			return admission{user: encode(map[string]string{"id": id})}, nil
 		}
 		return admission{}, nil
 	}
-	token, ok := h.Auth["token"].(string)
-	if !ok {
-		token = h.Query.Get("token")
-	}
-	if token != "" {
+	if token := h.text("token"); token != "" {
 		if who, err := r.options.Authenticate(token); err == nil {
-			if key, err := identify(who.User, ""); err == nil && !key.anonymous {
-				return admission{user: who.User, key: key, expires: who.Expires}, nil
+			key, err := identify(who.User, "")
+			if err != nil {
+				return admission{}, err
+			}
+			if !key.anonymous {
+				return admission{user: who.User, key: key, status: who.Status, expires: who.Expires}, nil
 			}
 		}
 	}

@@ -93,10 +93,16 @@ func (s *session) roomsJoined() (n int) {
 // usernameOf is who somebody wants to be in a room: the username, or what the
 // user is called.
 func usernameOf(f map[string]json.RawMessage) (string, error) {
+	if err := checkValue("bad_user", "The user", f["user"]); err != nil {
+		return "", err
+	}
 	var user map[string]json.RawMessage
 	_ = json.Unmarshal(f["user"], &user) // none: a guest
 	for _, value := range []json.RawMessage{f["username"], user["username"], user["nickname"], user["name"]} {
 		var text *string
+		if err := checkValue("bad_username", "username", value); err != nil {
+			return "", err
+		}
 		if len(value) > 0 && json.Unmarshal(value, &text) != nil || text != nil && utf8.RuneCountInString(*text) > maxUsername {
 			return "", &Refusal{"bad_username", fmt.Sprintf("username must be a string of at most %d characters.", maxUsername)}
 		}
@@ -159,6 +165,9 @@ func (r *Rooms) message(s *session, args []json.RawMessage) (map[string]any, err
 	}
 	text, _, err := s.nameIn(room)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkValue("bad_message", "content", f["content"]); err != nil {
 		return nil, err
 	}
 	var username, content string

@@ -10,10 +10,15 @@ import (
 
 // Connect takes a socket, before any of its events. Whose user is known from the
 // handshake is registered. It returns a Refusal with code bad_presence if the
-// handshake asks for an unknown subscription, with code unauthorized if it lacks
-// a good token, and those of register; then the socket is not taken.
+// handshake asks for an unknown subscription, with code bad_status for an
+// unknown status, with code unauthorized if it lacks a good token, and those of
+// register; then the socket is not taken.
 func (r *Rooms) Connect(c Conn, h Handshake) error {
 	subscription, err := subscriptionOf(h)
+	if err != nil {
+		return err
+	}
+	wanted, err := statusOfHandshake(h)
 	if err != nil {
 		return err
 	}
@@ -22,9 +27,11 @@ func (r *Rooms) Connect(c Conn, h Handshake) error {
 		return err
 	}
 	s := &session{
-		id: c.ID(), conn: c, subscription: subscription, status: Active,
+		id: c.ID(), conn: c, subscription: subscription,
 		fixed: who.key, guest: who.guest, wantsObject: h.Query.Get("userId") != "",
+		initial: startStatus(wanted, who.status),
 	}
+	s.startLocked()
 	s.activeAt.Store(time.Now().UnixMilli())
 	r.mu.Lock()
 	_, taken := r.sessions[s.id]

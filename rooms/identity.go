@@ -24,9 +24,9 @@ func identify(user json.RawMessage, socket string) (userKey, error) {
 	if trimmed := bytes.TrimLeft(user, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
 		return userKey{}, badUser("The user must be a JSON object.")
 	}
-	if !utf8.Valid(user) {
-		// In a text frame it would cost every receiver its connection.
-		return userKey{}, badUser("The user is not valid UTF-8.")
+	// Text that is not UTF-8 would also cost every receiver its connection.
+	if err := checkValue("bad_user", "The user", user); err != nil {
+		return userKey{}, err
 	}
 	// A map and not a struct: struct fields also match "ID". As in JavaScript
 	// the last of several equal keys counts.

@@ -8,6 +8,11 @@ import (
 // invite hands an invitation to the sockets of the invited user; in strict
 // mode to everybody, who keep it if it is theirs.
 func (r *Rooms) invite(_ *session, args []json.RawMessage) (map[string]any, error) {
+	if len(args) > 0 {
+		if err := checkValue("bad_invite", "The invitation", args[0]); err != nil {
+			return nil, err
+		}
+	}
 	if r.options.Strict {
 		r.publish(Message{Event: Event{"invite", firstArg(args)}})
 		return nil, nil

@@ -62,6 +62,8 @@ type Handshake struct {
 type Identity struct {
 	// User is the user object, with an id.
 	User json.RawMessage
+	// Status is the one to start with, "" if the token names none.
+	Status Status
 	// Expires is when the token runs out; zero: never.
 	Expires time.Time
 }

@@ -40,6 +40,9 @@ func (r *Rooms) joinStage(s *session, args []json.RawMessage) (map[string]any, e
 	if !ok || err != nil {
 		return nil, &Refusal{"bad_stage", fmt.Sprintf("join_stage needs an object with a token of 1 to %d bytes; an id is a string or a number.", maxRoomName)}
 	}
+	if err := checkValue("bad_stage", "The racer", args[0]); err != nil {
+		return nil, err
+	}
 	if id != "" { // a racer is known by the user's id
 		if err := s.may(userKey{id: id}); err != nil {
 			return nil, err
@@ -56,6 +59,9 @@ func (r *Rooms) addCar(s *session, args []json.RawMessage) (map[string]any, erro
 	id, err := idText(f["id"])
 	if !ok || err != nil {
 		return nil, &Refusal{"bad_car", fmt.Sprintf("add_car needs an object with a race_id of 1 to %d bytes; an id is a string or a number.", maxRoomName)}
+	}
+	if err := checkValue("bad_car", "The car", args[0]); err != nil {
+		return nil, err
 	}
 	return nil, r.take(s, &s.races, raceList(race), id, args[0], &Refusal{"race_full",
 		fmt.Sprintf("There are %d cars in this race already.", maxRacers)})
@@ -139,7 +145,11 @@ func updateSpeed(race string) handler {
 		if !r.takesPart(s, &s.races, raceList(race)) {
 			return nil, errNotInRace
 		}
-		r.publish(r.toList(raceList(race), Event{"update_" + race + "_speed", firstArg(args)}))
+		speed := firstArg(args)
+		if err := checkValue("bad_speed", "The speed", speed[0]); err != nil {
+			return nil, err
+		}
+		r.publish(r.toList(raceList(race), Event{"update_" + race + "_speed", speed}))
 		return nil, nil
 	}
 }

@@ -65,7 +65,9 @@ func (r *Rooms) takeStatusLocked(s *session, key userKey) {
 	}
 	status, at := s.status, s.statusAt
 	if s.registered() { // that choice was somebody else's
-		status, at = Active, 0
+		if status, at = s.initial, 0; status == Hidden {
+			at = time.Now().UnixMilli()
+		}
 	}
 	if theirs, since := r.chosen(key); since > at {
 		status, at = theirs, since
@@ -88,7 +90,7 @@ func (r *Rooms) unregister(s *session, _ []json.RawMessage) (map[string]any, err
 	s.removeLocked(r.store, s.online(), SignedOut)
 	s.key = userKey{}
 	before := s.status
-	s.stateLocked(Active, 0)
+	s.startLocked()
 	r.restateLocked(s, before)
 	s.mu.Unlock()
 	r.enterUserRoom(s, userKey{})

@@ -50,6 +50,8 @@ type session struct {
 	// places are the session's entries of the user online and of chat rooms.
 	places map[Place]Entry
 	key    userKey // of the registered user
+	// initial is the status that the session starts with: see startLocked.
+	initial Status
 	// status and when it was chosen; of who is not registered, for the user to
 	// come.
 	status   Status

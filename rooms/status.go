@@ -22,8 +22,7 @@ func (r *Rooms) heartbeat(*session, []json.RawMessage) (map[string]any, error) {
 // kept for when that happens.
 func (r *Rooms) setStatus(s *session, args []json.RawMessage) (map[string]any, error) {
 	var status Status
-	if len(args) == 0 || json.Unmarshal(args[0], &status) != nil ||
-		status != Active && status != Away && status != Hidden {
+	if len(args) == 0 || json.Unmarshal(args[0], &status) != nil || !status.isValid() {
 		return nil, &Refusal{"bad_status", `The status is "active", "away" or "hidden".`}
 	}
 	s.mu.Lock()
@@ -70,6 +69,16 @@ func (r *Rooms) adoptLocked(s *session, status Status, at int64) {
 		_ = s.putLocked(r.store, e)
 	}
 	r.restateLocked(s, before)
+}
+
+// startLocked sets the status that a session begins with. To hide counts as a
+// choice made now, for all of the user's tabs: an app or user that says so wants
+// the user hidden. The others are no choice: they do not show a user who hides
+// in another tab. s.mu is held.
+func (s *session) startLocked() {
+	if s.stateLocked(s.initial, 0); s.initial == Hidden {
+		s.statusAt = time.Now().UnixMilli()
+	}
 }
 
 // stateLocked notes a status. s.mu is held.

@@ -16,14 +16,10 @@ const (
 // subscriptionOf reads the handshake: auth.presence, else the query's
 // presence, else both.
 func subscriptionOf(h Handshake) (subscription, error) {
-	wanted, ok := h.Auth["presence"].(string)
-	if !ok {
-		if !h.Query.Has("presence") {
-			return both, nil
-		}
-		wanted = h.Query.Get("presence")
-	}
+	wanted := h.text("presence")
 	switch s := subscription(wanted); s {
+	case "":
+		return both, nil
 	case both, listOnly, changesOnly, countOnly, none:
 		return s, nil
 	}

@@ -39,8 +39,16 @@ func TestHandshake(t *testing.T) {
 		{"auth is no string alone", rooms.Handshake{Auth: auth(nil)}, "both"},
 		{"unknown", rooms.Handshake{Query: query("everything")}, ""},
 		{"case", rooms.Handshake{Query: query("Both")}, ""},
-		{"empty", rooms.Handshake{Query: query("")}, ""},
-		{"empty auth", rooms.Handshake{Auth: auth(""), Query: query("list")}, ""},
+		{"unknown auth", rooms.Handshake{Auth: auth("bogus"), Query: query("list")}, ""},
+		{"empty", rooms.Handshake{Query: query("")}, "both"},
+		{"empty auth", rooms.Handshake{Auth: auth(""), Query: query("list")}, "list"},
+		{"undefined", rooms.Handshake{Query: query("undefined")}, "both"},
+		{"null", rooms.Handshake{Query: query("null")}, "both"},
+		{"NaN", rooms.Handshake{Query: query("NaN")}, "both"},
+		{"object", rooms.Handshake{Query: query("[object Object]")}, "both"},
+		{"undefined auth", rooms.Handshake{Auth: auth("undefined"), Query: query("count")}, "count"},
+		{"auth is an object", rooms.Handshake{Auth: auth(map[string]any{"presence": "none"})}, "both"},
+		{"auth is an array", rooms.Handshake{Auth: auth([]any{"none"})}, "both"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHouse(t)

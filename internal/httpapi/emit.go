@@ -66,6 +66,11 @@ func parseEmit(body []byte) (rooms.Message, error) {
 	if args, ok := f["args"]; ok && (args[0] != '[' || json.Unmarshal(args, &m.Event.Args) != nil) {
 		return m, refuse("bad_args", "args must be an array.")
 	}
+	for i, arg := range m.Event.Args {
+		if err := rooms.CheckJSON(arg); err != nil {
+			return m, refuse("bad_args", "args[%d] %v.", i, err)
+		}
+	}
 	m.Rooms, err = parseTo(f["to"])
 	return m, err
 }

@@ -92,6 +92,10 @@ func TestEmitRefused(t *testing.T) {
 		`{"event":"x","to":{"user":-0}}`:                                   "bad_to",
 		`{"event":"x","to":{"user":"\ud800"}}`:                             "bad_to",
 		`{"event":"x","to":{"user":` + strings.Repeat("1", maxID+1) + `}}`: "bad_to",
+		// What other parsers cannot read.
+		`{"event":"x","args":[` + strings.Repeat("[", rooms.MaxDepth+1) + strings.Repeat("]", rooms.MaxDepth+1) + `]}`: "bad_args",
+		`{"event":"x","args":[1,"\ud800"]}`:  "bad_args",
+		`{"event":"x","args":[{"a":1e999}]}`: "bad_args",
 	} {
 		s.want(s.post(exchange{body: body, beyond: true}), 400, code)
 	}

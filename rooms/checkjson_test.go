@@ -1,0 +1,207 @@
+package rooms_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"rollcall/rooms"
+)
+
+func nested(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
+
+// readable are values that every parser reads; unreadable, that some refuse or
+// cannot write again.
+var (
+	readable = []string{
+		`null`, `7`, `-0`, `"x"`, `[]`, `{}`, nested(rooms.MaxDepth), `[` + strings.Repeat(`[],`, 1000) + `[]]`,
+		strings.Repeat(`{"a":`, rooms.MaxDepth) + `1` + strings.Repeat(`}`, rooms.MaxDepth),
+		`"\ud83d\ude00"`, `"\uD83D\uDE00 \uDBFF\uDFFF"`, `"😀"`, `"\\ud800"`, `"[[[[\"]]"`, `"\"\\"`, `"a\u0000b"`, `"\uffff\ue000\ud7ff"`,
+		`1e308`, `-1.7976931348623157e308`, `1e-999`, `0.1e1`, `1` + strings.Repeat("0", 308), `0.` + strings.Repeat("1", 3000),
+		" \t\r\n{ \"a\" : [ 1 , 2 ] } ", `{"\ud83d\ude00":{"x":[true,false,null]}}`,
+	}
+	unreadable = []string{
+		nested(rooms.MaxDepth + 1), nested(101), strings.Repeat(`{"a":`, 33) + `1` + strings.Repeat(`}`, 33),
+		`[` + strings.Repeat(`[],`, 1000) + nested(rooms.MaxDepth) + `]`,
+		`"\ud800"`, `"\udc00"`, `"x\ud83d"`, `"\ud83dx"`, `"\ud83d\\ude00"`, `"\ud83d\u0041"`, `"\ud83d\ud83d"`, `"\ud83d\ud83d\ude00"`,
+		`"\ude00\ud83d"`, `"\\\ud800"`, `"\uDFFF"`, `{"\ud800":1}`, `[[{"a":"\ud800"}]]`,
+		"\"\xed\xa0\x80\"", "\"\xff\"", "\"\xc3\"", "\"\xed\xa0\xbd\xed\xb8\x80\"",
+		`1e999`, `-1e999`, `1E309`, `[1.8e308]`, `{"a":1e+400}`, `1` + strings.Repeat("0", 309), `-9` + strings.Repeat("9", 3000),
+		`1` + strings.Repeat("0", 400) + `.5`, `0.1e310`,
+	}
+)
+
+func TestCheckJSON(t *testing.T) {
+	for _, value := range readable {
+		if err := rooms.CheckJSON([]byte(value)); err != nil || !json.Valid([]byte(value)) {
+			t.Errorf("%.80s: %v", value, err)
+		}
+	}
+	for _, value := range unreadable {
+		if err := rooms.CheckJSON([]byte(value)); err == nil {
+			t.Errorf("%.80q is accepted", value)
+		}
+	}
+}
+
+// Everywhere that a client has us keep or pass on a value it is checked, and
+// refused with the code that fits.
+func TestUnreadableValuesAreRefused(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		inTown(t, 1, rooms.Options{Strict: strict, MaxUser: 64 << 10}, func(w *town) {
+			c := w.connect(0, "c", "presence=none")
+			w.do(c, "join", `{"room":"r"}`)
+			w.do(c, "add_car", `{"race_id":"x"}`)
+			w.settle()
+			c.told()
+			for _, value := range unreadable {
+				for _, try := range []struct{ code, event, arg string }{
+					{"bad_user", "register", `{"id":1,"x":%s}`},
+					{"bad_user", "register", `{"id":%s}`},
+					{"bad_invite", "invite", `{"id":1,"x":%s}`},
+					{"bad_stage", "join_stage", `{"token":"t","x":%s}`},
+					{"bad_car", "add_car", `{"race_id":"x","x":%s}`},
+					{"bad_speed", "update_x_speed", `{"x":%s}`},
+					{"bad_room", "join", `{"room":%s}`},
+					{"bad_room", "message", `{"room":%s,"content":"x"}`},
+					{"bad_room", "typing", `{"room":%s}`},
+					{"bad_user", "join", `{"room":"r","user":{"x":%s}}`},
+					{"bad_username", "join", `{"room":"r","username":%s}`},
+					{"bad_message", "message", `{"room":"r","content":%s}`},
+				} {
+					w.refused(c, try.code, try.event, fmt.Sprintf(try.arg, value))
+				}
+			}
+			w.hears(c)
+			if list := string(w.instances[0].OnlineUsers()); list != "[]" {
+				t.Errorf("listed: %.200s", list)
+			}
+		})
+	}
+}
+
+// A user of a token is no exception.
+func TestUnreadableUserOfToken(t *testing.T) {
+	options := rooms.Options{AllowGuests: true, Authenticate: func(string) (rooms.Identity, error) {
+		return rooms.Identity{User: []byte(`{"id":1,"x":` + nested(rooms.MaxDepth) + `}`)}, nil
+	}}
+	inTown(t, 1, options, func(w *town) {
+		err := w.instances[0].Connect(&fakeConn{id: "c"}, rooms.Handshake{Auth: map[string]any{"token": "x"}})
+		if code(err) != "bad_user" {
+			t.Error(err)
+		}
+	})
+}
+
+// FuzzCheckJSON holds what is accepted to what the standard library makes of
+// it: the depth, the numbers, and text that is the same after a round trip.
+func FuzzCheckJSON(f *testing.F) {
+	for _, value := range append(readable, unreadable...) {
+		f.Add([]byte(value))
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		err := rooms.CheckJSON(value) // must not panic on anything
+		if !json.Valid(value) {
+			return
+		}
+		var parsed any
+		numbers := json.Unmarshal(value, &parsed) // fails for 1e999
+		sound := numbers == nil && utf8.Valid(value) && deepest(value) <= rooms.MaxDepth && !hasLoneSurrogate(string(value))
+		if sound != (err == nil) {
+			t.Fatalf("%q: %v, want sound %v", value, err, sound)
+		}
+	})
+}
+
+// deepest is how deep valid JSON is nested.
+func deepest(value []byte) (most int) {
+	depth := 0
+	d := json.NewDecoder(bytes.NewReader(value))
+	d.UseNumber() // goes on behind 1e999
+	for {
+		switch token, err := d.Token(); {
+		case err != nil:
+			return most
+		case token == json.Delim('[') || token == json.Delim('{'):
+			depth++
+			most = max(most, depth)
+		case token == json.Delim(']') || token == json.Delim('}'):
+			depth--
+		}
+	}
+}
+
+// hasLoneSurrogate finds the escapes of valid JSON by turning pairs that belong
+// together into something else first.
+func hasLoneSurrogate(value string) bool {
+	value = strings.ReplaceAll(value, `\\`, "")
+	for at := strings.Index(value, `\u`); at >= 0; at = strings.Index(value, `\u`) {
+		var high, low rune
+		fmt.Sscanf(value[at+2:at+6], "%x", &high)
+		rest := value[at+6:]
+		if high >= 0xd800 && high < 0xe000 {
+			if high >= 0xdc00 || len(rest) < 6 || rest[:2] != `\u` {
+				return true
+			}
+			fmt.Sscanf(rest[2:6], "%x", &low)
+			if low < 0xdc00 || low > 0xdfff {
+				return true
+			}
+			rest = rest[6:]
+		}
+		value = rest
+	}
+	return false
+}
+
+// Ruby's own parser reads what is let through, also within a list of events,
+// and can write it again. That it fails for what is refused shows the test.
+func TestRubyReadsWhatIsAccepted(t *testing.T) {
+	if _, err := exec.LookPath("ruby"); err != nil {
+		t.Skip("ruby is not installed")
+	}
+	const program = `require "json"
+		STDIN.each_line { |line| puts(begin JSON.parse(line).to_json.encode("utf-8"); "ok"; rescue => e; e.class end) }`
+	var in strings.Builder
+	for _, value := range append(readable, unreadable...) {
+		if utf8.ValidString(value) {
+			fmt.Fprintf(&in, "[[{\"id\":1,\"x\":%s}]]\n", strings.NewReplacer("\n", " ", "\r", " ").Replace(value))
+		}
+	}
+	ruby := exec.CommandContext(t.Context(), "ruby", "-W0", "-E", "utf-8:utf-8", "-e", program)
+	ruby.Stdin = strings.NewReader(in.String())
+	out, err := ruby.CombinedOutput()
+	results := strings.Fields(string(out))
+	if err != nil || len(results) != strings.Count(in.String(), "\n") {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for i, value := range readable {
+		if results[i] != "ok" {
+			t.Errorf("%.80s: Ruby says %s", value, results[i])
+		}
+	}
+	refused := 0
+	for _, result := range results[len(readable):] {
+		if result != "ok" {
+			refused++
+		}
+	}
+	if refused < 5 {
+		t.Errorf("Ruby refuses only %d of the values that are refused here", refused)
+	}
+}
+
+func BenchmarkCheckJSON(b *testing.B) {
+	user := []byte(`{"id":1234567,"name":"Ada Lovelace","avatar":"https:\/\/example.com\/a.png","x":[1,2.5,{"a":null}],"bio":"` + strings.Repeat("é x", 60) + `"}`)
+	b.SetBytes(int64(len(user)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if rooms.CheckJSON(user) != nil {
+			b.Fatal()
+		}
+	}
+}
