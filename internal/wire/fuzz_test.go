@@ -153,7 +153,7 @@ func FuzzPayload(f *testing.F) {
 		if three {
 			protocol = 3
 		}
-		list, err := decodePayload(bytes.Clone(body), protocol, binary, 100)
+		list, err := all(packets(bytes.Clone(body), protocol, binary, 100))
 		if err != nil {
 			return
 		}

@@ -283,6 +283,7 @@ func (l *link) detach() (conns []*websocket.Conn) {
 // on.
 func (l *link) receive(m message) bool {
 	if len(m.data) == 0 && !(m.binary && l.protocol == 4) {
+		l.srv.opts.Observer.Refusal("invalid_packet")
 		l.fail(rooms.Closed)
 		return false
 	}

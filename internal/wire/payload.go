@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"iter"
 	"net/url"
 	"strconv"
 	"strings"
@@ -23,41 +24,74 @@ var (
 	errTooLarge = errors.New("a message is too large")
 )
 
-// decodePayload takes a polling request's body apart. It reads all of it or
-// fails: the library's own reader drops what it does not like.
-func decodePayload(body []byte, protocol int, binary bool, limit int) ([]message, error) {
-	var list []message
-	var err error
+// maxEmpty is how many empty packets one body of protocol 3 may hold. Node skips
+// them, and no client sends any.
+const maxEmpty = 16
+
+// packets takes a polling request's body apart, one packet at a time, so that a
+// body costs little more than its own size however many packets it claims to
+// hold. The first packet that is wrong comes with an error and is the last. A
+// packet aliases the body and is valid until the next one.
+func packets(body []byte, protocol int, binary bool, limit int) iter.Seq2[message, error] {
+	next := separatedPacket
 	switch {
-	case len(body) == 0:
-		return nil, errPayload
 	case binary:
-		list, err = decodeBinaryPayload(body)
+		next = framedPacket
 	case protocol == 3:
-		list, err = decodePayload3([]byte(strings.ToValidUTF8(string(body), "\uFFFD")))
-	default:
-		body = []byte(strings.ToValidUTF8(string(body), "\uFFFD"))
-		for part := range bytes.SplitSeq(body, []byte{0x1e}) {
-			list = append(list, message{data: part})
+		next = countedPacket
+		if !utf8.Valid(body) {
+			body = bytes.ToValidUTF8(body, replacement)
 		}
 	}
-	for i := range list {
-		if err == nil {
-			err = list[i].unbase64(protocol)
-		}
-		if len(list[i].data) > limit {
-			err = errTooLarge
+	return func(yield func(message, error) bool) {
+		for empty, more := 0, true; more; {
+			var m message
+			var err error
+			m, body, more, err = next(body)
+			if err == nil {
+				err = m.decode(protocol, limit)
+			}
+			if protocol == 3 && err == nil && len(m.data) == 0 {
+				if empty++; empty <= maxEmpty {
+					continue
+				}
+				err = errPayload
+			}
+			if !yield(m, err) || err != nil {
+				return
+			}
 		}
 	}
-	return list, err
+}
+
+var replacement = []byte("\uFFFD")
+
+// decode turns a packet into what a WebSocket would have brought, and checks its
+// size before and after: repairing text can make it longer, decoding shorter.
+func (m *message) decode(protocol, limit int) error {
+	if len(m.data) > 2*limit {
+		return errTooLarge
+	}
+	switch {
+	case m.binary:
+	case len(m.data) > 0 && m.data[0] == 'b':
+		if err := m.unbase64(protocol); err != nil {
+			return err
+		}
+	case protocol == 3:
+		m.data = undouble(m.data)
+	case !utf8.Valid(m.data):
+		m.data = bytes.ToValidUTF8(m.data, replacement)
+	}
+	if len(m.data) > limit {
+		return errTooLarge
+	}
+	return nil
 }
 
 // unbase64 undoes what clients do to binary packets on transports that carry
 // text only: "b" and base64, with the packet type between in protocol 3.
 func (m *message) unbase64(protocol int) error {
-	if m.binary || len(m.data) == 0 || m.data[0] != 'b' {
-		return nil
-	}
 	coded := m.data[1:]
 	var head []byte
 	if protocol == 3 {
@@ -71,37 +105,43 @@ func (m *message) unbase64(protocol int) error {
 	return err
 }
 
-// decodePayload3 reads protocol 3's `<length>:<packet>`…; lengths count UTF-16
-// units.
-func decodePayload3(body []byte) (list []message, err error) {
-	for len(body) > 0 {
-		length, rest, ok := bytes.Cut(body, []byte{':'})
-		units, err := strconv.ParseUint(string(length), 10, 31)
-		if !ok || err != nil {
-			return nil, errPayload
-		}
-		n := 0
-		for left := int(units); left > 0; {
-			r, size := utf8.DecodeRune(rest[n:])
-			if size == 0 {
-				return nil, errPayload
-			}
-			n += size
-			left--
-			if r > 0xffff {
-				left--
-			}
-			if left < 0 { // the length ends inside a surrogate pair
-				return nil, errPayload
-			}
-		}
-		if n > 0 {
-			list = append(list, message{data: undouble(rest[:n])})
-		}
-		body = rest[n:]
-	}
-	return list, nil
+// separatedPacket reads protocol 4's form, packets between 0x1e. There is always
+// one, even if it is empty.
+func separatedPacket(body []byte) (m message, rest []byte, more bool, err error) {
+	data, rest, more := bytes.Cut(body, []byte{0x1e})
+	return message{data: data}, rest, more, nil
 }
+
+// countedPacket reads protocol 3's `<length>:<packet>`…; lengths count UTF-16
+// units.
+func countedPacket(body []byte) (m message, rest []byte, more bool, err error) {
+	length, rest, ok := bytes.Cut(body[:min(len(body), maxLength)], []byte{':'})
+	units, err := strconv.ParseUint(string(length), 10, 31)
+	if !ok || err != nil {
+		return message{}, nil, false, errPayload
+	}
+	rest = body[len(length)+1:]
+	n := 0
+	for left := int(units); left > 0; {
+		r, size := utf8.DecodeRune(rest[n:])
+		if size == 0 {
+			return message{}, nil, false, errPayload
+		}
+		n += size
+		left--
+		if r > 0xffff {
+			left--
+		}
+		if left < 0 { // the length ends inside a surrogate pair
+			return message{}, nil, false, errPayload
+		}
+	}
+	return message{data: rest[:n]}, rest[n:], len(rest) > n, nil
+}
+
+// maxLength is how many bytes a length and its colon may take: no body is so long
+// that it needs more, but zeros in front are allowed.
+const maxLength = 1 << 10
 
 // undouble repairs what 1.x clients do over polling: they encode text as UTF-8
 // twice, which a 2.x client does not, and both say EIO=3. Text whose characters
@@ -123,36 +163,34 @@ func undouble(text []byte) []byte {
 	return single
 }
 
-// decodeBinaryPayload reads protocol 3's binary form: for each packet 0 (text)
-// or 1 (binary), the length's decimal digits as bytes 0 to 9, 255, the packet.
-func decodeBinaryPayload(body []byte) (list []message, err error) {
-	for len(body) > 0 {
-		kind := body[0]
-		end := bytes.IndexByte(body, 255)
-		if kind > 1 || end < 2 || end > 11 {
-			return nil, errPayload
-		}
-		n := 0
-		for _, digit := range body[1:end] {
-			if digit > 9 {
-				return nil, errPayload
-			}
-			n = n*10 + int(digit)
-		}
-		body = body[end+1:]
-		if n > len(body) {
-			return nil, errPayload
-		}
-		data := body[:n]
-		if kind == 0 && !utf8.Valid(data) {
-			return nil, errPayload
-		}
-		if n > 0 {
-			list = append(list, message{binary: kind == 1, data: data})
-		}
-		body = body[n:]
+// framedPacket reads protocol 3's binary form: for each packet 0 (text) or 1
+// (binary), the length's decimal digits as bytes 0 to 9, 255, the packet.
+func framedPacket(body []byte) (m message, rest []byte, more bool, err error) {
+	bad := func() (message, []byte, bool, error) { return message{}, nil, false, errPayload }
+	if len(body) == 0 {
+		return bad()
 	}
-	return list, nil
+	kind := body[0]
+	end := bytes.IndexByte(body[:min(len(body), 12)], 255)
+	if kind > 1 || end < 2 {
+		return bad()
+	}
+	n := 0
+	for _, digit := range body[1:end] {
+		if digit > 9 {
+			return bad()
+		}
+		n = n*10 + int(digit)
+	}
+	body = body[end+1:]
+	if n > len(body) {
+		return bad()
+	}
+	data := body[:n]
+	if kind == 0 && !utf8.Valid(data) {
+		return bad()
+	}
+	return message{binary: kind == 1, data: data}, body[n:], len(body) > n, nil
 }
 
 // encoding is how a polling client wants its payloads.
@@ -161,7 +199,7 @@ type encoding int
 const (
 	separated encoding = iota // protocol 4: packets between 0x1e
 	counted                   // protocol 3 as text: `<length>:<packet>`
-	framed                    // protocol 3 as bytes, the form decodeBinaryPayload reads
+	framed                    // protocol 3 as bytes, the form framedPacket reads
 )
 
 // encodingOf tells how a client reads payloads. Browsers of protocol 3 want bytes
@@ -240,17 +278,61 @@ func appendEscape(b []byte, r rune) []byte {
 	return append(b, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
 }
 
-// decodeJSONP undoes the form and the newline escaping of a JSONP request.
+// decodeJSONP undoes the form and the newline escaping of a JSONP request, in the
+// body's own memory.
 func decodeJSONP(body []byte) ([]byte, error) {
-	form, err := url.ParseQuery(string(body))
-	if err != nil || !form.Has("d") {
-		return nil, errPayload
+	for more := true; more; {
+		var pair []byte
+		pair, body, more = bytes.Cut(body, []byte{'&'})
+		if value, ok := bytes.CutPrefix(pair, []byte("d=")); ok {
+			return unescapeForm(value)
+		}
 	}
-	return []byte(unescapeJSONP.Replace(form.Get("d"))), nil
+	return nil, errPayload
 }
 
-// unescapeJSONP: `\n` stands for a newline and `\\n` for `\n`.
-var unescapeJSONP = strings.NewReplacer(`\\n`, `\n`, `\n`, "\n")
+// unescapeForm decodes a form's value in place. In what it carries, `\n` stands
+// for a newline and `\\n` for `\n`.
+func unescapeForm(value []byte) ([]byte, error) {
+	plain := value[:0]
+	for i := 0; i < len(value); i++ {
+		c := value[i]
+		switch {
+		case c == '+':
+			c = ' '
+		case c == '%':
+			if len(value) < i+3 || !isHex(value[i+1]) || !isHex(value[i+2]) {
+				return nil, errPayload
+			}
+			c = unhex(value[i+1])<<4 | unhex(value[i+2])
+			i += 2
+		}
+		plain = append(plain, c)
+	}
+	text := plain[:0]
+	for i := 0; i < len(plain); i++ {
+		switch rest := plain[i:]; {
+		case bytes.HasPrefix(rest, []byte(`\\n`)):
+			text = append(text, '\\', 'n')
+			i += 2
+		case bytes.HasPrefix(rest, []byte(`\n`)):
+			text = append(text, '\n')
+			i++
+		default:
+			text = append(text, rest[0])
+		}
+	}
+	return text, nil
+}
+
+func isHex(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f' }
+
+func unhex(c byte) byte {
+	if c <= '9' {
+		return c - '0'
+	}
+	return c | 0x20 - 'a' + 10
+}
 
 // encodeJSONP wraps a payload into the script a JSONP client waits for.
 func encodeJSONP(payload []byte, index string) []byte {

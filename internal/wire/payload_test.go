@@ -2,9 +2,55 @@ package wire
 
 import (
 	"encoding/json"
+	"iter"
 	"net/url"
+	"strings"
 	"testing"
 )
+
+// all is every packet up to the first that is wrong.
+func all(packets iter.Seq2[message, error]) (list []message, err error) {
+	for m, err := range packets {
+		if err != nil {
+			return list, err
+		}
+		list = append(list, m)
+	}
+	return list, nil
+}
+
+// A packet is handed out before the next is read, and nothing is read behind one
+// that is wrong.
+func TestPacketsComeOneAtATime(t *testing.T) {
+	for _, c := range []struct {
+		name, body string
+		protocol   int
+		binary     bool
+	}{
+		{"separators", "42[1]" + strings.Repeat("\x1e", 1<<20), 4, false},
+		{"packets", strings.Repeat("42[1]\x1e", 1<<18), 4, false},
+		{"lengths", strings.Repeat("5:42[1]", 1<<18), 3, false},
+		{"zeros", "5:42[1]" + strings.Repeat("0:", 1<<19), 3, false},
+		{"bytes", strings.Repeat("\x00\x05\xff42[1]", 1<<17), 3, true},
+		{"empty bytes", "\x00\x05\xff42[1]" + strings.Repeat("\x00\x00\xff", 1<<19), 3, true},
+	} {
+		body := []byte(c.body)
+		read := testing.AllocsPerRun(1, func() {
+			n := 0
+			for m, err := range packets(body, c.protocol, c.binary, 1<<16) {
+				if n == 0 && (err != nil || string(m.data) != "42[1]") {
+					t.Errorf("%s: %q, %v", c.name, m.data, err)
+				}
+				if n++; n == 3 {
+					break
+				}
+			}
+		})
+		if read > 40 {
+			t.Errorf("%s: three packets took %v allocations", c.name, read)
+		}
+	}
+}
 
 func TestDecodePayload(t *testing.T) {
 	for _, c := range []struct {
@@ -18,7 +64,17 @@ func TestDecodePayload(t *testing.T) {
 		{"two", "40\x1e42[]", 4, false, []message{{data: []byte("40")}, {data: []byte("42[]")}}},
 		{"base64", "bAQID", 4, false, []message{{binary: true, data: []byte{1, 2, 3}}}},
 		{"bad base64", "b###", 4, false, nil},
-		{"empty", "", 4, false, nil},
+		{"empty", "", 4, false, []message{{}}}, // which ends the session
+		{"empty in protocol 3", "", 3, false, nil},
+		{"empty in binary form", "", 3, true, nil},
+		{"zero", "0:2:40", 3, false, []message{{data: []byte("40")}}},
+		{"zeros without end", strings.Repeat("0:", maxEmpty+1), 3, false, nil},
+		{"zero in binary form", "\x00\x00\xff\x00\x02\xff40", 3, true, []message{{data: []byte("40")}}},
+		{"zeros without end in binary form", strings.Repeat("\x01\x00\xff", maxEmpty+1), 3, true, nil},
+		{"a length of many zeros", strings.Repeat("0", 300) + "2:40", 3, false, []message{{data: []byte("40")}}},
+		{"a length without end", strings.Repeat("0", 1<<20), 3, false, nil},
+		{"base64 of more than may be", "b" + strings.Repeat("A", 140), 4, false, nil},
+		{"not UTF-8 in protocol 3", "2:4\xff", 3, false, []message{{data: []byte("4\uFFFD")}}},
 		{"invalid UTF-8", "4\xff", 4, false, []message{{data: []byte("4\uFFFD")}}},
 		{"too long", "4" + string(make([]byte, 100)), 4, false, nil},
 		{"lengths", "2:405:42[1]", 3, false, []message{{data: []byte("40")}, {data: []byte("42[1]")}}},
@@ -39,7 +95,7 @@ func TestDecodePayload(t *testing.T) {
 		{"binary form, bad kind", "\x02\x01\xff4", 3, true, nil},
 		{"binary form, bad text", "\x00\x01\xff\xff", 3, true, nil},
 	} {
-		got, err := decodePayload([]byte(c.body), c.protocol, c.binary, 100)
+		got, err := all(packets([]byte(c.body), c.protocol, c.binary, 100))
 		if c.want == nil {
 			if err == nil {
 				t.Errorf("%s: taken as %v", c.name, got)
@@ -117,8 +173,17 @@ func TestJSONP(t *testing.T) {
 	if got, err := decodeJSONP([]byte(`d=` + `1%5C%5Cn2%5Cn3`)); err != nil || string(got) != "1\\n2\n3" {
 		t.Errorf("%q, %v", got, err)
 	}
-	if _, err := decodeJSONP([]byte(`x=1`)); err == nil {
-		t.Error("no data, no error")
+	for _, body := range []string{"", "x=1", "x", "dd=1", "d=%", "d=%4", "d=%zz", strings.Repeat("&", 1<<20), strings.Repeat("a&", 1<<19)} {
+		if got, err := decodeJSONP([]byte(body)); err == nil {
+			t.Errorf("%.20q: no data, no error: %q", body, got)
+		}
+	}
+	if got, err := decodeJSONP([]byte("t=1&d=4+%c3%A9&x=%")); err != nil || string(got) != "4 é" {
+		t.Errorf("%q, %v", got, err)
+	}
+	body := []byte("d=" + strings.Repeat("%1e", 1<<18))
+	if n := testing.AllocsPerRun(1, func() { decodeJSONP(body) }); n > 1 {
+		t.Errorf("%v allocations", n)
 	}
 	if got := string(encodeJSONP([]byte(`42["</script>"]`), "7);alert(1")); got != `___eio[71]("42[\"\u003c/script\u003e\"]");` {
 		t.Error(got)

@@ -160,17 +160,19 @@ func (l *link) servePost(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, "ok")
 }
 
-// receiveAll handles a payload's packets until one ends the session.
+// receiveAll handles a payload's packets, each before the next is looked at, until
+// one ends the session.
 func (l *link) receiveAll(body []byte, binary bool) {
-	list, err := decodePayload(body, l.protocol, binary, l.srv.opts.MaxMessage)
-	if err != nil {
-		if errors.Is(err, errTooLarge) {
-			l.srv.opts.Observer.Refusal("message_too_large")
+	for m, err := range packets(body, l.protocol, binary, l.srv.opts.MaxMessage) {
+		if err != nil {
+			code := "invalid_packet"
+			if errors.Is(err, errTooLarge) {
+				code = "message_too_large"
+			}
+			l.srv.opts.Observer.Refusal(code)
+			l.fail(rooms.Closed)
+			return
 		}
-		l.fail(rooms.Closed)
-		return
-	}
-	for _, m := range list {
 		if !m.binary && len(m.data) > 0 && m.data[0] == '1' {
 			l.drop()
 			return
