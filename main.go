@@ -143,9 +143,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	if !public.HasClient() {
 		log.Info("the official browser client is not built in: the page works without, /socket.io/socket.io.js is not there")
 	}
-	if authenticate == nil {
-		log.Warn("clients are trusted to be who they say they are: AUTH_SECRET is not set")
-	}
+	logWarnings(cfg, log)
 
 	select {
 	case err = <-served: // the listener broke

@@ -80,6 +80,9 @@ func OpenRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 		return nil, err
 	}
 	o.Prefix = prefix
+	if connection.Username != "" && connection.Password == "" {
+		cmp.Or(o.Log, slog.New(slog.DiscardHandler)).Warn("the Redis URL names a user without a password, so nobody signs in there: a password alone is written behind a colon, redis://:password@host")
+	}
 	o.Timing.setDefaults()
 	client := connect(connection, o.Timing)
 	r := startRedis(ctx, o, liveServer{client})

@@ -1,6 +1,8 @@
 package adapter
 
 import (
+	"context"
+	"log/slog"
 	"strings"
 	"testing"
 )
@@ -68,6 +70,27 @@ func TestParseRedisURLRefuses(t *testing.T) {
 	} {
 		if r, err := OpenRedis(t.Context(), o); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%+v: %v, %v", o, r, err)
+		}
+	}
+}
+
+// A password without a colon is read as a user: that is said at start, without
+// showing it.
+func TestUserWithoutPasswordIsSaid(t *testing.T) {
+	for url, said := range map[string]bool{
+		"redis://hunter2@127.0.0.1:1": true, "redis://hunter2:@127.0.0.1:1": true, "redis+cluster://hunter2@127.0.0.1:1": true,
+		"redis://:hunter2@127.0.0.1:1": false, "redis://u:hunter2@127.0.0.1:1": false, "redis://127.0.0.1:1": false,
+	} {
+		var log strings.Builder
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // there is nobody to ask
+		r, err := OpenRedis(ctx, RedisOptions{URL: url, Instance: "a", Log: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Close(ctx)
+		if got := strings.Contains(log.String(), "a user without a password"); got != said || strings.Contains(log.String(), "hunter2") {
+			t.Errorf("%s: said %v: %s", url, got, log.String())
 		}
 	}
 }

@@ -14,7 +14,7 @@ import { startProxy } from './lib/proxy.mjs';
 import { startTarget } from './lib/target.mjs';
 import { until } from './lib/wait.mjs';
 
-const key = 'a-key-for-tests';
+const key = 'the-key-of-these-tests';
 const ENV = { API_KEY: key, EVENTS_PER_SECOND: '0' };
 const quiet = { query: { presence: 'none' } };
 const reconnecting = { reconnection: true, reconnectionDelay: 20, reconnectionDelayMax: 50 };

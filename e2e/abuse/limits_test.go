@@ -111,7 +111,7 @@ func TestRoomLimits(t *testing.T) {
 
 func TestQueueTooLong(t *testing.T) {
 	t.Parallel()
-	s := serve(t, "API_KEY=key")
+	s := serve(t, "API_KEY="+apiKey)
 	slow, err := s.enter("presence=none", "", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +125,7 @@ func TestQueueTooLong(t *testing.T) {
 		if sent == 1000 {
 			t.Fatal("60 MB wait for a client that reads nothing, and it is still connected")
 		}
-		if got := s.ask("POST", "/api/emit", body, "Authorization: Bearer key"); got.status >= 300 {
+		if got := s.ask("POST", "/api/emit", body, "Authorization: Bearer "+apiKey); got.status >= 300 {
 			t.Fatalf("%d %s", got.status, got.body)
 		}
 	}
@@ -169,7 +169,7 @@ func TestConnectionsOfOneAddress(t *testing.T) {
 // none holds the shutdown up.
 func TestShutdown(t *testing.T) {
 	t.Parallel()
-	s := serve(t, "API_KEY=key")
+	s := serve(t, "API_KEY="+apiKey)
 	good := s.connect(t, "")
 	deaf, err := s.enter("", "", nil)
 	if err != nil {
@@ -178,7 +178,7 @@ func TestShutdown(t *testing.T) {
 	defer deaf.Close()
 	deaf.NetConn().(*net.TCPConn).SetReadBuffer(4096)
 	for range 100 {
-		s.ask("POST", "/api/emit", `{"event":"news","args":["`+strings.Repeat("x", 60<<10)+`"]}`, "Authorization: Bearer key")
+		s.ask("POST", "/api/emit", `{"event":"news","args":["`+strings.Repeat("x", 60<<10)+`"]}`, "Authorization: Bearer "+apiKey)
 	}
 	half := s.dialTCP()
 	fmt.Fprintf(half, "GET / HTTP/1.1\r\nHost: x\r\n")

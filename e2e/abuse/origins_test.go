@@ -12,7 +12,7 @@ const appOrigin = "https://app.example.com"
 // it: no session, no connection, no answer to read.
 func TestForeignOrigins(t *testing.T) {
 	t.Parallel()
-	s := serve(t, "CORS_ORIGINS="+appOrigin, "API_KEY=key")
+	s := serve(t, "CORS_ORIGINS="+appOrigin, "API_KEY="+apiKey)
 	p := s.poll(t, "") // somebody's, whom the page wants to speak as
 	foreign := []string{"https://evil.example.com", "http://app.example.com", "https://app.example.com.evil.example", "null"}
 	before := s.metric("rollcall_connections")
@@ -27,7 +27,7 @@ func TestForeignOrigins(t *testing.T) {
 			{"OPTIONS", "/api/emit"},
 			{"DELETE", "/api/users/1"},
 		} {
-			got := s.ask(try.method, try.path, "", "Origin: "+origin, "Authorization: Bearer key")
+			got := s.ask(try.method, try.path, "", "Origin: "+origin, "Authorization: Bearer "+apiKey)
 			if got.status != http.StatusForbidden || got.header.Get("Access-Control-Allow-Origin") != "" {
 				t.Errorf("%s %s of %s: %d, allowed origin %q", try.method, try.path, origin, got.status, got.header.Get("Access-Control-Allow-Origin"))
 			}

@@ -50,7 +50,7 @@ func dribble(conn net.Conn, beginning, then string, drop []byte, patience time.D
 
 func TestSlowRequests(t *testing.T) {
 	t.Parallel()
-	s := serve(t, "PING_INTERVAL=2s", "PING_TIMEOUT=2s", "API_KEY=key")
+	s := serve(t, "PING_INTERVAL=2s", "PING_TIMEOUT=2s", "API_KEY="+apiKey)
 	p := s.poll(t, "presence=none")
 	post := func(path, header string) string {
 		return "POST " + path + " HTTP/1.1\r\nHost: x\r\n" + header + "Content-Type: text/plain\r\nContent-Length: 60000\r\n\r\n"

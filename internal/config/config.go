@@ -18,8 +18,10 @@ type Config struct {
 	Port int `env:"PORT" envDefault:"8000" min:"1" max:"65535"`
 	// The address or host name to listen on; empty: all interfaces.
 	Host string `env:"HOST"`
-	// The origins whose pages may connect, comma-separated, such as `https://app.example.com`; `*`: all.
+	// The origins whose pages may connect, comma-separated, such as `https://app.example.com` or `capacitor://localhost`; `*`: all. Otherwise pages of other origins are refused, and JSONP is off.
 	CORSOrigins Origins `env:"CORS_ORIGINS" envDefault:"*"`
+	// The host names under which the server may be asked for, comma-separated, such as `rollcall.example.com` or `*.example.com`, with a port if only that one is meant; others are refused, but for health checks, so that no foreign page gets in by DNS rebinding. Empty: any.
+	AllowedHosts Hosts `env:"ALLOWED_HOSTS"`
 	// The least severe level that is logged: `debug`, `info`, `warn` or `error`.
 	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info"`
 	// How logs are written: `text` for people, `logfmt` (key=value) or `json` for programs; `auto`: `text` on a terminal, else `logfmt`.
@@ -38,9 +40,9 @@ type Config struct {
 	EventsBurst int `env:"EVENTS_BURST" envDefault:"40" min:"0" max:"1000000"`
 	// How many connections there may be; 0: no limit.
 	MaxConnections int `env:"MAX_CONNECTIONS" envDefault:"50000" min:"0" max:"10000000"`
-	// How many connections one address may hold; 0: no limit.
+	// How many connections one address may hold; of IPv6 the /64 network counts as one address. 0: no limit.
 	MaxConnectionsPerAddress int `env:"MAX_CONNECTIONS_PER_ADDRESS" envDefault:"0" min:"0" max:"1000000"`
-	// Proxies whose `X-Forwarded-For` is believed: addresses or CIDR ranges, comma-separated.
+	// Proxies whose `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` are believed: addresses or CIDR ranges, comma-separated.
 	TrustedProxies Proxies `env:"TRUSTED_PROXIES"`
 	// How often a client's connection is checked with a ping.
 	PingInterval time.Duration `env:"PING_INTERVAL" envDefault:"25s" min:"100ms" max:"1h"`
@@ -54,20 +56,24 @@ type Config struct {
 	Compat Compat `env:"COMPAT" envDefault:"default"`
 	// The Rails app, such as `https://app.example.com`: races take their tracks from `/api/tracks` there; empty: there are no tracks.
 	RailsURL Secret `env:"RAILS_URL"`
-	// The key for those requests of the HTTP API that change something, sent as `Authorization: Bearer …`; empty: they are refused.
+	// The app's key for the HTTP API, of at least 16 characters, sent as `Authorization: Bearer …`: requests that change something need it, and with it the app never waits behind others. Empty: nothing can be changed.
 	APIKey Secret `env:"API_KEY"`
+	// The key for `/metrics`, of at least 16 characters, sent as `Authorization: Bearer …`; empty: anybody may read them.
+	MetricsKey Secret `env:"METRICS_KEY"`
 	// The secret that clients' tokens are signed with, of at least 16 characters; two, comma-separated, while one is being replaced; empty: clients are trusted to be who they say.
 	AuthSecret Secret `env:"AUTH_SECRET"`
-	// With `AUTH_SECRET`: let in who has no good token, as a guest without an id.
+	// With `AUTH_SECRET`: accept clients without a valid token, as guests without an id; they may also read over HTTP.
 	AllowGuests bool `env:"ALLOW_GUESTS" envDefault:"false"`
+	// With `AUTH_SECRET`: let anybody read over HTTP, without a key or token.
+	PublicAPI bool `env:"PUBLIC_API" envDefault:"false"`
 	// Where Redis is, to share one view among all instances: `redis://`, `rediss://`, `redis+sentinel://` or `redis+cluster://`; empty: this instance is alone.
 	RedisURL Secret `env:"REDIS_URL"`
-	// The prefix of all keys in Redis; one deployment is one prefix.
+	// The prefix of all keys in Redis; one deployment is one prefix, and deployments with different prefixes share nothing.
 	RedisPrefix string `env:"REDIS_PREFIX" envDefault:"rollcall"`
 	// Accept any certificate from Redis, such as the self-signed ones of Heroku.
 	RedisTLSInsecure bool `env:"REDIS_TLS_INSECURE" envDefault:"false"`
-	// The key of the official Socket.IO Redis adapter and emitter that share messages with us.
-	RedisChannel string `env:"REDIS_CHANNEL" envDefault:"socket.io"`
+	// The key of the official Socket.IO Redis adapter and emitter that share messages with us; empty: `socket.io`, or with another `REDIS_PREFIX` than `rollcall` that prefix and `:socket.io`.
+	RedisChannel string `env:"REDIS_CHANNEL"`
 	// The name of this instance among the others, in logs and in Redis; empty: the host name.
 	Instance string `env:"INSTANCE"`
 	// The address for Go's profiler, such as `127.0.0.1:6060`, which shows what is in memory: never one that the internet reaches; empty: none.

@@ -45,8 +45,13 @@ func Load(getenv func(string) string) (Config, error) {
 		mistakes = append(mistakes, fmt.Sprintf("%s must be %s, not %q", name, sentence, environment[name]))
 	}
 	for _, f := range fields {
-		if unreadable[f.Name] || !inRange(f, reflect.ValueOf(c).FieldByIndex(f.Index)) {
-			wrong(f.Tag.Get("env"), wanted(f))
+		why, bad := unreadable[f.Name]
+		if !bad && inRange(f, reflect.ValueOf(c).FieldByIndex(f.Index)) {
+			continue
+		}
+		wrong(f.Tag.Get("env"), wanted(f))
+		if why != "" {
+			mistakes[len(mistakes)-1] += ": " + why
 		}
 	}
 	if !validHost(c.Host) {
@@ -63,12 +68,7 @@ func Load(getenv func(string) string) (Config, error) {
 	if !validWebURL(c.RailsURL.Reveal()) {
 		mistakes = append(mistakes, "RAILS_URL must be an http:// or https:// URL such as https://app.example.com, without ? and #")
 	}
-	if key := c.APIKey.Reveal(); len(key) > 512 || !headerToken.MatchString(key) {
-		mistakes = append(mistakes, "API_KEY must be at most 512 letters, digits and ASCII signs, without spaces")
-	}
-	if n := len(c.AuthSecrets()); n > 2 || c.AuthSecret != "" && n == 0 || slices.ContainsFunc(c.AuthSecrets(), func(s string) bool { return len(s) < minSecret }) {
-		mistakes = append(mistakes, fmt.Sprintf("AUTH_SECRET must be a secret of at least %d characters, or two, comma-separated", minSecret))
-	}
+	mistakes = append(mistakes, wrongSecrets(c)...)
 	if _, port, err := net.SplitHostPort(c.DebugAddress); c.DebugAddress != "" && (err != nil || port == "") {
 		wrong("DEBUG_ADDRESS", "an address with a port such as 127.0.0.1:6060")
 	}
@@ -79,7 +79,53 @@ func Load(getenv func(string) string) (Config, error) {
 	if len(mistakes) > 0 {
 		return Config{}, mistakes
 	}
+	if c.RedisChannel == "" {
+		c.RedisChannel = defaultChannel(c.RedisPrefix)
+	}
 	return c, nil
+}
+
+// defaultChannel keeps deployments apart that share a Redis: each has its own
+// prefix, and the first one's channel is that of the official adapter.
+func defaultChannel(prefix string) string {
+	const official = "socket.io"
+	if prefix == "rollcall" {
+		return official
+	}
+	return prefix + ":" + official
+}
+
+// wrongSecrets finds secrets that could be guessed or could not be sent. They
+// are not shown.
+func wrongSecrets(c Config) (m Mistakes) {
+	for _, v := range []struct {
+		name string
+		key  Secret
+	}{{"API_KEY", c.APIKey}, {"METRICS_KEY", c.MetricsKey}} {
+		key := v.key.Reveal()
+		switch {
+		case key == "":
+		case len(key) > 512 || !headerToken.MatchString(key):
+			m = append(m, v.name+" must be at most 512 letters, digits and ASCII signs, without spaces")
+		case len(key) < minSecret:
+			m = append(m, fmt.Sprintf("%s must be at least %d letters, digits and ASCII signs: openssl rand -hex 32 makes one", v.name, minSecret))
+		case isOneCharacter(key):
+			m = append(m, v.name+" must not be one repeated character: openssl rand -hex 32 makes a key")
+		}
+	}
+	secrets := c.AuthSecrets()
+	switch {
+	case len(secrets) > 2 || c.AuthSecret != "" && len(secrets) == 0 || slices.ContainsFunc(secrets, func(s string) bool { return len(s) < minSecret }):
+		m = append(m, fmt.Sprintf("AUTH_SECRET must be a secret of at least %d characters, or two, comma-separated", minSecret))
+	case slices.ContainsFunc(secrets, isOneCharacter):
+		m = append(m, "AUTH_SECRET must not be one repeated character: openssl rand -hex 32 makes a secret")
+	}
+	return m
+}
+
+func isOneCharacter(s string) bool {
+	first := []rune(s)[:1]
+	return strings.Trim(s, string(first)) == ""
 }
 
 // compare finds the mistakes that only two variables together make.
@@ -94,10 +140,11 @@ func compare(c Config) Mistakes {
 	return m
 }
 
-// unreadableFields names the fields whose text the parser did not understand.
-// An error of another kind is a mistake in Config itself.
-func unreadableFields(err error) (map[string]bool, error) {
-	names := map[string]bool{}
+// unreadableFields names the fields whose text the parser did not understand,
+// with the reason if the type gives one. An error of another kind is a mistake
+// in Config itself.
+func unreadableFields(err error) (map[string]string, error) {
+	names := map[string]string{}
 	var all env.AggregateError
 	if err != nil && !errors.As(err, &all) {
 		return nil, err
@@ -107,9 +154,18 @@ func unreadableFields(err error) (map[string]bool, error) {
 		if !errors.As(e, &parse) {
 			return nil, e
 		}
-		names[parse.Name] = true
+		names[parse.Name] = reasonOf(parse)
 	}
 	return names, nil
+}
+
+// reasonOf is what our own types say of a text, beyond that it is wrong.
+func reasonOf(parse env.ParseError) string {
+	var why notAnOrigin
+	if errors.As(parse.Err, &why) {
+		return string(why)
+	}
+	return ""
 }
 
 // inRange checks a field against its min and max tags.
@@ -153,6 +209,8 @@ func wanted(f reflect.StructField) string {
 		return "default or strict"
 	case reflect.TypeFor[Origins]():
 		return "* or a comma-separated list of origins such as https://app.example.com"
+	case reflect.TypeFor[Hosts]():
+		return "a comma-separated list of host names such as rollcall.example.com, *.example.com or localhost:8000"
 	case reflect.TypeFor[Proxies]():
 		return "a comma-separated list of addresses or CIDR ranges such as 10.0.0.0/8"
 	}

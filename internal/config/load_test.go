@@ -47,7 +47,7 @@ func TestValues(t *testing.T) {
 		"MAX_BODY":        "2097152",
 		"TRUSTED_PROXIES": "10.1.2.3/8,192.0.2.7 , 2001:db8::/32",
 		"PING_INTERVAL":   "1m30s", "EVENTS_PER_SECOND": "0", "UNKNOWN": "x",
-		"COMPAT": "Strict", "IDLE_AFTER": "0", "API_KEY": " k-1/2+3== ", "RAILS_URL": "https://u:p@app.example.com:8443/racer/",
+		"COMPAT": "Strict", "IDLE_AFTER": "0", "API_KEY": " k-1/2+3==0123456 ", "RAILS_URL": "https://u:p@app.example.com:8443/racer/",
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func TestValues(t *testing.T) {
 	}
 	want.PingInterval, want.EventsPerSecond = 90*time.Second, 0
 	want.Compat, want.IdleAfter = CompatStrict, 0
-	want.APIKey, want.RailsURL = "k-1/2+3==", "https://u:p@app.example.com:8443/racer/"
+	want.APIKey, want.RailsURL = "k-1/2+3==0123456", "https://u:p@app.example.com:8443/racer/"
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Error(diff)
 	}
@@ -167,7 +167,7 @@ func TestAuthSecret(t *testing.T) {
 // A secret does not get into anything that is printed.
 func TestSecret(t *testing.T) {
 	c, err := Load(from(map[string]string{
-		"REDIS_URL": "redis://u:hunter2@db", "RAILS_URL": "http://u:hunter2@app", "API_KEY": "hunter2",
+		"REDIS_URL": "redis://u:hunter2@db", "RAILS_URL": "http://u:hunter2@app", "API_KEY": "hunter2hunter2hunter2", "METRICS_KEY": "hunter2hunter2hunter2",
 	}))
 	if err != nil || c.RedisURL.Reveal() != "redis://u:hunter2@db" {
 		t.Fatal(c.RedisURL.Reveal(), err)

@@ -5,7 +5,6 @@ import (
 	"iter"
 	"math"
 	"net/netip"
-	"net/url"
 	"strconv"
 	"strings"
 )
@@ -104,38 +103,6 @@ func (s Secret) GoString() string { return s.String() }
 
 // Reveal returns the value, for the one place that uses it.
 func (s Secret) Reveal() string { return string(s) }
-
-// Origins are the web origins that may connect, as browsers write them
-// (lower case, no path), or the single element "*".
-type Origins []string
-
-// Any tells whether every origin may connect.
-func (o Origins) Any() bool { return len(o) == 1 && o[0] == "*" }
-
-// UnmarshalText reads a comma-separated list.
-func (o *Origins) UnmarshalText(text []byte) error {
-	var list Origins
-	for item := range items(text) {
-		origin := strings.ToLower(item)
-		u, err := url.Parse(origin)
-		web := err == nil && (u.Scheme == "http" || u.Scheme == "https") &&
-			u.Host != "" && !strings.Contains(u.Host, "*") && origin == u.Scheme+"://"+u.Host
-		if !web && origin != "*" {
-			return errFormat
-		}
-		list = append(list, origin)
-	}
-	for _, origin := range list {
-		if origin == "*" && len(list) > 1 {
-			return errFormat
-		}
-	}
-	if len(list) == 0 {
-		return errFormat
-	}
-	*o = list
-	return nil
-}
 
 // Proxies are the networks whose X-Forwarded-For is believed.
 type Proxies []netip.Prefix
