@@ -131,7 +131,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		return store.Ready()
 	}
 	server := &http.Server{
-		Handler:           routes(sockets, api(cfg, hall, metrics), metrics, ready),
+		Handler:           httpapi.AllowedHosts(hostAllowed(cfg), metrics.Refusal, routes(sockets, api(cfg, hall, metrics), metrics, ready)),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second, // who may take longer says so: a poll
 		IdleTimeout:       2 * time.Minute,

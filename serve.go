@@ -41,6 +41,8 @@ func wireOptions(cfg config.Config, log *slog.Logger, metrics *observe.Metrics) 
 		MaxConnections: cfg.MaxConnections,
 		MaxPerAddress:  cfg.MaxConnectionsPerAddress,
 		Address:        limit.Address(cfg.TrustedProxies),
+		Network:        limit.Network,
+		NoJSONP:        !cfg.CORSOrigins.Any(),
 		OriginAllowed:  originAllowed(cfg),
 		PingInterval:   cfg.PingInterval,
 		PingTimeout:    cfg.PingTimeout,
@@ -93,9 +95,16 @@ func serveDebug(address string, log *slog.Logger) (stop func() error, err error)
 
 // originAllowed tells which pages may connect and ask.
 func originAllowed(cfg config.Config) func(*http.Request) bool {
-	return limit.Origin(cfg.TrustedProxies, func(origin string) bool {
-		return cfg.CORSOrigins.Any() || slices.Contains(cfg.CORSOrigins, origin)
-	})
+	if cfg.CORSOrigins.Any() {
+		return limit.Origin(cfg.TrustedProxies, nil)
+	}
+	return limit.Origin(cfg.TrustedProxies, func(origin string) bool { return slices.Contains(cfg.CORSOrigins, origin) })
+}
+
+// hostAllowed tells under which names the server may be asked for.
+func hostAllowed(cfg config.Config) func(*http.Request) bool {
+	host := limit.Host(cfg.TrustedProxies)
+	return func(r *http.Request) bool { return cfg.AllowedHosts.Allow(host(r)) }
 }
 
 func api(cfg config.Config, hall *rooms.Rooms, metrics *observe.Metrics) http.Handler {

@@ -1,6 +1,8 @@
 package abuse
 
 import (
+	"bufio"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -59,6 +61,107 @@ func TestForeignOrigins(t *testing.T) {
 	}
 }
 
+// A page needs no Origin to send a request: <script> and <img> have none. So
+// what browsers say besides counts, and what a script could read is off.
+func TestForeignPagesWithoutOrigin(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "CORS_ORIGINS="+appOrigin, "API_KEY="+apiKey)
+	paths := []string{
+		"/socket.io/?EIO=3&transport=polling", "/socket.io/?EIO=4&transport=polling&t=1", "/socket.io?EIO=4&transport=polling",
+		"/socket.io/1/?EIO=3&transport=polling", "/api/online_users", "/api/online_users/count", "/api/users/1", "/api/rooms/a/messages",
+	}
+	before := s.metric("rollcall_connections")
+	refused := 0
+	for _, headers := range [][]string{
+		{"Sec-Fetch-Site: cross-site"},
+		{"Sec-Fetch-Site: cross-site", "Referer: " + appOrigin + "/"},
+		{"Sec-Fetch-Site: same-site", "Referer: https://evil.example.com/"},
+		{"Referer: https://evil.example.com/page"},
+		{"Referer: http://app.example.com/"},
+		{"Referer: " + appOrigin + ".evil.example/"},
+		{"Origin: ", "Sec-Fetch-Site: cross-site"},
+	} {
+		for _, path := range paths {
+			if got := s.ask("GET", path, "", headers...); got.status != http.StatusForbidden {
+				t.Errorf("%s with %q: %d %.100s", path, headers, got.status, got.body)
+			} else if strings.HasPrefix(path, "/socket.io") {
+				refused++
+			}
+		}
+		// Files are no secret.
+		for _, path := range []string{"/", "/rollcall.js", "/healthz"} {
+			if got := s.ask("GET", path, "", headers...); got.status != http.StatusOK {
+				t.Errorf("the file %s with %q: %d", path, headers, got.status)
+			}
+		}
+	}
+	s.countsRefusal("forbidden_origin", float64(refused))
+	for _, query := range []string{"j=0", "j", "j=0&b64=1"} {
+		for _, headers := range [][]string{nil, {"Referer: " + appOrigin + "/"}, {"Origin: " + appOrigin}} {
+			if got := s.ask("GET", "/socket.io/?EIO=3&transport=polling&"+query, "", headers...); got.status != http.StatusForbidden || strings.Contains(got.body, "sid") {
+				t.Errorf("JSONP with %s and %q: %d %.100s", query, headers, got.status, got.body)
+			}
+		}
+	}
+	s.countsRefusal("jsonp", 9)
+	if n := s.metric("rollcall_connections"); n != before {
+		t.Errorf("%v connections were made", n-before)
+	}
+	for _, headers := range [][]string{
+		nil, {"Origin: " + appOrigin, "Sec-Fetch-Site: cross-site"}, {"Sec-Fetch-Site: same-origin", "Referer: " + s.url("/")}, {"Sec-Fetch-Site: none"}, {"Referer: " + appOrigin + "/x"},
+	} {
+		for _, path := range paths {
+			if got := s.ask("GET", path, "", headers...); got.status != http.StatusOK {
+				t.Errorf("%s with %q: %d %.100s", path, headers, got.status, got.body)
+			}
+		}
+	}
+}
+
+// A page whose own name leads here (DNS rebinding) is refused for its name.
+func TestForeignHosts(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "CORS_ORIGINS="+appOrigin, "ALLOWED_HOSTS=127.0.0.1,*.app.example.com,app.example.com:8000")
+	paths := []string{"/", "/rollcall.js", "/metrics", "/socket.io/?EIO=4&transport=polling", "/socket.io/?EIO=3&transport=polling&j=0", "/api/online_users", "/nothing", "/api/../healthz"}
+	for _, host := range []string{"evil.example", "evil.example:" + s.port, "app.example.com", "app.example.com:8001", "xapp.example.com:8000", "127.0.0.1.evil.example", "127.0.0.1@evil.example", ""} {
+		for _, path := range paths {
+			if got := s.askHost(host, path, "X-Forwarded-Host: 127.0.0.1", "Origin: http://"+host); got != http.StatusForbidden && got != http.StatusBadRequest {
+				t.Errorf("%s of %q: %d", path, host, got)
+			}
+		}
+		if host == "" || strings.Contains(host, "@") {
+			continue // no such request gets as far
+		}
+		for _, path := range []string{"/healthz", "/readyz"} {
+			if got := s.askHost(host, path); got != http.StatusOK {
+				t.Errorf("%s of %q: %d", path, host, got)
+			}
+		}
+	}
+	for _, host := range []string{"127.0.0.1:" + s.port, "a.app.example.com", "A.b.App.Example.com:99", "app.example.com:8000", "app.example.com.:8000"} {
+		if got := s.askHost(host, "/socket.io/?EIO=4&transport=polling"); got != http.StatusOK {
+			t.Errorf("%q: %d", host, got)
+		}
+	}
+	if s.metric(`rollcall_refusals_total{reason="forbidden_host"}`) == 0 {
+		t.Error("refusals are not counted")
+	}
+}
+
+// askHost does a GET for a host, in words that no client library checks.
+func (s *server) askHost(host, path string, headers ...string) int {
+	s.t.Helper()
+	conn := s.dialTCP()
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s\r\n", path, host, strings.Join(append(headers, ""), "\r\n"))
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		s.t.Fatalf("%s of %q: %v", path, host, err)
+	}
+	response.Body.Close()
+	return response.StatusCode
+}
+
 // Whoever is no trusted proxy counts under the address it comes from, whatever
 // it says; behind one the last address counts that it added itself.
 func TestForwardedAddresses(t *testing.T) {
@@ -75,6 +178,9 @@ func TestForwardedAddresses(t *testing.T) {
 		{"one too many", "127.0.0.1", []string{"192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2"}, 3},
 		{"one client that forges what stands before", "127.0.0.1",
 			[]string{"10.1.1.1, 192.0.2.1", "10.1.1.2, 192.0.2.1", "10.1.1.3, 192.0.2.1", "127.0.0.1, 192.0.2.1"}, 2},
+		{"one client with ports, as Azure writes it", "127.0.0.1", []string{"192.0.2.1:5001", "192.0.2.1:5002", "192.0.2.1", "::ffff:192.0.2.1"}, 2},
+		{"one network of IPv6, in many spellings", "127.0.0.1", []string{"2001:db8::1", "[2001:db8::2]:443", "2001:DB8:0:0:ffff::3", "2001:db8::4%eth0"}, 2},
+		{"two networks of IPv6", "127.0.0.1", []string{"2001:db8:0:1::1", "2001:db8:0:2::1", "[2001:db8:0:1::2]", "2001:db8:0:2::2"}, 4},
 		{"no address at all", "127.0.0.1", []string{"one", "two", "three\x00", "<b>"}, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {

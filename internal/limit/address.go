@@ -1,5 +1,5 @@
 // Package limit knows from whom a request comes, behind proxies too: whose
-// address it counts under, and whether its page may ask.
+// address it counts under, whether its page may ask, and for which host.
 package limit
 
 import (
@@ -14,25 +14,51 @@ type Trusted interface {
 	Contains(netip.Addr) bool
 }
 
-// Address returns a function that names a request's client. Behind trusted
-// proxies that is the last address in X-Forwarded-For that is not one of them;
-// what stands before it anybody can have written.
+// Address returns a function that names a request's client by its address, in
+// one spelling: IPv4 as IPv4, IPv6 in its short form without a zone. Behind
+// trusted proxies that is the last address in X-Forwarded-For that is not one of
+// them; what stands before it anybody can have written.
 func Address(trusted Trusted) func(*http.Request) string {
 	return func(r *http.Request) string {
-		host, _, err := net.SplitHostPort(r.RemoteAddr)
-		if err != nil {
-			host = r.RemoteAddr
+		client, ok := parseAddress(r.RemoteAddr)
+		if !ok {
+			return r.RemoteAddr // a Unix socket
 		}
 		hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-		for i := len(hops) - 1; i >= 0; i-- {
-			if addr, err := netip.ParseAddr(host); err != nil || !trusted.Contains(addr.Unmap()) {
+		for i := len(hops) - 1; i >= 0 && trusted.Contains(client); i-- {
+			hop, ok := parseAddress(strings.Trim(hops[i], " \t\""))
+			if !ok {
 				break
 			}
-			if _, err := netip.ParseAddr(strings.TrimSpace(hops[i])); err != nil {
-				break
-			}
-			host = strings.TrimSpace(hops[i])
+			client = hop
 		}
-		return host
+		return client.String()
 	}
+}
+
+// parseAddress reads an address with or without a port, IPv6 with or without
+// brackets: proxies write all of these.
+func parseAddress(text string) (netip.Addr, bool) {
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		host, _, splitErr := net.SplitHostPort(text)
+		if splitErr != nil {
+			host = text
+			if strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]") {
+				host = text[1 : len(text)-1]
+			}
+		}
+		addr, err = netip.ParseAddr(host)
+	}
+	return addr.WithZone("").Unmap(), err == nil
+}
+
+// Network is what an address that Address returned counts under: itself, of
+// IPv6 its /64 network, which is what one customer gets at least.
+func Network(address string) string {
+	addr, err := netip.ParseAddr(address)
+	if err != nil || addr.Is4() {
+		return address
+	}
+	return netip.PrefixFrom(addr, 64).Masked().String()
 }

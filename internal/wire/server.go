@@ -84,6 +84,7 @@ var (
 	badMethod        = refusal{http.StatusBadRequest, 2, "Bad handshake method"}
 	badRequest       = refusal{http.StatusBadRequest, 3, "Bad request"}
 	forbiddenOrigin  = refusal{http.StatusForbidden, 4, "Origin not allowed"}
+	noJSONP          = refusal{http.StatusForbidden, 4, "JSONP is off"}
 	tooMany          = refusal{http.StatusTooManyRequests, 4, "Too many connections from this address"}
 	full             = refusal{http.StatusServiceUnavailable, 4, "Too many connections"}
 	stopping         = refusal{http.StatusServiceUnavailable, 4, "Shutting down"}
@@ -144,6 +145,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	transport, upgrade := query.Get("transport"), websocket.IsWebSocketUpgrade(r)
 	if transport != overPolling && transport != overWebSocket {
 		refuse(w, r, unknownTransport)
+		return
+	}
+	if s.opts.NoJSONP && transport == overPolling && query.Has("j") {
+		s.refused(w, r, noJSONP, "jsonp")
 		return
 	}
 	if query.Get("sid") != "" {
@@ -259,6 +264,7 @@ func (s *Server) forget(l *link) {
 
 // enter counts a connection of an address, or tells why it may not be made.
 func (s *Server) enter(address string) (refusal, string) {
+	address = s.opts.Network(address)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch limit := s.opts.MaxPerAddress; {
@@ -276,6 +282,7 @@ func (s *Server) enter(address string) (refusal, string) {
 }
 
 func (s *Server) leave(address string) {
+	address = s.opts.Network(address)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.held--
@@ -297,9 +304,12 @@ func (s *Server) refused(w http.ResponseWriter, r *http.Request, no refusal, cod
 func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 	header := w.Header()
 	header.Add("Vary", "Origin")
+	if !s.opts.OriginAllowed(r) {
+		return false
+	}
 	origin := r.Header.Get("Origin")
-	if origin == "" || !s.opts.OriginAllowed(r) {
-		return origin == ""
+	if origin == "" {
+		return true
 	}
 	header.Set("Access-Control-Allow-Origin", origin)
 	header.Set("Access-Control-Allow-Credentials", "true")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -277,7 +278,7 @@ func TestHandlerPanicCostsOneConnection(t *testing.T) {
 func TestOrigins(t *testing.T) {
 	_, base := start(t, Options{OriginAllowed: func(r *http.Request) bool {
 		origin := r.Header.Get("Origin")
-		return origin == "https://app.example" || origin == "http://"+r.Host
+		return origin == "" || origin == "https://app.example" || origin == "http://"+r.Host
 	}})
 	for origin, status := range map[string]int{
 		"": 200, "https://app.example": 200, base: 200, "https://evil.example": 403, "null": 403,
@@ -301,6 +302,26 @@ func TestOrigins(t *testing.T) {
 	_, response, err := dialer.Dial(endpoint(base, "websocket", 4, ""), http.Header{"Origin": {"https://evil.example"}})
 	if err == nil || response.StatusCode != http.StatusForbidden {
 		t.Error("a WebSocket from a foreign origin was let in")
+	}
+}
+
+// With JSONP off a script gets neither a session nor a word of one.
+func TestNoJSONP(t *testing.T) {
+	_, base := start(t, Options{NoJSONP: true})
+	open, err := pollJoin(base, 3, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range []string{"&j=0", "&j", "&b64=1&j=1", "&j=0&sid=" + open.sid, "&j=x&sid=nobody"} {
+		response, err := web.Get(endpoint(base, "polling", 3, query))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if response.StatusCode != http.StatusForbidden || string(body) != `{"code":4,"message":"JSONP is off"}` {
+			t.Errorf("%s: %d %s", query, response.StatusCode, body)
+		}
 	}
 }
 

@@ -70,6 +70,10 @@ type Options struct {
 	MaxPerAddress int
 	// Address names a request's client: by default its RemoteAddr's host.
 	Address func(*http.Request) string
+	// Network names what an address counts under: by default itself.
+	Network func(address string) string
+	// NoJSONP refuses polling by script, whose answers any page can read.
+	NoJSONP bool
 	// OriginAllowed tells whether the page that a request comes from may
 	// connect: by default all may.
 	OriginAllowed func(*http.Request) bool
@@ -99,6 +103,9 @@ func (o Options) withDefaults() Options {
 	o.EventsBurst = max(o.EventsBurst, o.EventsPerSecond)
 	if o.Address == nil {
 		o.Address = remoteHost
+	}
+	if o.Network == nil {
+		o.Network = func(address string) string { return address }
 	}
 	if o.OriginAllowed == nil {
 		o.OriginAllowed = func(*http.Request) bool { return true }

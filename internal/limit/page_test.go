@@ -1,0 +1,116 @@
+package limit
+
+import (
+	"net/http/httptest"
+	"testing"
+)
+
+// Requests without Origin may be a page's all the same: <script>, <img>, a link.
+func TestPagesWithoutOrigin(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		headers []string // names and values
+		want    bool
+	}{
+		{"a native client", nil, true},
+		{"an allowed origin suffices", []string{"Origin", "https://ours.example", "Sec-Fetch-Site", "cross-site", "Referer", "https://evil.example/"}, true},
+		{"an origin that is not allowed", []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "same-origin"}, false},
+		{"two origins", []string{"Origin", "https://ours.example", "Origin", "https://evil.example"}, false},
+		{"an empty origin is none", []string{"Origin", "", "Sec-Fetch-Site", "cross-site"}, false},
+		{"a script of another site", []string{"Sec-Fetch-Site", "cross-site"}, false},
+		{"with a word nobody knows", []string{"Sec-Fetch-Site", "Same-Origin"}, false},
+		{"with two words", []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Site", "cross-site"}, false},
+		{"our page", []string{"Sec-Fetch-Site", "same-origin", "Referer", "http://rollcall.example/page"}, true},
+		{"our page behind TLS of a proxy that nobody knows", []string{"Sec-Fetch-Site", "same-origin", "Referer", "https://rollcall.example/"}, true},
+		{"a page of our site", []string{"Sec-Fetch-Site", "same-site"}, true},
+		{"a page of our site that may ask", []string{"Sec-Fetch-Site", "same-site", "Referer", "https://ours.example/a?b"}, true},
+		{"a page of our site that may not", []string{"Sec-Fetch-Site", "same-site", "Referer", "https://other.example/"}, false},
+		{"typed", []string{"Sec-Fetch-Site", "none"}, true},
+		{"an old browser's script", []string{"Referer", "https://evil.example/"}, false},
+		{"an old browser's script of ours", []string{"Referer", "https://ours.example/page"}, true},
+		{"ours at another port", []string{"Referer", "https://ours.example:81/"}, false},
+		{"ours as another's user", []string{"Referer", "https://ours.example@evil.example/"}, false},
+		{"ours as another's path", []string{"Referer", "https://evil.example/https://ours.example"}, false},
+		{"two pages", []string{"Referer", "https://ours.example/", "Referer", "https://evil.example/"}, false},
+		{"spelled otherwise", []string{"Referer", "HTTPS://Ours.Example/"}, true},
+		{"no address of a page", []string{"Referer", "about:blank"}, false},
+		{"an app's link", []string{"Referer", "android-app://com.example/"}, false},
+		{"nonsense", []string{"Referer", "http://%zz/"}, false},
+		{"no page", []string{"Referer", ""}, true},
+	} {
+		r := httptest.NewRequest("GET", "http://rollcall.example/socket.io/", nil)
+		r.RemoteAddr = "192.0.2.1:9"
+		for i := 0; i < len(c.headers); i += 2 {
+			r.Header.Add(c.headers[i], c.headers[i+1])
+		}
+		allowed := func(origin string) bool { return origin == "https://ours.example" }
+		if got := Origin(proxies{}, allowed)(r); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+		if !Origin(proxies{}, nil)(r) {
+			t.Errorf("%s: refused, though every page may ask", c.name)
+		}
+	}
+}
+
+// What a proxy says of the host counts only from one that is trusted.
+func TestHost(t *testing.T) {
+	for _, c := range []struct{ name, remote, forwarded, want string }{
+		{"direct", "192.0.2.1:9", "", "rollcall.internal"},
+		{"said by anybody", "192.0.2.1:9", "evil.example", "rollcall.internal"},
+		{"said by a proxy", "10.0.0.1:9", "rollcall.example", "rollcall.example"},
+		{"the nearest proxy's word", "10.0.0.1:9", "evil.example, rollcall.example", "rollcall.example"},
+		{"a proxy that says nothing", "10.0.0.1:9", "", "rollcall.internal"},
+	} {
+		r := httptest.NewRequest("GET", "http://rollcall.internal/", nil)
+		r.RemoteAddr = c.remote
+		if c.forwarded != "" {
+			r.Header.Set("X-Forwarded-Host", c.forwarded)
+		}
+		if got := Host(proxies{"10.0.0.0/8"})(r); got != c.want {
+			t.Errorf("%s: %s", c.name, got)
+		}
+		r.Header.Set("Origin", "https://"+c.want)
+		if !Origin(proxies{"10.0.0.0/8"}, func(string) bool { return false })(r) {
+			t.Errorf("%s: our own page is refused", c.name)
+		}
+	}
+}
+
+// One client is one, however its address is written.
+func TestSpellingsOfAddresses(t *testing.T) {
+	for _, c := range []struct{ forwarded, address, network string }{
+		{"198.51.100.7", "198.51.100.7", "198.51.100.7"},
+		{"198.51.100.7:50123", "198.51.100.7", "198.51.100.7"},
+		{"::ffff:198.51.100.7", "198.51.100.7", "198.51.100.7"},
+		{"[::ffff:198.51.100.7]:1", "198.51.100.7", "198.51.100.7"},
+		{"::FFFF:c633:6407", "198.51.100.7", "198.51.100.7"},
+		{`"[2001:db8::7]:443"`, "2001:db8::7", "2001:db8::/64"},
+		{"2001:db8::7", "2001:db8::7", "2001:db8::/64"},
+		{"[2001:DB8:0:0:0:0:0:7]", "2001:db8::7", "2001:db8::/64"},
+		{"2001:db8::7%eth0", "2001:db8::7", "2001:db8::/64"},
+		{"2001:db8:0:0:ffff::1", "2001:db8::ffff:0:0:1", "2001:db8::/64"},
+		{"2001:db8:0:1::7", "2001:db8:0:1::7", "2001:db8:0:1::/64"},
+		{"fe80::1%1", "fe80::1", "fe80::/64"},
+		{"unknown", "10.0.0.1", "10.0.0.1"},
+		{"_hidden", "10.0.0.1", "10.0.0.1"},
+		{"", "10.0.0.1", "10.0.0.1"},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = "10.0.0.1:9"
+		r.Header.Set("X-Forwarded-For", c.forwarded)
+		address := Address(proxies{"10.0.0.0/8"})(r)
+		if address != c.address || Network(address) != c.network {
+			t.Errorf("%s: %s of %s", c.forwarded, address, Network(address))
+		}
+	}
+	for remote, want := range map[string]string{
+		"[2001:db8::1%lo]:9": "2001:db8::1", "[::ffff:192.0.2.1]:9": "192.0.2.1", "@": "@",
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = remote
+		if got := Address(proxies{})(r); got != want {
+			t.Errorf("%s: %s", remote, got)
+		}
+	}
+}
