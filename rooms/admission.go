@@ -64,6 +64,32 @@ func (s *session) may(key userKey) error {
 	return nil
 }
 
+// isTrusted reports whether the session is whoever it says it is.
+func (s *session) isTrusted() bool { return s.fixed == userKey{} && !s.guest }
+
+// mayAct reports whether the session may put something with this id into a
+// stage or race: nil, or a Refusal with code forbidden. An id of a trusted
+// client is data, as in Node.
+func (s *session) mayAct(id string) error {
+	if id == "" {
+		return nil
+	}
+	return s.may(userKey{id: id})
+}
+
+// ownerLocked is the id of the user who owns what the session puts into stages
+// and races: the token's, else that of the registered user, else the socket's.
+// s.mu is held.
+func (s *session) ownerLocked() string {
+	switch {
+	case s.fixed != userKey{}:
+		return s.fixed.id
+	case s.registered():
+		return s.key.id
+	}
+	return s.id
+}
+
 // expireAt ends a session when its token does: with a warning before, and so
 // that the client comes back, with a new token if it has one.
 func (r *Rooms) expireAt(s *session, end time.Time) {

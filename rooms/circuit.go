@@ -47,14 +47,14 @@ func (r *Rooms) dropOutLocked(s *session, list string) {
 
 // withdrawLocked removes what a session has in a stage or race. s.mu is held.
 func (r *Rooms) withdrawLocked(s *session, list string, reason Reason) {
-	var mine []Entry
+	var mine []member
 	r.mu.Lock()
 	if ro := r.rosters.byList[list]; ro != nil {
 		mine = ro.of(s.id)
 	}
 	r.mu.Unlock()
-	for _, e := range mine {
-		r.store.Remove(e.Place, reason)
+	for _, m := range mine {
+		r.store.Remove(m.entry.Place, reason)
 	}
 }
 
@@ -68,14 +68,15 @@ func (r *Rooms) retireLocked(s *session) {
 	s.stages, s.races = nil, nil
 }
 
-// conceal removes what a user who hides has left in this instance's stages and
-// races, also by sockets that are gone.
+// conceal removes what a user who hides has put into this instance's stages and
+// races, also by sockets that are gone. What others put there stays, whatever id
+// it says it has.
 func (r *Rooms) conceal(key userKey) {
 	var left []Place
 	r.mu.Lock()
 	for use := r.rosters.byUse.Front(); use != nil; use = use.Next() {
 		for place := use.Value.(*roster).order.Front(); place != nil; place = place.Next() {
-			if e := place.Value.(*member).entry; e.UserID == key.id && e.Instance == r.options.Instance {
+			if e := place.Value.(*member).entry; e.UserID == key.id && !e.isAnonymous() && e.Instance == r.options.Instance {
 				left = append(left, e.Place)
 			}
 		}
@@ -83,6 +84,27 @@ func (r *Rooms) conceal(key userKey) {
 	r.mu.Unlock()
 	for _, place := range left {
 		r.store.Remove(place, Hid)
+	}
+}
+
+// ownLocked gives the registered user what the session put into stages and races
+// before: it is to go when that user hides. s.mu is held.
+func (r *Rooms) ownLocked(s *session) {
+	var mine []Entry
+	r.mu.Lock()
+	for _, list := range slices.Concat(s.stages, s.races) {
+		if ro := r.rosters.byList[list]; ro != nil {
+			for _, m := range ro.of(s.id) {
+				if m.entry.isAnonymous() {
+					mine = append(mine, m.entry)
+				}
+			}
+		}
+	}
+	r.mu.Unlock()
+	for _, e := range mine {
+		e.UserID = s.key.id
+		r.store.Put(e)
 	}
 }
 

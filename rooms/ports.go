@@ -124,7 +124,8 @@ type Entry struct {
 	Place
 	// Instance owns the entry.
 	Instance string
-	// UserID is the user's identity: the user object's id, or the socket id.
+	// UserID is the identity of the user whose entry it is: the user object's
+	// id, or the socket id.
 	UserID string
 	// Data is what is listed, as it was given, byte for byte: of Online, the
 	// user object.
@@ -147,6 +148,10 @@ type Entry struct {
 	Status   Status
 	StatusAt int64
 }
+
+// isAnonymous reports whether the entry of a stage or race belongs to a socket
+// and not to a user with an id.
+func (e Entry) isAnonymous() bool { return e.UserID == socketOf(e.Key) }
 
 // Change is one step of the shared state, told to every watcher: an entry, a
 // message or a signing out.

@@ -43,10 +43,8 @@ func (r *Rooms) joinStage(s *session, args []json.RawMessage) (map[string]any, e
 	if err := checkValue("bad_stage", "The racer", args[0]); err != nil {
 		return nil, err
 	}
-	if id != "" { // a racer is known by the user's id
-		if err := s.may(userKey{id: id}); err != nil {
-			return nil, err
-		}
+	if err := s.mayAct(id); err != nil {
+		return nil, err
 	}
 	return nil, r.take(s, &s.stages, stageList(token), id, args[0], &Refusal{"stage_full",
 		fmt.Sprintf("There are %d racers in this stage already.", maxRacers)})
@@ -61,6 +59,9 @@ func (r *Rooms) addCar(s *session, args []json.RawMessage) (map[string]any, erro
 		return nil, &Refusal{"bad_car", fmt.Sprintf("add_car needs an object with a race_id of 1 to %d bytes; an id is a string or a number.", maxRoomName)}
 	}
 	if err := checkValue("bad_car", "The car", args[0]); err != nil {
+		return nil, err
+	}
+	if err := s.mayAct(id); err != nil {
 		return nil, err
 	}
 	return nil, r.take(s, &s.races, raceList(race), id, args[0], &Refusal{"race_full",
@@ -90,7 +91,7 @@ func (r *Rooms) take(s *session, c *circuit, list, id string, data json.RawMessa
 		e = Entry{
 			Place:    Place{list, s.id + "#" + strconv.Itoa(s.elements)},
 			Instance: r.options.Instance,
-			UserID:   id,
+			UserID:   s.ownerLocked(),
 			Data:     bytes.Clone(data),
 			JoinedAt: r.store.Now(),
 		}
@@ -114,9 +115,9 @@ func (r *Rooms) element(s *session, list, id string) (mine Entry, taken int) {
 		return Entry{}, 0
 	}
 	if isStage(list) {
-		for _, e := range ro.of(s.id) {
-			if e.UserID == id {
-				mine = e
+		for _, m := range ro.of(s.id) {
+			if m.id == id {
+				mine = m.entry
 			}
 		}
 	}
@@ -147,6 +148,13 @@ func updateSpeed(race string) handler {
 		}
 		speed := firstArg(args)
 		if err := checkValue("bad_speed", "The speed", speed[0]); err != nil {
+			return nil, err
+		}
+		id, err := idText(fields(speed)["id"])
+		if err != nil && !s.isTrusted() { // a trusted client's is data, whatever it is
+			return nil, &Refusal{"bad_speed", "The speed's id must be a string or a number."}
+		}
+		if err := s.mayAct(id); err != nil {
 			return nil, err
 		}
 		r.publish(r.toList(raceList(race), Event{"update_" + race + "_speed", speed}))

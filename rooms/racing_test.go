@@ -224,7 +224,7 @@ func TestOneOrderOfRacers(t *testing.T) {
 		watcher := w.connect(0, "w", "presence=none")
 		put := func(instance, key string, joinedAt int64) {
 			w.store.Put(rooms.Entry{Place: rooms.Place{List: "stage:t", Key: key}, Instance: instance, UserID: key,
-				Data: []byte(fmt.Sprintf("%q", key)), JoinedAt: joinedAt})
+				Data: []byte(fmt.Sprintf(`{"id":%q}`, key)), JoinedAt: joinedAt})
 		}
 		put("X", "x1", 5)
 		put("Y", "y1", 7)
@@ -233,6 +233,6 @@ func TestOneOrderOfRacers(t *testing.T) {
 		put("X", "x3", 7)
 		put("Z", "z", 1)
 		w.do(watcher, "watch_stage", `{"token":"t"}`)
-		w.hears(watcher, `update_stage_t ["z","x1","x2","x3","y1","y2"]`)
+		w.hears(watcher, `update_stage_t [{"id":"z"},{"id":"x1"},{"id":"x2"},{"id":"x3"},{"id":"y1"},{"id":"y2"}]`)
 	})
 }

@@ -38,7 +38,9 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 
 		RegisteredAt: r.store.Now(),
 	})
-	hidden := s.status == Hidden
+	if err == nil && !key.anonymous && !r.options.Strict { // there it would be one update more
+		r.ownLocked(s)
+	}
 	s.mu.Unlock()
 	if err == nil {
 		r.enterUserRoom(s, key)
@@ -46,7 +48,7 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 		if status, at := r.chosen(key); at > 0 && !key.anonymous {
 			r.spread(key, status, at)
 		}
-		if !hidden && !key.anonymous {
+		if !key.anonymous && !r.hides(key) {
 			r.store.Touch(key.id, time.Now().UnixMilli())
 		}
 	}

@@ -33,6 +33,9 @@ type roster struct {
 type member struct {
 	entry Entry
 	name  *name // of a chat room's member, unless nobody may see it
+	// id is what a racer or car says its id is: data of the client, which need
+	// not be that of the user who put it there.
+	id string
 }
 
 // rosters are all lists but Online. Rooms.mu guards them.
@@ -125,10 +128,11 @@ func (rs *rosters) put(e Entry, now int64) {
 		if string(m.entry.Data) != string(e.Data) {
 			ro.unname(m)
 		}
-		m.entry = e
+		m.take(e)
 		ro.name(m)
 	} else {
-		m := &member{entry: e}
+		m := &member{}
+		m.take(e)
 		ro.members[e.Key] = rs.insert(ro, m)
 		ro.name(m)
 	}
@@ -136,6 +140,14 @@ func (rs *rosters) put(e Entry, now int64) {
 	rs.used(ro, now)
 	ro.changed = true
 	rs.stain(ro)
+}
+
+// take sets the member's entry.
+func (m *member) take(e Entry) {
+	m.entry, m.id = e, ""
+	if !isRoom(e.List) {
+		m.id, _ = idText(fields([]json.RawMessage{e.Data})["id"]) // what is none is ""
+	}
 }
 
 // insert gives a member its place. Of a stage or race everybody gets the whole
@@ -232,28 +244,28 @@ func (rs *rosters) owe(list string, s *session) {
 
 // array is the entries' data as a JSON array, without those that are hidden;
 // with unique, of those with the same id only the first.
-func (ro *roster) array(unique bool, hidden func(id string) bool) json.RawMessage {
+func (ro *roster) array(unique bool, hidden func(Entry) bool) json.RawMessage {
 	out := []byte{'['}
 	seen := make(map[string]bool)
 	for place := ro.order.Front(); place != nil; place = place.Next() {
-		e := place.Value.(*member).entry
-		if unique && seen[e.UserID] || hidden(e.UserID) {
+		m := place.Value.(*member)
+		if unique && seen[m.id] || hidden(m.entry) {
 			continue
 		}
-		seen[e.UserID] = true
+		seen[m.id] = true
 		if len(out) > 1 {
 			out = append(out, ',')
 		}
-		out = append(out, e.Data...)
+		out = append(out, m.entry.Data...)
 	}
 	return append(out, ']')
 }
 
-// of is the entries of a socket.
-func (ro *roster) of(socket string) (out []Entry) {
+// of is what a socket has put there.
+func (ro *roster) of(socket string) (out []member) {
 	for place := ro.order.Front(); place != nil; place = place.Next() {
-		if e := place.Value.(*member).entry; socketOf(e.Key) == socket {
-			out = append(out, e)
+		if m := place.Value.(*member); socketOf(m.entry.Key) == socket {
+			out = append(out, *m)
 		}
 	}
 	return out

@@ -112,12 +112,16 @@ func (r *Rooms) noteActive(s *session) {
 	}
 	s.mu.Lock()
 	key, registered, away := s.key, s.registered(), s.status == Away
-	at := max(now, s.statusAt+1)
+	chosen, since := r.chosen(key)
+	// A user who hides in another tab, which this one has not followed yet,
+	// stays hidden whatever happens here.
+	hides := s.status == Hidden || chosen == Hidden && since > s.statusAt
+	at := max(now, s.statusAt+1, since+1)
+	away = away && !hides
 	if registered && away {
-		at = max(at, r.chosenAt(key)+1)
 		r.adoptLocked(s, Active, at)
 	}
-	if registered && s.status != Hidden && !key.anonymous {
+	if registered && !hides && !key.anonymous {
 		s.touchedAt.Store(now)
 		r.store.Touch(key.id, now)
 	}
@@ -192,6 +196,13 @@ func (r *Rooms) chosen(key userKey) (Status, int64) {
 		return u.presence.status(), u.presence.at
 	}
 	return Active, 0
+}
+
+// hides reports whether the user is there and hidden.
+func (r *Rooms) hides(key userKey) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.view.hides(key)
 }
 
 // tabsOf is this instance's sessions of a user who has an id.

@@ -108,9 +108,9 @@ func (r *Rooms) rosterEvents(ro *roster) (steps []Event, whole Event) {
 		ro.revise(r.view.hidesTab)
 		return ro.names.tell(title)
 	case isStage(ro.list):
-		whole = Event{"update_stage_" + title, []json.RawMessage{ro.array(true, r.view.hides)}}
+		whole = Event{"update_stage_" + title, []json.RawMessage{ro.array(true, r.view.hidesOwner)}}
 	default:
-		whole = Event{"race_" + title + "_update", []json.RawMessage{ro.array(false, r.view.hides)}}
+		whole = Event{"race_" + title + "_update", []json.RawMessage{ro.array(false, r.view.hidesOwner)}}
 	}
 	return []Event{whole}, whole
 }

@@ -232,10 +232,25 @@ func (v *view) forgetEncoded() {
 	v.encodedList, v.encodedStatuses, v.encodedObject = nil, nil, nil
 }
 
-// hides reports whether the user with this id is there and hidden.
-func (v *view) hides(id string) bool {
-	u := v.users[userKey{id: id}]
+// hides reports whether the user is there and hidden.
+func (v *view) hides(key userKey) bool {
+	u := v.users[key]
 	return u != nil && u.place == nil
+}
+
+// listed reports whether the socket has a user whom others can see.
+func (v *view) listed(socket string) bool {
+	t := v.tabs[socket]
+	return t != nil && t.user.place != nil
+}
+
+// hidesOwner reports whether the user who put an entry into a stage or race is
+// hidden. What the entry says of itself does not count: anybody can say it.
+func (v *view) hidesOwner(e Entry) bool {
+	if e.isAnonymous() {
+		return v.hidesTab(socketOf(e.Key))
+	}
+	return v.hides(userKey{id: e.UserID})
 }
 
 // hidesTab reports whether the user at this socket is hidden.
