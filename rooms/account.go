@@ -63,15 +63,12 @@ func (r *Rooms) SignOut(id string) (sockets int) {
 func (r *Rooms) signOut(id string) {
 	r.leaving.release(userKey{id: id}, SignedOut)
 	r.mu.Lock()
-	tabs := r.inAny([]string{UserRoom(id)})
-	if s := r.sessions[id]; s != nil {
-		tabs[s] = struct{}{}
-	}
+	tabs := r.inAny([]string{UserRoom(id), id})
 	r.mu.Unlock()
 	goodbye := r.sender.Encode(Event{Name: "signed_out"})
 	for s := range tabs {
 		s.mu.Lock()
-		registered := s.registered() && s.key.id == id
+		registered := s.registered() && (s.key.id == id || s.key.anonymous && s.conn.ClientID() == id)
 		if registered {
 			r.noteLastLocked(s)
 			for place := range s.places {

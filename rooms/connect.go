@@ -37,6 +37,9 @@ func (r *Rooms) Connect(c Conn, h Handshake) error {
 	_, taken := r.sessions[s.id]
 	if !taken {
 		r.sessions[s.id] = s
+		if own := c.ClientID(); own != s.id {
+			r.membership.join(s, own)
+		}
 		if subscription == countOnly {
 			s.owedCount, r.pending.counts = true, true
 		}

@@ -1,6 +1,7 @@
 package rooms_test
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"net/url"
@@ -79,6 +80,8 @@ func decode(frames rooms.Frames) (events []rooms.Event) {
 // A fakeConn keeps what it is sent.
 type fakeConn struct {
 	id string
+	// clientID is what the client takes for its id, if that is another.
+	clientID string
 	// see, if set, is called with each event instead.
 	see func(rooms.Event)
 
@@ -90,7 +93,8 @@ type fakeConn struct {
 	again  bool
 }
 
-func (c *fakeConn) ID() string { return c.id }
+func (c *fakeConn) ID() string       { return c.id }
+func (c *fakeConn) ClientID() string { return cmp.Or(c.clientID, c.id) }
 
 func (c *fakeConn) Close(again bool) {
 	c.mu.Lock()

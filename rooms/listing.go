@@ -51,7 +51,8 @@ func (v *view) statuses() json.RawMessage {
 	return v.encodedStatuses
 }
 
-// object returns the listed users' ids as an object of trues.
+// object returns the listed users' ids as an object of trues. Who has no id is
+// not in it: a socket's id is nobody else's business.
 func (v *view) object() json.RawMessage {
 	if v.encodedObject != nil {
 		return v.encodedObject
@@ -59,10 +60,14 @@ func (v *view) object() json.RawMessage {
 	out := make([]byte, 0, 32*v.size()+2)
 	out = append(out, '{')
 	for e := v.order.Front(); e != nil; e = e.Next() {
+		key := e.Value.(*onlineUser).key
+		if key.anonymous {
+			continue
+		}
 		if len(out) > 1 {
 			out = append(out, ',')
 		}
-		out = append(out, encode(e.Value.(*onlineUser).key.id)...)
+		out = append(out, encode(key.id)...)
 		out = append(out, ":true"...)
 	}
 	v.encodedObject = append(out, '}')

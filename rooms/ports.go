@@ -14,8 +14,14 @@ import (
 // are safe for concurrent use and none blocks. One socket is one comparable
 // value (a pointer) from Connect to Disconnect.
 type Conn interface {
-	// ID is the socket id: unique among all sockets of all instances.
+	// ID is the socket id: unique among all sockets of all instances. It may be
+	// shown to anybody: it neither opens nor continues a connection.
 	ID() string
+	// ClientID is what the client takes for its socket's id. In protocol 3 it is
+	// not ID but a secret, with which one can speak and listen as that client: it
+	// is for finding the receivers of a message and must not be shown, stored or
+	// logged. Else it is ID.
+	ClientID() string
 	// Send queues frames behind everything queued before. A socket whose queue
 	// is over its byte limit is disconnected; nothing is dropped silently.
 	Send(Frames)
@@ -231,8 +237,8 @@ type Records interface {
 type Message struct {
 	Event Event
 	// Rooms are those whose members get it, each once; none: everybody
-	// connected gets it. A socket is in the room of its own id, and in
-	// UserRoom of its registered user.
+	// connected gets it. A socket is in the rooms of its own ids, ID and
+	// ClientID, and in UserRoom of its registered user.
 	Rooms []string
 	// Except are rooms whose members do not get it.
 	Except []string

@@ -1,8 +1,12 @@
 package wire
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -77,24 +81,98 @@ func TestQueryOfWhoComesBack(t *testing.T) {
 	}
 }
 
-// A client of protocol 3 keeps its id when it comes back: it takes its
-// connection's for it.
-func TestIDOfProtocol3(t *testing.T) {
-	d, base := start(t, Options{})
-	c := mustJoin(t, base, 3, "")
-	for range 3 {
-		if _, err := c.ask(1, `["marks"]`); err != nil {
-			t.Fatal(err)
-		}
-		if id := d.conns()[0].ID(); id != c.sid {
-			t.Errorf("the socket of connection %s is %s", c.sid, id)
-		}
-		c.send("41")
-		c.send("40")
-		if got, err := c.next(); err != nil || got != "40" {
-			t.Fatalf("%q, %v", got, err)
+// What others may know a socket by is never its connection's sid. A client of
+// protocol 3 takes that for its socket's id; it keeps both when it comes back.
+func TestSocketIDIsNotTheSID(t *testing.T) {
+	for _, protocol := range []int{3, 4} {
+		d, base := start(t, Options{})
+		c := mustJoin(t, base, protocol, "")
+		public := ""
+		for range 3 {
+			if _, err := c.ask(1, `["marks"]`); err != nil {
+				t.Fatal(err)
+			}
+			conn := d.conns()[0]
+			id, own := conn.ID(), conn.ClientID()
+			if id == c.sid || len(id) != len(c.sid) || protocol == 3 && public != "" && id != public {
+				t.Errorf("the socket of connection %s is %s", c.sid, id)
+			}
+			if want := map[int]string{3: c.sid, 4: id}[protocol]; own != want {
+				t.Errorf("protocol %d: the client's id is %s, want %s", protocol, own, want)
+			}
+			// What others know opens nothing and continues nothing.
+			p := &poller{base: base, protocol: protocol, sid: id}
+			if status, _, err := p.request("GET", "", nil, ""); err != nil || status != http.StatusBadRequest {
+				t.Errorf("a poll by the public id: %d, %v", status, err)
+			}
+			public = id
+			c.send("41")
+			c.send("40")
+			if got, err := c.next(); err != nil || !strings.HasPrefix(got, "40") {
+				t.Fatalf("%q, %v", got, err)
+			}
 		}
 	}
+}
+
+// The log has a connection's socket id in it and never its sid.
+func TestNoSIDIsLogged(t *testing.T) {
+	var log lockedBuffer
+	d, base := start(t, Options{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})), MaxQueue: 1 << 10})
+	var sids, ids []string
+	var fates []func()
+	for _, protocol := range []int{3, 4} {
+		for _, fate := range []string{`["panic"]`, `["dismiss"]`, `{`, `["burst",5000]`} {
+			p, err := pollJoin(base, protocol, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			sids, fates = append(sids, p.sid), append(fates, func() { p.post(p.join("42" + fate)) })
+			if strings.Contains(fate, "burst") { // who polls not is cut off for certain
+				continue
+			}
+			c := mustJoin(t, base, protocol, "")
+			sids, fates = append(sids, c.sid), append(fates, func() { c.send("42" + fate) })
+		}
+	}
+	for _, conn := range d.conns() {
+		ids = append(ids, conn.ID())
+	}
+	for _, meets := range fates {
+		meets()
+	}
+	eventually(t, "all have ended", func() bool { return len(d.conns()) == 0 })
+	text := log.String()
+	for _, sid := range sids {
+		if strings.Contains(text, sid) {
+			t.Errorf("sid %s is in the log:\n%s", sid, text)
+		}
+	}
+	for _, id := range ids {
+		if !strings.Contains(text, id) {
+			t.Errorf("socket %s is not in the log: it proves nothing", id)
+		}
+	}
+	if !strings.Contains(text, "panic") || !strings.Contains(text, "cut off") {
+		t.Errorf("the log says little:\n%s", text)
+	}
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex // guards the buffer
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }
 
 // The first packet is Node's, the refusal of another namespace the library's.

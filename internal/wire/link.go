@@ -20,7 +20,8 @@ import (
 type link struct {
 	srv      *Server
 	protocol int           // 3 or 4
-	sid      string        // set by opened, before the first frame is read
+	sid      string        // set by opened, before the first frame is read; knowing it is being this client
+	public   string        // what others may know it by, of protocol 3; set by opened
 	query    string        // the handshake's, encoded: parsed it is five times as large
 	address  string        // the client's
 	encoding encoding      // of polling
@@ -87,6 +88,7 @@ func (l *link) opened(sid string) {
 	l.sid = sid
 	if l.protocol == 3 { // connects to the main namespace without being asked
 		l.session.Load().phase = connecting
+		l.public = newSocketID()
 	}
 	l.srv.opts.Observer.ConnectionOpened()
 	l.send(l.openPacket(), nil)

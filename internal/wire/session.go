@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/url"
@@ -57,6 +59,22 @@ func (s *session) ID() string {
 	return s.id
 }
 
+// ClientID implements rooms.Conn. A client of protocol 3 takes the sid of its
+// connection for its socket's id.
+func (s *session) ClientID() string {
+	if s.link.protocol == 3 {
+		return s.link.sid
+	}
+	return s.ID()
+}
+
+// newSocketID makes an id that looks like the library's.
+func newSocketID() string {
+	b := make([]byte, 18)
+	rand.Read(b) // does not fail
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
 // Send implements rooms.Conn.
 func (s *session) Send(f rooms.Frames) {
 	if s.ready(f) {
@@ -108,8 +126,8 @@ func connect(sock *socket.Socket) *socket.ExtendedError {
 	sock.SetData(s)
 	s.mu.Lock()
 	s.id = string(sock.Id())
-	if l.protocol == 3 { // clients know it by the connection's, whichever the stay
-		s.id = l.sid
+	if l.protocol == 3 { // the library's is the sid
+		s.id = l.public
 	}
 	s.mu.Unlock()
 	auth, _ := sock.Handshake().Auth.(map[string]any)
