@@ -28,6 +28,18 @@ describe('refusals by name', { concurrency: 2 }, () => {
   }
 });
 
+describe('binary as base64 text', { concurrency: 2 }, () => {
+  for (const kind of every) {
+    test(`is refused by name, client ${kind.version} ${kind.mode} with forceBase64`, async (t) => {
+      const server = await startTarget(t);
+      const client = await connect(t, server.url, { ...kind, forceBase64: true });
+      assert.equal((await client.ask('register', { id: 'ann', picture: Buffer.from('png') })).error, 'binary_not_supported');
+      assert.equal((await client.ask('register', { id: 'ann', pictures: [Buffer.from('png'), Buffer.alloc(0)] })).error, 'binary_not_supported');
+      assert.deepEqual(await client.ask('register', { id: 'ann' }), { ok: true });
+    });
+  }
+});
+
 describe('too many events', { concurrency: 2 }, () => {
   for (const kind of every.filter(({ mode }) => mode !== 'upgrade')) {
     test(`a flood is refused, then disconnected, client ${kind.version} ${kind.mode}`, async (t) => {

@@ -43,6 +43,9 @@ const texts = {
   'three CONNECTs': ['40', '40', '40'],
   'DISCONNECT and CONNECT again': ['41', '40'],
   'text when an attachment is due': [`451-["sync",${hole(0)}]`, '42["sync"]'],
+  'an attachment as base64, as protocol 4 has it': [`451-7["sync",${hole(0)}]`, 'bAQID'],
+  'an attachment as base64, as protocol 3 has it': [`451-7["sync",${hole(0)}]`, 'b4AQID'],
+  'an empty attachment as base64': [`451-7["sync",${hole(0)}]`, 'b4'],
   'a second binary event when an attachment is due': [`451-["sync",${hole(0)}]`, `451-["sync",${hole(0)}]`],
 };
 
@@ -64,12 +67,14 @@ const meant = {
   ...Object.fromEntries([17, 19, 20, 21, 22, 40].map((digits) => [`an acknowledgement id of ${digits} digits`, { ...closes, because: ROUNDED }])),
   'arrays 30,000 deep': { ...closes, because: 'Go reads JSON 10,000 deep, which no user object is' },
 };
-// The b of base64 is for polling; over WebSocket, and with another type than
-// message behind it, Node 3 reads a packet without a type and forgets it.
+// Bytes may come as base64 over every transport. In protocol 3 a packet type is
+// behind the b: if there is none, or an unknown one, Node reads a packet without
+// a type and forgets it.
 const meantEIO3 = Object.fromEntries(['"b"', '"b!"', '"bAQID"'].map((name) => [name, { ...closes, because: 'a packet without a type is an error' }]));
+const meantEIO4 = Object.fromEntries(['an attachment as base64, as protocol 3 has it', 'an empty attachment as base64'].map((name) => [name, { ...closes, because: 'base64 has its padding' }]));
 
 const difference = ({ via, eio }, name) => {
-  const found = meant[name] ?? (eio === 3 ? meantEIO3[name] : undefined);
+  const found = meant[name] ?? (eio === 3 ? meantEIO3 : meantEIO4)[name];
   return found && { rollcall: found[via], because: found.because };
 };
 

@@ -74,6 +74,7 @@ func (r *Rooms) signOut(id string) {
 			for place := range s.places {
 				s.removeLocked(r.store, place, SignedOut)
 			}
+			s.gone = true // an event that is being handled puts nothing back
 		}
 		s.mu.Unlock()
 		if registered {

@@ -33,6 +33,11 @@ func TestSignOut(t *testing.T) {
 				t.Errorf("%s was told %q, closed: %v", c.id, told, c.closed())
 			}
 		}
+		for event, arg := range map[string]string{"register": one, "join": `{"room":"r"}`} {
+			if _, err := w.instances[0].Handle(tabs[0], event, raw([]string{arg})); err == nil || !strings.HasPrefix(err.Error(), "not_connected") {
+				t.Errorf("%s after signing out: %v", event, err)
+			}
+		}
 		w.hears(other)
 		if other.closed() || len(w.instances[0].RoomUsers("r")) != 0 {
 			t.Error("too many or too few went")

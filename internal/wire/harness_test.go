@@ -37,10 +37,11 @@ func TestMain(m *testing.M) {
 
 // domain is a Handler for tests. Its events: `burst` n sends n `tick`s, `big` n
 // sends one event of n bytes, `mark` x is recorded, `marks` is answered with
-// what was recorded.
+// what was recorded, `gate` waits until the test opens the gate.
 type domain struct {
 	srv      *Server
 	connects atomic.Int64
+	gate     chan struct{}
 
 	mu      sync.Mutex // guards all below
 	present map[string]rooms.Conn
@@ -86,6 +87,8 @@ func (d *domain) Handle(c rooms.Conn, event string, args []json.RawMessage) (map
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		return map[string]any{"marks": d.marks[c.ID()]}, nil
+	case "gate":
+		<-d.gate
 	case "close":
 		c.Close(true)
 	case "dismiss":
@@ -150,7 +153,7 @@ func start(t testing.TB, opts Options) (*domain, string) {
 	}
 	setDefault(&opts.CloseTimeout, 100*time.Millisecond)
 	s := New(opts)
-	d := &domain{srv: s, present: map[string]rooms.Conn{}, marks: map[string][]json.RawMessage{}}
+	d := &domain{srv: s, gate: make(chan struct{}), present: map[string]rooms.Conn{}, marks: map[string][]json.RawMessage{}}
 	s.Serve(d)
 	server := httptest.NewServer(headerTwice(s))
 	t.Cleanup(func() {
@@ -294,6 +297,7 @@ type poller struct {
 	protocol int
 	sid      string
 	pending  []string
+	jsonp    bool // by script
 }
 
 var web = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, DialContext: (&net.Dialer{}).DialContext}, Timeout: patience}
@@ -335,6 +339,9 @@ func (p *poller) url(more string) string {
 	if p.protocol == 3 {
 		u += "&b64=1" // payloads as text
 	}
+	if p.jsonp {
+		u += "&j=0"
+	}
 	if p.sid != "" {
 		u += "&sid=" + url.QueryEscape(p.sid)
 	}
@@ -355,11 +362,19 @@ func (p *poller) request(method, more string, body io.Reader, contentType string
 	}
 	defer response.Body.Close()
 	b, err := io.ReadAll(response.Body)
+	if script, ok := strings.CutPrefix(string(b), "___eio[0]("); ok && err == nil {
+		var text string
+		err = json.Unmarshal([]byte(strings.TrimSuffix(script, ");")), &text)
+		return response.StatusCode, text, err
+	}
 	return response.StatusCode, string(b), err
 }
 
 // post sends a payload; err is set unless it was answered "ok".
 func (p *poller) post(payload string) (int, error) {
+	if p.jsonp {
+		payload = form(payload)
+	}
 	status, body, err := p.request(http.MethodPost, "", strings.NewReader(payload), "text/plain;charset=UTF-8")
 	if err == nil && body != "ok" {
 		err = fmt.Errorf("POST: %d %q", status, body)

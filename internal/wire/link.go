@@ -46,9 +46,10 @@ type link struct {
 	settle    *settlement     // told when the queue has been written
 	poll      chan struct{}   // closed to wake the waiting poll; nil: none waits
 	polling   bool            // a GET is being handled
-	posting   bool            // a POST is being handled
-	closing   bool            // an orderly close: nothing more is queued
-	fetching  bool            // the close waits for the client's polls, and the session with it
+	posted    chan struct{}   // closed when the POST that is being handled has been; nil: there is none
+	deaf      bool            // nothing that the client sends is handled any more
+	closing   bool            // an orderly close: nothing more is queued, and deaf
+	fetching  bool            // the close waits for the client's polls
 	ended     bool            // the session has, or just does
 	dropped   bool            // gone: nothing is written or read any more
 	linger    *time.Timer     // bounds the close
@@ -167,8 +168,8 @@ func (l *link) wakePoll() {
 	}
 }
 
-// close begins an orderly close: what is queued is written first. Over polling
-// the session lives until the client has fetched it.
+// close begins an orderly close: the session ends, and what is queued is written.
+// Over polling the connection lives until the client has fetched it.
 func (l *link) close() { l.shut(true) }
 
 // fail ends the session for a fault of its client's, and the connection when what
@@ -182,8 +183,16 @@ func (l *link) fail(reason rooms.Reason) {
 	}
 	l.reason = reason
 	l.mu.Unlock()
-	l.shut(false)
 	l.end()
+	l.shut(false)
+}
+
+// stopReceiving is the end of what the client sends: of packets that come later,
+// over any transport, none is handled.
+func (l *link) stopReceiving() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.deaf = true
 }
 
 // shut lets nothing more be queued, and sees that what is queued leaves and that
@@ -204,7 +213,9 @@ func (l *link) shut(orderly bool) {
 	l.deliver()
 	l.mu.Unlock()
 	switch {
-	case !polling && orderly:
+	case polling && orderly: // it keeps its id and its place: its client polls
+		l.session.Load().end(rooms.Closed)
+	case orderly:
 		l.end()
 	case polling && unreachable: // its id is forgotten: no poll will ever fetch the rest
 		l.drop()
@@ -282,9 +293,17 @@ func (l *link) detach() (conns []*websocket.Conn) {
 }
 
 // receive handles one inbound Engine.IO packet. It reports whether reading goes
-// on.
+// on. One goroutine at a time calls it: that of a POST, or, when there is none
+// any more, that which reads the WebSocket.
 func (l *link) receive(m message) bool {
-	if len(m.data) == 0 && !(m.binary && l.protocol == 4) {
+	if l.isClosing() {
+		return false
+	}
+	var err error
+	if !m.binary && len(m.data) > 0 && m.data[0] == 'b' { // over WebSocket: of a POST's it is undone
+		err = m.unbase64(l.protocol)
+	}
+	if err != nil || len(m.data) == 0 && !(m.binary && l.protocol == 4) {
 		l.srv.opts.Observer.Refusal("invalid_packet")
 		l.fail(rooms.Closed)
 		return false
@@ -318,10 +337,11 @@ func (l *link) receive(m message) bool {
 	return !l.isClosing()
 }
 
+// isClosing reports whether the end has begun: nothing is received any more.
 func (l *link) isClosing() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.closing
+	return l.closing || l.deaf
 }
 
 func (l *link) hasEnded() bool {

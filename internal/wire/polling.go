@@ -113,20 +113,16 @@ func (l *link) respond(w http.ResponseWriter, queue [][]byte) error {
 // servePost takes the packets in a request's body, in order and all of them,
 // before it answers.
 func (l *link) servePost(w http.ResponseWriter, r *http.Request) {
-	l.mu.Lock()
-	overlap := l.posting
-	l.posting = true
-	l.mu.Unlock()
-	if overlap {
+	switch begun, overlap := l.beginPost(); {
+	case overlap:
 		w.WriteHeader(http.StatusBadRequest) // without a body, as Node
 		l.fail(rooms.Closed)
 		return
+	case !begun:
+		refuse(w, r, badRequest)
+		return
 	}
-	defer func() {
-		l.mu.Lock()
-		l.posting = false
-		l.mu.Unlock()
-	}()
+	defer l.endPost()
 	binary := r.Header.Get("Content-Type") == "application/octet-stream"
 	if binary && l.protocol == 4 {
 		w.WriteHeader(http.StatusBadRequest) // without a body, as Node

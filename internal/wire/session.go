@@ -114,7 +114,8 @@ func (s *session) Close(again bool) {
 	if !again {
 		s.Send(disconnectPacket)
 	}
-	// On its own goroutine: it tells the handler, who calls.
+	s.link.stopReceiving()
+	// On its own goroutine: it calls the handler, which calls this.
 	go s.link.close()
 }
 
@@ -223,10 +224,13 @@ func (s *session) current() phase {
 	return s.phase
 }
 
-// violation ends a connection that broke the protocol, as Node does, but a
-// moment later: who comes back to do it again has to wait each time.
+// violation ends a session whose client broke the protocol, as Node does. The
+// connection ends a moment later: a client that comes back to do it again has to
+// wait each time.
 func (s *session) violation() {
 	s.link.srv.opts.Observer.Refusal("invalid_packet")
+	s.link.stopReceiving()
+	s.end(rooms.Closed)
 	s.link.repent()
 	s.link.close()
 }

@@ -191,7 +191,7 @@ func TestBrokenUpgrades(t *testing.T) {
 }
 
 func TestOneUpgradeAtATime(t *testing.T) {
-	d, base := start(t, Options{})
+	d, base := start(t, Options{UpgradeTimeout: patience})
 	p, err := pollJoin(base, 4, "")
 	if err != nil {
 		t.Fatal(err)

@@ -44,6 +44,7 @@ func (l *link) probe(conn *websocket.Conn) {
 		case err == nil && !m.binary && len(m.data) > 0 && m.data[0] == '5' && l.take(conn):
 			l.session.Load().upgraded()
 			conn.SetReadDeadline(time.Time{})
+			l.awaitPost()
 			l.read(conn)
 			return
 		default:
