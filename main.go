@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -44,6 +46,10 @@ const stay = 5 * time.Second
 // so that they do not all come to another one at once.
 const comeBack = 3 * time.Second
 
+// logTimeout is how long the end waits for somebody to take the last lines of the
+// log.
+const logTimeout = 500 * time.Millisecond
+
 func main() {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -56,10 +62,25 @@ func main() {
 		signal.Reset()
 		_ = syscall.Kill(os.Getpid(), second.(syscall.Signal))
 	}()
-	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "rollcall:", err)
+	// A log that nobody reads any more is an error of a write, not our end.
+	signal.Ignore(syscall.SIGPIPE)
+	stderr := observe.NewLogWriter(os.Stderr, func(lines uint64) []byte { return fmt.Appendf(nil, "rollcall: %d lines were dropped\n", lines) })
+	stdlog.SetOutput(stderr) // whatever a library says
+	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout)
+	if err != nil {
+		fmt.Fprintln(stderr, "rollcall:", err)
+	}
+	flushLog(stderr)
+	if err != nil {
 		os.Exit(1)
 	}
+}
+
+// flushLog ends a log. What nobody takes by then is lost.
+func flushLog(log *observe.LogWriter) {
+	ctx, cancel := context.WithTimeout(context.Background(), logTimeout)
+	defer cancel()
+	_ = log.Close(ctx)
 }
 
 // run is the program. It returns when ctx has ended and everything is shut
@@ -75,7 +96,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	case len(args) > 0:
 		return fmt.Errorf("unknown argument %q: there is only -health; everything else is set in the environment", args[0])
 	}
-	log := observe.NewLogger(stdout, cfg.LogFormat, cfg.LogLevel)
+	log, logWriter := observe.OpenLog(stdout, cfg.LogFormat, cfg.LogLevel)
+	defer flushLog(logWriter)
 
 	listener, err := net.Listen("tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
 	if err != nil {
@@ -98,6 +120,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	defer stopDebug()
 	sockets := wire.New(wireOptions(cfg, log, metrics))
 	metrics.WatchQueues(sockets.Queued)
+	metrics.WatchLog(logWriter.Dropped)
 	store, err := openStore(ctx, cfg, log, metrics)
 	if err != nil {
 		return err
@@ -136,6 +159,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		ReadTimeout:       30 * time.Second, // who may take longer says so: a poll
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

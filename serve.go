@@ -87,7 +87,10 @@ func serveDebug(address string, log *slog.Logger) (stop func() error, err error)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{
+		Handler: mux, ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
 	go server.Serve(listener) // ends with Close
 	log.Info("the profiler is served", "address", listener.Addr().String())
 	return server.Close, nil

@@ -19,14 +19,8 @@ import (
 // NewLogger makes the program's logger. The format auto is text when out is a
 // terminal and logfmt when it is a file or a pipe that a program reads.
 func NewLogger(out io.Writer, format config.LogFormat, level slog.Level) *slog.Logger {
-	if format == config.LogAuto {
-		format = config.LogLogfmt
-		if isTerminal(out) {
-			format = config.LogText
-		}
-	}
 	options := &slog.HandlerOptions{Level: level}
-	switch format {
+	switch formatFor(out, format) {
 	case config.LogJSON:
 		return slog.New(slog.NewJSONHandler(out, options))
 	case config.LogText:
@@ -34,6 +28,17 @@ func NewLogger(out io.Writer, format config.LogFormat, level slog.Level) *slog.L
 	default:
 		return slog.New(slog.NewTextHandler(out, options))
 	}
+}
+
+// formatFor is the format that auto means for out.
+func formatFor(out io.Writer, format config.LogFormat) config.LogFormat {
+	switch {
+	case format != config.LogAuto:
+		return format
+	case isTerminal(out):
+		return config.LogText
+	}
+	return config.LogLogfmt
 }
 
 func isTerminal(out io.Writer) bool {

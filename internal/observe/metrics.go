@@ -133,6 +133,15 @@ func (m *Metrics) Pause(kind string, pause time.Duration) {
 	m.pauses.of(kind).Observe(pause.Seconds())
 }
 
+// WatchLog publishes how many lines of the log were dropped. It is asked at each
+// scrape.
+func (m *Metrics) WatchLog(dropped func() uint64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "rollcall_log_lines_dropped_total",
+		Help: "Lines of the log that nobody took in time; one line in the log says so as soon as it goes on.",
+	}, func() float64 { return float64(dropped()) }))
+}
+
 // WatchQueues publishes how many bytes wait for clients, in all and for the one
 // for whom most wait. It is asked at each scrape.
 func (m *Metrics) WatchQueues(queued func() (all, most int)) {
