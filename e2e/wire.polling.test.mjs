@@ -1,6 +1,6 @@
 // Polling payloads and requests, right and wrong, compared with Node.
 import { duel } from './lib/duel.mjs';
-import { binaryPayload, payload, PollSession } from './lib/raw.mjs';
+import { binaryPayload, breakOff, payload, PollSession } from './lib/raw.mjs';
 import { until } from './lib/wait.mjs';
 
 const OCTETS = { 'Content-Type': 'application/octet-stream' };
@@ -8,10 +8,10 @@ const FORM = { 'Content-Type': 'application/x-www-form-urlencoded' };
 const sync = (id) => `42${id}["sync"]`;
 
 // with opens a session, lets act use it, and adds what became of the session.
-const withSession = (options, act) => async (server, settle) => {
+const withSession = (options, act) => async (server) => {
   const session = await PollSession.open(server, { ...options, query: { presence: 'none', ...options.query } });
   try {
-    const outcome = await act(session, settle);
+    const outcome = await act(session);
     const alive = await session.alive();
     if (session.ended) await session.pollEnded;
     return { ...outcome, session: alive === 'alive' || alive === 'silent' ? alive : 'ended', replies: session.replies };
@@ -146,7 +146,7 @@ const half = (session, signal) => session.post('4', { headers: { 'Content-Length
 // over waits until a session that was broken off is gone: the servers notice
 // it when the kernel tells them.
 const over = async (session) => ({
-  gone: await until(async () => (await session.post('6')).status === 400, 'the end', { ms: 2000 }).catch(() => false),
+  gone: await until(async () => (await session.post(payload(session.eio, '6'))).status === 400, 'the end').catch(() => false),
 });
 
 duel('requests that overlap or break off', [4, 3].flatMap((eio) => [
@@ -173,37 +173,28 @@ duel('requests that overlap or break off', [4, 3].flatMap((eio) => [
   },
   {
     name: `a waiting GET hears of the end, EIO${eio}`,
-    async play(server, settle) {
+    async play(server) {
       // Whether the GET waits when the POST comes cannot be known: try again.
-      for (let attempt = 0; attempt < 20; attempt++) {
+      const told = await until(async () => {
         const session = await PollSession.open(server, { eio, query: { presence: 'none' } });
-        await settle();
         await session.post(payload(eio, 'x'));
         await session.pollEnded;
-        if (session.packets.includes('1')) return { told: true };
-      }
-      return { told: false };
+        return session.packets.includes('1');
+      }, 'a GET that waits').catch(() => false);
+      return { told };
     },
   },
   {
     name: `a POST that breaks off, EIO${eio}`,
-    play: withSession({ eio }, async (session, settle) => {
-      const abort = new AbortController();
-      const first = half(session, abort.signal);
-      await settle();
-      abort.abort();
-      await first;
+    play: withSession({ eio }, async (session) => {
+      await breakOff(session.server, { method: 'POST', query: session.query, headers: { 'Content-Length': 100 }, body: '4' });
       return over(session);
     }),
   },
   {
     name: `a GET that breaks off, EIO${eio}`,
-    play: withSession({ eio, poll: false }, async (session, settle) => {
-      const abort = new AbortController();
-      const waiting = session.request({ signal: abort.signal });
-      await settle();
-      abort.abort();
-      await waiting;
+    play: withSession({ eio, poll: false }, async (session) => {
+      await breakOff(session.server, { query: session.query });
       return over(session);
     }),
   },

@@ -6,7 +6,7 @@ import { until } from './lib/wait.mjs';
 
 // climb opens a polling session and lets act bring WebSockets to it. The
 // outcome tells what each of them received and how it ended, and the session.
-const climb = (eio, act) => async (server, settle) => {
+const climb = (eio, act) => async (server) => {
   const polling = await PollSession.open(server, { eio, query: { presence: 'none' } });
   const sockets = [];
   // step sends packets on a new WebSocket for the session, one at a time.
@@ -17,14 +17,21 @@ const climb = (eio, act) => async (server, settle) => {
     return ws;
   };
   const push = async (ws, packet) => {
-    const pongs = () => ws.packets.filter((one) => one === '3probe').length;
-    const before = pongs();
+    const answers = () => ws.packets.filter((one) => one === '3probe').length;
+    const before = answers();
     ws.send(packet);
-    await settle();
-    if (packet === '2probe') await until(() => pongs() > before || ws.ended, 'the answer to the probe');
+    // What is no probe ends the attempt, or the upgrade.
+    if (packet === '2probe') await until(() => answers() > before || ws.ended, 'the answer to the probe');
+    else await ws.arrived();
   };
+  // again is step once the server has noticed that the WebSocket before is gone:
+  // until then it refuses another.
+  const again = (...packets) => until(async () => {
+    const ws = await step(...packets);
+    return !ws.ended || !sockets.splice(sockets.indexOf(ws), 1);
+  }, 'the end of the attempt before');
   try {
-    const extra = await act({ server, polling, step, push, settle });
+    const extra = await act({ server, polling, step, again, push });
     const alive = await whereabouts(polling, sockets);
     // A WebSocket that is closing will be closed.
     await until(() => sockets.every(({ ws }) => ws.readyState !== WebSocket.CLOSING), 'the close');
@@ -70,18 +77,17 @@ const cases = {
   'a close packet': ({ step }) => step('1'),
   'a noop': ({ step }) => step('6'),
   'upgrade with data': ({ step }) => step('2probe', '5x'),
-  async 'a WebSocket that goes before its probe'({ step, settle }) {
+  async 'a WebSocket that goes before its probe'({ step, again }) {
     (await step()).close();
-    await settle();
+    await again('2probe');
   },
-  async 'a WebSocket that goes after its probe'({ step, settle }) {
+  async 'a WebSocket that goes after its probe'({ step, again }) {
     (await step('2probe')).close();
-    await settle();
+    await again('2probe');
   },
-  async 'a second attempt after one that broke off'({ step, settle }) {
+  async 'a second attempt after one that broke off'({ step, again }) {
     (await step('2probe')).close();
-    await settle();
-    await step('2probe', '5');
+    await again('2probe', '5');
   },
   async 'a second WebSocket while one probes'({ step }) {
     await step('2probe');
@@ -117,9 +123,8 @@ const cases = {
     await polling.send('1');
     await ws.closed;
   },
-  async 'the upgraded WebSocket breaks'({ step, settle }) {
+  async 'the upgraded WebSocket breaks'({ step }) {
     (await step('2probe', '5')).close();
-    await settle();
   },
 };
 

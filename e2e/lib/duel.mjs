@@ -5,8 +5,9 @@ import { after, before, describe, test } from 'node:test';
 import { startJudge } from './judge.mjs';
 import { PollSession, WsSession } from './raw.mjs';
 import { onJudge, startTarget } from './target.mjs';
+import { within } from './wait.mjs';
 
-// duel runs cases {name, play(server, settle), rollcall?, because?} side by side. play
+// duel runs cases {name, play(server), rollcall?, because?} side by side. play
 // reduces what happened to a plain object. rollcall holds the fields in which
 // Rollcall is meant to differ. After each case a session that has nothing to
 // do with it must still be served.
@@ -31,10 +32,7 @@ export function duel(title, cases) {
     });
 
     const round = async (side, play) => {
-      // settle: the server has seen what was sent so far, as one packet at a
-      // time of a client that waits; Node treats packets of one read differently.
-      const settle = () => side.witness.alive();
-      const outcome = await play(side.server, settle);
+      const outcome = await play(side.server);
       return defined({ ...outcome, others: await side.witness.alive() });
     };
 
@@ -55,9 +53,11 @@ export function duel(title, cases) {
 
 const defined = (outcome) => Object.fromEntries(Object.entries(outcome).filter(([, value]) => value !== undefined));
 
-// frames plays packets into a fresh session: {via: 'ws'|'polling', eio}.
-export function frames({ via, eio, connect = true, query = {} }, ...packets) {
-  return async (server, settle) => {
+// frames plays packets into a fresh session: {via: 'ws'|'polling', eio}. Each has
+// arrived before the next is sent: Node treats packets of one read differently.
+// last: the last one ends the session, and nothing is sent behind it.
+export function frames({ via, eio, connect = true, query = {}, last = false }, ...packets) {
+  return async (server) => {
     const kind = via === 'ws' ? WsSession : PollSession;
     const session = await kind.open(server, { eio, connect, query: { presence: 'none', ...query } });
     try {
@@ -65,9 +65,9 @@ export function frames({ via, eio, connect = true, query = {} }, ...packets) {
       for (const packet of packets) {
         const answer = await session.send(packet);
         if (via === 'polling') answers.push(answer.status);
-        await settle();
+        if (via === 'ws' && !last) await session.arrived(); // a POST has its answer
       }
-      const ended = await session.alive();
+      const ended = last ? await within(session.closed, 'the end') : await session.alive();
       if (via === 'polling' && session.ended) await session.pollEnded;
       return {
         session: via === 'ws' || ended === 'alive' || ended === 'silent' ? ended : 'ended',

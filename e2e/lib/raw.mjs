@@ -1,8 +1,10 @@
 // The wire without a client library: single requests, and sessions over
 // WebSocket and polling in both protocol generations (EIO 3 and 4).
+import { once } from 'node:events';
 import http from 'node:http';
+import { connect } from 'node:net';
 import { WebSocket } from 'ws';
-import { PATIENCE, until } from './wait.mjs';
+import { PATIENCE, until, within } from './wait.mjs';
 
 const SEPARATOR = '\x1e';
 const BOUND = 4000;
@@ -40,6 +42,22 @@ export function request(server, { method = 'GET', path, query, headers = {}, bod
 function lengths(headers, body, chunked) {
   if (body === undefined || chunked) return headers;
   return { 'Content-Length': Buffer.byteLength(body), ...headers };
+}
+
+// breakOff sends the beginning of a request, or all of it, and ends the connection.
+// The server is sure to get all that was sent, and then the end: both go the same
+// way, in this order. An aborted http.request may never have left.
+export async function breakOff(server, { method = 'GET', query, headers = {}, body = '' }) {
+  const { hostname, port } = new URL(server.url);
+  const lines = [
+    `${method} /socket.io/?${new URLSearchParams(query)} HTTP/1.1`, `Host: ${hostname}:${port}`,
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+  ];
+  const socket = connect(port, hostname);
+  socket.on('error', () => {}); // the server may answer an end with a reset
+  await once(socket, 'connect');
+  await new Promise((resolve) => socket.write(`${lines.join('\r\n')}\r\n\r\n${body}`, resolve));
+  socket.destroy();
 }
 
 let probes = 900_000;
@@ -119,6 +137,14 @@ export class WsSession extends Session {
     if (this.ws.readyState !== WebSocket.OPEN) return;
     if (packet.text) this.ws.send(packet.text, { binary: false });
     else this.ws.send(packet);
+  }
+
+  // arrived waits until the server has taken what was sent before, or the end: it
+  // answers pings on the connection in the order in which it reads.
+  async arrived() {
+    const pong = new Promise((resolve) => this.ws.once('pong', resolve));
+    if (this.ws.readyState === WebSocket.OPEN) this.ws.ping();
+    await within(Promise.race([pong, this.closed]), 'a pong or the end');
   }
 
   close() {
