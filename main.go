@@ -118,7 +118,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		return err
 	}
 	defer stopDebug()
-	sockets := wire.New(wireOptions(cfg, log, metrics))
+	inbound := inboundBudget(cfg)
+	metrics.WatchInbound(inbound.Used, inbound.Limit())
+	sockets := wire.New(wireOptions(cfg, inbound, log, metrics))
 	metrics.WatchQueues(sockets.Queued)
 	metrics.WatchLog(logWriter.Dropped)
 	store, err := openStore(ctx, cfg, log, metrics)
@@ -154,7 +156,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		return store.Ready()
 	}
 	server := &http.Server{
-		Handler:           httpapi.AllowedHosts(hostAllowed(cfg), metrics.Refusal, routes(sockets, api(cfg, hall, metrics), metrics, ready)),
+		Handler:           httpapi.AllowedHosts(hostAllowed(cfg), metrics.Refusal, routes(sockets, api(cfg, inbound, hall, metrics), metrics, ready)),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second, // who may take longer says so: a poll
 		IdleTimeout:       2 * time.Minute,

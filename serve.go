@@ -15,6 +15,7 @@ import (
 	"rollcall/internal/config"
 	"rollcall/internal/httpapi"
 	"rollcall/internal/limit"
+	"rollcall/internal/memory"
 	"rollcall/internal/observe"
 	"rollcall/internal/wire"
 	"rollcall/public"
@@ -33,10 +34,11 @@ func pageURL(cfg config.Config) string {
 	return "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.Port))
 }
 
-func wireOptions(cfg config.Config, log *slog.Logger, metrics *observe.Metrics) wire.Options {
+func wireOptions(cfg config.Config, inbound *memory.Budget, log *slog.Logger, metrics *observe.Metrics) wire.Options {
 	options := wire.Options{
 		MaxMessage:     int(cfg.MaxMessage),
 		MaxBody:        int(cfg.MaxBody),
+		Inbound:        inbound,
 		MaxQueue:       int(cfg.MaxQueue),
 		MaxConnections: cfg.MaxConnections,
 		MaxPerAddress:  cfg.MaxConnectionsPerAddress,
@@ -110,11 +112,20 @@ func hostAllowed(cfg config.Config) func(*http.Request) bool {
 	return func(r *http.Request) bool { return cfg.AllowedHosts.Allow(host(r)) }
 }
 
-func api(cfg config.Config, hall *rooms.Rooms, metrics *observe.Metrics) http.Handler {
+// inboundBudget is what all clients together may be sending.
+func inboundBudget(cfg config.Config) *memory.Budget {
+	if cfg.MaxInbound > 0 {
+		return memory.NewBudget(int64(cfg.MaxInbound))
+	}
+	return memory.NewBudget(max(memory.Limit()/8, 3*int64(cfg.MaxBody)))
+}
+
+func api(cfg config.Config, inbound *memory.Budget, hall *rooms.Rooms, metrics *observe.Metrics) http.Handler {
 	return httpapi.API(httpapi.Options{
 		Rooms:         hall,
 		Key:           cfg.APIKey.Reveal(),
 		MaxBody:       int64(cfg.MaxMessage),
+		Inbound:       inbound,
 		OriginAllowed: originAllowed(cfg),
 		Refused:       metrics.Refusal,
 	})

@@ -32,6 +32,8 @@ type Config struct {
 	MaxUser Size `env:"MAX_USER" envDefault:"4KiB" min:"64" max:"64MiB"`
 	// The largest body of one polling POST, which may carry several messages; at least `MAX_MESSAGE`.
 	MaxBody Size `env:"MAX_BODY" envDefault:"1000000" min:"1KiB" max:"256MiB"`
+	// How much of bodies and long messages all clients together may be sending at the same time; at the bound the next one waits for up to 1 s and is then refused (503). 0: an eighth of the memory limit, which is `GOMEMLIMIT`, else that of the container, else 512 MiB; else at least three times `MAX_BODY`.
+	MaxInbound Size `env:"MAX_INBOUND" envDefault:"0" min:"0" max:"1024GiB"`
 	// How much may wait to be sent to one socket before it is disconnected as too slow.
 	MaxQueue Size `env:"MAX_QUEUE" envDefault:"4MiB" min:"1KiB" max:"1GiB"`
 	// How many events a second a socket may send in the long run; 0: no limit.

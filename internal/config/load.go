@@ -137,6 +137,10 @@ func compare(c Config) Mistakes {
 	if c.MaxBody < c.MaxMessage {
 		m = append(m, fmt.Sprintf("MAX_BODY must be at least MAX_MESSAGE (%v), not %v", c.MaxMessage, c.MaxBody))
 	}
+	// A body that grows is copied to where there is room for twice as much.
+	if c.MaxInbound != 0 && c.MaxInbound < 3*c.MaxBody {
+		m = append(m, fmt.Sprintf("MAX_INBOUND must be at least three times MAX_BODY (%v), not %v", c.MaxBody, c.MaxInbound))
+	}
 	return m
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/internal/memory"
 	"rollcall/rooms"
 )
 
@@ -44,6 +45,8 @@ type Options struct {
 	Key string
 	// MaxBody is the size limit of a request's body. Default 64 KiB.
 	MaxBody int64
+	// Inbound bounds the bodies of all requests together. Default 64 MiB.
+	Inbound *memory.Budget
 	// OriginAllowed tells whether the page that a request comes from may ask.
 	// Default: all may.
 	OriginAllowed func(*http.Request) bool
@@ -72,6 +75,9 @@ type api struct {
 func API(opts Options) http.Handler {
 	if opts.MaxBody == 0 {
 		opts.MaxBody = 64 << 10
+	}
+	if opts.Inbound == nil {
+		opts.Inbound = memory.NewBudget(64 << 20)
 	}
 	if opts.OriginAllowed == nil {
 		opts.OriginAllowed = func(*http.Request) bool { return true }

@@ -5,28 +5,33 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"rollcall/internal/memory"
 	"rollcall/rooms"
 )
 
 // emit hands an event to the clients of every instance.
 func (a *api) emit(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.MaxBody))
+	body, release, err := a.Inbound.ReadBody(w, r, a.MaxBody, sendWithin)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
 		fail(w, http.StatusRequestEntityTooLarge, "too_large", fmt.Sprintf("The body may have %d bytes: see MAX_MESSAGE.", a.MaxBody))
 		return
+	case errors.Is(err, memory.ErrFull):
+		w.Header().Set("Retry-After", "1")
+		fail(w, http.StatusServiceUnavailable, "busy", "Too much is being received: try again in a second.")
+		return
 	case err != nil:
 		fail(w, http.StatusBadRequest, "bad_json", "The body did not arrive in full.")
 		return
 	}
+	defer release()
 	message, err := parseEmit(body)
 	if err == nil {
 		err = a.Rooms.Emit(message)

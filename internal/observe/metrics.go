@@ -154,6 +154,16 @@ func (m *Metrics) WatchQueues(queued func() (all, most int)) {
 	})
 }
 
+// WatchInbound publishes how many bytes are being received from all clients, of
+// how many that may be. It is asked at each scrape.
+func (m *Metrics) WatchInbound(used func() int64, limit int64) {
+	watch := func(name, help string, value func() int64) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) }))
+	}
+	watch("rollcall_inbound_bytes", "Bytes of bodies and long messages that are being received now.", used)
+	watch("rollcall_inbound_limit_bytes", "How many those may be; at the bound a body waits and is then refused.", func() int64 { return limit })
+}
+
 // queues asks once a scrape, however many numbers come of it.
 type queues struct {
 	queued    func() (all, most int)

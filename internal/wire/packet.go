@@ -36,6 +36,7 @@ type packet struct {
 	hasID       bool
 	id          uint64
 	data        []byte // the JSON behind the header; empty if there is none
+	size        int    // of data before it was cut down; 0: it was not
 }
 
 // decodePacket reads `<type>[<n>-][/namespace,][id][json]` and checks it as

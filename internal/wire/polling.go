@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"rollcall/internal/memory"
 	"rollcall/rooms"
 )
 
@@ -129,17 +130,21 @@ func (l *link) servePost(w http.ResponseWriter, r *http.Request) {
 		l.fail(rooms.Closed)
 		return
 	}
-	http.NewResponseController(w).SetReadDeadline(time.Now().Add(postTimeout))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(l.srv.opts.MaxBody)))
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+	body, release, err := l.srv.opts.Inbound.ReadBody(w, r, int64(l.srv.opts.MaxBody), postTimeout)
+	switch tooLarge := (*http.MaxBytesError)(nil); {
+	case errors.As(err, &tooLarge):
 		l.srv.opts.Observer.Refusal("body_too_large")
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 		return
-	}
-	if err != nil {
+	case errors.Is(err, memory.ErrFull):
+		w.Header().Set("Retry-After", "1")
+		l.srv.refused(w, r, busy, "busy")
+		return
+	case err != nil:
 		l.fail(rooms.Closed)
 		panic(http.ErrAbortHandler)
 	}
+	defer release()
 	if l.jsonp {
 		body, err = decodeJSONP(body)
 	}

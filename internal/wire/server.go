@@ -87,6 +87,7 @@ var (
 	noJSONP          = refusal{http.StatusForbidden, 4, "JSONP is off"}
 	tooMany          = refusal{http.StatusTooManyRequests, 4, "Too many connections from this address"}
 	full             = refusal{http.StatusServiceUnavailable, 4, "Too many connections"}
+	busy             = refusal{http.StatusServiceUnavailable, 4, "Too much is being received"}
 	stopping         = refusal{http.StatusServiceUnavailable, 4, "Shutting down"}
 )
 

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -256,7 +257,7 @@ func (s *session) text(data []byte) {
 	case p.kind == typeDisconnect:
 		s.disconnect()
 	case p.attachments > 0:
-		s.partial, s.missing = &p, p.attachments
+		s.await(p)
 	default:
 		s.packet(p)
 	}
@@ -324,6 +325,27 @@ func (s *session) disconnect() {
 	s.link.session.Store(newSession(s.link))
 }
 
+// await keeps of a binary packet what its refusal needs, until its attachments
+// have come. Its arguments would be memory that a client holds for nothing.
+func (s *session) await(p packet) {
+	p.size = len(p.data)
+	if p.kind == typeBinaryEvent && len(p.data) > 0 {
+		name, _, err := decodeEvent(p.data)
+		if err != nil {
+			s.violation()
+			return
+		}
+		p.data = encode([]string{name[:min(len(name), maxPartialName)]})
+	} else {
+		p.data = bytes.Clone(p.data[:min(len(p.data), 1)])
+	}
+	s.partial, s.missing = &p, p.attachments
+}
+
+// maxPartialName is how much of an event's name is kept meanwhile. No event that
+// there is has a longer one.
+const maxPartialName = 256
+
 // binary takes an attachment. Presence has no use for binary arguments, so only
 // their number matters: the event is refused when it is complete.
 func (s *session) binary(data []byte) {
@@ -354,7 +376,7 @@ func (s *session) packet(p packet) {
 		s.answer(p, "", nil, errNoEvent)
 		return
 	}
-	if !s.link.count(&s.link.events, len(p.data)) {
+	if !s.link.count(&s.link.events, max(p.size, len(p.data))) {
 		name := eventName(p.data)
 		s.link.srv.opts.Observer.EventIn(name)
 		s.answer(p, name, nil, errRate)

@@ -29,20 +29,27 @@ func (l *link) serveUpgrade(w http.ResponseWriter, r *http.Request) {
 	go l.probe(conn)
 }
 
-// probe reads a candidate until it has become the transport, then goes on as
-// its reading goroutine.
+// maxCandidate is how long a candidate's packets may be.
+const maxCandidate = 64
+
+// probe reads a candidate until it has become the transport, then goes on as its
+// reading goroutine. A candidate is probed once: what is not in its turn, or a
+// second probe, ends it.
 func (l *link) probe(conn *websocket.Conn) {
+	conn.SetReadLimit(maxCandidate)
 	conn.SetReadDeadline(time.Now().Add(l.srv.opts.UpgradeTimeout))
-	for {
-		m, err := readMessage(conn)
+	for probed := false; ; {
+		kind, data, err := conn.ReadMessage()
 		switch {
-		case err == nil && string(m.data) == "2probe":
+		case err == nil && string(data) == "2probe" && !probed:
+			probed = true
 			conn.NetConn().Write(appendFrame(nil, opText, []byte("3probe")))
 			l.mu.Lock()
 			l.wakePoll()
 			l.mu.Unlock()
-		case err == nil && !m.binary && len(m.data) > 0 && m.data[0] == '5' && l.take(conn):
+		case err == nil && kind == websocket.TextMessage && len(data) > 0 && data[0] == '5' && l.take(conn):
 			l.session.Load().upgraded()
+			conn.SetReadLimit(int64(l.srv.opts.MaxMessage))
 			conn.SetReadDeadline(time.Time{})
 			l.awaitPost()
 			l.read(conn)

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -11,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
+
+	"rollcall/internal/memory"
 )
 
 // prepare sets a connection's limits and sees that only our writer writes to it
@@ -40,28 +43,42 @@ func (l *link) answerClose(conn *websocket.Conn) {
 // it reads the next, and ends with the connection.
 func (l *link) read(conn *websocket.Conn) {
 	defer l.survive()
-	for {
-		m, err := readMessage(conn)
-		switch {
-		case errors.Is(err, websocket.ErrReadLimit): // it has been told why
-			l.srv.opts.Observer.Refusal("message_too_large")
-			l.hangUp()
-			return
-		case err != nil:
-			l.drop()
-			return
-		case !m.binary && !utf8.Valid(m.data):
-			text := websocket.FormatCloseMessage(websocket.CloseInvalidFramePayloadData, "")
-			conn.WriteControl(websocket.CloseMessage, text, time.Now().Add(hangUpTime))
-			l.hangUp()
-			return
-		}
-		if !l.receive(m) {
-			l.readLate(conn)
-			return
-		}
-		l.breathe(len(m.data))
+	for l.readNext(conn) {
 	}
+}
+
+// readNext reads and handles a message. It reports whether reading goes on.
+func (l *link) readNext(conn *websocket.Conn) bool {
+	m, release, err := l.readMessage(conn)
+	defer release()
+	switch {
+	case errors.Is(err, memory.ErrFull):
+		l.srv.opts.Observer.Refusal("busy")
+		l.closeWith(conn, websocket.CloseTryAgainLater)
+		return false
+	case errors.Is(err, websocket.ErrReadLimit): // it has been told why
+		l.srv.opts.Observer.Refusal("message_too_large")
+		l.hangUp()
+		return false
+	case err != nil:
+		l.drop()
+		return false
+	case !m.binary && !utf8.Valid(m.data):
+		l.closeWith(conn, websocket.CloseInvalidFramePayloadData)
+		return false
+	}
+	if !l.receive(m) {
+		l.readLate(conn)
+		return false
+	}
+	l.breathe(len(m.data))
+	return true
+}
+
+// closeWith tells the client why the connection ends, and ends it.
+func (l *link) closeWith(conn *websocket.Conn, code int) {
+	conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(hangUpTime))
+	l.hangUp()
 }
 
 // survive sees that a panic costs one connection only.
@@ -110,26 +127,39 @@ func (l *link) hangUp() {
 	}
 }
 
-// scratch is where messages are read into before a copy of their size is made:
-// growing a slice for each leaves several times as much behind.
-var scratch = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+// scratch is where short messages are read into before a copy of their size is
+// made: growing a slice for each leaves several times as much behind.
+var scratch = sync.Pool{New: func() any { return new([4 << 10]byte) }}
 
-// mostScratch is the largest buffer that is kept.
-const mostScratch = 128 << 10
+// messageTime bounds how long a message that is longer than the scratch may take.
+const messageTime = 30 * time.Second
 
-func readMessage(conn *websocket.Conn) (message, error) {
+// readMessage reads a message and returns it with a function that gives its memory
+// back, when it has been handled. What is longer than the scratch counts against
+// the budget of all connections as it comes.
+func (l *link) readMessage(conn *websocket.Conn) (m message, release func(), err error) {
+	nothing := func() {}
 	kind, r, err := conn.NextReader()
 	if err != nil {
-		return message{}, err
+		return message{}, nothing, err
 	}
-	b := scratch.Get().(*bytes.Buffer)
-	b.Reset()
-	_, err = b.ReadFrom(r)
-	m := message{binary: kind == websocket.BinaryMessage, data: bytes.Clone(b.Bytes())}
-	if b.Cap() <= mostScratch {
-		scratch.Put(b)
+	m.binary = kind == websocket.BinaryMessage
+	begin := scratch.Get().(*[4 << 10]byte)
+	defer scratch.Put(begin)
+	n, err := io.ReadFull(r, begin[:])
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		m.data = bytes.Clone(begin[:n])
+		return m, nothing, nil
 	}
-	return m, err
+	if err != nil {
+		return message{}, nothing, err
+	}
+	all := io.MultiReader(bytes.NewReader(begin[:]), r)
+	m.data, release, err = l.srv.opts.Inbound.ReadWithin(context.Background(), all, 0, messageTime, conn.SetReadDeadline)
+	if err != nil {
+		return message{}, nothing, err
+	}
+	return m, release, nil
 }
 
 // push is send for who has the time: it writes to an idle WebSocket here and now,

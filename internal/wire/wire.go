@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"time"
 
+	"rollcall/internal/memory"
 	"rollcall/rooms"
 )
 
@@ -62,6 +63,9 @@ type Options struct {
 	MaxBody int
 	// MaxQueue bounds what waits to be sent to one socket, in bytes: 4 MiB.
 	MaxQueue int
+	// Inbound bounds what all connections together are sending, of what has been
+	// received and not yet handled: 64 MiB.
+	Inbound *memory.Budget
 	// EventsPerSecond and EventsBurst limit one socket's events; 0: no limit.
 	EventsPerSecond, EventsBurst int
 	// MaxConnections limits the connections in all; 0: no limit.
@@ -95,6 +99,9 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.MaxMessage, 64<<10)
 	setDefault(&o.MaxBody, 1_000_000)
 	setDefault(&o.MaxQueue, 4<<20)
+	if o.Inbound == nil {
+		o.Inbound = memory.NewBudget(64 << 20)
+	}
 	setDefault(&o.PingInterval, 25*time.Second)
 	setDefault(&o.PingTimeout, 20*time.Second)
 	setDefault(&o.UpgradeTimeout, 10*time.Second)
