@@ -265,7 +265,7 @@ func TestStopSpreads(t *testing.T) {
 
 // Stop ends every session in order and leaves no goroutine.
 func TestStop(t *testing.T) {
-	d, base := start(t, Options{})
+	d, base := start(t, Options{CloseTimeout: patience}) // the poll may come late
 	ws := mustJoin(t, base, 4, "")
 	p, err := pollJoin(base, 4, "")
 	if err != nil {
