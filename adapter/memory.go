@@ -37,11 +37,12 @@ func NewMemory() *Memory {
 func (m *Memory) Now() int64 { return m.clock.now() }
 
 // Put implements rooms.Store.
-func (m *Memory) Put(e rooms.Entry) {
-	before, replaced := m.replica.put(e)
+func (m *Memory) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {
+	before, replaced, e := m.replica.putNow(e, m.clock, complete)
 	if isActivity(before, replaced, e) && isRemembered(e) {
 		m.records.touch(e.UserID, m.records.now().UnixMilli())
 	}
+	return e
 }
 
 // Remove implements rooms.Store.

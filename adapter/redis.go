@@ -128,12 +128,13 @@ func (r *Redis) Instance() string { return r.instance }
 func (r *Redis) Now() int64 { return r.clock.now() }
 
 // Put implements rooms.Store.
-func (r *Redis) Put(e rooms.Entry) {
+func (r *Redis) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {
 	e.Instance = r.instance
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	e = completed(e, r.clock, complete)
 	if r.closed {
-		return
+		return e
 	}
 	before, replaced := r.own.entries[e.Place]
 	active := before.active
@@ -146,6 +147,7 @@ func (r *Redis) Put(e rooms.Entry) {
 	r.own.put(e, active)
 	r.replica.put(e)
 	r.wakeWriter()
+	return e
 }
 
 // Remove implements rooms.Store.

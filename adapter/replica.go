@@ -37,6 +37,33 @@ func newReplica() *replica {
 func (r *replica) put(e rooms.Entry) (before rooms.Entry, replaced bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.putLocked(e)
+}
+
+// completed is an entry as it is to be put: one that does not say when it joined
+// joins now.
+func completed(e rooms.Entry, clock *sharedClock, complete []func(*rooms.Entry)) rooms.Entry {
+	for _, f := range complete {
+		f(&e)
+	}
+	if e.JoinedAt == 0 {
+		e.JoinedAt = clock.now()
+	}
+	return e
+}
+
+// putNow completes an entry and sets it. It returns it and the one that it
+// replaces.
+func (r *replica) putNow(e rooms.Entry, clock *sharedClock, complete []func(*rooms.Entry)) (before rooms.Entry, replaced bool, now rooms.Entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e = completed(e, clock, complete)
+	before, replaced = r.putLocked(e)
+	return before, replaced, e
+}
+
+// putLocked is put. mu is held.
+func (r *replica) putLocked(e rooms.Entry) (before rooms.Entry, replaced bool) {
 	old, replaced := r.entries[e.Place]
 	r.puts++
 	r.entries[e.Place] = record{e, r.puts}

@@ -26,11 +26,11 @@ func (r *Rooms) User(ctx context.Context, id string) UserInfo {
 	if u == nil {
 		u = r.view.users[userKey{id: id, anonymous: true}]
 	}
-	if u != nil && u.place != nil {
-		info.Online, info.Status, info.Since = true, u.status, u.joinedAt/1000
+	if u != nil && u.listed {
+		info.Online, info.Status, info.Since = true, u.status, u.place.at/1000
 		local = info.Since
-		for row := u.tabs.Front(); row != nil; row = row.Next() {
-			if s := r.sessions[row.Value.(*tab).entry.Key]; s != nil {
+		for _, t := range u.tabs {
+			if s := r.sessions[t.entry.Key]; s != nil {
 				local = max(local, s.activeAt.Load())
 			}
 		}
@@ -51,7 +51,7 @@ func (r *Rooms) SignOut(id string) (sockets int) {
 	r.mu.Lock()
 	for _, key := range []userKey{{id: id}, {id: id, anonymous: true}} {
 		if u := r.view.users[key]; u != nil {
-			sockets += u.tabs.Len()
+			sockets += len(u.tabs)
 		}
 	}
 	r.mu.Unlock()
@@ -90,8 +90,7 @@ func (r *Rooms) RoomUsers(room string) []string {
 	defer r.mu.Unlock()
 	out := []string{}
 	if ro := r.rosters.byList[RoomList(room)]; ro != nil {
-		ro.revise(r.view.hidesTab)
-		for _, one := range ro.names.all() {
+		for _, one := range ro.present(r.view.hidesTab) {
 			out = append(out, one.String())
 		}
 	}

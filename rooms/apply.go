@@ -1,6 +1,9 @@
 package rooms
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // This file is what comes back from the store: each change goes into the view or
 // a roster, and from there the flush loop takes it.
@@ -37,7 +40,10 @@ func (r *Rooms) applyEntry(c Change) {
 		return
 	}
 	u := r.view.put(e)
-	if e.Instance != r.options.Instance && e.StatusAt > 0 && e.StatusAt == u.presence.at && !u.key.anonymous {
+	if e.Instance == r.options.Instance || u.key.anonymous {
+		return
+	}
+	if e.StatusAt > 0 && e.StatusAt == u.presence.at || r.joinedLater(u) {
 		if r.pending.adopt == nil {
 			r.pending.adopt = make(map[userKey]struct{})
 		}
@@ -50,10 +56,6 @@ func (r *Rooms) applyEntry(c Change) {
 func (r *Rooms) applyToRoster(c Change) {
 	e := c.Entry
 	own := r.sessions[socketOf(e.Key)]
-	if !c.Removed && isRoom(e.List) && own != nil {
-		r.membership.join(own, e.List)
-		r.rosters.owe(e.List, own)
-	}
 	if c.Removed {
 		if isRoom(e.List) && own != nil {
 			r.membership.leave(own, e.List)
@@ -61,16 +63,55 @@ func (r *Rooms) applyToRoster(c Change) {
 		r.rosters.remove(e.Place)
 		return
 	}
+	before := r.rosters.nameOf(e.Place)
 	r.rosters.put(e, time.Now().UnixMilli())
+	if isRoom(e.List) && own != nil {
+		_, follows := r.membership[e.List][own]
+		r.membership.join(own, e.List)
+		r.rosters.owe(e.List, own, owing{follows, []*name{before, r.rosters.nameOf(e.Place)}})
+	}
 }
 
-// joinedAt is when a user came online who registers now: a further tab takes
-// the time of those before.
-func (r *Rooms) joinedAt(k userKey) int64 {
+// joinedLater reports whether a tab of this instance has a later time than its
+// user's place: two registered at a time, and neither knew of the other. r.mu is
+// held.
+func (r *Rooms) joinedLater(u *onlineUser) bool {
+	return u.listed && len(u.tabs) > 1 && !r.options.Strict && slices.ContainsFunc(u.tabs, func(t *tab) bool {
+		return t.entry.Instance == r.options.Instance && t.entry.JoinedAt > u.place.at
+	})
+}
+
+// setTimes gives an entry of the user online its place in the list, at the
+// moment of its put: a further tab takes the time of the user's first, and a
+// user who becomes visible again joins now. In strict mode each tab has a time
+// of its own.
+func (r *Rooms) setTimes(e *Entry, k userKey) {
+	now := r.store.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if u := r.view.users[k]; u != nil && u.place != nil {
-		return u.joinedAt
+	if u := r.view.users[k]; u != nil {
+		e.VisibleAt = u.presence.visibleAt
+		switch {
+		case u.listed && !r.options.Strict && (e.JoinedAt == 0 || e.JoinedAt > u.place.at):
+			e.JoinedAt = u.place.at
+		case !u.listed && e.Status != Hidden && e.StatusAt > u.presence.at:
+			e.VisibleAt = now
+		}
 	}
-	return r.store.Now()
+	if e.JoinedAt == 0 {
+		e.JoinedAt = now
+	}
+	e.JoinedAt = max(e.JoinedAt, e.VisibleAt) // and not that the user was there before
+}
+
+// registeredAt is the time of a registration now: later than every one of the
+// user that is known here, whatever the clocks.
+func (r *Rooms) registeredAt(k userKey) int64 {
+	now := r.store.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if u := r.view.users[k]; u != nil {
+		return max(now, registration(u.tabs[len(u.tabs)-1].entry).at+1)
+	}
+	return now
 }

@@ -71,13 +71,26 @@ func (r *Rooms) join(s *session, args []json.RawMessage) (map[string]any, error)
 		if s.roomsJoined() >= maxRooms {
 			return nil, errRooms
 		}
-		e = Entry{Place: place, Instance: r.options.Instance, UserID: s.id, JoinedAt: r.store.Now()}
+		e = Entry{Place: place, Instance: r.options.Instance, UserID: s.id}
 	}
-	e.Data = encode(username)
-	if err := s.putLocked(r.store, e); err != nil {
+	name := encode(username)
+	if string(e.Data) != string(name) { // renaming is leaving and joining
+		e.Data, e.JoinedAt = name, 0
+	}
+	if err := s.putLocked(r.store, e, r.joinsRoom); err != nil {
 		return nil, err
 	}
 	return map[string]any{"room": room, "username": username}, nil
+}
+
+// joinsRoom gives an entry of a chat room its place, at the moment of its put: a
+// further socket takes the time of the first with its name.
+func (r *Rooms) joinsRoom(e *Entry) {
+	if e.JoinedAt == 0 {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		e.JoinedAt = r.rosters.joined(e.List, e.Data)
+	}
 }
 
 // roomsJoined counts the chat rooms that a session is in. s.mu is held.

@@ -75,8 +75,8 @@ func (r *Rooms) conceal(key userKey) {
 	var left []Place
 	r.mu.Lock()
 	for use := r.rosters.byUse.Front(); use != nil; use = use.Next() {
-		for place := use.Value.(*roster).order.Front(); place != nil; place = place.Next() {
-			if e := place.Value.(*member).entry; e.UserID == key.id && !e.isAnonymous() && e.Instance == r.options.Instance {
+		for m := range use.Value.(*roster).order.all() {
+			if e := m.entry; e.UserID == key.id && !e.isAnonymous() && e.Instance == r.options.Instance {
 				left = append(left, e.Place)
 			}
 		}

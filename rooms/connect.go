@@ -31,7 +31,7 @@ func (r *Rooms) Connect(c Conn, h Handshake) error {
 		fixed: who.key, guest: who.guest, wantsObject: h.Query.Get("userId") != "",
 		initial: startStatus(wanted, who.status),
 	}
-	s.startLocked()
+	r.startLocked(s)
 	s.activeAt.Store(time.Now().UnixMilli())
 	r.mu.Lock()
 	_, taken := r.sessions[s.id]

@@ -14,8 +14,8 @@ func (r *Rooms) bound(now time.Time) {
 		if ro.usedAt >= oldest && weight <= maxRacing {
 			break // the rest is younger
 		}
-		for place := ro.order.Front(); place != nil; place = place.Next() {
-			if e := place.Value.(*member).entry; e.Instance == r.options.Instance {
+		for m := range ro.order.all() {
+			if e := m.entry; e.Instance == r.options.Instance {
 				gone = append(gone, e.Place)
 				weight -= weightOf(e)
 			}

@@ -1,5 +1,7 @@
 package rooms
 
+import "time"
+
 // What the tests see of the inside.
 
 var Pause = pause
@@ -42,3 +44,9 @@ func (r *Rooms) RacingWeight() int {
 	defer r.mu.Unlock()
 	return r.rosters.own
 }
+
+// CatchUp is one step of the flush loop, for tests that do without Run.
+func (r *Rooms) CatchUp() { r.catchUp() }
+
+// Forget lets go of choices that no tab adopted, as if a time had come.
+func (r *Rooms) Forget(now time.Time) { r.forget(now) }

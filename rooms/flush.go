@@ -18,8 +18,8 @@ type pending struct {
 	// count is the number of users last told.
 	count int
 
-	// adopt are users whose status was chosen on another instance, and whose
-	// tabs here have to follow. Bounded by the users.
+	// adopt are users whose status was chosen on another instance, or who joined
+	// there before, and whose tabs here have to follow. Bounded by the users.
 	adopt map[userKey]struct{}
 	// signOuts are users to be signed out.
 	signOuts []string
@@ -110,6 +110,7 @@ func (r *Rooms) catchUp() {
 		if status, at := r.chosen(key); at > 0 {
 			r.spread(key, status, at)
 		}
+		r.carry(key)
 	}
 	for _, id := range signOuts {
 		r.signOut(id)
@@ -186,13 +187,11 @@ func (r *Rooms) cut(lists bool) cut {
 	}
 	for _, s := range r.sessions {
 		increments := changed && (s.subscription == both || s.following)
-		list := lists && (s.owedList || stale && s.takesLists() || restated && s.subscription == listOnly)
-		if s.wantsObject && (s.owedSnapshot || list) {
+		list := s.owedSnapshot || lists && (s.owedList || stale && s.takesLists() || restated && s.subscription == listOnly)
+		if s.wantsObject && list {
 			add(&c.toObject, s)
 		}
 		switch {
-		case s.owedSnapshot: // the whole list stands for these increments too
-			add(&c.toList, s)
 		case increments && list:
 			add(&c.toIncrementsAndList, s)
 		case increments:

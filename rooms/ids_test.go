@@ -171,9 +171,9 @@ type recordingStore struct {
 	kept []string
 }
 
-func (s *recordingStore) Put(e rooms.Entry) {
+func (s *recordingStore) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {
 	s.kept = append(s.kept, encodeAll([]rooms.Entry{e})...)
-	s.Memory.Put(e)
+	return s.Memory.Put(e, complete...)
 }
 
 func (s *recordingStore) Remove(p rooms.Place, reason rooms.Reason) {

@@ -18,15 +18,15 @@ func (v *view) list() json.RawMessage {
 		}
 		out = append(out, user...)
 	}
-	if v.perSocket != nil {
-		for e := v.perSocket.Front(); e != nil; e = e.Next() {
-			if t := e.Value.(*tab); t.user.place != nil {
+	if v.strict {
+		for t := range v.rows.all() {
+			if t.user.listed {
 				add(t.entry.Data)
 			}
 		}
 	} else {
-		for e := v.order.Front(); e != nil; e = e.Next() {
-			add(e.Value.(*onlineUser).shown)
+		for u := range v.order.all() {
+			add(u.shown)
 		}
 	}
 	v.encodedList = append(out, ']')
@@ -38,8 +38,8 @@ func (v *view) list() json.RawMessage {
 func (v *view) statuses() json.RawMessage {
 	if v.encodedStatuses == nil {
 		away := make(map[string]Status)
-		for e := v.order.Front(); e != nil; e = e.Next() {
-			if u := e.Value.(*onlineUser); u.status != Active && !u.key.anonymous {
+		for u := range v.order.all() {
+			if u.status != Active && !u.key.anonymous {
 				away[u.key.id] = u.status
 			}
 		}
@@ -59,15 +59,14 @@ func (v *view) object() json.RawMessage {
 	}
 	out := make([]byte, 0, 32*v.size()+2)
 	out = append(out, '{')
-	for e := v.order.Front(); e != nil; e = e.Next() {
-		key := e.Value.(*onlineUser).key
-		if key.anonymous {
+	for u := range v.order.all() {
+		if u.key.anonymous {
 			continue
 		}
 		if len(out) > 1 {
 			out = append(out, ',')
 		}
-		out = append(out, encode(key.id)...)
+		out = append(out, encode(u.key.id)...)
 		out = append(out, ":true"...)
 	}
 	v.encodedObject = append(out, '}')
@@ -77,7 +76,7 @@ func (v *view) object() json.RawMessage {
 // listEvents are the events that carry the whole list.
 func (v *view) listEvents() []Event {
 	args := []json.RawMessage{v.list()}
-	if v.perSocket == nil { // Node's list has nothing beside it
+	if !v.strict { // Node's list has nothing beside it
 		if statuses := v.statuses(); statuses != nil {
 			args = append(args, statuses)
 		}

@@ -1,8 +1,8 @@
 package rooms
 
 import (
-	"container/list"
 	"encoding/json"
+	"slices"
 	"strconv"
 )
 
@@ -10,20 +10,20 @@ import (
 // flush. More are told as one list: a storm must not cost its square.
 const maxTold = 16
 
-// names are the usernames in a chat room, each once, in order of arrival. A
-// name has arrived with its first socket and is gone with its last. The zero
-// value has none.
+// names are the usernames in a chat room. A name has arrived with its first
+// socket and is gone with its last. The zero value has none.
 type names struct {
 	byText map[string]*name
-	order  list.List // of *name
 	// told are the names that the members were told last, in their order.
 	told []*name
+	walk int // counts the walks of roster.present
 }
 
 type name struct {
 	text    json.RawMessage // a JSON string
 	sockets int
-	place   *list.Element // in names.order
+	told    bool // is in names.told
+	walk    int  // the last one that met it
 }
 
 // String is the name as text.
@@ -36,7 +36,6 @@ func (n *names) add(text json.RawMessage) *name {
 	one := n.byText[string(text)]
 	if one == nil {
 		one = &name{text: text}
-		one.place = n.order.PushBack(one)
 		if n.byText == nil {
 			n.byText = make(map[string]*name)
 		}
@@ -48,54 +47,52 @@ func (n *names) add(text json.RawMessage) *name {
 
 func (n *names) drop(one *name) {
 	if one.sockets--; one.sockets == 0 {
-		n.order.Remove(one.place)
 		delete(n.byText, string(one.text))
 	}
 }
 
-func (n *names) all() []*name {
-	out := make([]*name, 0, n.order.Len())
-	for place := n.order.Front(); place != nil; place = place.Next() {
-		out = append(out, place.Value.(*name))
-	}
-	return out
-}
-
 // tell returns the events that bring members from what they were told last to
-// what is, and one event with the whole for those who were told nothing yet.
-func (n *names) tell(room string) (steps []Event, whole Event) {
-	now := n.all()
+// what is now, and one event with the whole for those who were told nothing yet.
+func (n *names) tell(room string, now []*name) (steps []step, whole Event) {
 	title := encode(room)
 	whole = Event{"user_list", []json.RawMessage{roomObject(title, nil, now)}}
-	// Names arrive at the end and nobody's place changes: who is told and still
-	// there is the beginning of now, in the same order.
-	stayed := make([]*name, 0, len(now))
-	var left []*name
+	var left, joined []*name
+	shown := slices.Clone(n.told)
+	stayed := slices.DeleteFunc(slices.Clone(n.told), func(one *name) bool { return one.sockets == 0 })
 	for _, one := range n.told {
 		if one.sockets == 0 {
 			left = append(left, one)
-		} else {
-			stayed = append(stayed, one)
 		}
 	}
-	joined := now[len(stayed):]
-	shown := n.told
-	n.told = now
+	known := make([]*name, 0, len(stayed)) // stayed in the order of now
+	for _, one := range now {
+		if one.told {
+			known = append(known, one)
+		} else {
+			joined = append(joined, one)
+		}
+	}
+	moved := !slices.Equal(known, stayed)
+	defer func() {
+		for _, one := range joined {
+			one.told = true
+		}
+		n.told = now
+	}()
 	if len(left)+len(joined) > maxTold {
-		return []Event{whole}, whole
+		return []step{{nil, whole}}, whole
 	}
 	for _, one := range left {
-		rest := make([]*name, 0, len(shown))
-		for _, other := range shown {
-			if other != one {
-				rest = append(rest, other)
-			}
-		}
-		shown = rest
-		steps = append(steps, Event{"user_left", []json.RawMessage{roomObject(title, one, shown)}})
+		shown = slices.DeleteFunc(shown, func(other *name) bool { return other == one })
+		steps = append(steps, step{one, Event{"user_left", []json.RawMessage{roomObject(title, one, shown)}}})
 	}
-	for i, one := range joined {
-		steps = append(steps, Event{"user_joined", []json.RawMessage{roomObject(title, one, now[:len(stayed)+i+1])}})
+	for _, one := range joined {
+		one.told = true
+		users := slices.DeleteFunc(slices.Clone(now), func(other *name) bool { return !other.told })
+		steps = append(steps, step{one, Event{"user_joined", []json.RawMessage{roomObject(title, one, users)}}})
+	}
+	if moved && len(joined) == 0 { // else the last step shows the order
+		steps = append(steps, step{nil, whole})
 	}
 	return steps, whole
 }

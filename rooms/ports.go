@@ -194,9 +194,13 @@ type Store interface {
 	// clock of what they share, as this instance measured it last, and rises with
 	// every call.
 	Now() int64
-	// Put sets one of this instance's own entries. This instance's watchers
+	// Put sets one of this instance's own entries, and returns it as it is now.
+	// complete, if given, may change the entry at the last moment: nothing is put
+	// or removed here between the call and the put. It must not block, nor call the
+	// store but for Now. An entry without a JoinedAt joins Now: so the times of an
+	// instance's entries are in the order in which its watchers see them. This instance's watchers
 	// have seen the change when Put returns; the others follow.
-	Put(Entry)
+	Put(e Entry, complete ...func(*Entry)) Entry
 	// Remove deletes one of this instance's own entries; an unknown one is no
 	// error. Watchers are told as with Put.
 	Remove(Place, Reason)

@@ -154,7 +154,8 @@ func TestSnapshots(t *testing.T) {
 	h.do(count, "sync")
 	h.rooms.Flush(false)
 	expect("changes", changes, `add_user {"id":2}`)
-	for name, c := range map[string]*fakeConn{"both": both, "list": list, "none": none} {
+	expect("both that asked", both, `add_user {"id":2}`, `online_users [{"id":1},{"id":2}]`)
+	for name, c := range map[string]*fakeConn{"list": list, "none": none} {
 		expect(name+" that asked", c, `online_users [{"id":1},{"id":2}]`)
 	}
 	expect("count that asked", count, `online_users [{"id":1},{"id":2}]`, "online_count 2")

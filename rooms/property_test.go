@@ -250,7 +250,16 @@ func (h *history) elsewhere() {
 	}
 	id := fmt.Sprint(h.random.IntN(5))
 	user := fmt.Sprintf(`{"far":%d,"k":"%s","id":%s}`, h.random.IntN(2), id, id)
-	h.store.Put(rooms.Entry{Place: rooms.Place{Key: far}, Instance: "far", UserID: id, Data: []byte(user)})
+	var joined int64 // a tab carries the time of the user's first
+	h.store.Watch(func(c rooms.Change) {
+		if joined == 0 && c.Entry.UserID == id {
+			joined = c.Entry.JoinedAt
+		}
+	})()
+	h.store.Put(rooms.Entry{
+		Place: rooms.Place{Key: far}, Instance: "far", UserID: id, Data: []byte(user),
+		JoinedAt: joined, RegisteredAt: h.store.Now(),
+	})
 	h.model.put(far, id, user)
 }
 
@@ -264,16 +273,11 @@ func (h *history) boundary(lists bool) error {
 	for _, s := range h.sockets {
 		var want []string
 		takesLists := s.presence == "both" || s.presence == "list"
-		switch {
-		case s.synced:
+		if s.presence == "both" || s.following {
+			want = append(want, increments...)
+		}
+		if s.synced || lists && takesLists && (h.stale || s.listOwed) {
 			want = append(want, "online_users "+text(now))
-		default:
-			if s.presence == "both" || s.following {
-				want = append(want, increments...)
-			}
-			if lists && takesLists && (h.stale || s.listOwed) {
-				want = append(want, "online_users "+text(now))
-			}
 		}
 		sends := min(len(want), 1)
 		if s.countOwed || s.presence == "count" && recounted {

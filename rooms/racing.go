@@ -93,7 +93,6 @@ func (r *Rooms) take(s *session, c *circuit, list, id string, data json.RawMessa
 			Instance: r.options.Instance,
 			UserID:   s.ownerLocked(),
 			Data:     bytes.Clone(data),
-			JoinedAt: r.store.Now(),
 		}
 	}
 	r.enter(s, list)
@@ -203,7 +202,7 @@ func (r *Rooms) watch(s *session, list string) error {
 	left := s.watched.enter(list)
 	r.enter(s, list)
 	r.mu.Lock()
-	r.rosters.owe(list, s)
+	r.rosters.owe(list, s, owing{})
 	if left != "" && !s.stages.has(left) && !s.races.has(left) {
 		r.membership.leave(s, left)
 	}

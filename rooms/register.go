@@ -29,15 +29,7 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 	s.mu.Lock()
 	r.takeStatusLocked(s, key)
 	s.key = key
-	err = s.putLocked(r.store, Entry{
-		Place:    s.online(),
-		Instance: r.options.Instance,
-		UserID:   key.id,
-		Data:     bytes.Clone(args[0]), // not the whole message it lies in
-		JoinedAt: r.joinedAt(key),
-
-		RegisteredAt: r.store.Now(),
-	})
+	err = r.putUserLocked(s, key, bytes.Clone(args[0]))    // not the whole message it lies in
 	if err == nil && !key.anonymous && !r.options.Strict { // there it would be one update more
 		r.ownLocked(s)
 	}
@@ -57,6 +49,27 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 	return nil, err
 }
 
+// putUserLocked puts the entry of a registration. In strict mode a socket keeps
+// its place, whoever it is. s.mu is held.
+func (r *Rooms) putUserLocked(s *session, key userKey, data json.RawMessage) error {
+	e := Entry{Place: s.online(), Instance: r.options.Instance, UserID: key.id, Data: data}
+	if r.options.Strict {
+		e.JoinedAt = s.places[e.Place].JoinedAt
+	}
+	return s.putLocked(r.store, e, func(e *Entry) {
+		e.RegisteredAt = r.registeredAt(key)
+		r.setTimes(e, key)
+	})
+}
+
+// putAgainLocked puts the entry of a session's user, if there is one, with the
+// session's status. s.mu is held.
+func (r *Rooms) putAgainLocked(s *session) {
+	if e, ok := s.places[s.online()]; ok {
+		_ = s.putLocked(r.store, e, func(e *Entry) { r.setTimes(e, s.key) })
+	}
+}
+
 // takeStatusLocked gives a session the status of the user it registers, before
 // anybody can see it. A choice made before it registered is the latest; else
 // that of the user's other tabs counts, but that registering is being active.
@@ -68,13 +81,13 @@ func (r *Rooms) takeStatusLocked(s *session, key userKey) {
 	status, at := s.status, s.statusAt
 	if s.registered() { // that choice was somebody else's
 		if status, at = s.initial, 0; status == Hidden {
-			at = time.Now().UnixMilli()
+			at = r.store.Now() / 1000
 		}
 	}
 	if theirs, since := r.chosen(key); since > at {
 		status, at = theirs, since
 		if status == Away {
-			status, at = Active, max(time.Now().UnixMilli(), since+1)
+			status, at = Active, max(r.store.Now()/1000, since+1)
 		}
 	}
 	if status == Hidden || s.status == Hidden {
@@ -92,7 +105,7 @@ func (r *Rooms) unregister(s *session, _ []json.RawMessage) (map[string]any, err
 	s.removeLocked(r.store, s.online(), SignedOut)
 	s.key = userKey{}
 	before := s.status
-	s.startLocked()
+	r.startLocked(s)
 	r.restateLocked(s, before)
 	s.mu.Unlock()
 	r.enterUserRoom(s, userKey{})

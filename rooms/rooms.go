@@ -110,7 +110,7 @@ func New(options Options, store Store, sender Sender) *Rooms {
 		sessions:   make(map[string]*session),
 		membership: make(membership),
 		view:       newView(options.Strict),
-		rosters:    newRosters(options.Instance, !options.Strict),
+		rosters:    newRosters(options.Instance),
 	}
 	r.leaving = newLeaving(options.Grace, func(socket string, reason Reason) { store.Remove(Place{Key: socket}, reason) })
 	r.stopWatching = store.Watch(r.apply)

@@ -1,7 +1,6 @@
 package rooms
 
 import (
-	"cmp"
 	"container/list"
 	"encoding/json"
 	"strings"
@@ -12,8 +11,8 @@ import (
 // Rooms.mu guards it. Only lists exist that have an entry or owe somebody.
 type roster struct {
 	list    string
-	members map[string]*list.Element // by key
-	order   list.List                // of *member, in order of joining
+	members map[string]*member // by key
+	order   sorted[*member]    // in order of joining
 	// use is the place in rosters.byUse, nil for a chat room.
 	use *list.Element
 	// usedAt is when something came to it last (epoch milliseconds).
@@ -24,7 +23,7 @@ type roster struct {
 	// changed: everybody in it is told at the next flush.
 	changed bool
 	// owed are the sessions that get it whole, changed or not.
-	owed map[*session]struct{}
+	owed map[*session]owing
 
 	names names // of a chat room
 }
@@ -38,12 +37,17 @@ type member struct {
 	id string
 }
 
+// An owing is of a session that is owed a roster: whether it was told of it
+// before, and the names that it had and has there.
+type owing struct {
+	follows bool
+	own     []*name
+}
+
 // rosters are all lists but Online. Rooms.mu guards them.
 type rosters struct {
 	instance string // whose entries are our own
-	// byJoining: see insert. In strict mode the order of arrival is Node's.
-	byJoining bool
-	byList    map[string]*roster
+	byList   map[string]*roster
 	// dirty has those with something to tell, in that order.
 	dirty list.List
 	// byUse has the stages and races, the latest used last, and own is what this
@@ -52,8 +56,8 @@ type rosters struct {
 	own   int
 }
 
-func newRosters(instance string, byJoining bool) rosters {
-	return rosters{instance: instance, byJoining: byJoining, byList: make(map[string]*roster)}
+func newRosters(instance string) rosters {
+	return rosters{instance: instance, byList: make(map[string]*roster)}
 }
 
 // isRoom, isStage and isRace tell the kinds of lists apart.
@@ -87,7 +91,11 @@ func (rs *rosters) at(list string) *roster {
 }
 
 func newRoster(name string) *roster {
-	return &roster{list: name, members: make(map[string]*list.Element)}
+	return &roster{
+		list:    name,
+		members: make(map[string]*member),
+		order:   newSorted(func(a, b *member) int { return rankOf(a.entry).compare(rankOf(b.entry)) }),
+	}
 }
 
 // used notes that something happens in a stage or race.
@@ -122,20 +130,20 @@ func (rs *rosters) put(e Entry, now int64) {
 		return
 	}
 	ro := rs.at(e.List)
-	if place := ro.members[e.Key]; place != nil {
-		m := place.Value.(*member)
+	m := ro.members[e.Key]
+	if m == nil {
+		m = &member{}
+		ro.members[e.Key] = m
+	} else {
 		rs.weigh(ro, m.entry, -1)
+		ro.order.remove(m)
 		if string(m.entry.Data) != string(e.Data) {
 			ro.unname(m)
 		}
-		m.take(e)
-		ro.name(m)
-	} else {
-		m := &member{}
-		m.take(e)
-		ro.members[e.Key] = rs.insert(ro, m)
-		ro.name(m)
 	}
+	m.take(e)
+	ro.order.add(m)
+	ro.name(m)
 	rs.weigh(ro, e, 1)
 	rs.used(ro, now)
 	ro.changed = true
@@ -150,27 +158,6 @@ func (m *member) take(e Entry) {
 	}
 }
 
-// insert gives a member its place. Of a stage or race everybody gets the whole
-// order each time, so it is that of joining on all instances, and not that in
-// which an instance heard of it.
-func (rs *rosters) insert(ro *roster, m *member) *list.Element {
-	place := ro.order.Back()
-	if rs.byJoining && !isRoom(ro.list) {
-		for place != nil && later(place.Value.(*member).entry, m.entry) {
-			place = place.Prev()
-		}
-	}
-	if place == nil {
-		return ro.order.PushFront(m)
-	}
-	return ro.order.InsertAfter(m, place)
-}
-
-// later reports whether a came after b; of one instance the order is known.
-func later(a, b Entry) bool {
-	return a.Instance != b.Instance && cmp.Or(cmp.Compare(a.JoinedAt, b.JoinedAt), cmp.Compare(a.Instance, b.Instance)) > 0
-}
-
 // remove takes an entry away. It is no use of the list: or what one instance
 // gives up because it is old would be young for the others.
 func (rs *rosters) remove(p Place) {
@@ -178,11 +165,11 @@ func (rs *rosters) remove(p Place) {
 	if ro == nil {
 		return
 	}
-	place := ro.members[p.Key]
-	if place == nil {
+	m := ro.members[p.Key]
+	if m == nil {
 		return
 	}
-	m := ro.order.Remove(place).(*member)
+	ro.order.remove(m)
 	delete(ro.members, p.Key)
 	ro.unname(m)
 	rs.weigh(ro, m.entry, -1)
@@ -202,6 +189,28 @@ func (rs *rosters) weigh(ro *roster, e Entry, sign int) {
 // one of its roster.
 func weightOf(e Entry) int { return len(e.List) + len(e.Key) + len(e.Data) + 1024 }
 
+// nameOf is the name of a member, nil if it has none that may be seen.
+func (rs *rosters) nameOf(p Place) *name {
+	if ro := rs.byList[p.List]; ro != nil && ro.members[p.Key] != nil {
+		return ro.members[p.Key].name
+	}
+	return nil
+}
+
+// joined is the time of the first member with a name, 0 if there is none.
+func (rs *rosters) joined(list string, text json.RawMessage) int64 {
+	ro := rs.byList[list]
+	if ro == nil || ro.names.byText[string(text)] == nil {
+		return 0
+	}
+	for m := range ro.order.all() {
+		if m.name != nil && string(m.name.text) == string(text) {
+			return m.entry.JoinedAt
+		}
+	}
+	return 0
+}
+
 // name gives a chat room's member its name among the names. It is given at
 // once: a name stays whose last socket but this one goes.
 func (ro *roster) name(m *member) {
@@ -218,27 +227,38 @@ func (ro *roster) unname(m *member) {
 	}
 }
 
-// revise brings a chat room's names in line with who may be seen. That may have
-// changed without the room: when a user hides, the tabs that other instances
-// have of them follow a little later.
-func (ro *roster) revise(hidden func(socket string) bool) {
-	for place := ro.order.Front(); place != nil; place = place.Next() {
-		switch m := place.Value.(*member); {
-		case hidden(m.entry.Key):
+// present is the names in a chat room that may be seen, each once, in order of
+// joining. Who may be seen may have changed without the room: when a user hides,
+// the tabs that other instances have of the user follow a little later.
+func (ro *roster) present(hidden func(socket string) bool) []*name {
+	for m := range ro.order.all() {
+		if hidden(m.entry.Key) {
 			ro.unname(m)
-		default:
+		} else {
 			ro.name(m)
 		}
 	}
+	out := make([]*name, 0, len(ro.names.byText))
+	ro.names.walk++
+	for m := range ro.order.all() {
+		if m.name != nil && m.name.walk != ro.names.walk {
+			m.name.walk = ro.names.walk
+			out = append(out, m.name)
+		}
+	}
+	return out
 }
 
 // owe notes that a session gets the whole roster with the next flush.
-func (rs *rosters) owe(list string, s *session) {
+func (rs *rosters) owe(list string, s *session, o owing) {
 	ro := rs.at(list)
 	if ro.owed == nil {
-		ro.owed = make(map[*session]struct{}, 1)
+		ro.owed = make(map[*session]owing, 1)
 	}
-	ro.owed[s] = struct{}{}
+	if before, owed := ro.owed[s]; owed {
+		o = owing{before.follows, append(before.own, o.own...)}
+	}
+	ro.owed[s] = o
 	rs.stain(ro)
 }
 
@@ -247,8 +267,7 @@ func (rs *rosters) owe(list string, s *session) {
 func (ro *roster) array(unique bool, hidden func(Entry) bool) json.RawMessage {
 	out := []byte{'['}
 	seen := make(map[string]bool)
-	for place := ro.order.Front(); place != nil; place = place.Next() {
-		m := place.Value.(*member)
+	for m := range ro.order.all() {
 		if unique && seen[m.id] || hidden(m.entry) {
 			continue
 		}
@@ -263,8 +282,8 @@ func (ro *roster) array(unique bool, hidden func(Entry) bool) json.RawMessage {
 
 // of is what a socket has put there.
 func (ro *roster) of(socket string) (out []member) {
-	for place := ro.order.Front(); place != nil; place = place.Next() {
-		if m := place.Value.(*member); socketOf(m.entry.Key) == socket {
+	for m := range ro.order.all() {
+		if socketOf(m.entry.Key) == socket {
 			out = append(out, *m)
 		}
 	}

@@ -75,9 +75,9 @@ func (s *session) registered() bool {
 	return ok
 }
 
-// putLocked sets one of the session's entries, with the session's status. s.mu
-// is held.
-func (s *session) putLocked(store Store, e Entry) error {
+// putLocked sets one of the session's entries, with the session's status;
+// complete as in Store.Put. s.mu is held.
+func (s *session) putLocked(store Store, e Entry, complete ...func(*Entry)) error {
 	if s.gone {
 		return errNotConnected
 	}
@@ -85,8 +85,7 @@ func (s *session) putLocked(store Store, e Entry) error {
 	if s.places == nil {
 		s.places = make(map[Place]Entry, 1)
 	}
-	s.places[e.Place] = e
-	store.Put(e)
+	s.places[e.Place] = store.Put(e, complete...)
 	return nil
 }
 

@@ -26,10 +26,11 @@ func (r *Rooms) setStatus(s *session, args []json.RawMessage) (map[string]any, e
 		return nil, &Refusal{"bad_status", `The status is "active", "away" or "hidden".`}
 	}
 	s.mu.Lock()
-	at := max(time.Now().UnixMilli(), s.statusAt+1)
+	at := max(r.store.Now()/1000, s.statusAt+1)
 	key, registered := s.key, s.registered()
 	if registered {
-		at = max(at, r.chosenAt(key)+1)
+		_, since := r.chosen(key)
+		at = max(at, since+1)
 	}
 	r.adoptLocked(s, status, at)
 	s.mu.Unlock()
@@ -54,6 +55,26 @@ func (r *Rooms) spread(key userKey, status Status, at int64) {
 	}
 }
 
+// carry gives this instance's tabs of a user the time of the user's first tab,
+// which another instance has.
+func (r *Rooms) carry(key userKey) {
+	for _, s := range r.tabsOf(key) {
+		s.mu.Lock()
+		if s.key == key && s.status != Hidden && r.isLater(s.places[s.online()], key) {
+			r.putAgainLocked(s)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// isLater reports whether an entry has a later time than its user's place.
+func (r *Rooms) isLater(e Entry, key userKey) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	u := r.view.users[key]
+	return u != nil && u.listed && e.JoinedAt > u.place.at
+}
+
 // adoptLocked sets a session's status and that of its entries. s.mu is held.
 func (r *Rooms) adoptLocked(s *session, status Status, at int64) {
 	if s.gone {
@@ -62,12 +83,7 @@ func (r *Rooms) adoptLocked(s *session, status Status, at int64) {
 	before := s.status
 	s.stateLocked(status, at)
 	// This one first: once the user is hidden nothing of them is shown.
-	if e, ok := s.places[s.online()]; ok {
-		if before == Hidden && status != Hidden {
-			e.JoinedAt = r.store.Now() // and not that they were there before
-		}
-		_ = s.putLocked(r.store, e)
-	}
+	r.putAgainLocked(s)
 	r.restateLocked(s, before)
 }
 
@@ -75,9 +91,9 @@ func (r *Rooms) adoptLocked(s *session, status Status, at int64) {
 // choice made now, for all of the user's tabs: an app or user that says so wants
 // the user hidden. The others are no choice: they do not show a user who hides
 // in another tab. s.mu is held.
-func (s *session) startLocked() {
+func (r *Rooms) startLocked(s *session) {
 	if s.stateLocked(s.initial, 0); s.initial == Hidden {
-		s.statusAt = time.Now().UnixMilli()
+		s.statusAt = r.store.Now() / 1000
 	}
 }
 
@@ -98,7 +114,8 @@ func (r *Rooms) restateLocked(s *session, before Status) {
 	}
 	for place, e := range s.places {
 		if place.List != Online {
-			_ = s.putLocked(r.store, e)
+			e.JoinedAt = 0 // who becomes visible joins
+			_ = s.putLocked(r.store, e, r.joinsRoom)
 		}
 	}
 }
@@ -116,7 +133,7 @@ func (r *Rooms) noteActive(s *session) {
 	// A user who hides in another tab, which this one has not followed yet,
 	// stays hidden whatever happens here.
 	hides := s.status == Hidden || chosen == Hidden && since > s.statusAt
-	at := max(now, s.statusAt+1, since+1)
+	at := max(r.store.Now()/1000, s.statusAt+1, since+1)
 	away = away && !hides
 	if registered && away {
 		r.adoptLocked(s, Active, at)
@@ -160,7 +177,16 @@ func (r *Rooms) idle(now time.Time) {
 	}
 }
 
-// lookAround makes idle users away and gives up old races until ctx ends.
+// forget lets go of choices that no tab adopted.
+func (r *Rooms) forget(now time.Time) {
+	r.mu.Lock()
+	r.view.forget(now)
+	r.mu.Unlock()
+	r.wakeUp()
+}
+
+// lookAround makes idle users away, and gives up old races and choices, until ctx
+// ends.
 func (r *Rooms) lookAround(ctx context.Context) {
 	pause := time.Minute
 	if r.options.IdleAfter > 0 {
@@ -175,17 +201,12 @@ func (r *Rooms) lookAround(ctx context.Context) {
 			return
 		case now := <-ticker.C:
 			r.bound(now)
+			r.forget(now)
 			if r.options.IdleAfter > 0 {
 				r.idle(now)
 			}
 		}
 	}
-}
-
-// chosenAt is when a user's status was last chosen, by any tab anywhere.
-func (r *Rooms) chosenAt(key userKey) int64 {
-	_, at := r.chosen(key)
-	return at
 }
 
 // chosen is what a user's tabs agree on, and since when; 0: nothing was chosen.

@@ -2,6 +2,7 @@ package rooms
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -76,9 +77,13 @@ func (r *Rooms) cutRoster(ro *roster) []addressed {
 	if !changed && !isRoom(ro.list) { // of a room, steps are what changed, whatever changed it
 		steps = nil
 	}
-	out := []addressed{{events: steps}, {events: []Event{whole}}}
-	for s := range owed {
-		if r.sessions[s.id] == s {
+	out := []addressed{{events: eventsOf(steps)}, {events: []Event{whole}}}
+	for s, o := range owed {
+		switch {
+		case r.sessions[s.id] != s:
+		case o.follows:
+			out = append(out, addressed{append(eventsOf(o.missed(steps)), whole), []Conn{s.conn}})
+		default:
 			out[1].to = append(out[1].to, s.conn)
 		}
 	}
@@ -99,20 +104,45 @@ func (r *Rooms) cutRoster(ro *roster) []addressed {
 	return out
 }
 
+// A step is one event of what changed in a roster: of whom, nil: of several.
+type step struct {
+	of    *name
+	event Event
+}
+
+func eventsOf(steps []step) []Event {
+	out := make([]Event, len(steps), len(steps)+1) // and the whole
+	for i, one := range steps {
+		out[i] = one.event
+	}
+	return out
+}
+
+// missed is the steps that must come before the whole for a session that is owed
+// it: none if it is new, or if they are of its own names alone. Else all of them,
+// since each shows the names as they are after it.
+func (o owing) missed(steps []step) []step {
+	if !o.follows || !slices.ContainsFunc(steps, func(one step) bool {
+		return one.of != nil && !slices.Contains(o.own, one.of)
+	}) {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(steps), func(one step) bool { return one.of == nil })
+}
+
 // rosterEvents is what those get who know the roster as it was told last, and
 // those who do not know it.
-func (r *Rooms) rosterEvents(ro *roster) (steps []Event, whole Event) {
+func (r *Rooms) rosterEvents(ro *roster) (steps []step, whole Event) {
 	title := titleOf(ro.list)
 	switch {
 	case isRoom(ro.list):
-		ro.revise(r.view.hidesTab)
-		return ro.names.tell(title)
+		return ro.names.tell(title, ro.present(r.view.hidesTab))
 	case isStage(ro.list):
 		whole = Event{"update_stage_" + title, []json.RawMessage{ro.array(true, r.view.hidesOwner)}}
 	default:
 		whole = Event{"race_" + title + "_update", []json.RawMessage{ro.array(false, r.view.hidesOwner)}}
 	}
-	return []Event{whole}, whole
+	return []step{{nil, whole}}, whole
 }
 
 // deliver brings a message to the sockets of this instance that it is for. The

@@ -2,20 +2,20 @@ package rooms
 
 import (
 	"bytes"
-	"container/list"
 	"encoding/json"
 	"slices"
+	"time"
 )
 
-// A view is the replica of all entries of Online, grouped by user. It knows
-// what the receivers of increments were last told, and so what to tell them
-// next. It has no lock of its own: Rooms.mu guards it.
+// A view is the replica of all entries of Online, grouped by user. What it lists
+// depends on the entries alone, and not on the order in which they came: so all
+// instances list the same. It knows what the receivers of increments were last
+// told, and so what to tell them next. It has no lock of its own: Rooms.mu guards
+// it.
 type view struct {
 	tabs  map[string]*tab // by socket id
 	users map[userKey]*onlineUser
-	// order has every listed *onlineUser in order of arrival. Those not
-	// announced yet are its last ones, since nobody's place moves while listed.
-	order *list.List
+	order sorted[*onlineUser] // who is listed, in order of joining
 	// sockets is how many tabs the listed users have.
 	sockets int
 	// bytes is the size of all listed users' shown data.
@@ -23,30 +23,37 @@ type view struct {
 	// What is sent, nil when it has to be made again.
 	encodedList, encodedStatuses, encodedObject json.RawMessage
 
-	// perSocket has every *tab in order of arrival, if that is what is listed
-	// (COMPAT=strict); else nil.
-	perSocket *list.List
+	// strict: listed is each tab and not each user (COMPAT=strict). Then rows
+	// has them, in order of joining.
+	strict bool
+	rows   sorted[*tab]
 
 	// What changed since the last diff: users that were announced before and
-	// are gone, in that order, and users who may differ. Each is bounded by the
-	// number of announced users.
+	// are gone, in that order, users who may differ, and listed users who were
+	// never announced. Each is bounded by the number of users. moved: an
+	// announced user has another place.
 	departed []departure
 	touched  []*onlineUser
+	arrived  map[*onlineUser]struct{}
+	moved    bool
+
+	// remembered are users of whom something counts that no entry says any more,
+	// since when: see forget.
+	remembered map[*onlineUser]time.Time
 }
 
 // An onlineUser is somebody with one entry or more.
 type onlineUser struct {
 	key      userKey
-	tabs     *list.List // of *tab, the most recently put last
+	tabs     []*tab // in order of registration: the last one's data is shown
 	shown    json.RawMessage
 	presence presence
 
-	// These are of a listed user: place is its place in view.order, nil for
-	// somebody hidden; joinedAt is since when.
-	place    *list.Element
-	joinedAt int64
-	counted  int // the tabs in view.sockets
-	status   Status
+	// These are of a listed user, who is in view.order by place.
+	listed  bool
+	place   rank
+	counted int // the tabs in view.sockets
+	status  Status
 	// announced is what receivers of increments have; its user is nil before
 	// the first diff with this user.
 	announced shownUser
@@ -63,85 +70,78 @@ type shownUser struct {
 type tab struct {
 	entry Entry
 	user  *onlineUser
-	place *list.Element // in user.tabs
-	row   *list.Element // in view.perSocket
 }
 
-// A departure is an announced user who is gone: with the data last announced.
-type departure struct {
-	user   json.RawMessage
-	reason Reason
-}
+func newView(strict bool) view {
+	return view{
+		tabs:    make(map[string]*tab),
+		users:   make(map[userKey]*onlineUser),
+		order:   newSorted(func(a, b *onlineUser) int { return a.place.compare(b.place) }),
+		strict:  strict,
+		rows:    newSorted(func(a, b *tab) int { return rankOf(a.entry).compare(rankOf(b.entry)) }),
+		arrived: make(map[*onlineUser]struct{}),
 
-// A diff is how the view differs from what was last announced. Apply it in
-// the order of its fields.
-type diff struct {
-	departed []departure
-	updated  []update
-	added    []shownUser // in order of arrival
-}
-
-type update struct {
-	shownUser
-	restated bool // the status is another
-	changed  bool // the data is
-}
-
-func newView(perSocket bool) view {
-	v := view{
-		tabs:  make(map[string]*tab),
-		users: make(map[userKey]*onlineUser),
-		order: list.New(),
+		remembered: make(map[*onlineUser]time.Time),
 	}
-	if perSocket {
-		v.perSocket = list.New()
-	}
-	return v
 }
 
 // size is how many users are listed.
-func (v *view) size() int { return v.order.Len() }
+func (v *view) size() int { return v.order.size }
 
 // put takes an entry, and returns the user it is of.
 func (v *view) put(e Entry) *onlineUser {
 	key := keyOf(e)
 	t := v.tabs[e.Key]
-	var row *list.Element
 	if t != nil && t.user.key != key {
-		row, t.row = t.row, nil // the socket keeps its row
-		v.drop(t, SignedOut)    // and is somebody else from now on
+		v.drop(t, SignedOut) // the socket is somebody else from now on
 		t = nil
 	}
 	if t == nil {
-		t = &tab{user: v.userFor(key), row: row}
-		t.place = t.user.tabs.PushBack(t)
+		t = &tab{user: v.userFor(key)}
 		v.tabs[e.Key] = t
-		v.enlist(t)
 	} else {
-		t.user.tabs.MoveToBack(t.place)
-		t.user.presence.without(t.entry)
+		v.detach(t)
 	}
-	t.entry = e
-	t.user.presence.with(e)
-	v.show(t.user, e.Data)
+	v.attach(t, e)
 	v.settle(t.user, Closed)
 	return t.user
 }
 
-// enlist gives a tab a row of the list per socket, if there is one.
-func (v *view) enlist(t *tab) {
-	switch {
-	case t.row != nil:
-		t.row.Value = t
-	case v.perSocket != nil:
-		t.row = v.perSocket.PushBack(t)
+// attach gives a tab its entry, and its places among the others.
+func (v *view) attach(t *tab, e Entry) {
+	u := t.user
+	t.entry = e
+	at, _ := u.find(registration(e))
+	u.tabs = slices.Insert(u.tabs, at, t)
+	u.presence.with(e)
+	if v.strict {
+		v.rows.add(t)
 	}
+}
+
+// detach is the reverse.
+func (v *view) detach(t *tab) {
+	u := t.user
+	if v.strict {
+		v.rows.remove(t)
+	}
+	u.presence.without(t.entry)
+	at, _ := u.find(registration(t.entry))
+	u.tabs = slices.Delete(u.tabs, at, at+1)
+}
+
+// find is where in the user's tabs a registration is, or would be.
+func (u *onlineUser) find(of rank) (at int, found bool) {
+	if n := len(u.tabs); n > 0 && registration(u.tabs[n-1].entry).compare(of) < 0 {
+		return n, false
+	}
+	return slices.BinarySearchFunc(u.tabs, of, func(t *tab, of rank) int { return registration(t.entry).compare(of) })
 }
 
 func (v *view) userFor(key userKey) *onlineUser {
 	u := v.users[key]
 	if u == nil {
-		u = &onlineUser{key: key, tabs: list.New()}
+		u = &onlineUser{key: key}
 		v.users[key] = u
 	}
 	return u
@@ -157,66 +157,104 @@ func (v *view) remove(socket string, reason Reason) {
 // drop takes a tab away, and the user with the last one.
 func (v *view) drop(t *tab, reason Reason) {
 	u := t.user
-	u.tabs.Remove(t.place)
-	u.presence.without(t.entry)
+	v.detach(t)
 	delete(v.tabs, t.entry.Key)
-	if t.row != nil {
-		v.perSocket.Remove(t.row)
-	}
-	if newest := u.tabs.Back(); newest != nil {
-		v.show(u, newest.Value.(*tab).entry.Data)
-	} else {
+	if len(u.tabs) == 0 {
 		delete(v.users, u.key)
 	}
 	v.settle(u, reason)
 }
 
-// show sets the data that stands for a user.
+// joined is the place that a user's entries give: the first one's, but none from
+// before the user became visible again.
+func (u *onlineUser) joined() rank {
+	first := rankOf(u.tabs[0].entry) // mostly the only one
+	for _, t := range u.tabs[1:] {
+		if r := rankOf(t.entry); r.compare(first) < 0 {
+			first = r
+		}
+	}
+	first.at = max(first.at, u.presence.visibleAt)
+	return first
+}
+
+// settle lists a user, or lists it no more, as its entries say.
+func (v *view) settle(u *onlineUser, reason Reason) {
+	status := u.presence.status()
+	listed := len(u.tabs) > 0 && status != Hidden
+	if v.strict {
+		v.forgetEncoded()
+	}
+	switch {
+	case listed && !u.listed:
+		u.listed, u.status = true, status
+		u.place = u.joined()
+		u.shown = u.newest()
+		v.order.add(u)
+		v.arrived[u] = struct{}{}
+		v.bytes += len(u.shown)
+		v.forgetEncoded()
+	case listed:
+		v.show(u, u.newest())
+		v.move(u, u.joined())
+		if u.status != status {
+			u.status = status
+			v.touch(u)
+		}
+	case u.listed:
+		if status == Hidden && len(u.tabs) > 0 {
+			reason = Hid
+		}
+		v.unlist(u, reason)
+	}
+	v.remember(u)
+	v.sockets -= u.counted
+	u.counted = 0
+	if listed {
+		u.counted = len(u.tabs)
+	}
+	v.sockets += u.counted
+}
+
+// unlist takes a user out of the list.
+func (v *view) unlist(u *onlineUser, reason Reason) {
+	v.order.remove(u)
+	u.listed = false
+	v.bytes -= len(u.shown)
+	u.shown = nil
+	v.forgetEncoded()
+	delete(v.arrived, u)
+	if u.announced.user != nil {
+		v.departed = append(v.departed, departure{u.announced.user, reason})
+		u.announced = shownUser{}
+	}
+}
+
+// newest is the data that was registered last.
+func (u *onlineUser) newest() json.RawMessage { return u.tabs[len(u.tabs)-1].entry.Data }
+
+// show sets the data that stands for a listed user.
 func (v *view) show(u *onlineUser, data json.RawMessage) {
-	same := bytes.Equal(u.shown, data)
-	if u.place != nil && !same {
+	if !bytes.Equal(u.shown, data) {
 		v.bytes += len(data) - len(u.shown)
 		v.touch(u)
 	}
 	u.shown = data // even if it is the same: lets go of the old entry's copy
 }
 
-// settle lists a user, or lists it no more, as its entries say.
-func (v *view) settle(u *onlineUser, reason Reason) {
-	status := u.presence.status()
-	listed := u.tabs.Len() > 0 && status != Hidden
-	if v.perSocket != nil {
+// move gives a listed user another place.
+func (v *view) move(u *onlineUser, place rank) {
+	if u.place == place {
+		return
+	}
+	chunk, at, _ := v.order.find(u)
+	v.order.remove(u)
+	u.place = place
+	v.order.add(u)
+	if c, a, _ := v.order.find(u); c != chunk || a != at {
+		v.moved = true
 		v.forgetEncoded()
 	}
-	switch {
-	case listed && u.place == nil:
-		u.place = v.order.PushBack(u)
-		u.joinedAt = u.tabs.Back().Value.(*tab).entry.JoinedAt
-		u.status = status
-		v.bytes += len(u.shown)
-		v.forgetEncoded()
-	case !listed && u.place != nil:
-		if status == Hidden && u.tabs.Len() > 0 {
-			reason = Hid
-		}
-		v.order.Remove(u.place)
-		u.place = nil
-		v.bytes -= len(u.shown)
-		v.forgetEncoded()
-		if u.announced.user != nil {
-			v.departed = append(v.departed, departure{u.announced.user, reason})
-			u.announced = shownUser{}
-		}
-	case listed && u.status != status:
-		u.status = status
-		v.touch(u)
-	}
-	v.sockets -= u.counted
-	u.counted = 0
-	if listed {
-		u.counted = u.tabs.Len()
-	}
-	v.sockets += u.counted
 }
 
 // touch notes that a listed user may differ from what was announced.
@@ -235,13 +273,13 @@ func (v *view) forgetEncoded() {
 // hides reports whether the user is there and hidden.
 func (v *view) hides(key userKey) bool {
 	u := v.users[key]
-	return u != nil && u.place == nil
+	return u != nil && !u.listed
 }
 
 // listed reports whether the socket has a user whom others can see.
 func (v *view) listed(socket string) bool {
 	t := v.tabs[socket]
-	return t != nil && t.user.place != nil
+	return t != nil && t.user.listed
 }
 
 // hidesOwner reports whether the user who put an entry into a stage or race is
@@ -256,57 +294,5 @@ func (v *view) hidesOwner(e Entry) bool {
 // hidesTab reports whether the user at this socket is hidden.
 func (v *view) hidesTab(socket string) bool {
 	t := v.tabs[socket]
-	return t != nil && t.user.place == nil
-}
-
-// changed reports whether the next diff may have something in it.
-func (v *view) changed() bool {
-	newest := v.order.Back()
-	return len(v.departed) > 0 || len(v.touched) > 0 ||
-		newest != nil && newest.Value.(*onlineUser).announced.user == nil
-}
-
-// diff returns the net changes since the last call and takes them as told:
-// who came and went in between does not appear, who went and came back does
-// twice, since the place in the list is another.
-func (v *view) diff() diff {
-	d := diff{departed: v.departed}
-	for _, u := range v.touched {
-		u.touched = false
-		if u.announced.user == nil { // gone, or gone and back
-			continue
-		}
-		restated, changed := u.announced.status != u.status, !bytes.Equal(u.announced.user, u.shown)
-		if restated || changed {
-			u.announced = shownUser{u.shown, u.status}
-			d.updated = append(d.updated, update{u.announced, restated, changed})
-		}
-	}
-	v.departed, v.touched = nil, nil
-
-	first := v.order.Back()
-	for first != nil && first.Value.(*onlineUser).announced.user == nil {
-		first = first.Prev()
-	}
-	if first == nil {
-		first = v.order.Front()
-	} else {
-		first = first.Next()
-	}
-	for ; first != nil; first = first.Next() {
-		u := first.Value.(*onlineUser)
-		u.announced = shownUser{u.shown, u.status}
-		d.added = append(d.added, u.announced)
-	}
-	return d
-}
-
-// relists reports whether the list is another, and not only somebody's status.
-func (d diff) relists() bool {
-	return len(d.departed) > 0 || len(d.added) > 0 ||
-		slices.ContainsFunc(d.updated, func(u update) bool { return u.changed })
-}
-
-func (d diff) empty() bool {
-	return len(d.departed) == 0 && len(d.updated) == 0 && len(d.added) == 0
+	return t != nil && !t.user.listed
 }

@@ -18,9 +18,9 @@ type joinsPlaces struct{ *adapter.Memory }
 
 func (s joinsPlaces) joined(p rooms.Place) rooms.Place { return rooms.Place{Key: p.List + p.Key} }
 
-func (s joinsPlaces) Put(e rooms.Entry) {
+func (s joinsPlaces) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {
 	e.Place = s.joined(e.Place)
-	s.Memory.Put(e)
+	return s.Memory.Put(e, complete...)
 }
 
 func (s joinsPlaces) Remove(p rooms.Place, reason rooms.Reason) { s.Memory.Remove(s.joined(p), reason) }
@@ -131,11 +131,11 @@ type activeBy struct {
 	shows func(rooms.Entry) bool
 }
 
-func (s activeBy) Put(e rooms.Entry) {
-	s.Memory.Put(e)
+func (s activeBy) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {
 	if s.shows(e) {
-		s.Touch(e.UserID, time.Now().UnixMilli())
+		defer s.Touch(e.UserID, time.Now().UnixMilli())
 	}
+	return s.Memory.Put(e, complete...)
 }
 
 // remembersSockets remembers who is known by the socket alone.
@@ -216,7 +216,8 @@ func (s remembersAlone) History(ctx context.Context, room string) ([]rooms.Said,
 // statusAlone does not tell the others a status.
 type statusAlone struct{ *relayed }
 
-func (s statusAlone) Put(e rooms.Entry) {
+func (s statusAlone) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {
+	put := e
 	s.bus.mu.Lock()
 	defer s.bus.mu.Unlock()
 	s.apply(rooms.Change{Entry: e})
@@ -227,4 +228,5 @@ func (s statusAlone) Put(e rooms.Entry) {
 		}
 	}
 	s.bus.filled.Broadcast()
+	return put
 }

@@ -132,9 +132,9 @@ type gap struct {
 	puts atomic.Int64
 }
 
-func (s *gap) Put(e rooms.Entry) {
-	s.Memory.Put(e)
-	s.puts.Add(1)
+func (s *gap) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {
+	defer s.puts.Add(1)
+	return s.Memory.Put(e, complete...)
 }
 
 func (s *gap) Watch(f func(rooms.Change)) func() {
@@ -196,11 +196,12 @@ func (s *overlapping) Watch(f func(rooms.Change)) func() {
 	return func() {}
 }
 
-func (s *overlapping) Put(e rooms.Entry) {
+func (s *overlapping) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {
 	s.mu.Lock()
 	watchers := s.watchers[:len(s.watchers):len(s.watchers)]
 	s.mu.Unlock()
 	for _, f := range watchers {
 		f(rooms.Change{Entry: e})
 	}
+	return e
 }

@@ -13,6 +13,7 @@ var contract = []check{
 	{"removing an unknown socket tells nobody", 2, removeUnknown},
 	{"every field arrives", 2, everyField},
 	{"time rises with every call, on every instance, and is one", 2, sharedTime},
+	{"who does not say when joined now, in the order of the puts", 2, joinsNow},
 	{"user objects are kept byte for byte", 2, bytesKept},
 	{"reasons are carried", 2, reasonsCarried},
 	{"a late watcher gets a snapshot in order of joining", 2, snapshotInOrder},
@@ -99,7 +100,7 @@ func bytesKept(s *suite) {
 	}
 	var want []rooms.Change
 	for i, user := range users {
-		e := entry(0, fmt.Sprintf("s%02d", i), user, int64(i))
+		e := entry(0, fmt.Sprintf("s%02d", i), user, int64(i+1))
 		s.stores[0].Put(e)
 		want = append(want, put(e))
 	}
@@ -168,7 +169,7 @@ func manyEntries(s *suite) {
 	socket := func(i, j int) string { return fmt.Sprintf("many-%d-%d", i, j) }
 	for i, store := range s.stores {
 		for j := range n {
-			store.Put(entry(i, socket(i, j), fmt.Sprintf(`{"id":"%d-%d"}`, i, j), int64(j)))
+			store.Put(entry(i, socket(i, j), fmt.Sprintf(`{"id":"%d-%d"}`, i, j), int64(j+1)))
 		}
 	}
 	total := n * len(s.stores)

@@ -82,7 +82,9 @@ func (s *relayed) Watch(f func(rooms.Change)) func() {
 	}
 }
 
-func (s *relayed) Put(e rooms.Entry) { s.change(rooms.Change{Entry: e}) }
+func (s *relayed) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {
+	return s.change(rooms.Change{Entry: e}, complete...).Entry
+}
 
 func (s *relayed) Remove(place rooms.Place, reason rooms.Reason) {
 	s.change(rooms.Change{Entry: rooms.Entry{Place: place}, Removed: true, Reason: reason})
@@ -110,9 +112,15 @@ func (s *relayed) History(ctx context.Context, room string) ([]rooms.Said, error
 	return s.bus.records.History(ctx, room)
 }
 
-func (s *relayed) change(c rooms.Change) {
+func (s *relayed) change(c rooms.Change, complete ...func(*rooms.Entry)) rooms.Change {
 	s.bus.mu.Lock()
 	defer s.bus.mu.Unlock()
+	for _, f := range complete {
+		f(&c.Entry)
+	}
+	if c.Entry.JoinedAt == 0 {
+		c.Entry.JoinedAt = s.Now()
+	}
 	s.apply(c)
 	switch {
 	case c.Removed:
@@ -126,6 +134,7 @@ func (s *relayed) change(c rooms.Change) {
 		}
 	}
 	s.bus.filled.Broadcast()
+	return c
 }
 
 func (s *relayed) apply(c rooms.Change) {

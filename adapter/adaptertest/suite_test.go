@@ -84,6 +84,9 @@ func TestBrokenStoresFail(t *testing.T) {
 		{"tells another time", "time rises with every call, on every instance, and is one", func(m *adapter.Memory) Store {
 			return coarseClock{m, time.Microsecond, time.Hour}
 		}},
+		{"does not tell when it put", "who does not say when joined now, in the order of the puts", func(m *adapter.Memory) Store {
+			return faulty{m, edit(func(c *rooms.Change) { c.Entry.JoinedAt /= 1000 })}
+		}},
 		{"tells of unknown removals", "removing an unknown socket tells nobody", func(m *adapter.Memory) Store {
 			return tellsUnknown{m}
 		}},

@@ -1,0 +1,335 @@
+package rooms_test
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/adapter"
+	"rollcall/rooms"
+)
+
+// Several instances whose changes reach each other late, and in an order that
+// only each sender keeps; one or the other is cut off for a while and compares
+// afterwards. At rest all of them must show the same.
+
+// A network is the instances and what is under way between them.
+type network struct {
+	random    *rand.Rand
+	now       int64 // microseconds
+	instances []*node
+	opened    int
+	spoil     func(to string, c *rooms.Change) // a fault, for controls; or nil
+	told      int                              // registrations, for distinct data
+}
+
+// A node is an instance with its store. It embeds the entries as it knows them.
+type node struct {
+	*adapter.Memory
+	name  string
+	net   *network
+	rooms *rooms.Rooms
+	skew  int64
+	last  int64
+	own   map[rooms.Place]rooms.Entry
+	inbox map[string][]rooms.Change // by sender
+	away  bool                      // cut off
+	conns []*fakeConn
+}
+
+func (n *node) Now() int64 {
+	n.last = max(n.last+1, n.net.now+n.skew)
+	return n.last
+}
+
+func (n *node) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {
+	e = n.Memory.Put(e, append(complete, func(e *rooms.Entry) {
+		if e.JoinedAt == 0 {
+			e.JoinedAt = n.Now()
+		}
+	})...)
+	n.own[e.Place] = e
+	n.send(rooms.Change{Entry: e})
+	return e
+}
+
+func (n *node) Remove(p rooms.Place, reason rooms.Reason) {
+	if _, ok := n.own[p]; ok {
+		delete(n.own, p)
+		n.Memory.Remove(p, reason)
+		n.send(rooms.Change{Entry: rooms.Entry{Place: p}, Removed: true, Reason: reason})
+	}
+}
+
+func (n *node) send(c rooms.Change) {
+	for _, to := range n.net.instances {
+		if to != n {
+			to.inbox[n.name] = append(to.inbox[n.name], c)
+		}
+	}
+}
+
+// receive takes the next change of one sender, and reports whether there was one.
+func (n *node) receive(from string) bool {
+	if len(n.inbox[from]) == 0 {
+		return false
+	}
+	c := n.inbox[from][0]
+	n.inbox[from] = n.inbox[from][1:]
+	n.take(c)
+	return true
+}
+
+func (n *node) take(c rooms.Change) {
+	if n.net.spoil != nil {
+		n.net.spoil(n.name, &c)
+	}
+	if c.Removed {
+		n.Memory.Remove(c.Entry.Place, c.Reason)
+	} else {
+		n.Memory.Put(c.Entry)
+	}
+}
+
+// compare makes what is known of another instance right at once, in any order,
+// as after an outage.
+func (n *node) compare(from *node) {
+	n.inbox[from.name] = nil
+	known := make(map[rooms.Place]bool)
+	n.Memory.Watch(func(c rooms.Change) {
+		if c.Entry.Instance == from.name {
+			known[c.Entry.Place] = true
+		}
+	})()
+	places := slices.Collect(maps.Keys(from.own))
+	slices.SortFunc(places, func(a, b rooms.Place) int { return strings.Compare(a.List+a.Key, b.List+b.Key) })
+	n.net.random.Shuffle(len(places), func(i, j int) { places[i], places[j] = places[j], places[i] })
+	for _, p := range places {
+		n.take(rooms.Change{Entry: from.own[p]})
+		delete(known, p)
+	}
+	for p := range known {
+		n.take(rooms.Change{Entry: rooms.Entry{Place: p}, Removed: true, Reason: rooms.Closed})
+	}
+}
+
+func newNetwork(seed uint64, n int, spoil func(string, *rooms.Change)) *network {
+	net := &network{random: rand.New(rand.NewPCG(seed, 2)), now: 1_000_000, spoil: spoil}
+	for i := range n {
+		one := &node{
+			Memory: adapter.NewMemory(), name: string(rune('A' + i)), net: net,
+			skew: net.random.Int64N(2000), own: make(map[rooms.Place]rooms.Entry), inbox: make(map[string][]rooms.Change),
+		}
+		one.rooms = rooms.New(rooms.Options{Instance: one.name}, one, &fakeSender{})
+		net.instances = append(net.instances, one)
+	}
+	return net
+}
+
+func (net *network) step() error {
+	net.now += net.random.Int64N(300)
+	n := net.instances[net.random.IntN(len(net.instances))]
+	from := net.instances[net.random.IntN(len(net.instances))]
+	switch p := net.random.IntN(100); {
+	case p < 40:
+		if !n.away && !from.away {
+			n.receive(from.name)
+		}
+	case p < 50:
+		n.rooms.CatchUp()
+		n.rooms.Flush(net.random.IntN(2) == 0)
+		n.rooms.TellRosters()
+	case p < 53:
+		if n.away = !n.away; !n.away {
+			net.reunite(n)
+		}
+	case p < 63 || len(n.conns) == 0:
+		return net.connect(n)
+	case p < 70:
+		i := net.random.IntN(len(n.conns))
+		n.rooms.Disconnect(n.conns[i], rooms.Closed)
+		n.conns = slices.Delete(n.conns, i, i+1)
+	default:
+		return net.act(n, n.conns[net.random.IntN(len(n.conns))])
+	}
+	return nil
+}
+
+// reunite compares an instance that was cut off with those that are not.
+func (net *network) reunite(n *node) {
+	for _, other := range net.instances {
+		if other != n && !other.away {
+			n.compare(other)
+			other.compare(n)
+		}
+	}
+}
+
+func (net *network) connect(n *node) error {
+	net.opened++
+	c := &fakeConn{id: fmt.Sprintf("%x-%d", net.random.IntN(16), net.opened)}
+	n.conns = append(n.conns, c)
+	return n.rooms.Connect(c, handshake([]string{"both", "changes"}[net.random.IntN(2)]))
+}
+
+func (net *network) act(n *node, c *fakeConn) error {
+	event, arg := "sync", ""
+	switch p := net.random.IntN(20); {
+	case p < 7:
+		net.told++
+		id := net.random.IntN(4)
+		event, arg = "register", fmt.Sprintf(`{"id":%d,"k":"%d","n":%d}`, id, id, net.told)
+	case p < 8:
+		event = "unregister"
+	case p < 12:
+		event, arg = "status", []string{`"active"`, `"away"`, `"hidden"`}[net.random.IntN(3)]
+	case p < 17:
+		event, arg = "join", fmt.Sprintf(`{"room":"r","username":"n%d"}`, net.random.IntN(4))
+	case p < 19:
+		_, _ = n.rooms.Handle(c, "leave", raw([]string{`{"room":"r"}`})) // not in it: refused
+		return nil
+	}
+	var args []string
+	if arg != "" {
+		args = []string{arg}
+	}
+	_, err := n.rooms.Handle(c, event, raw(args))
+	return err
+}
+
+// rest lets everything arrive, and what follows from it.
+func (net *network) rest() {
+	for _, n := range net.instances {
+		if n.away {
+			n.away = false
+			net.reunite(n)
+		}
+	}
+	for again := true; again; {
+		again = false
+		for _, n := range net.instances {
+			for _, from := range net.instances {
+				for n.receive(from.name) {
+					again = true
+				}
+			}
+			n.rooms.CatchUp()
+		}
+	}
+	for _, n := range net.instances {
+		n.rooms.Forget(time.Now().Add(time.Hour))
+		n.rooms.Flush(true)
+		n.rooms.TellRosters()
+	}
+}
+
+// agree checks that all instances show the same, and that it is right.
+func (net *network) agree() error {
+	first := net.instances[0]
+	for _, n := range net.instances[1:] {
+		if a, b := string(first.rooms.OnlineUsers()), string(n.rooms.OnlineUsers()); a != b {
+			return fmt.Errorf("%s lists\n  %s\n%s lists\n  %s", first.name, a, n.name, b)
+		}
+		if a, b := first.rooms.RoomUsers("r"), n.rooms.RoomUsers("r"); !slices.Equal(a, b) {
+			return fmt.Errorf("in the room %s has\n  %s\n%s has\n  %s", first.name, a, n.name, b)
+		}
+	}
+	latest := make(map[string]rooms.Entry) // by user
+	for _, n := range net.instances {
+		for p, e := range n.own {
+			if p.List == rooms.Online && e.RegisteredAt > latest[e.UserID].RegisteredAt {
+				latest[e.UserID] = e
+			}
+		}
+	}
+	list := string(first.rooms.OnlineUsers())
+	for id, e := range latest {
+		if shown := strings.Contains(list, `"k":"`+id+`"`); shown && !strings.Contains(list, string(e.Data)) {
+			return fmt.Errorf("of %s the latest is %s, the list is %s", id, e.Data, list)
+		}
+	}
+	return net.clients(list)
+}
+
+// clients checks what the sockets make of what they were told.
+func (net *network) clients(list string) error {
+	for _, n := range net.instances {
+		for _, c := range n.conns {
+			client := client{}
+			events, _ := c.take()
+			for _, e := range events {
+				if err := client.apply(e); err != nil && !strings.HasPrefix(e.Name, "user_") {
+					return fmt.Errorf("%s on %s: %w", c.id, n.name, err)
+				}
+			}
+			got := strings.Split(strings.Trim(text(client.users), "[{}]"), "},{")
+			want := strings.Split(strings.Trim(list, "[{}]"), "},{")
+			slices.Sort(got)
+			slices.Sort(want)
+			if client.known && !slices.Equal(got, want) {
+				return fmt.Errorf("%s on %s has %s, the list is %s", c.id, n.name, text(client.users), list)
+			}
+		}
+	}
+	return nil
+}
+
+func playInstances(seed uint64, spoil func(string, *rooms.Change)) error {
+	net := newNetwork(seed, 3, spoil)
+	for n := range 400 {
+		if err := net.step(); err != nil {
+			return fmt.Errorf("step %d: %w", n, err)
+		}
+	}
+	net.rest()
+	return net.agree()
+}
+
+func TestInstancesShowTheSame(t *testing.T) {
+	base := rand.Uint64()
+	for i := range uint64(300) {
+		if err := playInstances(base+i, nil); err != nil {
+			t.Fatalf("seed %d: %v", base+i, err)
+		}
+	}
+}
+
+// The controls: each of these faults of what reaches another instance must be
+// noticed.
+func TestFaultyInstancesAreNoticed(t *testing.T) {
+	online := func(c *rooms.Change) bool { return !c.Removed && c.Entry.List == rooms.Online }
+	arrived := int64(0)
+	for fault, spoil := range map[string]func(string, *rooms.Change){
+		"registrations without a time": func(_ string, c *rooms.Change) { c.Entry.RegisteredAt = 0 },
+		"joining is arriving, online": func(_ string, c *rooms.Change) {
+			if arrived++; online(c) {
+				c.Entry.JoinedAt = 2_000_000 + arrived
+			}
+		},
+		"joining is arriving, in rooms": func(_ string, c *rooms.Change) {
+			if arrived++; !online(c) {
+				c.Entry.JoinedAt = 2_000_000 + arrived
+			}
+		},
+		"coming back from hiding has no time": func(_ string, c *rooms.Change) { c.Entry.VisibleAt = 0 },
+		"one instance hears of no status": func(to string, c *rooms.Change) {
+			if to == "B" {
+				c.Entry.Status = ""
+			}
+		},
+	} {
+		t.Run(fault, func(t *testing.T) {
+			for seed := range uint64(60) {
+				if err := playInstances(seed, spoil); err != nil {
+					t.Logf("seed %d: %.200v", seed, err)
+					return
+				}
+			}
+			t.Fatal("60 histories, and nobody noticed")
+		})
+	}
+}
