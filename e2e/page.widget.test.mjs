@@ -15,7 +15,7 @@ let browser, server, host, hostURL;
 const hostPages = new Map(); // path → body
 
 before(async () => {
-  [browser, server] = await Promise.all([launchBrowser(), startServer()]);
+  [browser, server] = await Promise.all([launchBrowser(), startServer({ PING_INTERVAL: '1s', PING_TIMEOUT: '4s' })]);
   host = createServer((request, response) => {
     if (request.url === '/old-client.js') return response.end(readFileSync(OLD_CLIENT));
     const rollcall = `${server.url} ${server.url.replace('http', 'ws')}`;

@@ -10,6 +10,7 @@ import { Me, friendlyName } from "./js/me.js";
 import { newsOf } from "./js/news.js";
 import { nameOf, plain, sinceOf } from "./js/person.js";
 import { Race } from "./js/race.js";
+import { Entry } from "./js/entry.js";
 import { Rooms } from "./js/rooms.js";
 import { Status } from "./js/status.js";
 import { Track } from "./js/track.js";
@@ -33,18 +34,21 @@ new Chat(rooms, {
   tabs: $("tabs"), opener: $("opener"), logs: $("logs"), members: $("members"), typing: $("typing"),
   say: $("say"), content: $("content"), problem: $("chat-problem"),
 });
+const entry = new Entry(feed, { form: $("entry"), token: $("token"), forget: $("forget") });
 let renaming = false;
 let since = 0;
 
+if (entry.user) me.adopt(entry.user);
 feed.hidden = me.hidden; // before anything is said
 define(home);
-feed.hold(owner);
+feed.hold(owner, null, entry.source);
 rooms.start(me.joined ? me.name : "");
 track.draw();
 
 // Who we are. Going online waits for the first list: another tab of this
 // browser may be there already, and its `since` is ours.
 function settle() {
+  if (me.fixed) return feed.hold(owner, null, entry.source); // the token says it
   if (!feed.roster.fresh) return;
   if (!me.joined) {
     since = 0;
@@ -56,9 +60,10 @@ function settle() {
 
 function showSelf() {
   const form = !me.joined || renaming;
-  $("self-title").textContent = me.joined ? "You" : "Join the list";
-  $("join").hidden = !form;
-  $("here").hidden = form;
+  $("self-title").textContent = entry.needed ? "Token needed" : me.joined ? "You" : "Join the list";
+  $("join").hidden = entry.needed || !form;
+  $("here").hidden = entry.needed || form;
+  $("rename").hidden = me.fixed;
   $("enter").textContent = me.joined ? "Save" : "Join";
   $("cancel").hidden = !me.joined;
   $("hint").hidden = me.joined;
@@ -89,9 +94,18 @@ $("rename").addEventListener("click", () => {
 $("cancel").addEventListener("click", stopRenaming);
 $("join").addEventListener("keydown", (event) => event.key === "Escape" && me.joined && stopRenaming());
 $("leave").addEventListener("click", () => {
+  if (me.fixed) return entry.use("");
   me.leave();
   edit();
 });
+
+// With a token we are whom it names, from the next connection on.
+entry.addEventListener("token", () => {
+  renaming = false;
+  me.adopt(entry.user);
+  feed.hold(owner, null, entry.source);
+});
+entry.addEventListener("change", showSelf);
 
 function stopRenaming() {
   renaming = false;
@@ -132,7 +146,7 @@ status.addEventListener("change", () => {
 feed.addEventListener("change", () => {
   const { roster } = feed;
   if (!roster.fresh) return;
-  if (me.joined && feed.me === null) settle();
+  if (me.joined && !me.fixed && feed.me === null) settle();
   $("count").textContent = roster.size.toLocaleString();
   $("count-unit").textContent = roster.size === 1 ? "person online" : "people online";
   document.title = `(${roster.size.toLocaleString()}) Rollcall`;
@@ -161,7 +175,7 @@ const STATES = {
   connecting: () => "Connecting…",
   live: () => `Live · ${feed.transport}`,
   reconnecting: () => "Reconnecting…",
-  refused: () => "Refused, trying again…",
+  refused: () => (entry.needed ? "Waiting for a token" : "Refused, trying again…"),
 };
 function showState() {
   $("state").dataset.state = feed.state;
@@ -172,12 +186,16 @@ feed.addEventListener("state", showState);
 
 feed.addEventListener("problem", () => {
   const { problem, roster } = feed;
+  if (problem?.error === "unauthorized") {
+    return complain(entry.source ? "The server does not accept this token, or no longer. Paste another one." : "");
+  }
   complain(problem ? plain(problem.message, 200) || plain(problem.error) || "The server refused that." : "");
   // Refused at the door, we are not online, whatever we said.
   if (problem?.event === "register" && !roster.find({ id: me.id })) me.leave();
 });
 feed.addEventListener("signedout", () => {
-  me.leave();
+  if (me.fixed) entry.use("");
+  else me.leave();
   complain("You were signed out.");
 });
 

@@ -3,30 +3,36 @@
 
 import { lite } from "./lite.js";
 
-// We draw the list from increments: on a busy server a fraction of the bytes.
-const QUERY = { presence: "changes" };
-
 let official; // what we loaded ourselves
 
-// openerFor resolves to a function that opens a socket to the server, a URL
-// that ends in a slash.
+// openerFor resolves to a function that opens one connection to the server, a
+// URL that ends in a slash. The function takes {token, status}, both optional.
+// No connection comes back by itself: each one needs a token of its own.
 export async function openerFor(server) {
   if (typeof window.io !== "function") {
     await load(new URL("socket.io/socket.io.min.js", server).href).catch(() => {});
     official = window.io;
   }
   const io = window.io;
-  if (typeof io !== "function") return () => lite(server, QUERY);
+  if (typeof io !== "function") return ({ token, status }) => lite(server, queryOf(status), token);
 
   const url = new URL(server);
-  const options = { path: `${url.pathname}socket.io`, query: QUERY, forceNew: true };
-  // A proxy in front may keep a polling client on its instance by a cookie.
-  options.withCredentials = true;
-  // WebSocket first needs no sticky routing and no upgrade. Only the client
-  // that we know falls back to polling from there.
-  if (io === official) Object.assign(options, { transports: ["websocket", "polling"], tryAllTransports: true });
-  return () => io(url.origin, options);
+  return ({ token, status }) => {
+    const options = { path: `${url.pathname}socket.io`, query: queryOf(status), forceNew: true, reconnection: false };
+    // A proxy in front may keep a polling client on its instance by a cookie.
+    options.withCredentials = true;
+    // WebSocket first needs no sticky routing and no upgrade. Only the client
+    // that we know falls back to polling from there.
+    if (io === official) Object.assign(options, { transports: ["websocket", "polling"], tryAllTransports: true });
+    // Clients before 3.0 know nothing of auth; a query is in the logs of proxies.
+    if (token && io.protocol >= 5) options.auth = { token };
+    else if (token) options.query.token = token;
+    return io(url.origin, options);
+  };
 }
+
+// We draw the list from increments: on a busy server a fraction of the bytes.
+const queryOf = (status) => ({ presence: "changes", ...(status && { status }) });
 
 function load(src) {
   return new Promise((resolve, reject) => {

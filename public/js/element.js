@@ -1,7 +1,8 @@
 // <rollcall-online>: who is online, in any page. Attributes: `user` (JSON;
-// registers it), `limit` (rows, 50), `server` (another Rollcall's URL). Who is
-// away is marked so; who is hidden is not there. Fires `rollcall:change` with
-// detail {users, count, away}: `away` is those of the users who are.
+// registers it), `token-url` and `token` (for a server with an AUTH_SECRET),
+// `limit` (rows, 50), `server` (another Rollcall's URL). Users who are away are
+// marked so; hidden ones are not there. Fires `rollcall:change` with detail
+// {users, count, away}: `away` is those of the users who are.
 
 import { feedOf } from "./feed.js";
 import { List } from "./list.js";
@@ -32,7 +33,7 @@ export function define(home) {
   if (customElements.get("rollcall-online")) return; // navigation runs scripts again
 
   customElements.define("rollcall-online", class extends HTMLElement {
-    static observedAttributes = ["user", "limit", "server"];
+    static observedAttributes = ["user", "token", "token-url", "limit", "server"];
     #feed;
     #list;
     #parts = {};
@@ -79,7 +80,7 @@ export function define(home) {
       const feed = this.#feed = feedOf(serverURL(this.getAttribute("server"), home));
       feed.addEventListener("change", this.#onChange);
       for (const event of ["state", "problem"]) feed.addEventListener(event, this.#onState);
-      feed.hold(this, this.#user());
+      feed.hold(this, this.#user(), this.#source());
       this.#draw();
     }
 
@@ -102,6 +103,18 @@ export function define(home) {
       return null;
     }
 
+    // source is where our tokens come from, null if there are none.
+    #source() {
+      const token = this.getAttribute("token")?.trim() || undefined, at = this.getAttribute("token-url");
+      if (!token && !at) return null;
+      try {
+        return { token, url: at ? new URL(at, document.baseURI).href : undefined };
+      } catch {
+        this.#fault = "The token-url attribute is not an address.";
+        return token ? { token } : null;
+      }
+    }
+
     #clear() {
       this.#parts.input.value = "";
       this.#draw();
@@ -118,10 +131,10 @@ export function define(home) {
 
     #draw() {
       if (!this.#feed) return;
-      const { roster, state, me, problem } = this.#feed;
+      const { roster, state, self, problem } = this.#feed;
       const { section, input, note, count, problem: alert } = this.#parts;
       const limit = Math.max(1, parseInt(this.getAttribute("limit"), 10) || LIMIT);
-      const mine = me && keyOf(me);
+      const mine = self && keyOf(self);
 
       input.hidden = roster.size <= MANY && !input.value;
       const words = input.hidden ? "" : input.value.trim().toLocaleLowerCase();

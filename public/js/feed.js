@@ -1,15 +1,18 @@
 // One connection to one server, shared by all who hold it, with the roster it
-// keeps. Events: `change` (the roster did), `state`, `problem`, `signedout`.
+// keeps. Events: `change` (the roster did), `connected`, `state`, `problem`,
+// `signedout`.
 // What is not presence goes through `on` and `send`.
 
-import { openerFor } from "./client.js";
-import { plain } from "./person.js";
+import { onActivity } from "./activity.js";
+import { Connection } from "./connection.js";
 import { Roster } from "./roster.js";
+import { userOf } from "./token.js";
 
 const LINGER = 500; // an element that is moved, or replaced by navigation, comes back at once
 const GATHER = 16; // increments come in bursts; listeners hear of a burst once
 const PATIENCE = 5000; // between two requests for a whole list
-const COME_BACK = 5000; // after the server itself hung up or refused
+const BEAT_EVERY = 60_000; // signs of life
+const BACK_EVERY = 2000; // while we are away, a sign is to be seen at once
 const LOST = { ok: false, error: "not_connected", message: "There is no connection just now." };
 
 const feeds = new Map();
@@ -21,33 +24,55 @@ export function feedOf(server) {
 
 class Feed extends EventTarget {
   roster = new Roster();
-  state = "connecting"; // connecting, live, reconnecting, refused
-  transport = "";
   problem = null; // {error, message, event} of the last refusal
   me = null; // the user we registered, or want to
-  hidden = false; // whether that user is to be seen by nobody; told before registering
+  hidden = false; // whether we are to be seen by nobody; told before registering
+  resting = false; // away by choice: being at the page does not end it
 
-  #server;
-  #holders = new Map(); // owner → its user or null, last to ask last
-  #socket;
+  #connection;
+  #holders = new Map(); // owner → its user and source of tokens, last to ask last
   #topics = new Map(); // event → functions that hear it
   #asked = new Set(); // functions that wait for an answer
   #open = false;
-  #turn = 0; // rises when we open or close: what began before is void
   #telling; // timers
   #syncing;
-  #returning;
   #synced = 0;
+  #beaten = -Infinity;
+  #deaf; // ends what onActivity began
 
   constructor(server) {
     super();
-    this.#server = server;
+    this.#connection = new Connection(server, {
+      listen: (socket) => this.#listen(socket),
+      connected: () => this.#connected(),
+      become: (state) => this.#become(state),
+      refuse: (problem) => (problem ? this.#refuse(problem) : this.problem?.event === "connect" && this.#refuse(null)),
+      status: () => (this.hidden ? "hidden" : ""),
+    });
   }
 
-  // hold keeps the connection open for owner, and with a user registers it.
-  hold(owner, user = null) {
+  get state() {
+    return this.#connection.state;
+  }
+
+  get transport() {
+    return this.#connection.transport;
+  }
+
+  get token() {
+    return this.#connection.token;
+  }
+
+  // self is whom the others see in us: whom we registered, or whom the token names.
+  get self() {
+    return this.me ?? (this.token ? userOf(this.token) : null);
+  }
+
+  // hold keeps the connection open for owner, and with a user registers it. The
+  // source is where tokens come from, if the server wants them (token.js).
+  hold(owner, user = null, source = null) {
     this.#holders.delete(owner);
-    this.#holders.set(owner, user);
+    this.#holders.set(owner, { user, source });
     if (!this.#open) this.#start();
     this.#settle();
   }
@@ -87,26 +112,25 @@ class Feed extends EventTarget {
     });
   }
 
-  async #start() {
+  get #socket() {
+    return this.#connection.socket;
+  }
+
+  #start() {
     this.#open = true;
-    const turn = ++this.#turn;
-    const open = await openerFor(this.#server);
-    if (turn !== this.#turn) return;
-    this.#socket = open();
-    this.#listen(this.#socket);
+    this.#connection.start();
+    this.#deaf = onActivity(() => this.#beat());
   }
 
   #close() {
     this.#open = false;
-    this.#turn++;
-    clearTimeout(this.#returning);
     clearTimeout(this.#syncing);
     this.#syncing = undefined;
-    this.#socket?.disconnect();
-    this.#socket = undefined;
+    this.#deaf();
     this.roster = new Roster();
     this.me = null;
-    this.#become("connecting"); // after which nothing waits for an answer
+    this.problem = null;
+    this.#connection.stop(); // after which nothing waits for an answer
   }
 
   // settle makes the connection what the holders want of it.
@@ -115,7 +139,9 @@ class Feed extends EventTarget {
       if (this.#open) this.#close();
       return;
     }
-    const wanted = [...this.#holders.values()].findLast((user) => user !== null) ?? null;
+    const holders = [...this.#holders.values()];
+    this.#connection.use(holders.findLast(({ source }) => source)?.source ?? null);
+    const wanted = holders.findLast(({ user }) => user)?.user ?? null;
     if (JSON.stringify(wanted) === JSON.stringify(this.me)) return;
     this.me = wanted;
     this.#change();
@@ -139,18 +165,6 @@ class Feed extends EventTarget {
   #listen(socket) {
     for (const event of this.#topics.keys()) this.#hear(socket, event);
     const on = (event, f) => socket.on(event, (...args) => this.#socket === socket && f(...args));
-    on("connect", () => this.#connected());
-    on("disconnect", (reason) => {
-      this.#become("reconnecting");
-      if (reason === "io server disconnect") this.#comeBack();
-    });
-    on("connect_error", (error) => {
-      if (socket.active === false) this.#refusedBy(error);
-      else if (this.state !== "refused") this.#become(this.roster.fresh ? "reconnecting" : "connecting");
-    });
-    // The name of a refused connection in 1.x and 2.x.
-    on("error", (error) => typeof error === "string" && this.#refusedBy({ message: error }));
-
     on("online_users", (users, statuses) => {
       this.roster.replace(users, statuses);
       this.#change();
@@ -163,26 +177,21 @@ class Feed extends EventTarget {
     }
     on("rollcall_error", (problem) => this.#refuse(problem));
     on("signed_out", () => {
-      for (const owner of this.#holders.keys()) this.#holders.set(owner, null);
+      for (const holder of this.#holders.values()) holder.user = null;
       this.me = null;
+      this.#connection.signedOut();
       this.dispatchEvent(new Event("signedout"));
     });
   }
 
   #connected() {
-    const engine = this.#socket.io.engine;
-    this.transport = engine.transport.name;
-    engine.on("upgrade", (transport) => {
-      this.transport = transport.name;
-      this.#become(this.state);
-    });
+    this.dispatchEvent(new Event("connected"));
     this.roster.fresh = false;
     // Hidden first: what comes after must not show us, not even for a moment.
     if (this.hidden) this.#socket.emit("status", "hidden");
     // Registering brings the whole list; who only watches has to ask.
     if (this.me !== null) this.#register();
     else this.#sync(0);
-    this.#become("live");
   }
 
   // sync asks for a whole list, but not all the time.
@@ -194,25 +203,27 @@ class Feed extends EventTarget {
     }, pause);
   }
 
-  #refusedBy(error) {
-    this.#become("refused");
-    this.#refuse({ error: "refused", message: plain(error?.message, 200) || "the server refuses us", event: "connect" });
-    this.#comeBack();
-  }
-
-  #comeBack() {
-    clearTimeout(this.#returning);
-    this.#returning = setTimeout(() => this.#socket?.connect(), COME_BACK * (0.5 + Math.random()));
+  // beat tells the server that somebody is at the page, but not all the time.
+  #beat() {
+    if (this.resting || this.state !== "live" || !this.self) return;
+    const now = performance.now();
+    const away = this.roster.find(this.self)?.away;
+    if (now - this.#beaten < (away ? BACK_EVERY : BEAT_EVERY)) return;
+    this.#beaten = now;
+    this.send("heartbeat");
   }
 
   #refuse(problem) {
     this.problem = problem;
+    if (problem?.error === "unauthorized") { // what we knew is not ours to see any more
+      this.roster = new Roster();
+      this.#change();
+    }
     this.dispatchEvent(new Event("problem"));
     if (problem?.event === "register" && !this.roster.fresh) this.#sync(0);
   }
 
   #become(state) {
-    this.state = state;
     if (state !== "live") this.#asked.forEach((answered) => answered(LOST));
     this.dispatchEvent(new Event("state"));
   }

@@ -1,17 +1,16 @@
 // A small Socket.IO client (protocol 5 over WebSocket) for servers that were
-// built without the official one. It has the part of its interface that we use.
+// built without the official one. It has the part of its interface that we use,
+// and is for one connection: it does not come back by itself.
 
-const PAUSE = 1000;
-const LONGEST_PAUSE = 10_000;
-
-export function lite(server, query) {
+export function lite(server, query, token) {
   const url = new URL("socket.io/", server);
   url.protocol = url.protocol.replace("http", "ws");
   url.search = new URLSearchParams({ EIO: "4", transport: "websocket", ...query });
 
   const listeners = new Map();
   const acks = new Map();
-  let ws, retry, watchdog, patience, failures = 0, nextAck = 0;
+  const ws = new WebSocket(url);
+  let over = false, watchdog, patience, nextAck = 0;
 
   const socket = {
     connected: false,
@@ -19,15 +18,9 @@ export function lite(server, query) {
     io: { engine: { transport: { name: "websocket" }, on() {} } },
     on: (event, listener) => void listeners.set(event, [...(listeners.get(event) ?? []), listener]),
     off: (event) => void listeners.delete(event),
-    connect() {
-      socket.active = true;
-      clearTimeout(retry);
-      if (!ws) open();
-    },
     disconnect() {
       socket.active = false;
-      clearTimeout(retry);
-      if (ws) closed("io client disconnect");
+      closed("io client disconnect");
     },
     emit(event, ...args) {
       if (!socket.connected) return;
@@ -38,11 +31,8 @@ export function lite(server, query) {
   };
   const tell = (event, ...args) => listeners.get(event)?.forEach((listener) => listener(...args));
 
-  function open() {
-    const own = ws = new WebSocket(url);
-    own.onmessage = ({ data }) => ws === own && typeof data === "string" && read(data);
-    own.onclose = () => ws === own && closed("transport close");
-  }
+  ws.onmessage = ({ data }) => !over && typeof data === "string" && read(data);
+  ws.onclose = () => closed("transport close");
 
   // A server that no longer pings is gone, whatever TCP says.
   function alive() {
@@ -51,16 +41,13 @@ export function lite(server, query) {
   }
 
   function closed(reason, error = new Error(reason)) {
-    const gone = ws, was = socket.connected;
-    ws = undefined;
+    if (over) return;
+    over = true;
+    const was = socket.connected;
     socket.connected = false;
     acks.clear();
     clearTimeout(watchdog);
-    gone.close();
-    if (socket.active) {
-      const pause = Math.min(LONGEST_PAUSE, PAUSE * 2 ** failures++);
-      retry = setTimeout(open, pause * (0.5 + Math.random()));
-    }
+    ws.close();
     if (was) tell("disconnect", reason);
     else tell("connect_error", error);
   }
@@ -71,12 +58,11 @@ export function lite(server, query) {
     if (type === "0") {
       patience = data.pingInterval + data.pingTimeout;
       alive();
-      ws.send("40");
+      ws.send(token ? `40${JSON.stringify({ token })}` : "40");
     } else if (type === "2") {
       alive();
       ws.send("3");
     } else if (type === "40") {
-      failures = 0;
       socket.connected = true;
       tell("connect");
     } else if (type === "42") {
@@ -86,10 +72,9 @@ export function lite(server, query) {
       acks.delete(Number(id));
     } else if (type === "41" || type === "44") {
       socket.active = false; // the server means it; whether to come back is the caller's choice
-      closed("io server disconnect", new Error(data?.message));
+      closed("io server disconnect", Object.assign(new Error(data?.message), { data: data?.data }));
     }
   }
 
-  open();
   return socket;
 }

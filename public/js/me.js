@@ -1,5 +1,8 @@
 // Who this browser is: one person in all its tabs, known again tomorrow. What
-// one tab changes, the others follow (event `change`).
+// one tab changes, the others follow (event `change`). With a token this tab is
+// the user that the token names.
+
+import { nameOf } from "./person.js";
 
 const KEY = "rollcall.me";
 const MAX_NAME = 40;
@@ -18,6 +21,7 @@ export class Me extends EventTarget {
   name = "";
   joined = false;
   hidden = false; // seen by nobody, though joined
+  fixed = false; // whether a token says who we are; then nothing is stored
 
   constructor() {
     super();
@@ -25,7 +29,7 @@ export class Me extends EventTarget {
     if (!this.id) this.#write({ id: newID() });
     if (!this.name) this.name = friendlyName();
     addEventListener("storage", (event) => {
-      if (event.key !== KEY && event.key !== null) return;
+      if (this.fixed || event.key !== KEY && event.key !== null) return;
       this.#read();
       this.dispatchEvent(new Event("change"));
     });
@@ -34,6 +38,14 @@ export class Me extends EventTarget {
   // become takes a name and goes online with it.
   become(name) {
     this.#write({ name: name.trim().slice(0, MAX_NAME), joined: true });
+  }
+
+  // adopt makes us a token's user, or with null whom this browser remembers.
+  adopt(user) {
+    this.fixed = user !== null;
+    if (user === null) this.#read();
+    else Object.assign(this, { id: user.id, name: nameOf(user), joined: true, hidden: hiddenHere(user.id) });
+    this.dispatchEvent(new Event("change"));
   }
 
   leave() {
@@ -46,10 +58,20 @@ export class Me extends EventTarget {
 
   #write(change) {
     Object.assign(this, change);
+    if (this.fixed) return this.#writeHidden();
     const { id, name, joined, hidden } = this;
     try {
       localStorage.setItem(KEY, JSON.stringify({ id, name, joined, hidden }));
     } catch {} // storage may be forbidden; then we are who we are until the tab closes
+    this.dispatchEvent(new Event("change"));
+  }
+
+  // A token's user stays hidden over a reload of this tab.
+  #writeHidden() {
+    try {
+      if (this.hidden) sessionStorage.setItem(KEY, JSON.stringify(this.id));
+      else sessionStorage.removeItem(KEY);
+    } catch {} // as above
     this.dispatchEvent(new Event("change"));
   }
 
@@ -62,6 +84,14 @@ export class Me extends EventTarget {
       this.joined = joined === true;
       this.hidden = joined === true && hidden === true;
     } catch {} // as above
+  }
+}
+
+function hiddenHere(id) {
+  try {
+    return sessionStorage.getItem(KEY) === JSON.stringify(id);
+  } catch {
+    return false;
   }
 }
 

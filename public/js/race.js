@@ -147,7 +147,7 @@ export class Race extends EventTarget {
     this.#feed.send("join", { room: ROOM });
     if (this.onStage) this.join();
     if (this.phase === "ready" || this.phase === "running") this.#enter();
-    const history = await historyOf(this.#server, ROOM);
+    const history = await historyOf(this.#server, ROOM, this.#feed.token);
     const last = history?.messages.at(-1);
     const age = history?.now - Date.parse(last?.timestamp);
     if (age < LONGEST) this.#go(last, Math.max(0, age));

@@ -97,7 +97,7 @@ export class Rooms extends EventTarget {
   async #enter(room) {
     this.#join(room);
     const { last } = room;
-    room.remember((await historyOf(this.#server, room.name))?.messages, last);
+    room.remember((await historyOf(this.#server, room.name, this.#feed.token))?.messages, last);
   }
 
   async #join(room) {

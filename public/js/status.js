@@ -1,10 +1,9 @@
-// Whether we are active, away or hidden: the choice, and the signs of life that
-// keep us active while somebody uses the page.
+// Whether we are active, away or hidden: the choice, and whether somebody is
+// likely at the page. The signs of life themselves are sent by the feed.
 
-const SIGNS = ["pointerdown", "pointermove", "keydown", "wheel"];
-const SIGN_EVERY = 60_000;
+import { onActivity } from "./activity.js";
+
 const PRESENT_FOR = 60_000; // after a sign
-const BACK_EVERY = 2000; // while we are away, a sign is to be seen at once
 const AGREE_WITHIN = 2000; // the list says what we chose a moment later
 
 export class Status extends EventTarget {
@@ -12,10 +11,8 @@ export class Status extends EventTarget {
   #me;
   #chosen = ""; // until the list agrees
   #agreeing;
-  #resting = false; // away by choice: being at the page does not end it
-  #rested = false; // and was seen so
+  #rested = false; // away by choice, and was seen so
   #seen = performance.now(); // the last sign; opening the page is one
-  #told = -Infinity;
 
   constructor(feed, me) {
     super();
@@ -23,7 +20,7 @@ export class Status extends EventTarget {
     this.#me = me;
     feed.addEventListener("change", () => this.#look());
     feed.addEventListener("state", () => feed.state !== "live" && this.#rest(false));
-    for (const sign of SIGNS) addEventListener(sign, () => this.#alive(), { passive: true, capture: true });
+    onActivity(() => this.#alive());
   }
 
   get current() {
@@ -33,7 +30,7 @@ export class Status extends EventTarget {
   // present tells whether somebody is likely at the page. To the server every
   // event is activity, so what the page does by itself should wait for that.
   get present() {
-    return !this.#resting && this.#known() !== "away" && performance.now() - this.#seen < PRESENT_FOR;
+    return !this.#feed.resting && this.#known() !== "away" && performance.now() - this.#seen < PRESENT_FOR;
   }
 
   // choose resolves to a sentence that says why not, or "".
@@ -58,8 +55,8 @@ export class Status extends EventTarget {
 
   #look() {
     const known = this.#known();
-    if (this.#resting && this.#rested && known === "active") this.#rest(false); // we did something
-    if (this.#resting && known === "away") this.#rested = true;
+    if (this.#feed.resting && this.#rested && known === "active") this.#rest(false); // we did something
+    if (this.#feed.resting && known === "away") this.#rested = true;
     if (this.#chosen === known) this.#agree();
     else this.#change();
   }
@@ -70,7 +67,7 @@ export class Status extends EventTarget {
   }
 
   #rest(resting) {
-    this.#resting = resting;
+    this.#feed.resting = resting;
     this.#rested = false;
   }
 
@@ -79,10 +76,6 @@ export class Status extends EventTarget {
     const returned = !this.present;
     this.#seen = now;
     if (returned && this.present) this.#change();
-    if (this.#resting || this.#feed.me === null) return;
-    if (now - this.#told < (this.#known() === "away" ? BACK_EVERY : SIGN_EVERY)) return;
-    this.#told = now;
-    this.#feed.send("heartbeat");
   }
 
   #change() {

@@ -1,0 +1,84 @@
+// Tokens in a page: where one comes from, whose it is, and what to tell people
+// when there is none.
+
+import { plain } from "./person.js";
+import { warnOnce } from "./warn.js";
+
+const ANSWER_WITHIN = 10_000;
+// A JWT or a message of Rails' MessageVerifier. A login page is neither.
+const TOKEN = /^[\w+/=.-]{16,8192}$/;
+
+const UNAVAILABLE = { event: "connect", error: "no_token", message: "Who is online cannot be shown just now. Trying again…" };
+
+// tokenFrom resolves to {token} or, where that is no fault of the visitor's, to
+// {problem}. An empty token means that nobody is signed in. A source is {token},
+// {url} or both: then the token is used first, and the URL from then on.
+export async function tokenFrom({ token, url }, used) {
+  if (token && !(url && used)) return { token };
+  if (!url) return { token: "" };
+  try {
+    const answer = await fetch(url, {
+      credentials: "same-origin", cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN),
+      headers: { Accept: "application/json, text/plain;q=0.9" },
+    });
+    if ([204, 401, 403].includes(answer.status)) return { token: "" };
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    return read(await answer.text(), answer.headers.get("Content-Type") ?? "", url);
+  } catch (error) {
+    warnOnce(`no token from ${url}: ${error.message}`);
+    return { problem: UNAVAILABLE };
+  }
+}
+
+function read(text, type, url) {
+  if (/\bhtml\b/.test(type)) {
+    warnOnce(`${url} answered with a page instead of a token; it is taken as: nobody is signed in`);
+    return { token: "" };
+  }
+  let token = text.trim();
+  if (/\bjson\b/.test(type) || /^[{["]/.test(token)) {
+    const answer = JSON.parse(token);
+    token = answer !== null && typeof answer === "object" ? answer.token : answer;
+    if (token === null || token === "") return { token: "" };
+  }
+  if (typeof token !== "string" || !TOKEN.test(token)) throw new Error("the answer is not a token");
+  return { token };
+}
+
+// refusalOf is what people are told when the server did not let us in.
+export function refusalOf(error, source, token) {
+  const { error: code = "refused", message } = error?.data ?? error ?? {};
+  if (code !== "unauthorized") return { event: "connect", error: code, message: plain(message, 200) || "The server refused the connection." };
+  if (!source) warnOnce("the server wants a token (AUTH_SECRET is set): set the attribute token-url or token");
+  else if (token) warnOnce("the server did not accept the token: is it signed with its AUTH_SECRET, and not expired?");
+  const told = token ? "Your sign-in was not accepted here. Reload the page, or sign in again." : "Sign in to see who is online.";
+  return { event: "connect", error: code, message: told };
+}
+
+// userOf is the user that a token names, or null where it cannot be read. Only
+// the server knows whether the token is valid.
+export function userOf(token) {
+  try {
+    const value = token.includes("--") ? verified(token) : JSON.parse(decode(token.split(".")[1]));
+    const claims = value?.rollcall ?? value;
+    if (typeof claims !== "object") return { id: claims };
+    const user = claims.user ?? (token.includes("--") ? claims : { id: claims.sub ?? value.sub });
+    return user?.id === undefined ? null : user;
+  } catch {
+    return null;
+  }
+}
+
+// verified is the value in a message of MessageVerifier: as it is, or in the
+// envelope of Rails 6 and 7.0 (message) or 7.1 and later (data).
+function verified(token) {
+  const value = JSON.parse(decode(token.split("--")[0]));
+  const envelope = value?._rails;
+  if (!envelope) return value;
+  return envelope.message === undefined ? envelope.data : JSON.parse(decode(envelope.message));
+}
+
+function decode(base64) {
+  const bytes = atob(base64.replaceAll("-", "+").replaceAll("_", "/"));
+  return new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)));
+}
