@@ -71,7 +71,7 @@ func authenticator(cfg config.Config, log *slog.Logger) (func(token string) (roo
 		if err != nil {
 			log.Info("a token was refused", "error", err)
 		}
-		return rooms.Identity{User: who.User, Expires: who.Expires}, err
+		return rooms.Identity{User: who.User, Status: rooms.Status(who.Status), Expires: who.Expires}, err
 	}, nil
 }
 

@@ -116,6 +116,7 @@ describe('events.md', { concurrency: 2 }, () => {
     assert.equal(asked, 2);
   };
   test('token: a new one with the reconnect', (t) => renewed(t, '4.8', 'token'));
+  test('token-renew: a new one on the same connection', (t) => renewed(t, '4.8', 'token-renew'));
   eachClient('token-query: a new one in time', (t, client) => renewed(t, client, 'token-query'));
 
   test('token-node: made by Node', async (t) => {

@@ -90,28 +90,50 @@ func (s *session) ownerLocked() string {
 	return s.id
 }
 
-// expireAt ends a session when its token does: with a warning before, and so
-// that the client comes back, with a new token if it has one.
+// token is the user object of the token, nil if there is none.
+func (a admission) token() json.RawMessage {
+	if a.key == (userKey{}) {
+		return nil
+	}
+	return a.user
+}
+
+// expireAt ends a session when its token does, in place of the time before: with
+// a warning before, and so that the client comes back, with a new token if it
+// has one.
 func (r *Rooms) expireAt(s *session, end time.Time) {
-	if end.IsZero() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopExpiring()
+	s.expires = end
+	if end.IsZero() || s.gone {
 		return
 	}
 	left := time.Until(end)
 	warning := min(maxWarning, left/2)
+	s.expiry = time.AfterFunc(left-warning, func() { r.warnOfExpiry(s, end) })
+}
+
+// warnOfExpiry tells a session that its token ends then, and waits for that.
+func (r *Rooms) warnOfExpiry(s *session, end time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.gone {
+	if s.gone || !s.expires.Equal(end) { // or it was renewed meanwhile
 		return
 	}
-	s.expiry = time.AfterFunc(left-warning, func() {
-		seconds := map[string]int{"expires_in": int(time.Until(end).Round(time.Second).Seconds())}
-		s.conn.Send(r.sender.Encode(Event{"token_expiring", []json.RawMessage{encode(seconds)}}))
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if !s.gone {
-			s.expiry = time.AfterFunc(time.Until(end), func() { s.conn.Close(true) })
-		}
-	})
+	seconds := map[string]int{"expires_in": secondsUntil(end)}
+	s.conn.Send(r.sender.Encode(Event{"token_expiring", []json.RawMessage{encode(seconds)}}))
+	s.expiry = time.AfterFunc(time.Until(end), func() { s.expire(end) })
+}
+
+// expire disconnects the session if its token still ends then.
+func (s *session) expire(end time.Time) {
+	s.mu.Lock()
+	over := !s.gone && s.expires.Equal(end)
+	s.mu.Unlock()
+	if over {
+		s.conn.Close(true)
+	}
 }
 
 // stopExpiring lets go of the timer. s.mu is held.

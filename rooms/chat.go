@@ -59,7 +59,7 @@ func (r *Rooms) join(s *session, args []json.RawMessage) (map[string]any, error)
 	if err != nil {
 		return nil, err
 	}
-	username, err := usernameOf(f)
+	username, err := s.usernameByToken(f)
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func (r *Rooms) Connect(c Conn, h Handshake) error {
 	}
 	s := &session{
 		id: c.ID(), conn: c, subscription: subscription,
-		fixed: who.key, guest: who.guest, wantsObject: h.Query.Get("userId") != "",
+		fixed: who.key, token: who.token(), guest: who.guest, wantsObject: h.Query.Get("userId") != "",
 		initial: startStatus(wanted, who.status),
 	}
 	r.startLocked(s)

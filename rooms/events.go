@@ -20,6 +20,7 @@ var handlers = map[string]handler{
 	"register":   (*Rooms).register,
 	"unregister": (*Rooms).unregister,
 	"sync":       (*Rooms).sync,
+	"renew":      (*Rooms).renew,
 
 	"heartbeat": (*Rooms).heartbeat,
 	"status":    (*Rooms).setStatus,
@@ -37,7 +38,7 @@ var handlers = map[string]handler{
 }
 
 // passive are the events that do not show that the user is active.
-var passive = map[string]bool{"status": true, "unregister": true}
+var passive = map[string]bool{"status": true, "unregister": true, "renew": true}
 
 // Events names the events that clients may send, sorted: those with a name in
 // their name by their kind.

@@ -3,7 +3,6 @@ package rooms
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"time"
 )
 
@@ -12,9 +11,8 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 	if len(args) == 0 {
 		return nil, badUser("register needs an argument: the user, a JSON object.")
 	}
-	if size := len(args[0]); size > r.options.MaxUser {
-		return nil, &Refusal{"user_too_large", fmt.Sprintf(
-			"The user object has %d bytes; the limit is %d.", size, r.options.MaxUser)}
+	if err := r.checkSize(args[0]); err != nil {
+		return nil, err
 	}
 	key, err := identify(args[0], s.id)
 	if err != nil {
@@ -23,13 +21,20 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 	if err := s.may(key); err != nil {
 		return nil, err
 	}
+	user, err := withToken(s.tokenUser(), args[0])
+	if err == nil {
+		err = r.checkSize(user)
+	}
+	if err != nil {
+		return nil, err
+	}
 	// Owed before the entry is put: a flush in between then sends a list that
 	// the change follows. The other way round it would send the list twice.
 	r.oweAfterRegister(s)
 	s.mu.Lock()
 	r.takeStatusLocked(s, key)
 	s.key = key
-	err = r.putUserLocked(s, key, bytes.Clone(args[0]))    // not the whole message it lies in
+	err = r.putUserLocked(s, key, bytes.Clone(user))       // not the whole message it lies in
 	if err == nil && !key.anonymous && !r.options.Strict { // there it would be one update more
 		r.ownLocked(s)
 	}

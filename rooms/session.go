@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"encoding/json"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,6 +51,8 @@ type session struct {
 	// places are the session's entries of the user online and of chat rooms.
 	places map[Place]Entry
 	key    userKey // of the registered user
+	// token is the user of the token, nil without one: its fields are fixed.
+	token json.RawMessage
 	// initial is the status that the session starts with: see startLocked.
 	initial Status
 	// status and when it was chosen; of who is not registered, for the user to
@@ -61,8 +64,10 @@ type session struct {
 	stages, races, watched circuit
 	elements               int
 	gone                   bool
-	// expiry warns of, and then brings, the end of the token.
-	expiry *time.Timer
+	// expiry warns of, and then brings, the end of the token, which is at
+	// expires.
+	expiry  *time.Timer
+	expires time.Time
 }
 
 var errNotConnected = &Refusal{"not_connected", "The socket is not connected."}

@@ -47,6 +47,9 @@ type Identity struct {
 	// User is a JSON object whose id is a string that is not empty or a
 	// number, byte for byte as it was signed.
 	User json.RawMessage
+	// Status is the one that the user is to start with: active, away or hidden;
+	// "" if the token names none. Only a JWT can.
+	Status string
 	// Expires is when the proof ends. It is zero for a message of Rails
 	// without an expiry, which does not end.
 	Expires time.Time

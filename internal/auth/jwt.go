@@ -63,7 +63,24 @@ func (v *Verifier) verifyJWT(token string, now time.Time) (Identity, error) {
 		return Identity{}, err
 	}
 	user, err := c.user()
-	return Identity{user, c.ExpiresAt.Time}, err
+	if err != nil {
+		return Identity{}, err
+	}
+	status, err := c.status()
+	return Identity{User: user, Status: status, Expires: c.ExpiresAt.Time}, err
+}
+
+// status is the claim status. An unknown one is refused: it may have been meant
+// to hide the user.
+func (c *claims) status() (status string, err error) {
+	raw := c.fields["status"]
+	if absent(raw) {
+		return "", nil
+	}
+	if json.Unmarshal(raw, &status) != nil || !slices.Contains([]string{"active", "away", "hidden"}, status) {
+		return "", because(ErrMalformed, `the claim status must be "active", "away" or "hidden"`)
+	}
+	return status, nil
 }
 
 func (v *Verifier) keys(*jwt.Token) (any, error) {

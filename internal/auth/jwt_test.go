@@ -227,3 +227,20 @@ func TestJWTForged(t *testing.T) {
 		t.Run(name, func(t *testing.T) { refused(t, v, odd, now, ErrMalformed) })
 	}
 }
+
+// The claim status is one of three, or the token is refused: another may have
+// been meant to hide the user.
+func TestJWTStatus(t *testing.T) {
+	v := verifier(t, secret)
+	for claim, want := range map[string]string{
+		``: "", `"status":null,`: "", `"status":"hidden",`: "hidden", `"status":"away",`: "away", `"status":"active",`: "active",
+	} {
+		token := jwtToken(secret, hs256, `{`+claim+`"sub":"7","exp":`+in(60)+`}`)
+		if who, err := v.Verify(token, now); err != nil || who.Status != want || string(who.User) != `{"id":"7"}` {
+			t.Errorf("%s: %+v, %v", claim, who, err)
+		}
+	}
+	for _, status := range []string{`"Hidden"`, `"invisible"`, `""`, `true`, `["hidden"]`, `{"hidden":true}`, `1`} {
+		refused(t, v, jwtToken(secret, hs256, `{"status":`+status+`,"sub":"7","exp":`+in(60)+`}`), now, ErrMalformed)
+	}
+}

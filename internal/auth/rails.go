@@ -42,7 +42,7 @@ func (v *Verifier) verifyRails(token string, now time.Time) (Identity, error) {
 		return Identity{}, err
 	}
 	user, _, err := userOf(value)
-	return Identity{user, expires}, err
+	return Identity{User: user, Expires: expires}, err
 }
 
 // signed returns the data of a message whose digest one of the secrets made.
