@@ -190,6 +190,41 @@ func TestBrokenUpgrades(t *testing.T) {
 	}
 }
 
+// A WebSocket's ping is answered on it, also while polling carries the session: in
+// a poll's answer it would be a packet.
+func TestPingOfACandidate(t *testing.T) {
+	for _, protocol := range []int{3, 4} {
+		d, base := start(t, Options{UpgradeTimeout: patience})
+		p, err := pollJoin(base, protocol, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, _, err := dialer.Dial(endpoint(base, "websocket", protocol, "&sid="+p.sid), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		ponged := ""
+		conn.SetPongHandler(func(data string) error { ponged = data; return nil })
+		conn.WriteMessage(websocket.PingMessage, []byte("41"))
+		c := &client{conn: conn}
+		c.send("2probe")
+		if got, err := c.next(); err != nil || got != "3probe" || ponged != "41" {
+			t.Errorf("protocol %d: %q, %v; the ping was answered %q", protocol, got, err, ponged)
+		}
+		d.conns()[0].Send(d.ticks(1))
+		if got, err := p.next(); err != nil || got != `42["tick",0]` {
+			t.Errorf("protocol %d: the poll's answer is %q, %v", protocol, got, err)
+		}
+		c.send("5")
+		ponged = ""
+		conn.WriteMessage(websocket.PingMessage, []byte("again"))
+		if _, err := c.ask(1, `["marks"]`); err != nil || ponged != "again" {
+			t.Errorf("protocol %d, upgraded: %v; the ping was answered %q", protocol, err, ponged)
+		}
+	}
+}
+
 func TestOneUpgradeAtATime(t *testing.T) {
 	d, base := start(t, Options{UpgradeTimeout: patience})
 	p, err := pollJoin(base, 4, "")

@@ -23,9 +23,19 @@ func (l *link) prepare(conn *websocket.Conn) {
 	l.answerClose(conn)
 	conn.SetPingHandler(func(data string) error {
 		l.countOther(len(data)) // it is answered
+		if !l.carriedBy(conn) {
+			return conn.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(hangUpTime))
+		}
 		l.send(appendFrame(nil, opPong, []byte(data)), nil)
 		return nil
 	})
+}
+
+// carriedBy reports whether a WebSocket is the transport, no candidate for it.
+func (l *link) carriedBy(conn *websocket.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ws == conn
 }
 
 // answerClose answers a client's close frame, unless it is the answer to ours.
