@@ -259,7 +259,7 @@ func (l *link) drop() {
 
 // reject closes a connection that never carried the session.
 func reject(conn *websocket.Conn) {
-	conn.NetConn().Write(closeFrame)
+	socketOf(conn).Write(closeFrame)
 	conn.Close()
 }
 

@@ -25,6 +25,7 @@ func (l *link) serveUpgrade(w http.ResponseWriter, r *http.Request) {
 		reject(conn)
 		return
 	}
+	meterOf(conn).candidate = true
 	l.prepare(conn)
 	go l.probe(conn)
 }
@@ -43,11 +44,12 @@ func (l *link) probe(conn *websocket.Conn) {
 		switch {
 		case err == nil && string(data) == "2probe" && !probed:
 			probed = true
-			conn.NetConn().Write(appendFrame(nil, opText, []byte("3probe")))
+			socketOf(conn).Write(appendFrame(nil, opText, []byte("3probe")))
 			l.mu.Lock()
 			l.wakePoll()
 			l.mu.Unlock()
 		case err == nil && kind == websocket.TextMessage && len(data) > 0 && data[0] == '5' && l.take(conn):
+			meterOf(conn).candidate = false
 			l.session.Load().upgraded()
 			conn.SetReadLimit(int64(l.srv.opts.MaxMessage))
 			conn.SetReadDeadline(time.Time{})

@@ -19,10 +19,10 @@ import (
 // prepare sets a connection's limits and sees that only our writer writes to it
 // while it lives.
 func (l *link) prepare(conn *websocket.Conn) {
+	meterOf(conn).link = l
 	conn.SetReadLimit(int64(l.srv.opts.MaxMessage))
 	l.answerClose(conn)
 	conn.SetPingHandler(func(data string) error {
-		l.countOther(len(data)) // it is answered
 		if !l.carriedBy(conn) {
 			return conn.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(hangUpTime))
 		}
@@ -127,7 +127,7 @@ const (
 func (l *link) hangUp() {
 	conns := l.detach()
 	for _, conn := range conns {
-		out := conn.NetConn()
+		out := socketOf(conn)
 		if tcp, ok := out.(*net.TCPConn); ok {
 			tcp.CloseWrite()
 		}
@@ -185,7 +185,7 @@ func (l *link) push(frames []byte, s *settlement) {
 	conn := l.ws
 	l.mu.Unlock()
 
-	n := writeNow(conn.NetConn(), frames)
+	n := writeNow(socketOf(conn), frames)
 
 	l.mu.Lock()
 	if n < len(frames) {
@@ -209,7 +209,7 @@ func (l *link) push(frames []byte, s *settlement) {
 // write is the writing goroutine of a WebSocket: it exists while there is
 // something to write, and joins all that is queued into one call.
 func (l *link) write(conn *websocket.Conn) {
-	out := conn.NetConn()
+	out := socketOf(conn)
 	for {
 		l.mu.Lock()
 		if len(l.queue) == 0 || l.dropped {
