@@ -40,7 +40,7 @@ type Config struct {
 	EventsPerSecond int `env:"EVENTS_PER_SECOND" envDefault:"20" min:"0" max:"1000000"`
 	// How many events a socket may send at once after a pause; 0: no limit at all.
 	EventsBurst int `env:"EVENTS_BURST" envDefault:"40" min:"0" max:"1000000"`
-	// How many connections there may be; 0: no limit.
+	// How many connections there may be; at the limit a new client takes the place of a polling session that has not polled for longest. 0: no limit.
 	MaxConnections int `env:"MAX_CONNECTIONS" envDefault:"50000" min:"0" max:"10000000"`
 	// How many connections one address may hold; of IPv6 the /64 network counts as one address. 0: no limit.
 	MaxConnectionsPerAddress int `env:"MAX_CONNECTIONS_PER_ADDRESS" envDefault:"0" min:"0" max:"1000000"`

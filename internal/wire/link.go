@@ -34,6 +34,8 @@ type link struct {
 	events, others quota
 	turn           int           // bytes read since it rested; of the reading goroutine alone
 	unclaimed      *list.Element // of the Server's; guarded by its mu
+	detached       *list.Element // of the Server's; guarded by its mu
+	detachedAt     time.Time     // guarded by the Server's mu
 	beat           beat          // guarded by the heartbeat's mu
 
 	mu        sync.Mutex      // guards all below

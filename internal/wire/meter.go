@@ -23,9 +23,9 @@ type meter struct {
 	frames    *quota // nil until the first frame that counts
 	bytes     int    // that such frames cost since the last pause
 
-	head    [10]byte // the header that is being read, without its mask
-	have    int      // bytes of it
-	skip    int64    // bytes up to the next header: mask and payload
+	head [10]byte // the header that is being read, without its mask
+	have int      // bytes of it
+	skip int64    // bytes up to the next header: mask and payload
 }
 
 // fragmentSize is how long a fragment is that costs by its bytes, when its message

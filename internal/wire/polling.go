@@ -82,7 +82,9 @@ func (l *link) servePoll(w http.ResponseWriter, r *http.Request) {
 	l.mu.Unlock()
 	if last || err != nil {
 		l.drop()
+		return
 	}
+	l.srv.detached(l)
 }
 
 // respond writes a poll's answer.

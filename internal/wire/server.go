@@ -31,13 +31,16 @@ type Server struct {
 	// The constants, but in tests:
 	maxUnclaimed, crowd int
 	holdTime            time.Duration
+	betweenPolls        time.Duration
 
 	mu        sync.Mutex // guards all below
 	links     map[string]*link
 	held      int            // connections, with those that are being made
 	addresses map[string]int // of them by client address, if that is limited
 	unclaimed list.List      // of *link, the oldest first
-	stopping  bool
+	// Of *link, those without an open transport, the longest so first.
+	withoutTransport list.List
+	stopping         bool
 }
 
 var (
@@ -55,6 +58,7 @@ func New(opts Options) *Server {
 		maxUnclaimed: maxUnclaimed,
 		crowd:        aCrowd,
 		holdTime:     holdTime,
+		betweenPolls: betweenPolls,
 		upgrader: websocket.Upgrader{
 			ReadBufferSize:  512,
 			WriteBufferSize: 512,
@@ -204,7 +208,11 @@ func (s *Server) serveHandshake(w http.ResponseWriter, r *http.Request, query ur
 		return
 	}
 	h := handshake{query: query, address: s.opts.Address(r)}
-	if no, code := s.enter(h.address); code != "" {
+	no, code := s.enter(h.address)
+	if code == "full" && s.awaitDisplaced(r.Context()) {
+		no, code = s.enter(h.address)
+	}
+	if code != "" {
 		s.hold(r.Context())
 		s.refused(w, r, no, code)
 		return
@@ -261,25 +269,41 @@ func (s *Server) forget(l *link) {
 	defer s.mu.Unlock()
 	delete(s.links, l.sid)
 	s.claimed(l)
+	s.removeDetached(l)
 }
 
-// enter counts a connection of an address, or tells why it may not be made.
+// enter counts a connection of an address, or tells why it may not be made. Where
+// there is no room it displaces a session without a transport.
 func (s *Server) enter(address string) (refusal, string) {
-	address = s.opts.Network(address)
+	no, code, displaced := s.admit(s.opts.Network(address))
+	if displaced != nil {
+		s.opts.Observer.Refusal("displaced")
+		displaced.drop()
+	}
+	return no, code
+}
+
+// admit is enter, but for the session to end in exchange.
+func (s *Server) admit(network string) (no refusal, code string, displaced *link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch limit := s.opts.MaxPerAddress; {
-	case s.stopping:
-		return stopping, "stopping"
-	case s.opts.MaxConnections > 0 && s.held >= s.opts.MaxConnections:
-		return full, "full"
-	case limit > 0 && s.addresses[address] >= limit:
-		return tooMany, "too_many_connections"
-	case limit > 0:
-		s.addresses[address]++
+	limit := s.opts.MaxPerAddress
+	if s.stopping {
+		return stopping, "stopping", nil
+	}
+	if limit > 0 && s.addresses[network] >= limit {
+		return tooMany, "too_many_connections", nil
+	}
+	if s.opts.MaxConnections > 0 && s.held >= s.opts.MaxConnections {
+		if displaced = s.takeDisplaced(); displaced == nil {
+			return full, "full", nil
+		}
+	}
+	if limit > 0 {
+		s.addresses[network]++
 	}
 	s.held++
-	return refusal{}, ""
+	return refusal{}, "", displaced
 }
 
 func (s *Server) leave(address string) {

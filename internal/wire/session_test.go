@@ -348,12 +348,13 @@ func TestConnectionsPerAddress(t *testing.T) {
 }
 
 func TestConnectionsInAll(t *testing.T) {
-	_, base := start(t, Options{MaxConnections: 2})
+	d, base := start(t, Options{MaxConnections: 2})
 	a, err1 := join(base, 4, "")
-	_, err2 := pollJoin(base, 4, "")
+	b, err2 := pollJoin(base, 4, "")
 	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
+	b.holdPoll(t, d)
 	if _, err := poll(base, 4, ""); err == nil || !strings.Contains(err.Error(), "503") {
 		t.Errorf("a third connection: %v", err)
 	}

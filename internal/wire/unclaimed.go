@@ -50,11 +50,12 @@ func (s *Server) await(l *link) {
 	}
 }
 
-// claim notes that a session's client goes on with it.
+// claim notes that a session's client goes on with it, by a poll.
 func (s *Server) claim(l *link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.claimed(l)
+	s.removeDetached(l)
 }
 
 // claimed takes a link from the unclaimed ones, if it is there. s.mu is held.

@@ -49,6 +49,7 @@ func (l *link) probe(conn *websocket.Conn) {
 			l.wakePoll()
 			l.mu.Unlock()
 		case err == nil && kind == websocket.TextMessage && len(data) > 0 && data[0] == '5' && l.take(conn):
+			l.srv.attached(l)
 			meterOf(conn).candidate = false
 			l.session.Load().upgraded()
 			conn.SetReadLimit(int64(l.srv.opts.MaxMessage))
