@@ -141,6 +141,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		AllowGuests:  cfg.AllowGuests,
 		Observer:     metrics,
 	}, store, sockets)
+	metrics.WatchGrace(hall.Unheld)
 	sockets.Serve(hall)
 
 	running, stopRunning := context.WithCancel(context.Background())

@@ -56,7 +56,7 @@ func (r *Redis) judgeOthers(ctx context.Context, j *judge, now renewal) bool {
 		return false
 	}
 	for _, other := range now.others {
-		switch j.verdict(other, now.now, r.timing, r.grace) {
+		switch j.verdict(other, now.now, r.timing) {
 		case expired:
 			r.buryLost(ctx, other.instance, expired, other.till)
 		case silent:
@@ -83,14 +83,13 @@ const (
 	silent  verdict = "silent"  // its connections are closed and it does not renew
 	absent  verdict = "absent"  // it has entries and no lease
 	leaving verdict = "leaving" // it is ourselves
-	// It is ourselves, and the others will bury us when the grace is over.
+	// It is ourselves, and the others will bury us when our time to hand over is
+	// over.
 	handingOver verdict = "handing over"
 )
 
-// verdict judges one instance by its lease, in Redis' time. With a grace
-// everything takes that much longer.
-func (j *judge) verdict(other otherLease, now int64, timing RedisTiming, grace time.Duration) verdict {
-	now -= grace.Milliseconds()
+// verdict judges one instance by its lease, in Redis' time.
+func (j *judge) verdict(other otherLease, now int64, timing RedisTiming) verdict {
 	till, err := strconv.ParseInt(other.till, 10, 64)
 	if err != nil {
 		return lives // not written by us
@@ -132,7 +131,7 @@ func (j *judge) missing(r *Redis, leases map[string]bool) []string {
 		since, ok := j.absent[instance]
 		if !ok {
 			j.absent[instance] = r.timing.Now()
-		} else if r.timing.Now().Sub(since) >= r.timing.Lease+r.grace {
+		} else if r.timing.Now().Sub(since) >= r.timing.Lease {
 			out = append(out, instance)
 		}
 	}

@@ -120,11 +120,11 @@ func (r *Redis) compare(w *watch, before standing, now renewal, interrupted bool
 }
 
 func (r *Redis) bury(ctx context.Context, instance string, why verdict, till string, reason rooms.Reason) (bool, error) {
-	stay := r.handOver
-	if r.grace > 0 {
-		stay = 0 // the grace is time enough
+	stay, toNobody := max(r.handOver, r.grace), "0"
+	if r.grace > 0 { // whoever starts next finds the users, and they it
+		toNobody = "1"
 	}
-	reply, err := r.run(ctx, r.timing.Call, buryScript, instance, string(why), till, string(reason), stay.Milliseconds())
+	reply, err := r.run(ctx, r.timing.Call, buryScript, instance, string(why), till, string(reason), stay.Milliseconds(), toNobody)
 	return reply == int64(1), err
 }
 

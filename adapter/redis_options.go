@@ -21,13 +21,12 @@ type RedisOptions struct {
 	// Instance names this process for as long as it runs: no other process
 	// ever has the same. See InstanceID.
 	Instance string
-	// Grace is how long the entries of an instance that went away stay, by
-	// itself or not, so that its users can come back elsewhere unseen. All
-	// instances of a deployment must agree on it. Default 0.
+	// Grace is how long the entries stay after Close at least, whether there are
+	// other instances or not, so that the users can come back unseen. Those of an
+	// instance that died do not wait for it. Default 0.
 	Grace time.Duration
 	// HandOver is how long the entries stay after Close, if there are other
-	// instances, so that users can come back there unseen; a Grace goes before
-	// it. Default 0: not at all.
+	// instances, so that users can come back there unseen. Default 0: not at all.
 	HandOver time.Duration
 	// Log gets what an operator should know. Default: nothing is logged.
 	Log *slog.Logger

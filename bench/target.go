@@ -51,7 +51,7 @@ func (p programs) start(ctx context.Context, k kind) (*target, error) {
 // startRollcall starts an instance as it is used, but for the limit of events a
 // socket, which a load generator must be allowed to break.
 func (p programs) startRollcall(ctx context.Context, env ...string) (*process, error) {
-	env = append(env, "HOST=127.0.0.1", "EVENTS_PER_SECOND=0", "LOG_LEVEL=warn")
+	env = append(env, "HOST=127.0.0.1", "EVENTS_PER_SECOND=0", "LOG_LEVEL=warn", "GRACE=0s")
 	return launch(ctx, answers, env, p.rollcall)
 }
 

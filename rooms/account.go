@@ -61,7 +61,7 @@ func (r *Rooms) SignOut(id string) (sockets int) {
 
 // signOut does on this instance what SignOut asked for.
 func (r *Rooms) signOut(id string) {
-	r.leaving.release(userKey{id: id}, SignedOut)
+	r.leaving.releaseUser(userKey{id: id}, SignedOut)
 	r.mu.Lock()
 	tabs := r.inAny([]string{UserRoom(id), id})
 	r.mu.Unlock()

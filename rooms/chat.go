@@ -80,6 +80,7 @@ func (r *Rooms) join(s *session, args []json.RawMessage) (map[string]any, error)
 	if err := s.putLocked(r.store, e, r.joinsRoom); err != nil {
 		return nil, err
 	}
+	r.leaving.back(e, s.key) // after the new entry: the member was never away
 	return map[string]any{"room": room, "username": username}, nil
 }
 
@@ -134,9 +135,15 @@ func (r *Rooms) leaveRoom(s *session, args []json.RawMessage) (map[string]any, e
 	if err != nil {
 		return nil, err
 	}
-	if !s.remove(r.store, Place{RoomList(room), s.id}, Closed) {
+	place := Place{RoomList(room), s.id}
+	s.mu.Lock()
+	e, key := s.places[place], s.key
+	in := s.removeLocked(r.store, place, Closed)
+	s.mu.Unlock()
+	if !in {
 		return nil, errNotInRoom
 	}
+	r.leaving.release(e, key, Closed)
 	return nil, nil
 }
 

@@ -72,17 +72,11 @@ func (r *Rooms) Disconnect(c Conn, reason Reason) {
 	s.stopExpiring()
 	key, registered := s.key, s.registered()
 	r.noteLastLocked(s)
-	// Who is known by the socket id cannot come back: a new socket is somebody else.
-	mayReturn := registered && !key.anonymous
 	handingOver := r.handingOver.Load()
-	if mayReturn && !handingOver && r.options.Grace > 0 {
-		delete(s.places, s.online())
-		r.leaving.hold(key, s.id, reason)
-	}
-	for place := range s.places {
-		// What is left goes to whoever comes after this instance. In a chat room
-		// everybody may come back: there a name is known.
-		if !handingOver || place.List == Online && !mayReturn {
+	for place, e := range s.places {
+		// Handing over, the entries are left to whoever comes after this instance.
+		_, mayReturn := holderOf(e, key)
+		if handingOver && !mayReturn || !handingOver && !r.leaving.hold(e, key, reason) {
 			s.removeLocked(r.store, place, reason)
 		}
 	}

@@ -50,3 +50,6 @@ func (r *Rooms) CatchUp() { r.catchUp() }
 
 // Forget lets go of choices that no tab adopted, as if a time had come.
 func (r *Rooms) Forget(now time.Time) { r.forget(now) }
+
+// HoldAtMost sets the bound of what is held for the grace.
+func (r *Rooms) HoldAtMost(n int) { r.leaving.most = n }

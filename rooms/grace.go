@@ -1,101 +1,163 @@
 package rooms
 
 import (
-	"maps"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
+// maxHeld bounds the entries that are held at a time. One more is removed at
+// once, and counted.
+const maxHeld = 100_000
+
 // leaving holds the entries of sockets that are gone and whose users may be
 // back in a moment: a page that reloads, a client that moves to another
-// instance. The entry stays in the shared map for the grace, so that nobody
-// anywhere sees a flicker. When its user is back on this instance, or the
-// grace is over, it goes.
+// instance. An entry stays in the shared map for the grace, with its time of
+// joining, so that nobody anywhere sees the user leave and the place is kept.
+// When its holder is back on this instance, or the grace is over, it is removed.
 type leaving struct {
 	grace  time.Duration
-	remove func(socket string, reason Reason)
+	remove func(Place, Reason)
+	most   int // as maxHeld; set by tests
+
+	unheld atomic.Uint64 // entries that were over the bound
 
 	// mu guards the fields below. Nothing is called under it.
-	mu    sync.Mutex
-	held  map[string]held // by socket
-	users map[userKey]map[string]bool
-	ended bool
+	mu      sync.Mutex
+	held    map[Place]held
+	holders map[holder]map[Place]bool
+	ended   bool
+}
+
+// A holder is who may come back for an entry in one list: a user with an id, or
+// in a chat room somebody without, who is known by name there.
+type holder struct {
+	list string
+	user userKey
+	name string // the username as JSON
+}
+
+// holderOf is who may come back for an entry of a session that has this user;
+// false: nobody, since a user without an id is known by the socket only.
+func holderOf(e Entry, user userKey) (holder, bool) {
+	switch {
+	case user.id != "" && !user.anonymous:
+		return holder{list: e.List, user: user}, true
+	case isRoom(e.List):
+		return holder{list: e.List, name: string(e.Data)}, true
+	}
+	return holder{}, false
 }
 
 // held is one entry whose socket is gone.
 type held struct {
-	user  userKey
-	timer *time.Timer
+	holder holder
+	timer  *time.Timer
 }
 
-func newLeaving(grace time.Duration, remove func(string, Reason)) *leaving {
+func newLeaving(grace time.Duration, remove func(Place, Reason)) *leaving {
 	return &leaving{
-		grace:  grace,
-		remove: remove,
-		held:   make(map[string]held),
-		users:  make(map[userKey]map[string]bool),
+		grace:   grace,
+		remove:  remove,
+		most:    maxHeld,
+		held:    make(map[Place]held),
+		holders: make(map[holder]map[Place]bool),
 	}
 }
 
-// hold keeps a socket's entry for the grace.
-func (l *leaving) hold(k userKey, socket string, reason Reason) {
+// hold keeps an entry for the grace, and reports whether it does: the caller
+// removes the others.
+func (l *leaving) hold(e Entry, user userKey, reason Reason) bool {
+	h, known := holderOf(e, user)
+	if !known || l.grace <= 0 {
+		return false
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ended {
-		return // the process ends: the entry is left to whoever comes after
+	switch {
+	case l.ended:
+		return true // the process ends: the entry is left to whoever comes after
+	case len(l.held) >= l.most:
+		l.unheld.Add(1)
+		return false
 	}
+	place := e.Place
 	timer := time.AfterFunc(l.grace, func() {
 		l.mu.Lock()
-		mine := l.letGo(socket)
+		mine := l.letGo(place)
 		l.mu.Unlock()
 		if mine {
-			l.remove(socket, reason)
+			l.remove(place, reason)
 		}
 	})
-	l.held[socket] = held{k, timer}
-	if l.users[k] == nil {
-		l.users[k] = make(map[string]bool)
+	l.held[place] = held{h, timer}
+	if l.holders[h] == nil {
+		l.holders[h] = make(map[Place]bool, 1)
 	}
-	l.users[k][socket] = true
+	l.holders[h][place] = true
+	return true
 }
 
-// letGo forgets a socket and reports whether it was held. l.mu is held.
-func (l *leaving) letGo(socket string) bool {
-	h, ok := l.held[socket]
+// letGo forgets an entry and reports whether it was held. l.mu is held.
+func (l *leaving) letGo(place Place) bool {
+	h, ok := l.held[place]
 	if !ok {
 		return false
 	}
 	h.timer.Stop()
-	delete(l.held, socket)
-	delete(l.users[h.user], socket)
-	if len(l.users[h.user]) == 0 {
-		delete(l.users, h.user)
+	delete(l.held, place)
+	delete(l.holders[h.holder], place)
+	if len(l.holders[h.holder]) == 0 {
+		delete(l.holders, h.holder)
 	}
 	return true
 }
 
-// back tells that a socket has registered a user: what else is held of the
-// user is removed, so that a page reloaded again and again holds one entry at
-// most. The socket itself may have been held too (a 2.x client that left the
-// namespace comes back under its old id): its entry is a new one.
-func (l *leaving) back(k userKey, socket string) {
+// back tells that an entry was put whose holder is back: what else is held of
+// the holder is removed, so that a page reloaded again and again holds one entry
+// at most. The entry itself may have been held too (a 2.x client that left the
+// namespace comes back under its old id): it is a new one.
+func (l *leaving) back(e Entry, user userKey) {
 	l.mu.Lock()
-	l.letGo(socket)
+	l.letGo(e.Place)
 	l.mu.Unlock()
-	l.release(k, Closed)
+	l.release(e, user, Closed)
 }
 
-// release removes what is held of a user, now and for another reason.
-func (l *leaving) release(k userKey, reason Reason) {
+// release removes what is held of an entry's holder, now and for another reason.
+func (l *leaving) release(e Entry, user userKey, reason Reason) {
+	if h, known := holderOf(e, user); known {
+		l.removeAll(reason, func() (places []Place) {
+			for place := range l.holders[h] {
+				places = append(places, place)
+			}
+			return places
+		})
+	}
+}
+
+// releaseUser removes all that is held of a user with an id, in every list.
+func (l *leaving) releaseUser(user userKey, reason Reason) {
+	l.removeAll(reason, func() (places []Place) {
+		for place, h := range l.held {
+			if h.holder.user == user {
+				places = append(places, place)
+			}
+		}
+		return places
+	})
+}
+
+// removeAll lets go of entries, which are found with l.mu held, and removes them.
+func (l *leaving) removeAll(reason Reason, find func() []Place) {
 	l.mu.Lock()
-	sockets := slices.Collect(maps.Keys(l.users[k]))
-	for _, socket := range sockets {
-		l.letGo(socket)
+	places := find()
+	for _, place := range places {
+		l.letGo(place)
 	}
 	l.mu.Unlock()
-	for _, socket := range sockets {
-		l.remove(socket, reason)
+	for _, place := range places {
+		l.remove(place, reason)
 	}
 }
 
@@ -104,7 +166,11 @@ func (l *leaving) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended = true
-	for socket := range l.held {
-		l.letGo(socket)
+	for place := range l.held {
+		l.letGo(place)
 	}
 }
+
+// Unheld is how many entries were removed at once because too many were held for
+// the grace.
+func (r *Rooms) Unheld() uint64 { return r.leaving.unheld.Load() }

@@ -170,3 +170,165 @@ func TestHandOver(t *testing.T) {
 		w.hears(member)
 	})
 }
+
+// A reload is not seen in a chat room either, with and without an id; the place
+// is kept, for an online user as for a name.
+func TestGraceInRooms(t *testing.T) {
+	for name, user := range map[string]string{"with an id": one, "without": `{}`, "not registered": ""} {
+		t.Run(name, func(t *testing.T) {
+			underGrace(t, func(h *house, heard func() []string) {
+				enter := func(id string) *fakeConn {
+					c := h.connect(id, "none")
+					if user != "" {
+						h.do(c, "register", user)
+					}
+					h.do(c, "join", `{"room":"r","username":"ann"}`)
+					return c
+				}
+				a, bob := enter("a"), h.connect("b", "none")
+				h.do(bob, "join", `{"room":"r","username":"bob"}`)
+				heard()
+				bob.told()
+				for _, id := range []string{"a2", "a3", "a3"} {
+					h.rooms.Disconnect(a, rooms.Closed)
+					heard()
+					a = enter(id)
+					heard()
+					expect(h.t, bob.told())
+				}
+				if got := h.rooms.RoomUsers("r"); !slices.Equal(got, []string{"ann", "bob"}) {
+					h.t.Error("the place was not kept:", got)
+				}
+				time.Sleep(time.Minute)
+				heard()
+				expect(h.t, bob.told())
+				entries := 0
+				h.store.Watch(func(c rooms.Change) {
+					if c.Entry.List == rooms.RoomList("r") {
+						entries++
+					}
+				})()
+				if entries != 2 {
+					h.t.Errorf("%d entries are left", entries)
+				}
+				h.rooms.Disconnect(a, rooms.Closed)
+				heard()
+				expect(h.t, bob.told())
+				time.Sleep(5 * time.Second)
+				expect(h.t, bob.told(), `user_left {"room":"r","username":"ann","users":["bob"],"count":1}`)
+			})
+		})
+	}
+}
+
+// Leaving is meant, signing out too: neither is held back by a tab that closed
+// just before.
+func TestNoGraceForWhatIsMeant(t *testing.T) {
+	underGrace(t, func(h *house, heard func() []string) {
+		bob := h.connect("b", "none")
+		h.do(bob, "join", `{"room":"r","username":"bob"}`)
+		tabs := func(names ...string) (out []*fakeConn) {
+			for _, id := range names {
+				c := h.connect(id, "none")
+				h.do(c, "register", one)
+				h.do(c, "join", `{"room":"r","username":"ann"}`)
+				out = append(out, c)
+			}
+			heard()
+			bob.told()
+			return out
+		}
+		const left = `user_left {"room":"r","username":"ann","users":["bob"],"count":1}`
+		two := tabs("1", "2")
+		h.rooms.Disconnect(two[0], rooms.Closed)
+		h.do(two[1], "leave", `{"room":"r"}`)
+		expect(h.t, heard())
+		expect(h.t, bob.told(), left)
+		h.do(two[1], "unregister")
+		expect(h.t, heard(), `remove_user {"id":1} {"reason":"signed_out"}`)
+
+		two = tabs("3", "4")
+		h.rooms.Disconnect(two[0], rooms.Closed)
+		h.do(two[1], "register", `{"id":2}`) // that is signing out as 1
+		expect(h.t, heard(), `remove_user {"id":1} {"reason":"signed_out"}`, `add_user {"id":2}`)
+		h.do(two[1], "unregister")
+		h.do(two[1], "leave", `{"room":"r"}`)
+		time.Sleep(5 * time.Second)
+		heard()
+
+		two = tabs("5", "6")
+		h.rooms.Disconnect(two[0], rooms.Closed)
+		h.rooms.SignOut("1")
+		expect(h.t, heard(), `remove_user {"id":1} {"reason":"signed_out"}`)
+		expect(h.t, bob.told(), left)
+	})
+}
+
+// Who comes back by id under another name, or registers after joining, leaves no
+// old name behind.
+func TestGraceEndsWithTheReturn(t *testing.T) {
+	underGrace(t, func(h *house, heard func() []string) {
+		a, bob := h.connect("a", "none"), h.connect("b", "none")
+		h.do(a, "register", one)
+		for _, c := range []*fakeConn{a, bob} {
+			h.do(c, "join", `{"room":"r","username":"`+c.id+`"}`)
+		}
+		heard()
+		bob.told()
+		h.rooms.Disconnect(a, rooms.Closed)
+		a = h.connect("a2", "none")
+		h.do(a, "join", `{"room":"r","username":"a2"}`)
+		h.do(a, "register", one)
+		heard()
+		expect(h.t, bob.told(),
+			`user_left {"room":"r","username":"a","users":["b"],"count":1}`,
+			`user_joined {"room":"r","username":"a2","users":["b","a2"],"count":2}`)
+	})
+}
+
+// Beyond the bound nobody is held, and it is counted.
+func TestGraceIsBounded(t *testing.T) {
+	underGrace(t, func(h *house, heard func() []string) {
+		h.rooms.HoldAtMost(1)
+		a, b := h.connect("a", "none"), h.connect("b", "none")
+		h.do(a, "register", one)
+		h.do(b, "register", `{"id":2}`)
+		heard()
+		h.rooms.Disconnect(a, rooms.Closed)
+		h.rooms.Disconnect(b, rooms.Closed)
+		expect(h.t, heard(), `remove_user {"id":2} {"reason":"closed"}`)
+		if n := h.rooms.Unheld(); n != 1 {
+			h.t.Errorf("%d are counted", n)
+		}
+	})
+}
+
+// Back on another instance, a user keeps every place, and nobody is told.
+func TestGraceOverInstances(t *testing.T) {
+	inTown(t, 2, rooms.Options{Grace: 2 * time.Second}, func(w *town) {
+		a, b := w.connect(0, "z", "presence=none"), w.connect(1, "b", "presence=changes")
+		enter := func(c *fakeConn, user string) {
+			w.do(c, "register", user)
+			w.do(c, "join", `{"room":"r","username":"`+c.id[:1]+`"}`)
+		}
+		enter(a, one)
+		w.settle()
+		enter(b, `{"id":2}`)
+		w.settle()
+		b.told()
+		w.disconnect(a)
+		w.settle()
+		a = w.connect(1, "z2", "presence=none")
+		enter(a, one)
+		time.Sleep(time.Minute)
+		w.hears(b)
+		for i, r := range w.instances {
+			if got := string(r.OnlineUsers()); got != `[{"id":1},{"id":2}]` {
+				w.t.Errorf("instance %d lists %s", i, got)
+			}
+			if got := r.RoomUsers("r"); !slices.Equal(got, []string{"z", "b"}) {
+				w.t.Errorf("instance %d has %s in the room", i, got)
+			}
+		}
+	})
+}

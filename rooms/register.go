@@ -3,6 +3,8 @@ package rooms
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -33,12 +35,17 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 	r.oweAfterRegister(s)
 	s.mu.Lock()
 	r.takeStatusLocked(s, key)
+	before := s.key
 	s.key = key
 	err = r.putUserLocked(s, key, bytes.Clone(user))       // not the whole message it lies in
 	if err == nil && !key.anonymous && !r.options.Strict { // there it would be one update more
 		r.ownLocked(s)
 	}
+	entries := slices.Collect(maps.Values(s.places))
 	s.mu.Unlock()
+	if before != key { // that was signing out
+		r.leaving.release(Entry{Place: s.online()}, before, SignedOut)
+	}
 	if err == nil {
 		r.enterUserRoom(s, key)
 		// A choice that was made while the room was entered.
@@ -49,7 +56,9 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 			r.store.Touch(key.id, time.Now().UnixMilli())
 		}
 	}
-	r.leaving.back(key, s.id) // after the new entry: the user was never away
+	for _, e := range entries { // after the new entry: the user was never away
+		r.leaving.back(e, key)
+	}
 	r.wakeUp()
 	return nil, err
 }
@@ -108,11 +117,13 @@ func (r *Rooms) unregister(s *session, _ []json.RawMessage) (map[string]any, err
 	s.mu.Lock()
 	r.noteLastLocked(s)
 	s.removeLocked(r.store, s.online(), SignedOut)
+	key := s.key
 	s.key = userKey{}
 	before := s.status
 	r.startLocked(s)
 	r.restateLocked(s, before)
 	s.mu.Unlock()
+	r.leaving.release(Entry{Place: s.online()}, key, SignedOut)
 	r.enterUserRoom(s, userKey{})
 	return nil, nil
 }

@@ -112,7 +112,7 @@ func New(options Options, store Store, sender Sender) *Rooms {
 		view:       newView(options.Strict),
 		rosters:    newRosters(options.Instance),
 	}
-	r.leaving = newLeaving(options.Grace, func(socket string, reason Reason) { store.Remove(Place{Key: socket}, reason) })
+	r.leaving = newLeaving(options.Grace, store.Remove)
 	r.stopWatching = store.Watch(r.apply)
 	r.stopMessages = func() {}
 	if options.Bus != nil {

@@ -94,14 +94,8 @@ func (s *session) putLocked(store Store, e Entry, complete ...func(*Entry)) erro
 	return nil
 }
 
-// remove takes one of the session's entries away, and reports whether it was
-// there.
-func (s *session) remove(store Store, place Place, reason Reason) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.removeLocked(store, place, reason)
-}
-
+// removeLocked takes one of the session's entries away, and reports whether it
+// was there. s.mu is held.
 func (s *session) removeLocked(store Store, place Place, reason Reason) bool {
 	_, ok := s.places[place]
 	if ok {

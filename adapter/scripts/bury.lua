@@ -1,6 +1,6 @@
 -- Takes an instance away with all its entries, in one announcement.
 -- ARGV: instance, why it may be (below), its lease as last seen, reason, for how
--- long it hands over (ms; 0: for the grace).
+-- long it hands over (ms), and '1' if it does so even to nobody.
 -- Returns 1 if so, and 0 if the instance showed life since.
 local gone, why, seen, reason, stay = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local function left(instance) return redis.call('HGET', progress(instance), 'state') == 'left' end
@@ -24,8 +24,8 @@ elseif why == 'leaving' then -- it says so itself
   redis.call('HSET', progress(gone), 'state', 'left')
 elseif why == 'handing over' then -- it says so itself, and its entries stay a while
   redis.call('HSET', progress(gone), 'state', 'left')
-  if stay > 0 then redis.call('ZADD', instances, text(now + stay), gone) end
-  if stay == 0 or others() then return 1 end
+  redis.call('ZADD', instances, text(now + stay), gone)
+  if ARGV[6] == '1' or others() then return 1 end
 end
 if left(gone) then
   reason = 'closed' -- and not lost

@@ -63,7 +63,7 @@ func bare(t testing.TB, p plan) *deployment {
 		}
 		in.vars = append([]string{"HOST=127.0.0.1", "PORT=" + in.port, "INSTANCE=" + in.name,
 			"REDIS_URL=redis://" + address, "LOG_FORMAT=logfmt", "LOG_LEVEL=debug",
-			"GORACE=atexit_sleep_ms=0"}, p.vars...)
+			"GORACE=atexit_sleep_ms=0", "GRACE=0s"}, p.vars...)
 		d.instances = append(d.instances, in)
 		in.start()
 		d.sleep(p.apart)

@@ -18,7 +18,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () =>
 const leash = canRun('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'KILL', '--'] : [];
 
 // startServer runs Rollcall on a free port of 127.0.0.1 and waits until it is
-// ready. env is added to a clean environment.
+// ready. env is added to a clean environment. Unless a test says otherwise there
+// is no GRACE: who leaves is gone at once.
 export async function startServer(env = {}) {
   if (!canRun(binary)) throw new Error(`there is no program at ${binary}: build it first (go build -o bin/rollcall .) or set ROLLCALL_BIN`);
   for (let attempt = 1; ; attempt++) {
@@ -35,7 +36,7 @@ export async function startServer(env = {}) {
 }
 
 function launch(port, env) {
-  return { url: `http://127.0.0.1:${port}`, port: Number(port), ...runProgram(binary, [], { ...env, PORT: String(port) }) };
+  return { url: `http://127.0.0.1:${port}`, port: Number(port), ...runProgram(binary, [], { GRACE: '0s', ...env, PORT: String(port) }) };
 }
 
 // runProgram runs a program that ends with this process, in a clean environment.

@@ -50,8 +50,8 @@ type Config struct {
 	PingInterval time.Duration `env:"PING_INTERVAL" envDefault:"25s" min:"100ms" max:"1h"`
 	// How long a client may take to answer a ping before it counts as gone.
 	PingTimeout time.Duration `env:"PING_TIMEOUT" envDefault:"20s" min:"100ms" max:"1h"`
-	// How long a user who closed or lost the last connection stays listed, so that a page reload is not seen.
-	Grace time.Duration `env:"GRACE" envDefault:"0s" min:"0s" max:"10m"`
+	// How long a user who closed or lost the last connection stays listed, online and in chat rooms, so that a page reload is not seen; with `COMPAT=strict` the default is `0s`.
+	Grace time.Duration `env:"GRACE" envDefault:"2s" min:"0s" max:"10m"`
 	// How long a user who does nothing in any tab counts as active, before `away`; 0: for ever.
 	IdleAfter time.Duration `env:"IDLE_AFTER" envDefault:"5m" min:"0s" max:"24h"`
 	// `strict`: every event to everybody, one list element per connection and nothing batched, as the Node service code_racer did; `default`: the same to a client's eye, better underneath.

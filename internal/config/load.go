@@ -79,6 +79,9 @@ func Load(getenv func(string) string) (Config, error) {
 	if len(mistakes) > 0 {
 		return Config{}, mistakes
 	}
+	if c.Compat == CompatStrict && environment["GRACE"] == "" {
+		c.Grace = 0 // Node's service had none
+	}
 	if c.RedisChannel == "" {
 		c.RedisChannel = defaultChannel(c.RedisPrefix)
 	}

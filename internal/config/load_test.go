@@ -31,6 +31,7 @@ func TestDefaults(t *testing.T) {
 		Port: 8000, CORSOrigins: Origins{"*"}, LogFormat: LogAuto,
 		MaxMessage: 64 << 10, MaxUser: 4 << 10, MaxBody: 1_000_000, MaxQueue: 4 << 20,
 		EventsPerSecond: 20, EventsBurst: 40, MaxConnections: 50_000, IdleAfter: 5 * time.Minute, Compat: CompatDefault,
+		Grace:        2 * time.Second,
 		PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second, RedisPrefix: "rollcall", RedisChannel: "socket.io",
 		ShutdownTimeout: 10 * time.Second,
 	}
@@ -60,10 +61,18 @@ func TestValues(t *testing.T) {
 		netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("2001:db8::/32"),
 	}
 	want.PingInterval, want.EventsPerSecond = 90*time.Second, 0
-	want.Compat, want.IdleAfter = CompatStrict, 0
+	want.Compat, want.Grace, want.IdleAfter = CompatStrict, 0, 0
 	want.APIKey, want.RailsURL = "k-1/2+3==0123456", "https://u:p@app.example.com:8443/racer/"
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// COMPAT=strict changes the default of GRACE, and nothing that is set.
+func TestGraceInStrictMode(t *testing.T) {
+	got, err := Load(from(map[string]string{"COMPAT": "strict", "GRACE": "3s"}))
+	if err != nil || got.Grace != 3*time.Second {
+		t.Error(got.Grace, err)
 	}
 }
 

@@ -142,6 +142,15 @@ func (m *Metrics) WatchLog(dropped func() uint64) {
 	}, func() float64 { return float64(dropped()) }))
 }
 
+// WatchGrace publishes how many entries were not held for GRACE. It is asked at
+// each scrape.
+func (m *Metrics) WatchGrace(unheld func() uint64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "rollcall_grace_exceeded_total",
+		Help: "Entries of closed sockets that were removed at once, since 100,000 were held for GRACE already.",
+	}, func() float64 { return float64(unheld()) }))
+}
+
 // WatchQueues publishes how many bytes wait for clients, in all and for the one
 // for whom most wait. It is asked at each scrape.
 func (m *Metrics) WatchQueues(queued func() (all, most int)) {

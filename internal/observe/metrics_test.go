@@ -156,6 +156,7 @@ func everything() *Metrics {
 	m := NewMetrics([]string{"register"}, itself, []string{"add_user"})
 	m.WatchQueues(func() (all, most int) { return 0, 0 })
 	m.WatchInbound(func() int64 { return 0 }, 0)
+	m.WatchGrace(func() uint64 { return 0 })
 	m.WatchLog(func() uint64 { return 0 })
 	m.WatchStore(func() StoreStats { return StoreStats{} })
 	return m
