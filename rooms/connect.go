@@ -38,7 +38,7 @@ func (r *Rooms) Connect(c Conn, h Handshake) error {
 	if !taken {
 		r.sessions[s.id] = s
 		if own := c.ClientID(); own != s.id {
-			r.membership.join(s, own)
+			r.aliases[own] = s
 		}
 		if subscription == countOnly {
 			s.owedCount, r.pending.counts = true, true
@@ -89,6 +89,7 @@ func (r *Rooms) Disconnect(c Conn, reason Reason) {
 	s.mu.Unlock()
 	r.mu.Lock()
 	delete(r.sessions, s.id)
+	delete(r.aliases, c.ClientID())
 	r.membership.leaveAll(s)
 	r.mu.Unlock()
 	if !registered {

@@ -11,8 +11,7 @@ import "fmt"
 func UserRoom(id string) string { return "user:" + id }
 
 // A membership is who is in which room, except for the room that each socket
-// has to itself: its id names it, and the sessions are known by that. The room
-// of another id that a client takes for its own is here. Only rooms
+// has to itself: its id names it, and the sessions are known by that. Only rooms
 // with members exist. It has no lock of its own: Rooms.mu guards it, and the
 // rooms field of each session.
 type membership map[string]map[*session]struct{}
@@ -55,8 +54,10 @@ func (r *Rooms) inAny(rooms []string) map[*session]struct{} {
 			continue
 		}
 		seen[room] = struct{}{}
-		if s := r.sessions[room]; s != nil {
-			all[s] = struct{}{}
+		for _, s := range []*session{r.sessions[room], r.aliases[room]} {
+			if s != nil {
+				all[s] = struct{}{}
+			}
 		}
 		for s := range r.membership[room] {
 			all[s] = struct{}{}

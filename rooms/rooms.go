@@ -85,6 +85,7 @@ type Rooms struct {
 	// guards. It is the innermost lock: nothing else is called under it.
 	mu         sync.Mutex
 	sessions   map[string]*session // by socket id
+	aliases    map[string]*session // by the id that the client takes for its own, if that is another
 	membership membership
 	view       view
 	rosters    rosters
@@ -108,6 +109,7 @@ func New(options Options, store Store, sender Sender) *Rooms {
 		sender:     sender,
 		wake:       make(chan struct{}, 1),
 		sessions:   make(map[string]*session),
+		aliases:    make(map[string]*session),
 		membership: make(membership),
 		view:       newView(options.Strict),
 		rosters:    newRosters(options.Instance),
