@@ -20,7 +20,9 @@ const withSession = (options, act) => async (server) => {
   }
 };
 
-const posts = (eio, body, options = {}) => withSession({ eio }, async (session) => ({ status: (await session.post(body, options)).status }));
+const posts = (eio, body, options = {}) => withSession({ eio }, async (session) => answered(await session.post(body, options)));
+// answered is what a client can tell of an answer.
+const answered = ({ status, headers, body }) => ({ status, type: headers['content-type'], body });
 // stricter lists what Node lets pass and Rollcall does not, with the reason.
 const table = (eio, bodies, stricter = {}) => Object.entries(bodies).map(([name, body]) => ({
   name,
@@ -154,7 +156,8 @@ duel('requests that overlap or break off', [4, 3].flatMap((eio) => [
     name: `two GETs, EIO${eio}`,
     play: withSession({ eio, poll: false }, async (session) => {
       const answers = await Promise.all([session.get(), session.get()]);
-      return { statuses: answers.map(({ status }) => status).sort() };
+      const refused = answers.filter(({ status }) => status !== 200);
+      return { statuses: answers.map(({ status }) => status).sort(), refused: refused.map(answered) };
     }),
   },
   {
