@@ -121,7 +121,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	inbound := inboundBudget(cfg)
 	metrics.WatchInbound(inbound.Used, inbound.Limit())
 	sockets := wire.New(wireOptions(cfg, inbound, log, metrics))
-	metrics.WatchQueues(sockets.Queued)
+	metrics.WatchQueues(sockets.Queued, maxQueues(cfg))
 	metrics.WatchLog(logWriter.Dropped)
 	store, err := openStore(ctx, cfg, log, metrics)
 	if err != nil {

@@ -38,6 +38,7 @@ func wireOptions(cfg config.Config, inbound *memory.Budget, log *slog.Logger, me
 	options := wire.Options{
 		MaxMessage:     int(cfg.MaxMessage),
 		MaxBody:        int(cfg.MaxBody),
+		MaxQueues:      maxQueues(cfg),
 		Inbound:        inbound,
 		MaxQueue:       int(cfg.MaxQueue),
 		MaxConnections: cfg.MaxConnections,
@@ -110,6 +111,14 @@ func originAllowed(cfg config.Config) func(*http.Request) bool {
 func hostAllowed(cfg config.Config) func(*http.Request) bool {
 	host := limit.Host(cfg.TrustedProxies)
 	return func(r *http.Request) bool { return cfg.AllowedHosts.Allow(host(r)) }
+}
+
+// maxQueues is how much may wait for all clients together, in bytes.
+func maxQueues(cfg config.Config) int64 {
+	if cfg.MaxQueues > 0 {
+		return int64(cfg.MaxQueues)
+	}
+	return max(memory.Limit()/4, int64(cfg.MaxQueue))
 }
 
 // inboundBudget is what all clients together may be sending.

@@ -36,6 +36,8 @@ type Config struct {
 	MaxInbound Size `env:"MAX_INBOUND" envDefault:"0" min:"0" max:"1024GiB"`
 	// How much may wait to be sent to one socket before it is disconnected as too slow.
 	MaxQueue Size `env:"MAX_QUEUE" envDefault:"4MiB" min:"1KiB" max:"1GiB"`
+	// How much may wait to be sent to all sockets together, in which what many wait for counts once; over it those with the longest queues are disconnected. 0: a quarter of the memory limit, but at least `MAX_QUEUE`.
+	MaxQueues Size `env:"MAX_QUEUES" envDefault:"0" min:"0" max:"1024GiB"`
 	// How many events a second a socket may send in the long run; 0: no limit.
 	EventsPerSecond int `env:"EVENTS_PER_SECOND" envDefault:"20" min:"0" max:"1000000"`
 	// How many events a socket may send at once after a pause; 0: no limit at all.

@@ -140,6 +140,9 @@ func compare(c Config) Mistakes {
 	if c.MaxBody < c.MaxMessage {
 		m = append(m, fmt.Sprintf("MAX_BODY must be at least MAX_MESSAGE (%v), not %v", c.MaxMessage, c.MaxBody))
 	}
+	if c.MaxQueues != 0 && c.MaxQueues < c.MaxQueue {
+		m = append(m, fmt.Sprintf("MAX_QUEUES must be at least MAX_QUEUE (%v), not %v", c.MaxQueue, c.MaxQueues))
+	}
 	// A body that grows is copied to where there is room for twice as much.
 	if c.MaxInbound != 0 && c.MaxInbound < 3*c.MaxBody {
 		m = append(m, fmt.Sprintf("MAX_INBOUND must be at least three times MAX_BODY (%v), not %v", c.MaxBody, c.MaxInbound))

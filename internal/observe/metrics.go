@@ -153,11 +153,15 @@ func (m *Metrics) WatchGrace(unheld func() uint64) {
 
 // WatchQueues publishes how many bytes wait for clients, in all and for the one
 // for whom most wait. It is asked at each scrape.
-func (m *Metrics) WatchQueues(queued func() (all, most int)) {
+func (m *Metrics) WatchQueues(queued func() (all, most int), limit int64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rollcall_queue_limit_bytes",
+		Help: "How many bytes may wait to be sent to all clients together; over it those for whom most wait are disconnected.",
+	}, func() float64 { return float64(limit) }))
 	m.registry.MustRegister(&queues{
 		queued: queued,
 		all: prometheus.NewDesc("rollcall_queue_bytes",
-			"Bytes that wait to be sent to clients now.", nil, nil),
+			"Bytes that wait to be sent to clients now; what many wait for counts once.", nil, nil),
 		most: prometheus.NewDesc("rollcall_queue_largest_bytes",
 			"Bytes that wait for the client for whom most wait; over MAX_QUEUE it is disconnected.", nil, nil),
 	})

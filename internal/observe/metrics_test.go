@@ -41,7 +41,7 @@ func TestMetrics(t *testing.T) {
 	m.Sent("no such event", 4)
 	m.Out(3, 250)
 	m.Pause("changes", 700*time.Millisecond)
-	m.WatchQueues(func() (all, most int) { return 1300, 900 })
+	m.WatchQueues(func() (all, most int) { return 1300, 900 }, 5000)
 	m.WatchInbound(func() int64 { return 70 }, 80)
 	m.Flush("list", 3*time.Millisecond)
 	m.Flush("no such kind", time.Second)
@@ -68,6 +68,7 @@ func TestMetrics(t *testing.T) {
 		`rollcall_flush_pause_seconds_bucket{kind="changes",le="1.024"} 1`,
 		`rollcall_flush_pause_seconds_count{kind="list"} 0`,
 		"rollcall_queue_bytes 1300",
+		"rollcall_queue_limit_bytes 5000",
 		"rollcall_inbound_bytes 70",
 		"rollcall_inbound_limit_bytes 80",
 		"rollcall_queue_largest_bytes 900",
@@ -154,7 +155,7 @@ func TestWatchStore(t *testing.T) {
 // everything is all metrics that an instance can have.
 func everything() *Metrics {
 	m := NewMetrics([]string{"register"}, itself, []string{"add_user"})
-	m.WatchQueues(func() (all, most int) { return 0, 0 })
+	m.WatchQueues(func() (all, most int) { return 0, 0 }, 0)
 	m.WatchInbound(func() int64 { return 0 }, 0)
 	m.WatchGrace(func() uint64 { return 0 })
 	m.WatchLog(func() uint64 { return 0 })

@@ -33,7 +33,8 @@ func (s *Server) Fanout(deliveries []rooms.Delivery) time.Duration {
 	start := time.Now()
 	settled := newSettlement()
 	for _, d := range deliveries {
-		eachCore(d.To, func(c rooms.Conn) { c.(*session).push(d.Frames, settled) })
+		frames := run{d.Frames, &shared{size: len(d.Frames)}}
+		eachCore(d.To, func(c rooms.Conn) { c.(*session).push(frames, settled) })
 	}
 	settled.done() // its own hold
 	wait(settled.all, s.opts.SettleTimeout)

@@ -31,8 +31,8 @@ func beating(t *testing.T, s *Server, protocol int) *link {
 func taken(l *link) (packets []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, frames := range l.queue {
-		for _, payload := range payloads(frames) {
+	for _, r := range l.queue {
+		for _, payload := range payloads(r.frames) {
 			packets = append(packets, string(payload))
 		}
 	}

@@ -42,8 +42,10 @@ type link struct {
 	stay      *stay           // with the library; nil: none
 	ws        *websocket.Conn // the current transport; nil: polling
 	candidate *websocket.Conn // probing, not yet upgraded to
-	queue     [][]byte        // frames not yet taken by a transport
-	queued    int             // bytes in queue or being written
+	queue     []run           // not yet taken by a transport
+	inflight  []run           // being written
+	queued    int             // bytes in queue, and over WebSocket being written
+	abort     func()          // ends the writing of a poll's answer; nil: none is written
 	writing   bool            // a writer goroutine runs
 	settle    *settlement     // told when the queue has been written
 	poll      chan struct{}   // closed to wake the waiting poll; nil: none waits
@@ -116,23 +118,25 @@ func (l *link) Name() string {
 
 // send queues frames and sees that they leave. If the link was idle, s is told
 // when they have.
-func (l *link) send(frames []byte, s *settlement) {
+func (l *link) send(frames []byte, s *settlement) { l.enqueue(run{frames: frames}, s) }
+
+// enqueue is send for frames that others may get too.
+func (l *link) enqueue(r run, s *settlement) {
 	l.mu.Lock()
 	if l.closing || l.dropped {
 		l.mu.Unlock()
 		return
 	}
 	// A single run of frames may be larger than the bound: a list is.
-	if l.queued > 0 && l.queued+len(frames)+frameCost > l.srv.opts.MaxQueue {
+	if l.queued > 0 && l.queued+r.cost() > l.srv.opts.MaxQueue {
 		l.closing = true
 		l.mu.Unlock()
 		// On its own goroutine: the sender may hold a lock.
-		go l.cutOff()
+		go l.cutOff("its queue is too long")
 		return
 	}
 	idle := l.queued == 0
-	l.queue = append(l.queue, frames)
-	l.queued += len(frames) + frameCost
+	l.add(r)
 	if l.deliver() && idle && s != nil {
 		s.add()
 		l.settle = s
@@ -156,9 +160,18 @@ func (l *link) deliver() (started bool) {
 }
 
 // cutOff ends a link whose client does not keep up.
-func (l *link) cutOff() {
+func (l *link) cutOff(why string) {
+	l.mu.Lock()
+	gone, bytes := l.dropped, l.queued
+	if l.abort != nil {
+		l.abort()
+	}
+	l.mu.Unlock()
+	if gone {
+		return
+	}
 	l.srv.opts.Observer.SlowDisconnect()
-	l.srv.opts.Log.Warn("client cut off: it does not read", "socket", l.session.Load().ID(), "queue_limit", l.srv.opts.MaxQueue)
+	l.srv.opts.Log.Warn("client cut off: it does not read", "socket", l.session.Load().ID(), "why", why, "queue", bytes)
 	l.drop()
 }
 
@@ -210,7 +223,7 @@ func (l *link) shut(orderly bool) {
 	polling, unreachable := l.ws == nil, !orderly && !l.polling
 	if polling {
 		l.fetching = orderly
-		l.queue = append(l.queue, closePacket)
+		l.add(run{frames: closePacket})
 	}
 	l.deliver()
 	l.mu.Unlock()
@@ -277,6 +290,8 @@ func (l *link) detach() (conns []*websocket.Conn) {
 		conns = append(conns, l.ws)
 	}
 	candidate, settle := l.candidate, l.settle
+	l.srv.outbound.letGo(l.queue...)
+	l.written()
 	l.queue, l.settle, l.candidate = nil, nil, nil
 	if l.linger != nil {
 		l.linger.Stop()
@@ -290,6 +305,7 @@ func (l *link) detach() (conns []*websocket.Conn) {
 		reject(candidate)
 	}
 	l.end()
+	l.srv.released(l)
 	close(l.over)
 	return conns
 }

@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -62,23 +63,16 @@ func (l *link) servePoll(w http.ResponseWriter, r *http.Request) {
 		l.drop()
 		return
 	}
-	var queue [][]byte
-	if l.ws == nil { // else the WebSocket has taken over
-		queue, l.queue, l.queued = l.queue, nil, 0
-	}
-	last := l.closing
-	if n := len(queue) - 1; last && n > 0 && l.fetching {
-		// Clients of 4.x act on a close before the events that came with it, and
-		// lose them: it goes with the next poll, as in Node.
-		queue, l.queue, last = queue[:n], queue[n:], false
-	}
+	runs, last := l.takeForPoll()
+	l.abort = func() { http.NewResponseController(w).SetWriteDeadline(time.Now()) }
 	l.mu.Unlock()
-	if len(queue) == 0 {
-		queue = [][]byte{noopPacket}
+	if len(runs) == 0 {
+		runs = []run{{frames: noopPacket}}
 	}
-	err := l.respond(w, queue)
+	err := l.respond(w, runs)
 	l.mu.Lock()
-	l.polling = false
+	l.polling, l.abort = false, nil
+	l.written()
 	l.mu.Unlock()
 	if last || err != nil {
 		l.drop()
@@ -87,13 +81,42 @@ func (l *link) servePoll(w http.ResponseWriter, r *http.Request) {
 	l.srv.detached(l)
 }
 
+// maxAnswer is how much of the queue goes into one answer, since that is a copy: as
+// much as this, but at least one run of frames. The rest waits for the next poll.
+const maxAnswer = 256 << 10
+
+// takeForPoll takes what a poll is answered with, and reports whether that is the
+// last answer. l.mu is held.
+func (l *link) takeForPoll() (runs []run, last bool) {
+	if l.ws != nil { // the WebSocket has taken over
+		return nil, l.closing
+	}
+	most := maxAnswer
+	if n := len(l.queue); l.closing && l.fetching && n > 1 {
+		// Clients of 4.x act on a close before the events that came with it, and
+		// lose them: it goes with the next poll, as in Node.
+		ending := l.queue[n-1]
+		l.queue = l.queue[:n-1]
+		runs = l.takeRuns(most)
+		l.queue = append(l.queue, ending)
+	} else {
+		if l.closing && !l.fetching { // no poll will come for the rest
+			most = math.MaxInt
+		}
+		runs = l.takeRuns(most)
+	}
+	for _, r := range runs {
+		l.queued -= r.cost()
+	}
+	return runs, l.closing && len(l.queue) == 0
+}
+
 // respond writes a poll's answer.
-func (l *link) respond(w http.ResponseWriter, queue [][]byte) error {
+func (l *link) respond(w http.ResponseWriter, runs []run) error {
 	var body []byte
-	frames := 0
-	for _, f := range queue {
-		body = appendPayload(body, f, l.encoding)
-		frames++
+	frames := len(runs)
+	for _, r := range runs {
+		body = appendPayload(body, r.frames, l.encoding)
 	}
 	contentType := "text/plain; charset=UTF-8"
 	switch {
@@ -108,9 +131,22 @@ func (l *link) respond(w http.ResponseWriter, queue [][]byte) error {
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
+	l.answering(body)
 	_, err := w.Write(body)
 	l.srv.opts.Observer.Out(frames, len(body))
 	return err
+}
+
+// answering counts an answer's bytes while they are written: the client may not
+// read them.
+func (l *link) answering(body []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.dropped {
+		answer := run{frames: body}
+		l.inflight = append(l.inflight, answer)
+		l.srv.account(answer)
+	}
 }
 
 // servePost takes the packets in a request's body, in order and all of them,

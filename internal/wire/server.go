@@ -27,6 +27,7 @@ type Server struct {
 	io        *socket.Server
 	upgrader  websocket.Upgrader
 	heartbeat *heartbeat
+	outbound  outbound
 
 	// The constants, but in tests:
 	maxUnclaimed, crowd int
@@ -35,9 +36,10 @@ type Server struct {
 
 	mu        sync.Mutex // guards all below
 	links     map[string]*link
-	held      int            // connections, with those that are being made
-	addresses map[string]int // of them by client address, if that is limited
-	unclaimed list.List      // of *link, the oldest first
+	ending    map[*link]struct{} // those whose session has ended, and not yet the connection
+	held      int                // connections, with those that are being made
+	addresses map[string]int     // of them by client address, if that is limited
+	unclaimed list.List          // of *link, the oldest first
 	// Of *link, those without an open transport, the longest so first.
 	withoutTransport list.List
 	stopping         bool
@@ -53,6 +55,7 @@ func New(opts Options) *Server {
 	s := &Server{
 		opts:      opts.withDefaults(),
 		links:     map[string]*link{},
+		ending:    map[*link]struct{}{},
 		addresses: map[string]int{},
 
 		maxUnclaimed: maxUnclaimed,
@@ -67,6 +70,7 @@ func New(opts Options) *Server {
 			Error:           func(w http.ResponseWriter, _ *http.Request, _ int, _ error) { refuseUpgrade(w, badRequest) },
 		},
 	}
+	s.outbound.limit = s.opts.MaxQueues
 	s.heartbeat = newHeartbeat(s.opts)
 	s.startLibrary()
 	return s
@@ -268,6 +272,12 @@ func (s *Server) forget(l *link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.links, l.sid)
+	l.mu.Lock()
+	dropped := l.dropped
+	l.mu.Unlock()
+	if !dropped {
+		s.ending[l] = struct{}{}
+	}
 	s.claimed(l)
 	s.removeDetached(l)
 }
@@ -304,6 +314,13 @@ func (s *Server) admit(network string) (no refusal, code string, displaced *link
 	}
 	s.held++
 	return refusal{}, "", displaced
+}
+
+// released notes that a link holds nothing any more.
+func (s *Server) released(l *link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.ending, l)
 }
 
 func (s *Server) leave(address string) {

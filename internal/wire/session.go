@@ -84,9 +84,9 @@ func (s *session) Send(f rooms.Frames) {
 }
 
 // push is Send, but written at once if it can be.
-func (s *session) push(f rooms.Frames, settle *settlement) {
-	if s.ready(f) {
-		s.link.push(f, settle)
+func (s *session) push(r run, settle *settlement) {
+	if s.ready(r.frames) {
+		s.link.pushRun(r, settle)
 	}
 }
 
@@ -102,7 +102,7 @@ func (s *session) ready(frames []byte) bool {
 	}
 	s.mu.Unlock()
 	if over {
-		go s.link.cutOff()
+		go s.link.cutOff("its queue is too long")
 	}
 	return phase == connected
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"runtime/debug"
 	"sync"
@@ -174,28 +175,37 @@ func (l *link) readMessage(conn *websocket.Conn) (m message, release func(), err
 
 // push is send for who has the time: it writes to an idle WebSocket here and now,
 // without waiting. What the socket does not take is left to a writer.
-func (l *link) push(frames []byte, s *settlement) {
+func (l *link) push(frames []byte, s *settlement) { l.pushRun(run{frames: frames}, s) }
+
+// pushRun is push for frames that others may get too.
+func (l *link) pushRun(r run, s *settlement) {
+	frames := r.frames
 	l.mu.Lock()
 	if l.ws == nil || l.writing || l.queued > 0 || l.closing || l.dropped {
 		l.mu.Unlock()
-		l.send(frames, s)
+		l.enqueue(r, s)
 		return
 	}
-	l.writing, l.queued = true, len(frames)+frameCost
+	l.writing, l.queued = true, r.cost()
 	conn := l.ws
 	l.mu.Unlock()
 
 	n := writeNow(socketOf(conn), frames)
 
 	l.mu.Lock()
-	if n < len(frames) {
-		l.queue = append([][]byte{frames[n:]}, l.queue...)
+	switch {
+	case l.dropped:
+	case n < len(frames):
+		rest := run{frames[n:], r.shared}
+		l.queue = append([]run{rest}, l.queue...)
+		l.queued -= n
+		l.srv.account(rest)
 		if s != nil {
 			s.add()
 			l.settle = s
 		}
-	} else {
-		l.queued -= len(frames) + frameCost
+	default:
+		l.queued -= r.cost()
 	}
 	if l.writing = len(l.queue) > 0 || l.closing; l.writing {
 		go l.write(conn)
@@ -225,15 +235,19 @@ func (l *link) write(conn *websocket.Conn) {
 			}
 			return
 		}
-		queue, bytes := l.queue, l.queued
-		l.queue = nil
+		bytes := l.queued
+		runs := l.takeRuns(math.MaxInt)
 		l.mu.Unlock()
 
-		frames := len(queue)
-		buffers := net.Buffers(queue)
+		frames := len(runs)
+		buffers := make(net.Buffers, frames)
+		for i, r := range runs {
+			buffers[i] = r.frames
+		}
 		_, err := buffers.WriteTo(out)
 
 		l.mu.Lock()
+		l.written()
 		l.queued -= bytes
 		l.mu.Unlock()
 		if err != nil {

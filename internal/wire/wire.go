@@ -63,6 +63,9 @@ type Options struct {
 	MaxBody int
 	// MaxQueue bounds what waits to be sent to one socket, in bytes: 4 MiB.
 	MaxQueue int
+	// MaxQueues bounds what waits to be sent to all sockets together, in bytes:
+	// 128 MiB. Over it those with the longest queues are disconnected.
+	MaxQueues int64
 	// Inbound bounds what all connections together are sending, of what has been
 	// received and not yet handled: 64 MiB.
 	Inbound *memory.Budget
@@ -102,6 +105,7 @@ func (o Options) withDefaults() Options {
 	if o.Inbound == nil {
 		o.Inbound = memory.NewBudget(64 << 20)
 	}
+	setDefault(&o.MaxQueues, 128<<20)
 	setDefault(&o.PingInterval, 25*time.Second)
 	setDefault(&o.PingTimeout, 20*time.Second)
 	setDefault(&o.UpgradeTimeout, 10*time.Second)
