@@ -105,7 +105,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	}
 	defer listener.Close() // the server does too, if it comes to that
 	metrics := observe.NewMetrics(rooms.Events(), rooms.EventKind, rooms.EventsSent())
-	authenticate, err := authenticator(cfg, log)
+	verifier, err := newVerifier(cfg)
 	if err != nil {
 		return err
 	}
@@ -127,6 +127,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	if err != nil {
 		return err
 	}
+	authenticate := authenticator(verifier, store, log)
 	hall := rooms.New(rooms.Options{
 		Instance:  store.Instance(),
 		MaxUser:   int(cfg.MaxUser),
@@ -156,8 +157,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		}
 		return store.Ready()
 	}
+	later := &httpapi.Later{}
+	api, health := httpOptions{cfg, hall, store, metrics, log, ready, later, authenticate}.handlers()
 	server := &http.Server{
-		Handler:           httpapi.AllowedHosts(hostAllowed(cfg), metrics.Refusal, routes(sockets, api(cfg, inbound, hall, metrics), metrics, ready)),
+		Handler:           httpapi.AllowedHosts(hostAllowed(cfg), metrics.Refusal, routes(sockets, api, health)),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second, // who may take longer says so: a poll
 		IdleTimeout:       2 * time.Minute,
@@ -180,6 +183,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	deadline, cancel := context.WithTimeout(context.Background(), cfg.ShutdownTimeout)
 	defer cancel()
 	// Sessions first: polling requests end with them, and the server waits for those.
+	later.Flush()
 	hall.HandOver()
 	sockets.Stop(deadline, min(comeBack, cfg.ShutdownTimeout/3))
 	finishing, cancel := context.WithTimeout(deadline, finish)

@@ -11,15 +11,12 @@ import (
 	"strings"
 	"time"
 
-	"rollcall/internal/auth"
 	"rollcall/internal/config"
-	"rollcall/internal/httpapi"
 	"rollcall/internal/limit"
 	"rollcall/internal/memory"
 	"rollcall/internal/observe"
 	"rollcall/internal/wire"
 	"rollcall/public"
-	"rollcall/rooms"
 )
 
 // This file is what the HTTP server serves, and how configuration becomes the
@@ -56,24 +53,6 @@ func wireOptions(cfg config.Config, inbound *memory.Budget, log *slog.Logger, me
 		options.EventsPerSecond, options.EventsBurst = cfg.EventsPerSecond, cfg.EventsBurst
 	}
 	return options
-}
-
-// authenticator checks tokens; nil without a secret.
-func authenticator(cfg config.Config, log *slog.Logger) (func(token string) (rooms.Identity, error), error) {
-	if len(cfg.AuthSecrets()) == 0 {
-		return nil, nil
-	}
-	verifier, err := auth.New(cfg.AuthSecrets())
-	if err != nil {
-		return nil, fmt.Errorf("AUTH_SECRET: %w", err)
-	}
-	return func(token string) (rooms.Identity, error) {
-		who, err := verifier.Verify(token, time.Now())
-		if err != nil {
-			log.Info("a token was refused", "error", err)
-		}
-		return rooms.Identity{User: who.User, Status: rooms.Status(who.Status), Expires: who.Expires}, err
-	}, nil
 }
 
 // serveDebug serves Go's profiler until the returned function is called. Without
@@ -129,26 +108,13 @@ func inboundBudget(cfg config.Config) *memory.Budget {
 	return memory.NewBudget(max(memory.Limit()/8, 3*int64(cfg.MaxBody)))
 }
 
-func api(cfg config.Config, inbound *memory.Budget, hall *rooms.Rooms, metrics *observe.Metrics) http.Handler {
-	return httpapi.API(httpapi.Options{
-		Rooms:         hall,
-		Key:           cfg.APIKey.Reveal(),
-		MaxBody:       int64(cfg.MaxMessage),
-		Inbound:       inbound,
-		OriginAllowed: originAllowed(cfg),
-		Refused:       metrics.Refusal,
-	})
-}
-
 // routes is every path of the server.
-func routes(sockets, api http.Handler, metrics *observe.Metrics, ready func() error) http.Handler {
-	health := httpapi.Health(ready, metrics.Handler())
+func routes(sockets, api, health http.Handler) http.Handler {
 	client := public.Client()
 	mux := http.NewServeMux()
 	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
 		mux.Handle(path, health)
 	}
-	mux.Handle("/api/", api)
 	mux.Handle("/", public.Handler())
 	// Not routes of mux, which would redirect some of these paths.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -157,6 +123,8 @@ func routes(sockets, api http.Handler, metrics *observe.Metrics, ready func() er
 			client.ServeHTTP(w, r)
 		case isEndpoint(r.URL.Path):
 			sockets.ServeHTTP(w, r)
+		case strings.HasPrefix(r.URL.Path, "/api/"): // whose ids may be "." and ".."
+			api.ServeHTTP(w, r)
 		default:
 			mux.ServeHTTP(w, r)
 		}

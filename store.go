@@ -17,6 +17,7 @@ import (
 type store interface {
 	rooms.Store
 	rooms.Records
+	revoker
 	// Bus carries messages to the other instances.
 	Bus() rooms.Bus
 	// Instance is this process's name in the map.

@@ -21,6 +21,7 @@ type Memory struct {
 	replica *replica
 	records *records
 	clock   *sharedClock
+	revoked revocations
 }
 
 var (
@@ -30,7 +31,7 @@ var (
 
 // NewMemory makes an empty store.
 func NewMemory() *Memory {
-	return &Memory{newReplica(), newRecords(time.Now), newSharedClock(time.Now)}
+	return &Memory{replica: newReplica(), records: newRecords(time.Now), clock: newSharedClock(time.Now)}
 }
 
 // Now implements rooms.Store by the local clock.

@@ -36,10 +36,14 @@ type Redis struct {
 	wake     chan struct{} // tells the writer that there is something to write
 	written  chan struct{} // tells Close that there is less to write
 
-	recalls chan struct{} // holds a place for each call that asks for records
-	seen    sightings
-	clock   *sharedClock // Redis', measured at each renewal of the lease
-	damage  damage
+	recalls, appRecalls recallPlaces // of calls that ask for records
+
+	revoked  revocations
+	compared chan struct{} // tells that everything was compared with Redis
+
+	seen   sightings
+	clock  *sharedClock // Redis', measured at each renewal of the lease
+	damage damage
 
 	cancel          context.CancelFunc
 	writing, living sync.WaitGroup // writer, lease and sightings; reader and connection
@@ -87,6 +91,11 @@ func OpenRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 	client := connect(connection, o.Timing)
 	r := startRedis(ctx, o, liveServer{client})
 	r.client = client
+	_ = r.loadRevoked(ctx) // followRevoked goes on trying
+	following, stop := context.WithCancel(context.Background())
+	cancel := r.cancel
+	r.cancel = func() { stop(); cancel() }
+	r.living.Go(func() { r.followRevoked(following) })
 	return r, nil
 }
 
@@ -94,22 +103,24 @@ func OpenRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 func startRedis(ctx context.Context, o RedisOptions, server server) *Redis {
 	running, cancel := context.WithCancel(context.Background())
 	r := &Redis{
-		instance: o.Instance,
-		prefix:   "{" + o.Prefix + "}",
-		timing:   o.Timing,
-		grace:    o.Grace,
-		handOver: o.HandOver,
-		log:      cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
-		server:   server,
-		wake:     make(chan struct{}, 1),
-		written:  make(chan struct{}, 1),
-		cancel:   cancel,
-		recalls:  make(chan struct{}, maxRecalls),
-		seen:     newSightings(),
-		clock:    newSharedClock(o.Timing.Now),
-		replica:  newReplica(),
-		own:      newOwnState(),
-		others:   newOthersState(),
+		instance:   o.Instance,
+		prefix:     "{" + o.Prefix + "}",
+		timing:     o.Timing,
+		grace:      o.Grace,
+		handOver:   o.HandOver,
+		log:        cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
+		server:     server,
+		compared:   make(chan struct{}, 1),
+		wake:       make(chan struct{}, 1),
+		written:    make(chan struct{}, 1),
+		cancel:     cancel,
+		recalls:    recallPlaces{taken: make(chan struct{}, maxRecalls)},
+		appRecalls: recallPlaces{taken: make(chan struct{}, maxAppRecalls)},
+		seen:       newSightings(),
+		clock:      newSharedClock(o.Timing.Now),
+		replica:    newReplica(),
+		own:        newOwnState(),
+		others:     newOthersState(),
 	}
 	r.health.start(r.timing.Now())
 	_ = r.repair(ctx, "start") // the reader goes on trying

@@ -35,7 +35,9 @@ type op struct {
 	active  int64        // of a put: when its user was
 	reason  rooms.Reason // of a removal
 	said    rooms.Said   // of a message: who and what; its id is the least that there may be
-	user    string       // of a sign-out
+	user    string       // of a sign-out or revocation
+
+	revokedAt int64 // of a revocation: until when the tokens were issued (epoch ms)
 }
 
 type opKind string
@@ -46,6 +48,7 @@ const (
 	opRemove  opKind = "del"
 	opSay     opKind = "say"
 	opSignOut opKind = "out"
+	opRevoke  opKind = "rev"
 	// opPartial and opWhole enclose the putting back of what Redis lost. In
 	// between nobody takes an absent entry of ours for removed.
 	opPartial opKind = "partial"
@@ -102,7 +105,7 @@ func (o *ownState) account(one op, n int) {
 	}
 }
 
-func (o op) isSpoken() bool { return o.kind == opSay || o.kind == opSignOut }
+func (o op) isSpoken() bool { return o.kind == opSay || o.kind == opSignOut || o.kind == opRevoke }
 
 // size is about what an op takes on its way.
 func (o op) size() int {

@@ -111,6 +111,7 @@ type announcement struct {
 	removed  *rooms.Place
 	said     *rooms.Said
 	signOut  string // the user who is to be signed out
+	revoked  *revocation
 	gone     string // the instance that is gone with all its entries
 	whole    string // the instance whose entries are all there again
 	instance string // whose entry was removed, or who signed out
@@ -135,6 +136,12 @@ func parseAnnouncement(values map[string]any) (announcement, error) {
 		reason:   rooms.Reason(field("why")),
 	}
 	switch {
+	case field("rev") != "":
+		at, err := strconv.ParseInt(field("at"), 10, 64)
+		if err != nil {
+			return announcement{}, errNoEntry
+		}
+		a.revoked = &revocation{field("rev"), at}
 	case field("put") != "":
 		place, ok := parseAddress(field("put"))
 		e, err := parseEntry(place, field("e"))
@@ -223,6 +230,8 @@ func (r *Redis) hearSpoken(a announcement) {
 	case a.said != nil:
 		r.others.said = max(r.others.said, a.said.ID)
 		r.replica.tell(rooms.Change{Said: a.said})
+	case a.revoked != nil:
+		r.revoked.note(a.revoked.user, a.revoked.at, r.timing.Now())
 	case a.signOut != "" && a.instance != r.instance:
 		r.replica.tell(rooms.Change{SignOut: a.signOut})
 	}

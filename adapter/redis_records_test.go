@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -317,7 +318,7 @@ func TestRedisRecallsAreBounded(t *testing.T) {
 	calls := a.gate("evalsha")
 	calls.close()
 	ctx, cancel := context.WithCancel(t.Context())
-	const asking = 100
+	const asking = maxRecalls + maxWaiting + 30
 	done := make(chan error, asking)
 	before := calls.count()
 	for range asking {
@@ -326,9 +327,22 @@ func TestRedisRecallsAreBounded(t *testing.T) {
 			done <- err
 		}()
 	}
-	a.eventually("the bound", bound, func() bool { return len(a.recalls) == maxRecalls && calls.count() > before })
+	a.eventually("the bound", bound, func() bool { return len(a.recalls.taken) == maxRecalls && calls.count() > before })
+	for range asking - maxRecalls - maxWaiting { // who finds no place to wait is told at once
+		if err := <-done; !errors.Is(err, errUnavailable) {
+			t.Errorf("one too many waited: %v", err)
+		}
+	}
+	// The app has places of its own, beside all these.
+	fromApp := make(chan error, 1)
+	asked := calls.count()
+	go func() {
+		_, err := a.LastActive(rooms.FromApp(t.Context()), "1")
+		fromApp <- err
+	}()
+	a.eventually("the app's call", bound, func() bool { return calls.count() > asked && len(a.appRecalls.taken) == 1 })
 	cancel()
-	for range asking - maxRecalls { // who waits for a turn gives up at once
+	for range maxWaiting { // who waits for a turn gives up at once
 		if err := <-done; err == nil {
 			t.Error("an answer came through a closed gate")
 		}
@@ -336,5 +350,8 @@ func TestRedisRecallsAreBounded(t *testing.T) {
 	calls.open()
 	for range maxRecalls {
 		<-done
+	}
+	if err := <-fromApp; err != nil {
+		t.Errorf("the app's call: %v", err)
 	}
 }

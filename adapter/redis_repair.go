@@ -69,6 +69,7 @@ func (r *Redis) repair(ctx context.Context, why string) error {
 	for _, a := range snap.spoken {
 		r.hearSpoken(a)
 	}
+	signal(r.compared)
 	if why != "start" {
 		r.counters.repairs.Add(1)
 	}

@@ -43,6 +43,8 @@ var (
 	historyLua string
 	//go:embed scripts/last_active.lua
 	lastActiveLua string
+	//go:embed scripts/revoked.lua
+	revokedLua string
 	//go:embed scripts/mend.lua
 	mendLua string
 
@@ -53,6 +55,7 @@ var (
 	touchScript      = script(seenLua, touchLua)
 	historyScript    = script(historyLua)
 	lastActiveScript = script(seenLua, lastActiveLua)
+	revokedScript    = script(revokedLua)
 	mendScript       = script(mendLua)
 )
 
@@ -72,6 +75,8 @@ func script(parts ...string) *redis.Script {
 		{"KEEP_HISTORY", keepHistory.Milliseconds()},
 		{"MAX_SEEN", maxSeen},
 		{"KEEP_SEEN", keepSeen.Milliseconds()},
+		{"MAX_REVOKED", maxRevoked},
+		{"KEEP_REVOKED", keepRevoked.Milliseconds()},
 	} {
 		source += fmt.Sprintf("local %s = %d\n", bound.name, bound.value)
 	}

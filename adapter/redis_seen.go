@@ -5,9 +5,12 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"rollcall/rooms"
 )
 
 const (
@@ -17,9 +20,41 @@ const (
 	// one call notes. Without Redis, whoever is one too many is not noted.
 	maxSightings = 100_000
 	maxTouch     = 1000
-	// maxRecalls is how many calls may ask for records at a time.
-	maxRecalls = 3
+	// maxRecalls is how many calls may ask for records at a time, and
+	// maxWaiting how many more may wait for their turn. The app's own have
+	// places of their own (rooms.FromApp): they never wait behind others'.
+	maxRecalls    = 3
+	maxAppRecalls = 2
+	maxWaiting    = 64
 )
+
+// recallPlaces bound how many calls ask for records, and how many wait to.
+type recallPlaces struct {
+	taken   chan struct{}
+	waiting atomic.Int32
+}
+
+// enter waits for a place within ctx. It returns errUnavailable at once if too
+// many wait already.
+func (p *recallPlaces) enter(ctx context.Context) error {
+	select {
+	case p.taken <- struct{}{}:
+		return nil
+	default:
+	}
+	defer p.waiting.Add(-1)
+	if p.waiting.Add(1) > maxWaiting {
+		return errUnavailable
+	}
+	select {
+	case p.taken <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *recallPlaces) leave() { <-p.taken }
 
 // sightings are who was active and is not noted in Redis yet.
 type sightings struct {
@@ -151,12 +186,14 @@ func (r *Redis) LastActive(ctx context.Context, user string) (int64, error) {
 // recall asks for a record. Only some calls do at a time, so that the lease
 // never waits for a connection behind them; without Redis none does.
 func (r *Redis) recall(ctx context.Context, script *redis.Script, args ...any) (any, error) {
-	select {
-	case r.recalls <- struct{}{}:
-		defer func() { <-r.recalls }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	places := &r.recalls
+	if rooms.IsFromApp(ctx) {
+		places = &r.appRecalls
 	}
+	if err := places.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer places.leave()
 	r.mu.Lock()
 	gone := r.health.gone || r.closed
 	r.mu.Unlock()

@@ -89,6 +89,8 @@ func (o op) body() [5]any {
 		return [5]any{address(o.place), string(o.reason), "", "", ""}
 	case opSay:
 		return [5]any{o.said.Room, o.said.ID, saidBody(o.said), "", ""}
+	case opRevoke:
+		return [5]any{o.user, o.revokedAt, "", "", ""}
 	case opSignOut:
 		return [5]any{o.user, "", "", "", ""}
 	}

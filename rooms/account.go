@@ -45,16 +45,35 @@ func (r *Rooms) User(ctx context.Context, id string) UserInfo {
 	return info
 }
 
-// SignOut signs a user out on every instance: the sockets are told, and
-// disconnected. It returns how many there are.
-func (r *Rooms) SignOut(id string) (sockets int) {
+// IsHidden reports whether a user has sockets and hides them. User tells of such
+// a one as of somebody who is offline.
+func (r *Rooms) IsHidden(id string) bool {
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, key := range []userKey{{id: id}, {id: id, anonymous: true}} {
+		if u := r.view.users[key]; u != nil && u.presence.status() == Hidden {
+			return true
+		}
+	}
+	return false
+}
+
+// Sockets is how many registered sockets a user has, on all instances.
+func (r *Rooms) Sockets(id string) (sockets int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, key := range []userKey{{id: id}, {id: id, anonymous: true}} {
 		if u := r.view.users[key]; u != nil {
 			sockets += len(u.tabs)
 		}
 	}
-	r.mu.Unlock()
+	return sockets
+}
+
+// SignOut signs a user out on every instance: the sockets are told, and
+// disconnected. It returns how many there are.
+func (r *Rooms) SignOut(id string) (sockets int) {
+	sockets = r.Sockets(id)
 	r.store.SignOut(id)
 	return sockets
 }

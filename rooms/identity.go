@@ -44,6 +44,16 @@ func identify(user json.RawMessage, socket string) (userKey, error) {
 	return userKey{id: id}, nil
 }
 
+// UserID is the id of a user object as text, as it names the user everywhere; ""
+// if it has none.
+func UserID(user json.RawMessage) string {
+	key, err := identify(user, "")
+	if err != nil || key.anonymous {
+		return ""
+	}
+	return key.id
+}
+
 // keyOf is the key of an entry's user. Only an entry whose user is known by
 // the socket id leaves a doubt: whether the object says so itself.
 func keyOf(e Entry) userKey {

@@ -62,6 +62,16 @@ function steps.out(version, user)
   announce(number(), 'out', user, 'i', me)
 end
 
+-- Refuses the tokens of a user that were issued until then.
+function steps.rev(version, user, at)
+  redis.call('ZCARD', revoked) -- as sound does
+  begin(version)
+  raise(revoked, user, tonumber(at))
+  redis.call('ZREMRANGEBYSCORE', revoked, '-inf', text(now - KEEP_REVOKED))
+  redis.call('ZREMRANGEBYRANK', revoked, 0, -MAX_REVOKED - 1)
+  announce(number(), 'rev', user, 'at', at)
+end
+
 -- The owner begins to put back what was lost.
 function steps.partial() redis.call('HSET', mark, 'state', 'partial') end
 

@@ -19,6 +19,7 @@ local seq = P .. ':seq'
 if not wrong(seq, 'string') and not tonumber(redis.call('GET', seq) or '0') then delete(seq) end
 wrong(stream, 'stream')
 wrong(P .. ':seen', 'zset')
+wrong(revoked, 'zset')
 
 -- Histories.
 local account, used = P .. ':messages', P .. ':messages:used'

@@ -3,6 +3,7 @@
 local P = KEYS[1]
 local users, online, instances = P .. ':users', P .. ':online', P .. ':instances'
 local entries, tabs, stream = P .. ':entries', P .. ':tabs', P .. ':stream'
+local revoked = P .. ':revoked'
 
 local function text(n) return string.format('%.0f', n) end
 

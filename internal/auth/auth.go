@@ -53,6 +53,10 @@ type Identity struct {
 	// Expires is when the proof ends. It is zero for a message of Rails
 	// without an expiry, which does not end.
 	Expires time.Time
+	// JWT tells a JSON Web Token from a message of Rails. IssuedAt is when it
+	// was made, to the second; zero: it does not say.
+	JWT      bool
+	IssuedAt time.Time
 }
 
 // A Verifier tells whether tokens were signed with one of its secrets. It is

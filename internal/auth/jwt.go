@@ -67,7 +67,11 @@ func (v *Verifier) verifyJWT(token string, now time.Time) (Identity, error) {
 		return Identity{}, err
 	}
 	status, err := c.status()
-	return Identity{User: user, Status: status, Expires: c.ExpiresAt.Time}, err
+	who := Identity{User: user, Status: status, Expires: c.ExpiresAt.Time, JWT: true}
+	if c.IssuedAt != nil {
+		who.IssuedAt = c.IssuedAt.Time
+	}
+	return who, err
 }
 
 // status is the claim status. An unknown one is refused: it may have been meant

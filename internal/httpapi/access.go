@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/rs/cors"
+
+	"rollcall/rooms"
 )
 
 // fromAllowedOrigins refuses pages of foreign origins that are not allowed, and
@@ -30,23 +32,68 @@ func (a *api) fromAllowedOrigins(next http.Handler) http.Handler {
 	})
 }
 
-// withKey lets only those through who show the key. It is never taken from the
+// A key is a secret that requests show as a bearer token. The zero value is
+// shown by nobody.
+type key struct {
+	sum [sha256.Size]byte
+	set bool
+}
+
+func newKey(text string) key { return key{sha256.Sum256([]byte(text)), text != ""} }
+
+// is compares texts of equal length in constant time: the time it takes tells
+// nothing about the key.
+func (k key) is(text string) bool {
+	shown := sha256.Sum256([]byte(text))
+	return k.set && subtle.ConstantTimeCompare(shown[:], k.sum[:]) == 1
+}
+
+// bearer is what a request shows, "" for nothing. It is never taken from the
 // URL, which ends up in logs.
+func bearer(r *http.Request) string {
+	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(text)
+}
+
+func (a *api) isApp(r *http.Request) bool { return a.key.is(bearer(r)) }
+
+// withKey lets only those through who show the key.
 func (a *api) withKey(next http.HandlerFunc) http.HandlerFunc {
+	const message = "This needs the header Authorization: Bearer and the API_KEY."
 	return func(w http.ResponseWriter, r *http.Request) {
-		if a.Key == "" {
+		switch {
+		case !a.key.set:
 			fail(w, http.StatusForbidden, "no_api_key", "This server has no API_KEY, so nobody may do this.")
-			return
+		case a.isApp(r):
+			next(w, r.WithContext(rooms.FromApp(r.Context())))
+		case r.Header.Get("Authorization") == "":
+			unauthorized(w, message)
+		default:
+			a.Attempts.refuse(w, r, message)
 		}
-		scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		// Of equal length and compared in constant time: the time it takes
-		// tells nothing about the key.
-		shown := sha256.Sum256([]byte(strings.TrimSpace(key)))
-		if same := subtle.ConstantTimeCompare(shown[:], a.key[:]) == 1; !same || !strings.EqualFold(scheme, "Bearer") {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="rollcall"`)
-			fail(w, http.StatusUnauthorized, "unauthorized", "This needs the header Authorization: Bearer and the API_KEY.")
-			return
+	}
+}
+
+// reading lets those through who may read: with Authenticate the app and whoever
+// has a valid token, and everybody else only if guests may see as much.
+func (a *api) reading(next http.HandlerFunc) http.HandlerFunc {
+	const message = "Reading needs the header Authorization: Bearer with a valid token or the API_KEY."
+	return func(w http.ResponseWriter, r *http.Request) {
+		token := bearer(r)
+		switch {
+		case a.key.is(token):
+			next(w, r.WithContext(rooms.FromApp(r.Context())))
+		case a.Authenticate == nil || a.Public || a.Guests:
+			next(w, r)
+		case token != "" && a.Authenticate(token) == nil:
+			next(w, r)
+		case r.Header.Get("Authorization") == "":
+			unauthorized(w, message)
+		default:
+			a.Attempts.refuse(w, r, message)
 		}
-		next(w, r)
 	}
 }

@@ -1,10 +1,16 @@
 package httpapi
 
 import (
+	"bytes"
+	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func recorder() *httptest.ResponseRecorder { return httptest.NewRecorder() }
@@ -12,6 +18,7 @@ func recorder() *httptest.ResponseRecorder { return httptest.NewRecorder() }
 // keyed are the requests that need the key.
 var keyed = []exchange{
 	{method: "DELETE", path: "/api/users/7"},
+	{method: "DELETE", path: "/api/users?id=7"},
 	{method: "POST", path: "/api/emit", body: `{"event":"x"}`},
 }
 
@@ -26,7 +33,7 @@ func TestKey(t *testing.T) {
 		}
 		s.want(s.exchange(x, "X-Api-Key", theKey), 401, "unauthorized")
 		inURL := x
-		inURL.path += "?api_key=" + theKey + "&key=" + theKey + "&access_token=" + theKey
+		inURL.path = with(inURL.path, "api_key="+theKey+"&key="+theKey+"&access_token="+theKey)
 		s.want(s.exchange(inURL), 401, "unauthorized")
 	}
 	if len(s.emitted)+len(s.signed) > 0 {
@@ -41,6 +48,184 @@ func TestKey(t *testing.T) {
 	}
 	// What only tells needs none.
 	s.want(s.ask("GET", "/api/online_users"), 200, "[]")
+}
+
+// with adds parameters to a path.
+func with(path, query string) string {
+	if strings.Contains(path, "?") {
+		return path + "&" + query
+	}
+	return path + "?" + query
+}
+
+// reads are the requests that only tell.
+func reads() (paths []string) {
+	for path, item := range theContract.doc.Paths.Map() {
+		if item.Get != nil && path != "/api/openapi.json" {
+			path = strings.NewReplacer("{id}", "7", "{room}", "a").Replace(path)
+			switch path {
+			case "/api/users":
+				path += "?id=7"
+			case "/api/rooms/users", "/api/rooms/messages":
+				path += "?room=a"
+			}
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+func onlyGood(token string) error {
+	if token == "good" {
+		return nil
+	}
+	return errors.New("no good token")
+}
+
+// With tokens, reading needs one, or the key, and is nobody else's to keep.
+func TestReadingNeedsAToken(t *testing.T) {
+	s := serve(t, Options{Key: theKey, Authenticate: onlyGood})
+	if n := len(reads()); n != 8 {
+		t.Errorf("%d ways to read", n)
+	}
+	for _, path := range reads() {
+		for _, authorization := range []string{"", "Bearer", "Bearer bad", "Basic good", "good", "Bearer " + theKey + "x"} {
+			x := s.ask("GET", path, "Authorization", authorization)
+			s.want(x, 401, "unauthorized")
+			if cache := x.answer.Get("Cache-Control"); !strings.HasPrefix(cache, "private") {
+				t.Errorf("%s: %q", path, cache)
+			}
+			s.want(s.ask("HEAD", path, "Authorization", authorization), 401, "")
+			s.want(s.ask("GET", with(path, "token=good"), "If-None-Match", "*"), 401, "unauthorized")
+		}
+		for _, authorization := range []string{"Bearer good", "bearer  good", "Bearer " + theKey} {
+			x := s.ask("GET", path, "Authorization", authorization)
+			vary := strings.Join(x.answer.Values("Vary"), ", ")
+			if x.status != 200 || !strings.HasPrefix(x.answer.Get("Cache-Control"), "private") || !strings.Contains(vary, "Authorization") || !strings.Contains(vary, "Origin") {
+				t.Errorf("%s with %q: %d, Vary %q, Cache-Control %q", path, authorization, x.status, vary, x.answer.Get("Cache-Control"))
+			}
+		}
+	}
+	s.want(s.ask("GET", "/api/openapi.json", "If-None-Match", "*"), 304, "")
+	// A token is no key.
+	s.want(s.exchange(keyed[0], "Authorization", "Bearer good"), 401, "unauthorized")
+}
+
+// Guests may read what a guest's connection sees, and with Public everybody may.
+func TestReadingWithoutAToken(t *testing.T) {
+	for _, opts := range []Options{{}, {Authenticate: onlyGood, Guests: true}, {Authenticate: onlyGood, Public: true}} {
+		opts.Key = theKey
+		s := serve(t, opts)
+		for _, path := range reads() {
+			for _, authorization := range []string{"", "Bearer bad", "Bearer good"} {
+				if x := s.ask("GET", path, "Authorization", authorization); x.status != 200 {
+					t.Errorf("%s with %q: %d", path, authorization, x.status)
+				}
+			}
+		}
+	}
+}
+
+// Who shows the key is the app: it waits behind nobody.
+func TestTheAppIsMarked(t *testing.T) {
+	s := serve(t, Options{Key: theKey})
+	for authorization, want := range map[string]bool{"Bearer " + theKey: true, "Bearer x": false, "": false} {
+		for _, path := range []string{"/api/users/7", "/api/rooms/a/messages"} {
+			if s.ask("GET", path, "Authorization", authorization); s.fromApp != want {
+				t.Errorf("%s with %q is the app's: %v", path, authorization, s.fromApp)
+			}
+		}
+	}
+}
+
+// Wrong keys are answered a moment later, a bounded number at a time, counted
+// and logged; the right one and none at all are answered at once.
+func TestWrongKeysAreSlowedDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		counted := map[string]int{}
+		var mu sync.Mutex // guards counted
+		refused := func(code string) { mu.Lock(); defer mu.Unlock(); counted[code]++ }
+		attempts := NewAttempts(func(*http.Request) string { return "192.0.2.7" }, slog.New(slog.NewTextHandler(&log, nil)), refused)
+		handler := API(Options{Rooms: &fakeRooms{}, Key: theKey, Authenticate: onlyGood, Attempts: attempts, Refused: refused})
+		statuses := make(chan int, 2*maxAttempts)
+		ask := func(authorization string) {
+			r := httptest.NewRequest("DELETE", "/api/users/7", nil)
+			r.Header.Set("Authorization", authorization)
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			statuses <- w.Code
+		}
+		for range maxAttempts + 10 {
+			go ask("Bearer wrong-" + theKey)
+		}
+		synctest.Wait()
+		if len(statuses) != 10 {
+			t.Errorf("%d are answered at once", len(statuses))
+		}
+		for range len(statuses) {
+			if got := <-statuses; got != 429 {
+				t.Errorf("one too many got %d", got)
+			}
+		}
+		began := time.Now()
+		ask("Bearer " + theKey)
+		ask("")
+		if a, b := <-statuses, <-statuses; a != 200 || b != 401 || time.Since(began) > 0 {
+			t.Errorf("the right key and none: %d and %d after %s", a, b, time.Since(began))
+		}
+		time.Sleep(attemptDelay)
+		synctest.Wait()
+		for range maxAttempts {
+			if got := <-statuses; got != 401 {
+				t.Errorf("a wrong key got %d", got)
+			}
+		}
+		if counted["wrong_key"] != maxAttempts+10 {
+			t.Errorf("counted: %v", counted)
+		}
+		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "address=192.0.2.7") || strings.Contains(got, theKey) {
+			t.Errorf("logged: %s", got)
+		}
+		time.Sleep(logAttemptsEvery)
+		ask("Bearer wrong")
+		if got := log.String(); strings.Count(got, "\n") != 2 || !strings.Contains(got, "attempts=110") {
+			t.Errorf("logged: %s", got)
+		}
+	})
+}
+
+// When too many wait, every path says so.
+func TestTooManyAttempts(t *testing.T) {
+	attempts := NewAttempts(func(*http.Request) string { return "" }, slog.New(slog.DiscardHandler), func(string) {})
+	attempts.waiting = nil // nobody may wait
+	s := serve(t, Options{Key: theKey, Authenticate: onlyGood, Attempts: attempts})
+	for _, path := range reads() {
+		s.want(s.ask("GET", path, "Authorization", "Bearer bad"), 429, "too_many_attempts")
+	}
+	for _, x := range keyed {
+		s.want(s.exchange(x, "Authorization", "Bearer bad"), 429, "too_many_attempts")
+	}
+}
+
+// What the app does leaves a line in the log, without any key.
+func TestAudit(t *testing.T) {
+	var log bytes.Buffer
+	s := serve(t, Options{Key: theKey, Log: slog.New(slog.NewTextHandler(&log, nil)), Address: func(*http.Request) string { return "192.0.2.7" }})
+	s.ask("DELETE", "/api/users/7?revoke=true&after=1s", "Authorization", "Bearer "+theKey)
+	s.post(exchange{body: `{"event":"news","args":["secret"],"to":{"room":"lobby"}}`})
+	s.ask("DELETE", "/api/users/8", "Authorization", "Bearer x")
+	for _, want := range []string{
+		`msg="the API signed a user out" user=7 sockets=2 after=1s revoke=true address=192.0.2.7`,
+		`msg="the API sent an event" event=news to=room:lobby address=192.0.2.7`,
+	} {
+		if !strings.Contains(log.String(), want+"\n") {
+			t.Errorf("got %s, want %s", log.String(), want)
+		}
+	}
+	if got := log.String(); strings.Count(got, "\n") != 2 || strings.Contains(got, "secret") || strings.Contains(got, theKey) {
+		t.Errorf("got %s", got)
+	}
 }
 
 // Without a key nobody has it, not even who shows an empty one.

@@ -10,13 +10,12 @@ import (
 	"sync/atomic"
 )
 
-// answer writes a value as JSON. What it says is about now.
+// answer writes a value as JSON.
 func answer(w http.ResponseWriter, value any) {
 	body, err := json.Marshal(value)
 	if err != nil { // our own types: a bug
 		panic(err)
 	}
-	w.Header().Set("Cache-Control", "no-store")
 	write(w, append(body, '\n'))
 }
 
@@ -45,7 +44,7 @@ func (t *tagged) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 		t.last.Store(now)
 	}
 	w.Header().Set("ETag", now.tag)
-	w.Header().Set("Cache-Control", "no-cache") // may be kept, is to be checked each time
+	w.Header().Set("Cache-Control", "private, no-cache") // may be kept, is to be checked each time
 	if hasTag(r.Header.Values("If-None-Match"), now.tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return

@@ -2,10 +2,8 @@ package httpapi
 
 import (
 	"context"
-	"crypto/sha256"
+	"log/slog"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"rollcall/internal/memory"
@@ -19,6 +17,10 @@ type Users interface {
 	OnlineUsers() []byte
 	Counts() rooms.Counts
 	User(ctx context.Context, id string) rooms.UserInfo
+	// IsHidden reports whether a user hides.
+	IsHidden(id string) bool
+	// Sockets is how many a user has, on all instances.
+	Sockets(id string) int
 	SignOut(id string) (sockets int)
 }
 
@@ -41,8 +43,26 @@ var _ Rooms = (*rooms.Rooms)(nil)
 // Options configures the API. Rooms is required.
 type Options struct {
 	Rooms Rooms
-	// Key has to be shown by whoever changes something. Empty: nobody may.
+	// Key has to be shown by whoever changes something. Empty: nobody may. A
+	// request that shows it is the app's and never waits behind others.
 	Key string
+	// Authenticate tells whether a token is valid: then reading needs one, or
+	// the key. Default: everybody may read.
+	Authenticate func(token string) error
+	// Guests lets everybody read all the same, as far as a client without a
+	// token sees it; Public as if there were no Authenticate.
+	Guests, Public bool
+	// Revoke refuses the tokens of a user that were issued until now. Default:
+	// nothing does.
+	Revoke func(id string)
+	// Later does what is asked for with ?after. Default: one of its own.
+	Later *Later
+	// Attempts slows down wrong keys and tokens. Default: nothing does.
+	Attempts *Attempts
+	// Address names a request's client, and Log gets a line of each sign-out
+	// and event of the app. Default: none.
+	Address func(*http.Request) string
+	Log     *slog.Logger
 	// MaxBody is the size limit of a request's body. Default 64 KiB.
 	MaxBody int64
 	// Inbound bounds the bodies of all requests together. Default 64 MiB.
@@ -67,7 +87,7 @@ const (
 
 type api struct {
 	Options
-	key           [sha256.Size]byte
+	key           key
 	list, openapi tagged
 }
 
@@ -82,24 +102,46 @@ func API(opts Options) http.Handler {
 	if opts.OriginAllowed == nil {
 		opts.OriginAllowed = func(*http.Request) bool { return true }
 	}
-	a := &api{Options: opts, key: sha256.Sum256([]byte(opts.Key))}
-	mux := http.NewServeMux()
-	mux.Handle("/api/online_users", methods{http.MethodGet: a.onlineUsers})
-	mux.Handle("/api/online_users/count", methods{http.MethodGet: a.count})
-	mux.Handle("/api/users/{id}", methods{http.MethodGet: a.user, http.MethodDelete: a.withKey(a.signOut)})
-	mux.Handle("/api/rooms/{room}/users", methods{http.MethodGet: a.roomUsers})
-	mux.Handle("/api/rooms/{room}/messages", methods{http.MethodGet: a.messages})
-	mux.Handle("/api/emit", methods{http.MethodPost: a.withKey(a.emit)})
-	mux.Handle("/api/openapi.json", methods{http.MethodGet: a.description})
-	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, http.StatusNotFound, "not_found", "There is no such path: /api/openapi.json describes what there is.")
-	})
-	next := inTime(a.fromAllowedOrigins(mux))
+	if opts.Later == nil {
+		opts.Later = &Later{}
+	}
+	if opts.Revoke == nil {
+		opts.Revoke = func(string) {}
+	}
+	if opts.Address == nil {
+		opts.Address = func(r *http.Request) string { return r.RemoteAddr }
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	a := &api{Options: opts, key: newKey(opts.Key)}
+	var all routes
+	read := func(h http.HandlerFunc) methods { return methods{http.MethodGet: a.reading(h)} }
+	users := methods{http.MethodGet: a.reading(a.user), http.MethodDelete: a.withKey(a.signOut)}
+	all.handle("/api/online_users", read(a.onlineUsers))
+	all.handle("/api/online_users/count", read(a.count))
+	all.handle("/api/users", users)
+	all.handle("/api/users/{id}", users)
+	all.handle("/api/rooms/users", read(a.roomUsers))
+	all.handle("/api/rooms/messages", read(a.messages))
+	all.handle("/api/rooms/{room}/users", read(a.roomUsers))
+	all.handle("/api/rooms/{room}/messages", read(a.messages))
+	all.handle("/api/emit", methods{http.MethodPost: a.withKey(a.emit)})
+	all.handle("/api/openapi.json", methods{http.MethodGet: a.description})
+	next := inTime(a.fromAllowedOrigins(private(all)))
 	if a.Refused == nil {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(counted{w, a.Refused}, r)
+	})
+}
+
+// private tells caches that an answer depends on who asks.
+func private(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Add("Vary", "Authorization")
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -120,30 +162,7 @@ func inTime(next http.Handler) http.Handler {
 		_ = conn.SetReadDeadline(now.Add(sendWithin))
 		_ = conn.SetWriteDeadline(now.Add(readWithin))
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "private, no-store")
 		next.ServeHTTP(w, r)
 	})
-}
-
-// methods is what one path answers to. HEAD is GET: net/http drops its body.
-type methods map[string]http.HandlerFunc
-
-func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	name := r.Method
-	if name == http.MethodHead {
-		name = http.MethodGet
-	}
-	if handle := m[name]; handle != nil {
-		handle(w, r)
-		return
-	}
-	var allowed []string
-	for name := range m {
-		if allowed = append(allowed, name); name == http.MethodGet {
-			allowed = append(allowed, http.MethodHead)
-		}
-	}
-	slices.Sort(allowed)
-	allow := strings.Join(allowed, ", ")
-	w.Header().Set("Allow", allow)
-	fail(w, http.StatusMethodNotAllowed, "method_not_allowed", "Only "+allow+" can be used here.")
 }

@@ -26,7 +26,9 @@ type fakeRooms struct {
 	err      error // of Messages and Emit
 	emitted  []rooms.Message
 	signed   []string
+	hidden   map[string]bool
 	deadline bool // the last look-up was bounded in time
+	fromApp  bool // and asked for by the app
 }
 
 func (f *fakeRooms) OnlineUsers() []byte {
@@ -47,8 +49,17 @@ func (f *fakeRooms) User(ctx context.Context, id string) rooms.UserInfo {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	_, f.deadline = ctx.Deadline()
+	f.fromApp = rooms.IsFromApp(ctx)
 	return f.users[id]
 }
+
+func (f *fakeRooms) IsHidden(id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.hidden[id]
+}
+
+func (f *fakeRooms) Sockets(string) int { return 2 }
 
 func (f *fakeRooms) SignOut(id string) int {
 	f.mu.Lock()
@@ -67,6 +78,7 @@ func (f *fakeRooms) Messages(ctx context.Context, room string) ([]rooms.Said, er
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	_, f.deadline = ctx.Deadline()
+	f.fromApp = rooms.IsFromApp(ctx)
 	return f.said[room], f.err
 }
 
@@ -146,7 +158,7 @@ func (s *server) want(x exchange, status int, text string) {
 func TestUnknownPaths(t *testing.T) {
 	s := serve(t, Options{Key: theKey})
 	for _, path := range []string{
-		"/api/", "/api/nothing", "/api/users", "/api/users/", "/api/users/7/", "/api/users/a/b", "/api/users/7/emit", "/api/rooms/a",
+		"/api/", "/api/nothing", "/api/users/", "/api/rooms/", "/api/../api/online_users", "/api/./online_users", "/api//online_users", "/api/users/7/", "/api/users/a/b", "/api/users/7/emit", "/api/rooms/a",
 		"/api/rooms/a/", "/api/rooms/a/b", "/api/rooms/a/b/users", "/api/emit/", "/api/online_users/", "/api/online_users/counts",
 		"/api/Emit", "/api/openapi.yaml", "/api/%2Fusers", "/api/users%2F7",
 	} {

@@ -43,6 +43,7 @@ func (a *api) emit(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		fail(w, http.StatusServiceUnavailable, "unavailable", "The event cannot be sent now.")
 	default:
+		a.Log.Info("the API sent an event", "event", clip(message.Event.Name), "to", clip(strings.Join(message.Rooms, " ")), "address", a.Address(r))
 		answer(w, struct {
 			OK bool `json:"ok"`
 		}{true})

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -30,7 +31,7 @@ func get(t *testing.T, method, url string) (*http.Response, string) {
 func TestHealth(t *testing.T) {
 	var notReady error
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "numbers") })
-	srv := httptest.NewServer(Health(func() error { return notReady }, metrics))
+	srv := httptest.NewServer(Health(HealthOptions{Ready: func() error { return notReady }, Metrics: metrics}))
 	defer srv.Close()
 
 	check := func(method, path string, status int, body string) *http.Response {
@@ -68,9 +69,55 @@ func TestHealth(t *testing.T) {
 }
 
 func TestNoMetrics(t *testing.T) {
-	srv := httptest.NewServer(Health(func() error { return nil }, nil))
+	srv := httptest.NewServer(Health(HealthOptions{Ready: func() error { return nil }}))
 	defer srv.Close()
 	if res, _ := get(t, "GET", srv.URL+"/metrics"); res.StatusCode != 404 {
 		t.Errorf("got %d", res.StatusCode)
+	}
+}
+
+// With a key the numbers are for whoever shows it.
+func TestMetricsKey(t *testing.T) {
+	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "numbers") })
+	handler := Health(HealthOptions{Ready: func() error { return nil }, Metrics: metrics, MetricsKey: "m-key", APIKey: theKey})
+	for authorization, want := range map[string]int{
+		"": 401, "Bearer x": 401, "Bearer " + theKey: 401, "Basic m-key": 401, "Bearer m-key": 200, "bearer m-key": 200,
+	} {
+		r := httptest.NewRequest("GET", "/metrics?key=m-key", nil)
+		r.Header.Set("Authorization", authorization)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if w.Code != want || (w.Body.String() == "numbers") != (want == 200) || want == 401 && w.Header().Get("WWW-Authenticate") == "" {
+			t.Errorf("%q: %d %s", authorization, w.Code, w.Body)
+		}
+	}
+}
+
+// Strangers are not told where Redis is.
+func TestReadinessTellsStrangersNoAddress(t *testing.T) {
+	cause := errors.New("dial tcp 10.1.2.3:6379: connect: connection refused")
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{fmt.Errorf("redis: no lease for 5s: %w", cause), "redis: no lease for 5s"},
+		{fmt.Errorf("redis (%w) is gone", cause), "this instance cannot serve now; the log says why"},
+		{errors.New("shutting down"), "shutting down"},
+		{fmt.Errorf("%w", cause), ""},
+	} {
+		handler := Health(HealthOptions{Ready: func() error { return c.err }, MetricsKey: "m-key", APIKey: theKey})
+		for authorization, exact := range map[string]bool{"": false, "Bearer x": false, "Bearer m-key": true, "Bearer " + theKey: true} {
+			r := httptest.NewRequest("GET", "/readyz", nil)
+			r.Header.Set("Authorization", authorization)
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			var got struct{ Message string }
+			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 503 {
+				t.Fatalf("%d %s", w.Code, w.Body)
+			}
+			if exact && got.Message != c.err.Error() || !exact && got.Message != c.want {
+				t.Errorf("%q: %q", authorization, got.Message)
+			}
+		}
 	}
 }

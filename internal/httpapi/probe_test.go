@@ -26,7 +26,7 @@ func listen(t *testing.T, addr string, h http.Handler) int {
 
 func TestProbe(t *testing.T) {
 	// Not ready is alive: a health check must not restart what only waits.
-	port := listen(t, "127.0.0.1", Health(func() error { return errors.New("busy") }, nil))
+	port := listen(t, "127.0.0.1", Health(HealthOptions{Ready: func() error { return errors.New("busy") }}))
 	for _, host := range []string{"", "127.0.0.1", "localhost", "0.0.0.0"} {
 		if err := Probe(t.Context(), host, port); err != nil {
 			t.Errorf("host %q: %v", host, err)

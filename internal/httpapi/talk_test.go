@@ -54,9 +54,11 @@ func TestRoomNames(t *testing.T) {
 func TestHistoryUnavailable(t *testing.T) {
 	s := serve(t, Options{})
 	s.err = errors.New("redis://u:hunter2@db does not answer")
-	x := s.ask("GET", "/api/rooms/a/messages")
-	s.want(x, 503, "unavailable")
-	if strings.Contains(x.got, "hunter2") {
-		t.Error(x.got)
+	for _, path := range []string{"/api/rooms/a/messages", "/api/rooms/messages?room=a"} {
+		x := s.ask("GET", path)
+		s.want(x, 503, "unavailable")
+		if strings.Contains(x.got, "hunter2") {
+			t.Error(x.got)
+		}
 	}
 }

@@ -2,7 +2,11 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"net/url"
+	"regexp"
+	"time"
 	"unicode/utf8"
 
 	"rollcall/rooms"
@@ -28,6 +32,9 @@ func (a *api) user(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), lookUpWithin)
 	defer cancel()
 	info := a.Rooms.User(ctx, id)
+	if !rooms.IsFromApp(ctx) && a.Rooms.IsHidden(id) {
+		info.LastActive = 0 // it would say what hiding hides
+	}
 	out := struct {
 		ID         string       `json:"id"`
 		Online     bool         `json:"online"`
@@ -41,23 +48,81 @@ func (a *api) user(w http.ResponseWriter, r *http.Request) {
 	answer(w, out)
 }
 
+// maxAfter is how much later a sign-out may be.
+const maxAfter = 10 * time.Second
+
+// signOut signs a user out, perhaps a moment later, and perhaps revokes the
+// tokens issued until then: at once, and once more when the sign-out is done.
 func (a *api) signOut(w http.ResponseWriter, r *http.Request) {
 	id, ok := pathName(w, r, "id", maxID)
 	if !ok {
 		return
 	}
+	query := r.URL.Query()
+	after, err := afterOf(query)
+	revoke, ok := flagOf(query, "revoke")
+	switch {
+	case err != nil:
+		fail(w, http.StatusBadRequest, "bad_after", "after must be a duration from 0s to 10s, such as 1s or 500ms.")
+		return
+	case !ok:
+		fail(w, http.StatusBadRequest, "bad_revoke", "revoke must be true or false.")
+		return
+	}
+	if revoke {
+		a.Revoke(id)
+	}
+	sockets := a.Rooms.Sockets(id)
+	a.Later.Do(after, func() {
+		if revoke && after > 0 {
+			a.Revoke(id)
+		}
+		a.Rooms.SignOut(id)
+	})
+	a.Log.Info("the API signed a user out", "user", clip(id), "sockets", sockets, "after", after, "revoke", revoke, "address", a.Address(r))
 	answer(w, struct {
 		ID      string `json:"id"`
 		Sockets int    `json:"sockets"`
-	}{id, a.Rooms.SignOut(id)})
+	}{id, sockets})
 }
 
-// pathName is the id or the room that a path names, percent-decoded. If it
-// cannot be one, that is answered.
+var (
+	errAfter  = errors.New("after is no duration up to 10s")
+	afterForm = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?(ms|s)$`)
+)
+
+func afterOf(query url.Values) (time.Duration, error) {
+	if !query.Has("after") {
+		return 0, nil
+	}
+	if text := query["after"]; len(text) > 1 || !afterForm.MatchString(text[0]) {
+		return 0, errAfter
+	}
+	after, err := time.ParseDuration(query.Get("after"))
+	if err == nil && after > maxAfter {
+		err = errAfter
+	}
+	return after, err
+}
+
+// flagOf reads a parameter that is true, false or not there.
+func flagOf(query url.Values, name string) (set, ok bool) {
+	value := query.Get(name)
+	return value == "true", !query.Has(name) || len(query[name]) == 1 && (value == "true" || value == "false")
+}
+
+// pathName is the id or the room that a path names, percent-decoded, or the
+// query: whatever a path cannot name can stand there. If it cannot be one, that
+// is answered.
 func pathName(w http.ResponseWriter, r *http.Request, what string, limit int) (string, bool) {
 	name := r.PathValue(what)
-	if len(name) <= limit && utf8.ValidString(name) {
-		return name, true // not empty: such a path is another
+	if name == "" { // no path has an empty one
+		if values := r.URL.Query()[what]; len(values) == 1 {
+			name = values[0]
+		}
+	}
+	if name != "" && len(name) <= limit && utf8.ValidString(name) {
+		return name, true
 	}
 	fail(w, http.StatusBadRequest, "bad_"+what, badName(what, limit))
 	return "", false

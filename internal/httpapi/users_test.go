@@ -1,10 +1,15 @@
 package httpapi
 
 import (
+	"encoding/json"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"rollcall/rooms"
 )
@@ -16,7 +21,7 @@ func TestOnlineUsers(t *testing.T) {
 	x := s.ask("GET", "/api/online_users")
 	s.want(x, 200, list)
 	etag := x.answer.Get("ETag")
-	if x.answer.Get("Cache-Control") != "no-cache" || x.answer.Get("Content-Type") != "application/json; charset=utf-8" {
+	if x.answer.Get("Cache-Control") != "private, no-cache" || x.answer.Get("Content-Type") != "application/json; charset=utf-8" {
 		t.Error(x.answer)
 	}
 	head := s.ask("HEAD", "/api/online_users")
@@ -28,7 +33,7 @@ func TestOnlineUsers(t *testing.T) {
 		for _, method := range []string{"GET", "HEAD"} {
 			x := s.ask(method, "/api/online_users", "If-None-Match", known)
 			s.want(x, 304, "")
-			if x.answer.Get("ETag") != etag || x.answer.Get("Cache-Control") != "no-cache" || x.answer.Get("Vary") != "Origin" {
+			if x.answer.Get("ETag") != etag || x.answer.Get("Cache-Control") != "private, no-cache" || x.answer.Get("Vary") != "Origin" {
 				t.Error(x.answer)
 			}
 		}
@@ -83,7 +88,7 @@ func TestCount(t *testing.T) {
 	s := serve(t, Options{})
 	x := s.ask("GET", "/api/online_users/count")
 	s.want(x, 200, `{"users":6,"sockets":9}`)
-	if x.answer.Get("Cache-Control") != "no-store" {
+	if x.answer.Get("Cache-Control") != "private, no-store" {
 		t.Error(x.answer)
 	}
 }
@@ -118,6 +123,47 @@ func TestUser(t *testing.T) {
 	}
 }
 
+// When a hidden user was active last says that there is one: to the app only.
+func TestHiddenUsersLastActive(t *testing.T) {
+	s := serve(t, Options{Key: theKey})
+	s.users = map[string]rooms.UserInfo{"7": {ID: "7", LastActive: 5}, "8": {ID: "8", LastActive: 6}}
+	s.hidden = map[string]bool{"7": true}
+	for _, path := range []string{"/api/users/7", "/api/users?id=7"} {
+		s.want(s.ask("GET", path), 200, `{"id":"7","online":false}`)
+		s.want(s.ask("GET", path, "Authorization", "Bearer "+theKey), 200, `{"id":"7","online":false,"last_active":5}`)
+	}
+	s.want(s.ask("GET", "/api/users/8"), 200, `{"id":"8","online":false,"last_active":6}`)
+}
+
+// Any id can be named, in the query at least; and a path says what it says,
+// without being redirected to another.
+func TestAnyID(t *testing.T) {
+	s := serve(t, Options{Key: theKey})
+	for _, id := range []string{".", "..", "a/b", "//", "../../etc", "a b", "é?&=#%", "\x00", "%2e", "users", "a;b", "+"} {
+		want, _ := json.Marshal(id)
+		answer := `{"id":` + string(want) + `,"online":false}`
+		s.want(s.ask("GET", "/api/users?id="+url.QueryEscape(id)), 200, answer)
+		s.want(s.ask("GET", "/api/users/"+url.PathEscape(id)), 200, answer)
+		s.want(s.ask("DELETE", "/api/users?id="+url.QueryEscape(id), "Authorization", "Bearer "+theKey), 200, `{"id":`+string(want)+`,"sockets":2}`)
+		room := `{"room":` + string(want) + `,"users":[],"count":0}`
+		s.want(s.ask("GET", "/api/rooms/users?room="+url.QueryEscape(id)), 200, room)
+		s.want(s.ask("GET", "/api/rooms/"+url.PathEscape(id)+"/users"), 200, room)
+		s.want(s.ask("GET", "/api/rooms/messages?room="+url.QueryEscape(id)), 200, `[]`)
+		s.want(s.ask("GET", "/api/rooms/"+url.PathEscape(id)+"/messages"), 200, `[]`)
+	}
+	for path, code := range map[string]string{
+		"/api/users": "bad_id", "/api/users?id=": "bad_id", "/api/users?ID=7": "bad_id",
+		"/api/rooms/users": "bad_room", "/api/rooms/messages?room=": "bad_room", "/api/rooms/users?room=" + strings.Repeat("a", maxRoom+1): "bad_room",
+		"/api/rooms/messages": "bad_room", "/api/users?id=" + strings.Repeat("a", maxID+1): "bad_id",
+	} {
+		s.want(s.ask("GET", path), 400, code)
+	}
+	for path, code := range map[string]string{"/api/users?id=7&id=8": "bad_id", "/api/users?id=%ff": "bad_id", "/api/users?id=%zz": "bad_id", "/api/rooms/users?room=a%80": "bad_room"} {
+		s.want(s.exchange(exchange{method: "GET", path: path, beyond: true}), 400, code)
+	}
+	s.want(s.ask("DELETE", "/api/users", "Authorization", "Bearer "+theKey), 400, "bad_id")
+}
+
 func TestIDs(t *testing.T) {
 	s := serve(t, Options{Key: theKey})
 	long := strings.Repeat("é", maxID/2)
@@ -143,4 +189,90 @@ func TestSignOut(t *testing.T) {
 	if want := []string{"7", "a/b"}; !slices.Equal(s.signed, want) {
 		t.Errorf("signed out: %q, want %q", s.signed, want)
 	}
+}
+
+// A sign-out may come a moment later, so that the app's own answer is there
+// first; with revoke the tokens issued until then go too.
+func TestSignOutLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var revoked atomic.Int32
+		f := &fakeRooms{}
+		later := &Later{}
+		handler := API(Options{Rooms: f, Key: theKey, Later: later, Revoke: func(string) { revoked.Add(1) }})
+		ask := func(query string) {
+			t.Helper()
+			r := httptest.NewRequest("DELETE", "/api/users/7"+query, nil)
+			r.Header.Set("Authorization", "Bearer "+theKey)
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			if w.Code != 200 || w.Body.String() != `{"id":"7","sockets":2}`+"\n" {
+				t.Errorf("%s: %d %s", query, w.Code, w.Body)
+			}
+		}
+		done := func(signed, revocations int) {
+			t.Helper()
+			synctest.Wait()
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if len(f.signed) != signed || int(revoked.Load()) != revocations {
+				t.Errorf("%d signed out and %d revocations, want %d and %d", len(f.signed), revoked.Load(), signed, revocations)
+			}
+		}
+		ask("?after=1s&revoke=true")
+		done(0, 1) // no new token is of use in the meantime
+		time.Sleep(time.Second - time.Millisecond)
+		done(0, 1)
+		time.Sleep(time.Millisecond)
+		done(1, 2)
+		ask("?after=0s&revoke=false")
+		done(2, 2)
+		ask("?revoke=true")
+		done(3, 3)
+		ask("?after=500ms")
+		ask("?after=10s&revoke=true")
+		time.Sleep(500 * time.Millisecond)
+		done(4, 4)
+		later.Flush() // the process ends: nothing is lost
+		done(5, 5)
+		ask("?after=10s") // at once from now on
+		done(6, 5)
+		time.Sleep(time.Minute)
+		done(6, 5)
+	})
+}
+
+func TestSignOutParameters(t *testing.T) {
+	s := serve(t, Options{Key: theKey})
+	for _, path := range []string{"/api/users/7?", "/api/users?id=7&"} {
+		for _, good := range []string{"after=1s", "after=10s", "after=0s", "after=250ms", "after=1.5s", "revoke=true", "revoke=false", "after=1s&revoke=true"} {
+			s.want(s.ask("DELETE", path+good, "Authorization", "Bearer "+theKey), 200, `{"id":"7","sockets":2}`)
+		}
+		for bad, code := range map[string]string{
+			"after=": "bad_after", "after=1": "bad_after", "after=-1s": "bad_after", "after=1m": "bad_after", "after=soon": "bad_after", "after=1h1s": "bad_after",
+			"revoke=": "bad_revoke", "revoke=1": "bad_revoke", "revoke=TRUE": "bad_revoke", "revoke": "bad_revoke",
+		} {
+			s.want(s.ask("DELETE", path+bad, "Authorization", "Bearer "+theKey), 400, code)
+		}
+		for bad, code := range map[string]string{"after=11s": "bad_after", "after=10001ms": "bad_after", "after=1s&after=2s": "bad_after", "revoke=true&revoke=false": "bad_revoke"} {
+			s.want(s.exchange(exchange{method: "DELETE", path: path + bad, beyond: true}, "Authorization", "Bearer "+theKey), 400, code)
+		}
+	}
+}
+
+// Too many do not wait: they are done at once.
+func TestLaterIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l Later
+		n := 0
+		for range maxLater + 5 {
+			l.Do(time.Second, func() { n++ })
+		}
+		if n != 5 {
+			t.Errorf("%d were done at once", n)
+		}
+		l.Flush()
+		if n != maxLater+5 {
+			t.Errorf("%d were done in all", n)
+		}
+	})
 }
