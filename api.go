@@ -81,16 +81,16 @@ func (o httpOptions) handlers() (api, health http.Handler) {
 	address := limit.Address(o.cfg.TrustedProxies)
 	attempts := httpapi.NewAttempts(address, o.log, o.metrics.Refusal)
 	options := httpapi.Options{
-		Rooms:         o.rooms,
-		Key:           o.cfg.APIKey.Reveal(),
-		Guests:        o.cfg.AllowGuests,
-		Public:        o.cfg.PublicAPI,
-		Revoke:        func(id string) { o.revoker.Revoke(id, time.Now()) },
-		Later:         o.later,
-		Attempts:      attempts,
-		Address:       address,
-		Log:           o.log,
-		MaxBody:       int64(o.cfg.MaxMessage),
+		Rooms:    o.rooms,
+		Key:      o.cfg.APIKey.Reveal(),
+		Guests:   o.cfg.AllowGuests,
+		Public:   o.cfg.PublicAPI,
+		Revoke:   func(id string) { o.revoker.Revoke(id, time.Now()) },
+		Later:    o.later,
+		Attempts: attempts,
+		Address:  address,
+		Log:      o.log,
+		MaxBody:  int64(o.cfg.MaxMessage),
 		// The app's bodies do not wait behind those of all clients.
 		Inbound:       memory.NewBudget(max(memory.Limit()/32, 4*int64(o.cfg.MaxMessage))),
 		OriginAllowed: originAllowed(o.cfg),

@@ -23,8 +23,13 @@ const (
 
 // token is a JWT of a user.
 func token(user, secret string, expires time.Time) string {
+	return signed(fmt.Sprintf(`{"user":%s,"exp":%d}`, user, expires.Unix()), secret)
+}
+
+// signed is a JWT with these claims.
+func signed(claims, secret string) string {
 	part := func(json string) string { return base64.RawURLEncoding.EncodeToString([]byte(json)) }
-	text := part(`{"alg":"HS256","typ":"JWT"}`) + "." + part(fmt.Sprintf(`{"user":%s,"exp":%d}`, user, expires.Unix()))
+	text := part(`{"alg":"HS256","typ":"JWT"}`) + "." + part(claims)
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(text))
 	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
