@@ -118,7 +118,7 @@ func startRedis(ctx context.Context, o RedisOptions, server server) *Redis {
 		appRecalls: recallPlaces{taken: make(chan struct{}, maxAppRecalls)},
 		seen:       newSightings(),
 		clock:      newSharedClock(o.Timing.Now),
-		replica:    newReplica(),
+		replica:    newSummedReplica(),
 		own:        newOwnState(),
 		others:     newOthersState(),
 	}

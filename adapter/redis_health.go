@@ -99,6 +99,9 @@ type RedisStats struct {
 	Drift int
 	// Repairs is how often everything had to be compared.
 	Repairs uint64
+	// Differences is how often another instance had other entries at the same
+	// announcement. It should be 0.
+	Differences uint64
 	// Calls is how many calls were made, Errors how many of them failed, and
 	// CallTime how long they took in all; the last call took LastCall.
 	Calls, Errors      uint64
@@ -116,6 +119,9 @@ func (r *Redis) Stats() RedisStats {
 		Queued:   len(r.own.queue),
 		Drift:    r.health.drift,
 		Repairs:  r.counters.repairs.Load(),
+
+		Differences: r.counters.differences.Load(),
+
 		Calls:    r.counters.calls.Load(),
 		Errors:   r.counters.errors.Load(),
 		CallTime: time.Duration(r.counters.time.Load()),
@@ -125,8 +131,8 @@ func (r *Redis) Stats() RedisStats {
 
 // counters are for Stats.
 type counters struct {
-	calls, errors, repairs atomic.Uint64
-	time, last             atomic.Int64
+	calls, errors, repairs, differences atomic.Uint64
+	time, last                          atomic.Int64
 }
 
 func (c *counters) called(took time.Duration, err error) {

@@ -33,6 +33,7 @@ func (r *Redis) holdLease(ctx context.Context) {
 	backoff := r.newBackoff()
 	judge := judge{suspects: make(map[string]suspect), absent: make(map[string]time.Time)}
 	var watch watch
+	var comparison comparison
 	failed := false
 	for ctx.Err() == nil {
 		before := r.standing()
@@ -50,6 +51,9 @@ func (r *Redis) holdLease(ctx context.Context) {
 			failed = false
 		}
 		r.compare(&watch, before, now, interrupted)
+		if len(now.others) > 0 {
+			r.compareReplicas(ctx, &comparison)
+		}
 		pause := r.timing.Renew
 		if r.judgeOthers(ctx, &judge, now) {
 			pause /= 4 // somebody is suspect: look again soon

@@ -45,6 +45,8 @@ var (
 	lastActiveLua string
 	//go:embed scripts/revoked.lua
 	revokedLua string
+	//go:embed scripts/compare.lua
+	compareLua string
 	//go:embed scripts/mend.lua
 	mendLua string
 
@@ -57,6 +59,7 @@ var (
 	lastActiveScript = script(seenLua, lastActiveLua)
 	revokedScript    = script(revokedLua)
 	mendScript       = script(mendLua)
+	compareScript    = script(compareLua)
 )
 
 // script joins what a script shares with others and its own part, behind the

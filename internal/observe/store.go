@@ -14,6 +14,7 @@ type StoreStats struct {
 	Queued        int           // own changes that the store has not confirmed
 	Drift         int           // entries without an owner, or unlike their sockets
 	Repairs       uint64        // how often everything had to be compared
+	Differences   uint64        // how often another instance had other entries
 	Calls, Errors uint64        // calls to the store, and those that failed
 	CallTime      time.Duration // how long all of them took
 	// Messages between instances: sent, taken, not understood, not sent.
@@ -41,6 +42,8 @@ func (m *Metrics) WatchStore(stats func() StoreStats) {
 		func(s StoreStats) float64 { return float64(s.Drift) })
 	number("rollcall_repairs_total", "How often this instance compared everything with Redis and put it right.", counter,
 		func(s StoreStats) float64 { return float64(s.Repairs) })
+	number("rollcall_differences_total", "How often this instance had other entries than another one at the same moment, which was put right. Should be 0.", counter,
+		func(s StoreStats) float64 { return float64(s.Differences) })
 	number("rollcall_redis_calls_total", "Calls to Redis.", counter,
 		func(s StoreStats) float64 { return float64(s.Calls) })
 	number("rollcall_redis_errors_total", "Calls to Redis that failed.", counter,

@@ -1,0 +1,97 @@
+package adapter
+
+import (
+	"context"
+	"encoding/binary"
+	"strconv"
+
+	"github.com/cespare/xxhash/v2"
+
+	"rollcall/rooms"
+)
+
+// Every instance has a replica of all entries, and shows what is in it. Nothing
+// that this store does should let two replicas differ at rest; if they do all the
+// same, this finds it: at the same announcement they must be equal.
+
+// compareEvery is how many renewals of the lease lie between two comparisons.
+const compareEvery = 5
+
+// newSummedReplica makes a replica that keeps the sum of its entries.
+func newSummedReplica() *replica {
+	r := newReplica()
+	r.sums = true
+	return r
+}
+
+// hashOf is of all of an entry that clients see or that decides what they see.
+func hashOf(e rooms.Entry) uint64 {
+	h := xxhash.New()
+	for _, text := range []string{e.List, e.Key, e.Instance, e.UserID, string(e.Status)} {
+		_, _ = h.WriteString(text)
+		_, _ = h.Write([]byte{0})
+	}
+	_, _ = h.Write(e.Data)
+	var numbers []byte
+	for _, n := range []int64{e.JoinedAt, e.RegisteredAt, e.VisibleAt, e.StatusAt} {
+		numbers = binary.LittleEndian.AppendUint64(numbers, uint64(n))
+	}
+	_, _ = h.Write(numbers)
+	return h.Sum64()
+}
+
+// digest is the replica's sum and how many entries it has, as text.
+func (r *replica) digest() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return strconv.FormatUint(r.sum, 16) + "/" + strconv.Itoa(len(r.entries))
+}
+
+// atRest is the announcement that was read last and what the replica is there;
+// false if anything is on its way, in either direction, or being repaired.
+func (r *Redis) atRest() (seq uint64, digest string, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || len(r.own.queue) > 0 || r.others.repair != "" || len(r.others.unsettled) > 0 {
+		return 0, "", false
+	}
+	return r.others.seq, r.replica.digest(), true
+}
+
+// A comparison belongs to the goroutine of the lease.
+type comparison struct {
+	renewals int  // since the last one
+	differed bool // at the last one
+}
+
+// compareReplicas tells the other instances what this one has, and whether it is
+// something else than what one of them had at the same announcement. Twice in a
+// row is a difference: it is counted, and everything is taken from Redis again.
+func (r *Redis) compareReplicas(ctx context.Context, c *comparison) {
+	if c.renewals++; c.renewals < compareEvery && !c.differed {
+		return
+	}
+	c.renewals = 0
+	seq, digest, ok := r.atRest()
+	if !ok {
+		return
+	}
+	reply, err := r.run(ctx, r.timing.Call, compareScript, r.instance, strconv.FormatUint(seq, 10), digest)
+	if err != nil {
+		return // the next one shows it
+	}
+	again := reply == int64(1) && c.differed
+	c.differed = reply == int64(1) && !again
+	if !again {
+		return
+	}
+	r.counters.differences.Add(1)
+	r.log.Warn("instances show different entries; comparing with Redis", "announcement", seq)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for place, known := range r.others.entries {
+		known.version = 0 // whatever was put counts for nothing
+		r.others.entries[place] = known
+	}
+	r.others.wantRepair("another instance has other entries")
+}
