@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"iter"
+	"slices"
 	"strconv"
 
 	"rollcall/rooms"
@@ -21,12 +22,16 @@ const (
 	opPong   = 0x8a
 )
 
+// maxHead is the longest header of a frame that we send.
+const maxHead = 10
+
 // appendFrame appends a frame that holds the payload's parts.
 func appendFrame(b []byte, op byte, parts ...[]byte) []byte {
 	n := 0
 	for _, p := range parts {
 		n += len(p)
 	}
+	b = slices.Grow(b, n+maxHead) // growing with the parts would leave it a quarter too large
 	b = append(b, op)
 	switch {
 	case n < 126:

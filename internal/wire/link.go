@@ -37,6 +37,7 @@ type link struct {
 	detached       *list.Element // of the Server's; guarded by its mu
 	detachedAt     time.Time     // guarded by the Server's mu
 	beat           beat          // guarded by the heartbeat's mu
+	waiting        atomic.Int64  // bytes in queue or being written; written with mu
 
 	mu        sync.Mutex      // guards all below
 	stay      *stay           // with the library; nil: none
@@ -55,6 +56,7 @@ type link struct {
 	closing   bool            // an orderly close: nothing more is queued, and deaf
 	fetching  bool            // the close waits for the client's polls
 	ended     bool            // the session has, or just does
+	discarded bool            // its queue is, to make room for others
 	dropped   bool            // gone: nothing is written or read any more
 	linger    *time.Timer     // bounds the close
 	reason    rooms.Reason    // of the end
@@ -136,12 +138,15 @@ func (l *link) enqueue(r run, s *settlement) {
 		return
 	}
 	idle := l.queued == 0
-	l.add(r)
+	over := l.add(r)
 	if l.deliver() && idle && s != nil {
 		s.add()
 		l.settle = s
 	}
 	l.mu.Unlock()
+	if over {
+		l.srv.evict()
+	}
 }
 
 // deliver sees that what is queued leaves, by a writer or by the poll that
@@ -162,7 +167,7 @@ func (l *link) deliver() (started bool) {
 // cutOff ends a link whose client does not keep up.
 func (l *link) cutOff(why string) {
 	l.mu.Lock()
-	gone, bytes := l.dropped, l.queued
+	gone := l.dropped || l.discarded
 	if l.abort != nil {
 		l.abort()
 	}
@@ -170,9 +175,14 @@ func (l *link) cutOff(why string) {
 	if gone {
 		return
 	}
-	l.srv.opts.Observer.SlowDisconnect()
-	l.srv.opts.Log.Warn("client cut off: it does not read", "socket", l.session.Load().ID(), "why", why, "queue", bytes)
+	l.tellSlow(why)
 	l.drop()
+}
+
+// tellSlow counts and logs a client that does not keep up.
+func (l *link) tellSlow(why string) {
+	l.srv.opts.Observer.SlowDisconnect()
+	l.srv.opts.Log.Warn("client cut off: it does not read", "socket", l.session.Load().ID(), "why", why)
 }
 
 // wakePoll lets the waiting poll take what there is. l.mu is held.
@@ -290,7 +300,7 @@ func (l *link) detach() (conns []*websocket.Conn) {
 		conns = append(conns, l.ws)
 	}
 	candidate, settle := l.candidate, l.settle
-	l.srv.outbound.letGo(l.queue...)
+	l.letGo(l.queue...)
 	l.written()
 	l.queue, l.settle, l.candidate = nil, nil, nil
 	if l.linger != nil {

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sync/atomic"
@@ -24,7 +25,7 @@ type shared struct {
 type outbound struct {
 	limit    int64
 	used     atomic.Int64
-	evicting atomic.Bool // somebody makes room
+	evicting atomic.Bool // a sender makes room
 }
 
 // hold takes runs into account, and reports whether they are too much.
@@ -57,11 +58,28 @@ func (o *outbound) letGo(runs ...run) {
 	o.used.Add(-int64(bytes))
 }
 
-// add puts a run into the queue. l.mu is held.
-func (l *link) add(r run) {
+// add puts a run into the queue, and reports whether all queues are too long then.
+// l.mu is held.
+func (l *link) add(r run) (over bool) {
 	l.queue = append(l.queue, r)
 	l.queued += r.cost()
-	l.srv.account(r)
+	return l.hold(r)
+}
+
+// hold takes runs into account, for the link and for all. l.mu is held.
+func (l *link) hold(runs ...run) (over bool) {
+	for _, r := range runs {
+		l.waiting.Add(int64(r.cost()))
+	}
+	return l.srv.outbound.hold(runs...)
+}
+
+// letGo takes them out again. l.mu is held.
+func (l *link) letGo(runs ...run) {
+	for _, r := range runs {
+		l.waiting.Add(-int64(r.cost()))
+	}
+	l.srv.outbound.letGo(runs...)
 }
 
 // cost is what a run counts against its link's bound.
@@ -85,70 +103,81 @@ func (l *link) takeRuns(most int) []run {
 
 // written lets go of what was being written. l.mu is held.
 func (l *link) written() {
-	l.srv.outbound.letGo(l.inflight...)
+	l.letGo(l.inflight...)
 	l.inflight = nil
 }
 
-// account holds runs, and sees that there is room. It does not block: the caller
-// may hold locks.
-func (s *Server) account(runs ...run) {
-	if s.outbound.hold(runs...) && s.outbound.evicting.CompareAndSwap(false, true) {
-		go s.evict()
+// evict disconnects the clients with the longest queues until an eighth of the
+// bound is free, so that finding them, which looks at every link, is rare. The
+// caller is the sender for whom there was no room, which thereby makes it: it may
+// hold locks of the domain, but none of a link. Nothing here waits.
+func (s *Server) evict() {
+	if !s.outbound.evicting.CompareAndSwap(false, true) {
+		return // another sender is at it
 	}
+	defer s.outbound.evicting.Store(false)
+	free := s.outbound.used.Load() - s.outbound.limit + s.outbound.limit/8
+	var evicted []*link
+	for _, longest := range s.byQueue() {
+		if free <= 0 {
+			break
+		}
+		free -= longest.waiting
+		if longest.link.discard() {
+			evicted = append(evicted, longest.link)
+		}
+	}
+	go func() { // telling the domain of the end may take its time
+		for _, l := range evicted {
+			l.tellSlow("all clients' queues together are too long")
+			l.drop()
+		}
+	}()
 }
 
-// evict disconnects the clients with the longest queues until an eighth of the
-// bound is free, so that finding them, which looks at every link, is rare.
-func (s *Server) evict() {
-	defer s.outbound.evicting.Store(false)
-	for s.outbound.used.Load() > s.outbound.limit {
-		free := s.outbound.used.Load() - s.outbound.limit + s.outbound.limit/8
-		longest := s.byQueue()
-		if len(longest) == 0 {
-			return // what is held is on its way out
-		}
-		for _, l := range longest {
-			if free <= 0 {
-				break
-			}
-			free -= int64(l.waiting)
-			l.link.cutOff("all clients' queues together are too long")
-		}
+// discard lets go of all that waits for a link at once, before its end is told. It
+// reports false if that has been done already.
+func (l *link) discard() bool {
+	l.mu.Lock()
+	if l.dropped || l.discarded {
+		l.mu.Unlock()
+		return false
 	}
+	l.discarded, l.closing = true, true
+	l.letGo(l.queue...)
+	l.written()
+	l.queue = nil
+	if l.abort != nil {
+		l.abort()
+	}
+	conn := l.ws
+	l.mu.Unlock()
+	if conn != nil {
+		conn.Close()
+	}
+	return true
 }
 
 // queueOf is a link with what waits for it.
 type queueOf struct {
 	link    *link
-	waiting int
+	waiting int64
 }
 
-// byQueue is all links for which something waits, the longest queue first.
+// byQueue is all links for which something waits, the longest queue first. It
+// takes no link's lock: with thousands of busy links each may take a while.
 func (s *Server) byQueue() []queueOf {
 	s.mu.Lock()
 	links := slices.Concat(slices.Collect(maps.Values(s.links)), slices.Collect(maps.Keys(s.ending)))
 	s.mu.Unlock()
 	var list []queueOf
 	for _, l := range links {
-		if waiting := l.waiting(); waiting > 0 {
+		if waiting := l.waiting.Load(); waiting > 0 {
 			list = append(list, queueOf{l, waiting})
 		}
 	}
-	slices.SortFunc(list, func(a, b queueOf) int { return b.waiting - a.waiting })
+	slices.SortFunc(list, func(a, b queueOf) int { return cmp.Compare(b.waiting, a.waiting) })
 	return list
-}
-
-// waiting is how many bytes wait for a link or are being written to it.
-func (l *link) waiting() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	bytes := 0
-	for _, runs := range [][]run{l.queue, l.inflight} {
-		for _, r := range runs {
-			bytes += r.cost()
-		}
-	}
-	return bytes
 }
 
 // Queued is how many bytes wait to be sent to clients: in all, in which frames that
@@ -157,7 +186,7 @@ func (l *link) waiting() int {
 // so it is for now and then.
 func (s *Server) Queued() (all, most int) {
 	if longest := s.byQueue(); len(longest) > 0 {
-		most = longest[0].waiting
+		most = int(longest[0].waiting)
 	}
 	return int(s.outbound.used.Load()), most
 }

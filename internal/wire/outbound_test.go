@@ -182,7 +182,7 @@ func TestAccountUnderConcurrency(t *testing.T) {
 // An answer to a poll holds a part of a long queue; the rest comes with the next
 // ones, in order.
 func TestLongQueueOverPolling(t *testing.T) {
-	d, base := start(t, Options{})
+	d, base := start(t, Options{CloseTimeout: patience})
 	p, err := pollJoin(base, 4, "")
 	if err != nil {
 		t.Fatal(err)

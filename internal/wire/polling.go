@@ -141,11 +141,15 @@ func (l *link) respond(w http.ResponseWriter, runs []run) error {
 // read them.
 func (l *link) answering(body []byte) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.dropped {
+	over := false
+	if !l.dropped && !l.discarded {
 		answer := run{frames: body}
 		l.inflight = append(l.inflight, answer)
-		l.srv.account(answer)
+		over = l.hold(answer)
+	}
+	l.mu.Unlock()
+	if over {
+		l.srv.evict()
 	}
 }
 

@@ -193,13 +193,14 @@ func (l *link) pushRun(r run, s *settlement) {
 	n := writeNow(socketOf(conn), frames)
 
 	l.mu.Lock()
+	over := false
 	switch {
-	case l.dropped:
+	case l.dropped, l.discarded:
 	case n < len(frames):
 		rest := run{frames[n:], r.shared}
 		l.queue = append([]run{rest}, l.queue...)
 		l.queued -= n
-		l.srv.account(rest)
+		over = l.hold(rest)
 		if s != nil {
 			s.add()
 			l.settle = s
@@ -211,6 +212,9 @@ func (l *link) pushRun(r run, s *settlement) {
 		go l.write(conn)
 	}
 	l.mu.Unlock()
+	if over {
+		l.srv.evict()
+	}
 	if n == len(frames) {
 		l.srv.opts.Observer.Out(1, n+frameCost)
 	}
