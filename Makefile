@@ -14,7 +14,7 @@ run: setup-run client bin/rollcall ## set up what is missing and serve on PORT (
 	@exec bin/rollcall
 
 .PHONY: test
-test: ## check everything; STEPS="unit e2e" picks some of: client gofmt vet staticcheck unit abuse fuzz image build e2e
+test: ## check everything; STEPS="unit e2e" picks some of: client gofmt vet staticcheck unit simulation abuse fuzz image build e2e
 	@scripts/test.sh $(STEPS)
 
 .PHONY: build
@@ -55,6 +55,10 @@ vulncheck: ## look dependencies and Go up in the vulnerability database, which h
 faults: ## mix faults at random for FAULT_SECONDS (default 600); FAULT_SEED=n repeats a run
 	@scripts/setup.sh test
 	FAULT_SECONDS=$(or $(FAULT_SECONDS),600) go test -race -count=1 -v -timeout 2h -run Random ./e2e/cluster
+
+.PHONY: soak
+soak: ## simulated histories of the Redis store, and random faults with real processes, for SOAK (default 1h)
+	@scripts/soak.sh $(or $(SOAK),1h)
 
 .PHONY: bench
 bench: ## measure against the Node service; BENCH="-quick" or "-rows storm,churn -rounds 5" for less or more

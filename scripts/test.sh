@@ -28,6 +28,10 @@ step_unit() {
   CGO_ENABLED=1 go test -race -count=1 $packages
 }
 
+# Histories of the Redis store in virtual time, without -race: the more the
+# better.
+step_simulation() { go test -count=1 -v -run 'TestSimulation$' ./adapter -sim.time "${SIM_TIME:-30s}"; }
+
 step_abuse() { go test -count=1 ./e2e/abuse; }
 
 step_fuzz() { scripts/fuzz.sh; }
@@ -40,7 +44,7 @@ step_build() { make bin/rollcall; }
 step_e2e() { (cd e2e && npm ci --silent && npm test); }
 
 steps=("$@")
-[ ${#steps[@]} -gt 0 ] || steps=(client gofmt vet staticcheck unit abuse fuzz image build e2e)
+[ ${#steps[@]} -gt 0 ] || steps=(client gofmt vet staticcheck unit simulation abuse fuzz image build e2e)
 for step in "${steps[@]}"; do
   declare -F "step_$step" >/dev/null || { echo "there is no step $step" >&2; exit 2; }
 done

@@ -1,0 +1,198 @@
+package adapter
+
+import (
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"rollcall/rooms"
+)
+
+// A simLedger is what happened in truth, and what each watcher was told. It
+// says what must not be told as soon as it is.
+type simLedger struct {
+	// mu guards everything below, and the fields of instances that say what
+	// became of them.
+	mu     sync.Mutex
+	places map[rooms.Place]*simPlace
+	views  map[*simInstance]*simView
+	said   map[string]simSaid // by text: what was accepted
+	owners map[string]*simInstance
+	wrong  []string
+	trace  uint64 // of all that was told
+	log    []string
+	began  time.Time
+}
+
+type simPlace struct {
+	last    int // count of the last put
+	removed int // count of the last put that was removed
+}
+
+type simSaid struct {
+	by *simInstance
+	to map[*simInstance]bool // who had a place in the stream by then
+}
+
+// A simView is what one watcher was told.
+type simView struct {
+	shown     map[rooms.Place]int // count of the put that is shown
+	most      map[rooms.Place]int // the highest count ever shown
+	content   map[rooms.Place]string
+	said      []rooms.Said
+	heard     map[string]bool
+	signedOut map[string]bool
+}
+
+func newSimLedger() *simLedger {
+	return &simLedger{
+		places: make(map[rooms.Place]*simPlace),
+		views:  make(map[*simInstance]*simView),
+		said:   make(map[string]simSaid),
+		owners: make(map[string]*simInstance),
+		began:  time.Now(),
+	}
+}
+
+func (l *simLedger) putting(place rooms.Place, count int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.places[place] == nil {
+		l.places[place] = &simPlace{}
+	}
+	l.places[place].last = count
+}
+
+func (l *simLedger) removing(place rooms.Place) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p := l.places[place]; p != nil {
+		p.removed = p.last
+	}
+}
+
+func (l *simLedger) fail(format string, args ...any) {
+	l.wrong = append(l.wrong, fmt.Sprintf("%v: ", time.Since(l.began))+fmt.Sprintf(format, args...))
+}
+
+// watcher is what one instance's store tells everything.
+func (l *simLedger) watcher(in *simInstance) func(rooms.Change) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	v := &simView{
+		shown: make(map[rooms.Place]int), most: make(map[rooms.Place]int), content: make(map[rooms.Place]string),
+		heard: make(map[string]bool), signedOut: make(map[string]bool),
+	}
+	l.views[in], l.owners[in.name] = v, in
+	return func(c rooms.Change) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.note(in, c)
+		switch {
+		case c.Said != nil:
+			l.sayTo(in, v, *c.Said)
+		case c.SignOut != "":
+			if v.signedOut[c.SignOut] {
+				l.fail("%s was told twice to sign out %s", in.name, c.SignOut)
+			}
+			v.signedOut[c.SignOut] = true
+		case c.Removed:
+			l.removeFrom(in, v, c)
+		default:
+			l.putTo(in, v, c.Entry)
+		}
+	}
+}
+
+func (l *simLedger) note(in *simInstance, c rooms.Change) {
+	line := fmt.Sprint(time.Since(l.began), " ", in.name, " ")
+	switch {
+	case c.Said != nil:
+		line += fmt.Sprint("said ", c.Said.ID, " ", c.Said.Content)
+	case c.SignOut != "":
+		line += "sign out " + c.SignOut
+	case c.Removed:
+		line += fmt.Sprint("removed ", c.Entry.Place, " ", c.Reason)
+	default:
+		line += fmt.Sprint("put ", c.Entry.Place, " ", string(c.Entry.Data))
+	}
+	h := fnv.New64a()
+	fmt.Fprint(h, l.trace, line)
+	l.trace = h.Sum64()
+	if *simLog {
+		l.log = append(l.log, line)
+	}
+}
+
+// owner is the instance that an entry is of.
+func (l *simLedger) owner(place rooms.Place) *simInstance {
+	name, _, _ := strings.Cut(place.Key, "/")
+	return l.owners[name]
+}
+
+// mayBeLost reports whether others may have given an instance up by now.
+func (in *simInstance) mayBeLost() bool {
+	return in == nil || in.ended || in.faults > 0 || time.Now().Before(in.harmed)
+}
+
+func (l *simLedger) putTo(in *simInstance, v *simView, e rooms.Entry) {
+	count, _ := strconv.Atoi(strings.Trim(string(e.Data), `"`))
+	owner, p := l.owner(e.Place), l.places[e.Place]
+	if p == nil {
+		l.fail("%s was told of %v, which nobody put", in.name, e.Place)
+		return
+	}
+	_, shown := v.shown[e.Place]
+	switch {
+	case count < v.most[e.Place]:
+		l.fail("%s was told that %v went back from %d to %d", in.name, e.Place, v.most[e.Place], count)
+	case !shown && count == v.most[e.Place] && count <= p.removed && !owner.mayBeLost():
+		l.fail("%s was told that %v came back, which is gone", in.name, e.Place)
+	case owner.ended && !shown && time.Since(owner.stopped) > 30*time.Second:
+		l.fail("%s was told that %v came, whose instance ended %v ago", in.name, e.Place, time.Since(owner.stopped))
+	}
+	v.shown[e.Place], v.most[e.Place], v.content[e.Place] = count, max(count, v.most[e.Place]), content(e)
+}
+
+func (l *simLedger) removeFrom(in *simInstance, v *simView, c rooms.Change) {
+	place := c.Entry.Place
+	count, shown := v.shown[place]
+	owner := l.owner(place)
+	switch {
+	case !shown:
+		l.fail("%s was told twice that %v left", in.name, place)
+	case in.ended: // it closes
+	case l.places[place].removed < count && !owner.mayBeLost():
+		l.fail("%s was told that %v left (%s), which is there", in.name, place, c.Reason)
+	}
+	delete(v.shown, place)
+	delete(v.content, place)
+}
+
+func (l *simLedger) sayTo(in *simInstance, v *simView, m rooms.Said) {
+	if v.heard[m.Content] {
+		l.fail("%s was told message %s twice", in.name, m.Content)
+	}
+	v.heard[m.Content] = true
+	v.said = append(v.said, m)
+}
+
+// truth is what everybody should see in the end.
+func (l *simLedger) truth() map[rooms.Place]int {
+	out := make(map[rooms.Place]int)
+	for place, p := range l.places {
+		if in := l.owner(place); p.last > p.removed && in != nil && !in.ended {
+			out[place] = p.last
+		}
+	}
+	return out
+}
+
+func sortedPlaces[V any](m map[rooms.Place]V) []rooms.Place {
+	return slices.SortedFunc(maps.Keys(m), func(a, b rooms.Place) int { return strings.Compare(address(a), address(b)) })
+}

@@ -1,0 +1,265 @@
+package adapter
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"rollcall/adapter/redissim"
+	"rollcall/rooms"
+)
+
+// A simWorld is a history while it happens: several stores, one Redis.
+type simWorld struct {
+	simPlan
+	*simNet
+	ledger *simLedger
+	slots  [simSlots]*simInstance // nil: none is there at the moment
+	all    []*simInstance
+	backup redissim.Image
+	count  int       // of puts, messages and sign-outs
+	lasts  time.Time // when the last fault ends
+	over   bool      // nobody starts any more
+	failed func(format string, args ...any)
+}
+
+// A simInstance is a process from its start to its end.
+type simInstance struct {
+	name  string
+	link  *simLink
+	store *Redis
+	// opened is closed when store is set.
+	opened chan struct{}
+	// ended says that the process is gone; busy that it begins or ends.
+	ended, crashed, busy bool
+	stopped              time.Time
+	// harmed is until when others may have given it up.
+	harmed time.Time
+	faults int
+}
+
+func (p simPlan) options(name string) RedisOptions {
+	o := RedisOptions{Instance: name, Prefix: "r", Grace: p.grace, HandOver: p.handOver}
+	if *simLog {
+		o.Log = slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelDebug})).With("in", name)
+	}
+	o.batch = p.batch
+	o.Timing.setDefaults()
+	return o
+}
+
+// open starts an instance in a slot.
+func (w *simWorld) open(slot int) {
+	w.ledger.mu.Lock()
+	defer w.ledger.mu.Unlock()
+	if w.over {
+		return
+	}
+	name := fmt.Sprintf("%c%d", 'a'+slot, len(w.all))
+	in := &simInstance{name: name, link: w.link(name), opened: make(chan struct{})}
+	w.all = append(w.all, in)
+	w.slots[slot] = in
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		in.store = startRedis(ctx, w.options(name), in.link)
+		in.store.Watch(w.ledger.watcher(in))
+		close(in.opened)
+	}()
+}
+
+func (in *simInstance) isOpen() bool {
+	select {
+	case <-in.opened:
+		return true
+	default:
+		return false
+	}
+}
+
+// usable is the instance of a slot, if somebody could do something there.
+func (w *simWorld) usable(slot int) *simInstance {
+	w.ledger.mu.Lock()
+	defer w.ledger.mu.Unlock()
+	in := w.slots[slot]
+	if in == nil || !in.isOpen() || in.ended || in.link.isPaused() {
+		return nil
+	}
+	return in
+}
+
+func (in *simInstance) place(n int) rooms.Place {
+	place := rooms.Place{Key: fmt.Sprintf("%s/%d", in.name, n%12)}
+	if n%3 == 0 {
+		place.List = rooms.RoomList("1")
+	}
+	return place
+}
+
+// do does one step.
+func (w *simWorld) do(s simStep) {
+	time.Sleep(s.after)
+	if end := time.Now().Add(s.lasts + time.Millisecond); end.After(w.lasts) {
+		w.lasts = end
+	}
+	if w.fault(s) {
+		return
+	}
+	in := w.usable(s.slot)
+	if in == nil {
+		return
+	}
+	w.count++
+	switch s.do {
+	case "put":
+		w.put(in, s.n)
+	case "remove":
+		place := in.place(s.n)
+		w.ledger.removing(place)
+		in.store.Remove(place, []rooms.Reason{rooms.Closed, rooms.SignedOut}[s.n%2])
+	case "say":
+		text := fmt.Sprint(w.count)
+		if in.store.Say("1", in.name, text) == nil {
+			w.accepted(in, text)
+		}
+	case "sign out":
+		in.store.SignOut(fmt.Sprint("out", w.count))
+	case "crash":
+		w.crash(s.slot, in, s.lasts)
+	case "close":
+		w.close(s.slot, in, s.lasts)
+	case "cut":
+		w.harm(in, s.lasts, &in.link.cut)
+	case "hang":
+		w.harm(in, s.lasts, &in.link.hung)
+	case "slow":
+		w.harm(in, s.lasts, &in.link.slow)
+	case "pause":
+		w.harm(in, s.lasts, &in.link.paused)
+	}
+}
+
+func (w *simWorld) put(in *simInstance, n int) {
+	w.count++
+	e := rooms.Entry{
+		Place: in.place(n), UserID: fmt.Sprint("u", n%5), JoinedAt: 1,
+		Data:   fmt.Appendf(nil, `"%d"`, w.count),
+		Status: []rooms.Status{rooms.Active, rooms.Away, rooms.Hidden}[n%3],
+	}
+	w.ledger.putting(e.Place, w.count)
+	in.store.Put(e)
+}
+
+// accepted notes a message that a store took.
+func (w *simWorld) accepted(by *simInstance, text string) {
+	var all []*simInstance
+	w.note(func() { all = slices.Clone(w.all) })
+	to := make(map[*simInstance]bool)
+	for _, in := range all {
+		if in.isOpen() {
+			in.store.mu.Lock()
+			to[in] = in.store.health.synced
+			in.store.mu.Unlock()
+		}
+	}
+	w.note(func() { w.ledger.said[text] = simSaid{by, to} })
+}
+
+// harm lets a fault of one instance last for a while.
+func (w *simWorld) harm(in *simInstance, d time.Duration, fault *int) {
+	w.note(func() { in.faults++ })
+	in.link.change(func() { *fault++ })
+	time.AfterFunc(d, func() {
+		in.link.change(func() { *fault-- })
+		w.note(func() {
+			in.faults--
+			in.harmed = time.Now().Add(10 * time.Second)
+		})
+	})
+}
+
+// note changes what is said of instances.
+func (w *simWorld) note(f func()) {
+	w.ledger.mu.Lock()
+	defer w.ledger.mu.Unlock()
+	f()
+}
+
+func (w *simWorld) crash(slot int, in *simInstance, d time.Duration) {
+	w.note(func() { in.ended, in.crashed, in.stopped = true, true, time.Now() })
+	go in.store.disconnect()
+	time.AfterFunc(d, func() { w.open(slot) })
+}
+
+func (w *simWorld) close(slot int, in *simInstance, d time.Duration) {
+	w.note(func() { in.ended, in.stopped = true, time.Now() })
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		_ = in.store.Close(ctx) // Redis may be away
+		w.note(func() { in.stopped = time.Now() })
+		time.Sleep(d)
+		w.open(slot)
+	}()
+}
+
+// fault does what concerns all, and reports whether the step was that.
+func (w *simWorld) fault(s simStep) bool {
+	switch s.do {
+	case "wait":
+	case "restart", "restart empty", "restart older":
+		w.stop()
+		w.change(func() {
+			switch s.do {
+			case "restart empty":
+				w.redis.Flush()
+			case "restart older":
+				w.redis.Load(w.backup)
+			}
+		})
+		time.AfterFunc(s.lasts, w.start)
+	case "flush":
+		w.change(w.redis.Flush)
+	case "back up":
+		w.change(func() { w.backup = w.redis.Save() })
+	case "kill connections":
+		w.killConnections()
+	case "trim":
+		w.change(func() { _, _ = w.redis.Do("XTRIM", "{r}:stream", "MAXLEN", fmt.Sprint(s.n%3)) }) // it may be damaged
+	case "asleep":
+		w.sleep(s.lasts)
+	case "clock":
+		w.change(func() { w.offset += time.Duration(s.n%9-4) * s.lasts })
+	default:
+		return false
+	}
+	return true
+}
+
+func (w *simWorld) change(f func()) {
+	w.simNet.mu.Lock()
+	defer w.simNet.mu.Unlock()
+	f()
+}
+
+func (p simPlan) has(what func(do string) bool) bool {
+	for _, s := range p.steps {
+		if what(s.do) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p simPlan) String() string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "seed=%d grace=%v handOver=%v batch=%d entries=%d\n", p.seed, p.grace, p.handOver, p.batch, p.entries)
+	for i, s := range p.steps {
+		fmt.Fprintf(&out, "  %2d %v\n", i, s)
+	}
+	return out.String()
+}
