@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -21,14 +23,17 @@ import (
 // others', one keeps a connection open whose end shows our death early, and
 // one notes who was active.
 //
-// Of own entries this process is the truth, of the others' Redis is: what is
-// wrong on either side is put right by a repair (redis_repair.go).
+// Of own entries this process is the truth, of the others' Redis is: the rules
+// are in doc.go. What is wrong with the own ones in Redis is put back
+// (redis_own.go), what is wrong with the others' here is put right by a repair
+// (redis_repair.go).
 type Redis struct {
 	instance string
 	prefix   string // in its hash tag: {rollcall}
 	timing   RedisTiming
 	grace    time.Duration
 	handOver time.Duration
+	batch    int // changes that one call carries at most
 	log      *slog.Logger
 	client   redis.UniversalClient // nil in the simulation
 	server   server
@@ -41,9 +46,11 @@ type Redis struct {
 	revoked  revocations
 	compared chan struct{} // tells that everything was compared with Redis
 
-	seen   sightings
-	clock  *sharedClock // Redis', measured at each renewal of the lease
-	damage damage
+	seen    sightings
+	clock   *sharedClock  // Redis', measured at each renewal of the lease
+	tokens  atomic.Uint64 // given out
+	refused occasional    // what came from Redis and cannot be shown
+	damage  damage
 
 	cancel          context.CancelFunc
 	writing, living sync.WaitGroup // writer, lease and sightings; reader and connection
@@ -108,6 +115,7 @@ func startRedis(ctx context.Context, o RedisOptions, server server) *Redis {
 		timing:     o.Timing,
 		grace:      o.Grace,
 		handOver:   o.HandOver,
+		batch:      cmp.Or(o.batch, maxBatch),
 		log:        cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 		server:     server,
 		compared:   make(chan struct{}, 1),
@@ -122,6 +130,7 @@ func startRedis(ctx context.Context, o RedisOptions, server server) *Redis {
 		own:        newOwnState(),
 		others:     newOthersState(),
 	}
+	r.refused = occasional{log: r.log, text: "a value in Redis is not one of ours, and is left out"}
 	r.health.start(r.timing.Now())
 	_ = r.repair(ctx, "start") // the reader goes on trying
 	r.writing.Go(func() { r.write(running) })
@@ -137,6 +146,11 @@ func (r *Redis) Instance() string { return r.instance }
 
 // Now implements rooms.Store by Redis' clock.
 func (r *Redis) Now() int64 { return r.clock.now() }
+
+// newToken names one call among those of all instances.
+func (r *Redis) newToken() string {
+	return r.instance + "." + strconv.FormatUint(r.tokens.Add(1), 36)
+}
 
 // Put implements rooms.Store.
 func (r *Redis) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {

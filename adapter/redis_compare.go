@@ -52,7 +52,7 @@ func (r *replica) digest() string {
 func (r *Redis) atRest() (seq uint64, digest string, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || len(r.own.queue) > 0 || r.others.repair != "" || len(r.others.unsettled) > 0 {
+	if r.closed || len(r.own.queue) > 0 || r.others.repair != "" || r.others.unsettled() > 0 {
 		return 0, "", false
 	}
 	return r.others.seq, r.replica.digest(), true

@@ -51,13 +51,13 @@ func (r *Redis) call(ctx context.Context, limit time.Duration, f func(context.Co
 
 // run runs a script. What makes it fail by its content is mended before it is
 // tried again.
-func (r *Redis) run(ctx context.Context, limit time.Duration, script *redis.Script, args ...any) (any, error) {
+func (r *Redis) run(ctx context.Context, limit time.Duration, script *luaScript, args ...any) (any, error) {
 	reply, err := r.eval(ctx, limit, script, args...)
 	r.damage.note(ctx, r, script, err)
 	return reply, err
 }
 
-func (r *Redis) eval(ctx context.Context, limit time.Duration, script *redis.Script, args ...any) (any, error) {
+func (r *Redis) eval(ctx context.Context, limit time.Duration, script *luaScript, args ...any) (any, error) {
 	var reply any
 	err := r.call(ctx, limit, func(ctx context.Context) (err error) {
 		reply, err = r.server.eval(ctx, script, r.prefix, args)

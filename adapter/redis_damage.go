@@ -18,7 +18,7 @@ type damage struct {
 	// mu guards the field below.
 	mu sync.Mutex
 	// times is how often in a row each script failed by what it met.
-	times map[*redis.Script]int
+	times map[*luaScript]int
 }
 
 // patience is how often a script may fail before everything that it could
@@ -40,7 +40,7 @@ func isDamage(err error) bool {
 }
 
 // note takes the result of a script.
-func (d *damage) note(ctx context.Context, r *Redis, script *redis.Script, err error) {
+func (d *damage) note(ctx context.Context, r *Redis, script *luaScript, err error) {
 	if err != nil && !isDamage(err) {
 		return
 	}
@@ -51,7 +51,7 @@ func (d *damage) note(ctx context.Context, r *Redis, script *redis.Script, err e
 		return
 	}
 	if d.times == nil {
-		d.times = make(map[*redis.Script]int)
+		d.times = make(map[*luaScript]int)
 	}
 	d.times[script]++
 	all := d.times[script] >= patience
@@ -66,12 +66,12 @@ func (d *damage) note(ctx context.Context, r *Redis, script *redis.Script, err e
 // makes no sense without them; or all that is not for good.
 func (r *Redis) mend(ctx context.Context, all bool, why error) {
 	r.mu.Lock()
-	owners := r.owners()
+	owners := r.others.instances()
 	args := []any{all, len(owners) + 1, r.instance}
-	for instance := range owners {
+	for _, instance := range owners {
 		args = append(args, instance)
 	}
-	for _, one := range r.own.batch() { // this may be what failed
+	for _, one := range r.own.batch(r.batch) { // this may be what failed
 		if room, ok := strings.CutPrefix(one.place.List, roomPrefix); ok {
 			args = append(args, room)
 		}

@@ -100,12 +100,12 @@ func TestRedisBatchStopsHalfway(t *testing.T) {
 	server := redistest.Start(t)
 	a := open(t, RedisOptions{URL: server.URL(), Instance: "a"})
 	agree(t, bound, a)
-	sender := &Redis{instance: "b", prefix: a.prefix, timing: a.timing, client: server.Client(), log: slog.New(slog.DiscardHandler)}
+	sender := &Redis{instance: "b", prefix: a.prefix, timing: a.timing, server: liveServer{server.Client()}, log: slog.New(slog.DiscardHandler)}
 	server.Do("SET", "{rollcall}:room:1:users", "x")
 	batch := []op{
 		{kind: opSay, version: 1, said: rooms.Said{Room: "1", Content: "once"}},
 		{kind: opSignOut, version: 2, user: "7"},
-		{kind: opPut, version: 3, entry: rooms.Entry{UserID: "u", Instance: "b", Data: []byte(`"u"`)}, place: rooms.Place{List: "room:1", Key: "s"}},
+		{kind: opPut, version: 1, entry: rooms.Entry{UserID: "u", Instance: "b", Data: []byte(`"u"`)}, place: rooms.Place{List: "room:1", Key: "s"}},
 	}
 	batch[2].entry.Place = batch[2].place
 	if _, err := sender.apply(t.Context(), batch); !isDamage(err) {

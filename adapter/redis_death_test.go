@@ -182,60 +182,73 @@ func TestRedisClocksDiffer(t *testing.T) {
 	nobodyLeft(t, all...)
 }
 
-// Who is given up in the middle of putting back is not whole because the rest
-// arrives: it has to begin anew.
+// bareStore is as much of a store as sends batches.
+func bareStore(server *redistest.Server) *Redis {
+	r := &Redis{instance: "b", prefix: "{rollcall}", server: liveServer{server.Client()}}
+	r.timing.setDefaults()
+	return r
+}
+
+// An instance that is given up in the middle of putting back is not whole
+// because the rest arrives: it has to begin anew.
 func TestRedisLostWhileRestoring(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	client := &Redis{instance: "b", prefix: "{rollcall}", client: server.Client()}
-	client.timing.setDefaults()
-	state := func() string { return fmt.Sprint(server.Do("HGET", "{rollcall}:progress:b", "state")) }
-	step := func(ops ...op) {
+	client := bareStore(server)
+	inState := func() state { return state(fmt.Sprint(server.Do("HGET", "{rollcall}:progress:b", "state"))) }
+	step := func(want bool, ops ...op) {
 		t.Helper()
-		if _, err := client.apply(t.Context(), ops); err != nil {
+		done, err := client.apply(t.Context(), ops)
+		if err != nil {
 			t.Fatal(err)
 		}
+		if done.gapless != want {
+			t.Errorf("gapless: %t", done.gapless)
+		}
 	}
-	step(op{kind: opPartial, version: 1}, op{kind: opPut, version: 2, place: rooms.Place{Key: "s"}, entry: rooms.Entry{Place: rooms.Place{Key: "s"}, Instance: "b", UserID: "u", Data: []byte("{}")}})
+	step(true, op{kind: opReset, version: 1}, op{kind: opPut, version: 2, place: rooms.Place{Key: "s"}, entry: rooms.Entry{Place: rooms.Place{Key: "s"}, Instance: "b", UserID: "u", Data: []byte("{}")}})
 	if _, err := client.bury(t.Context(), "b", leaving, "", rooms.InstanceLost); err != nil {
 		t.Fatal(err)
 	}
-	step(op{kind: opWhole, version: 3})
-	if got := state(); got != left {
+	step(false, op{kind: opWhole, version: 3})
+	if got := inState(); got != left {
 		t.Errorf("after the rest it is %q", got)
 	}
-	step(op{kind: opPartial, version: 4}, op{kind: opWhole, version: 5})
-	if got := state(); got != whole {
+	step(true, op{kind: opReset, version: 4}, op{kind: opWhole, version: 5})
+	if got := inState(); got != whole {
 		t.Errorf("after all of it it is %q", got)
 	}
 }
 
-// Changes whose forerunners Redis lost do not make it look whole.
+// Changes whose forerunners Redis lost are left out until everything is put
+// back.
 func TestRedisGapInOwnChanges(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	client := &Redis{instance: "b", prefix: "{rollcall}", client: server.Client()}
-	client.timing.setDefaults()
-	apply := func(versions ...uint64) bool {
+	client := bareStore(server)
+	apply := func(kind opKind, versions ...uint64) applied {
 		t.Helper()
 		var ops []op
 		for _, v := range versions {
-			ops = append(ops, op{kind: opRemove, version: v, place: rooms.Place{Key: "nobody"}})
+			ops = append(ops, op{kind: kind, version: v, place: rooms.Place{Key: "nobody"}})
 		}
-		gapless, err := client.apply(t.Context(), ops)
+		done, err := client.apply(t.Context(), ops)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return gapless
+		return done
 	}
-	server.Do("HSET", "{rollcall}:progress:b", "v", 7, "state", whole) // older data
-	if !apply(8, 9) || !apply(8, 9, 10) {
+	server.Do("HSET", "{rollcall}:progress:b", "v", 7, "state", string(whole), "m", 3) // older data
+	if !apply(opRemove, 8, 9).gapless || !apply(opRemove, 8, 9, 10).gapless {
 		t.Error("the next changes, and a batch twice, do not pass for gapless")
 	}
-	if apply(12) {
-		t.Error("a gap was not noticed")
+	if done := apply(opRemove, 12, 13); done.gapless || done.version != 10 {
+		t.Errorf("behind a gap: %+v", done)
 	}
-	if got := server.Do("HGET", "{rollcall}:progress:b", "state"); got == whole {
-		t.Errorf("behind a gap it is %q", got)
+	if done := apply(opSignOut, 5); done.gapless || done.count != 3 {
+		t.Errorf("a sign-out behind a gap: %+v", done)
+	}
+	if done := apply(opReset, 14); !done.gapless || done.version != 14 {
+		t.Errorf("a reset: %+v", done)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -221,7 +222,7 @@ func agree(t *testing.T, within time.Duration, instances ...*instance) time.Dura
 		}
 		i.eventually("ready", left, func() bool { return i.Ready() == nil })
 		i.Redis.mu.Lock()
-		if i.owners()[i.instance] { // it would judge itself
+		if slices.Contains(i.others.instances(), i.instance) { // it would judge itself
 			t.Errorf("%s takes itself for another", i.instance)
 		}
 		i.Redis.mu.Unlock()

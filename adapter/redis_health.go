@@ -71,10 +71,21 @@ func (r *Redis) Ready() error {
 		return fmt.Errorf("redis: no lease for %s: %w", age.Round(time.Second), orUnknown(h.lastErr))
 	case !h.synced || r.others.repair != "":
 		return fmt.Errorf("redis: the view is not in sync: %s", r.others.repair)
-	case len(r.others.unsettled) > 0:
-		return fmt.Errorf("redis: the view is not in sync: waiting for %d other instances", len(r.others.unsettled))
+	case r.others.unsettled() > 0:
+		return fmt.Errorf("redis: the view is not in sync: waiting for %d other instances", r.others.unsettled())
 	}
 	return nil
+}
+
+// unsettled is how many other instances are putting their entries back.
+func (o *othersState) unsettled() int {
+	n := 0
+	for _, known := range o.owners {
+		if !known.settled {
+			n++
+		}
+	}
+	return n
 }
 
 func orUnknown(err error) error {
@@ -102,6 +113,9 @@ type RedisStats struct {
 	// Differences is how often another instance had other entries at the same
 	// announcement. It should be 0.
 	Differences uint64
+	// Refused is how many values and announcements were left out, because they
+	// are not what an instance writes.
+	Refused uint64
 	// Calls is how many calls were made, Errors how many of them failed, and
 	// CallTime how long they took in all; the last call took LastCall.
 	Calls, Errors      uint64
@@ -122,6 +136,7 @@ func (r *Redis) Stats() RedisStats {
 
 		Differences: r.counters.differences.Load(),
 
+		Refused:  r.counters.refused.Load(),
 		Calls:    r.counters.calls.Load(),
 		Errors:   r.counters.errors.Load(),
 		CallTime: time.Duration(r.counters.time.Load()),
@@ -131,8 +146,8 @@ func (r *Redis) Stats() RedisStats {
 
 // counters are for Stats.
 type counters struct {
-	calls, errors, repairs, differences atomic.Uint64
-	time, last                          atomic.Int64
+	calls, errors, repairs, differences, refused atomic.Uint64
+	time, last                                   atomic.Int64
 }
 
 func (c *counters) called(took time.Duration, err error) {

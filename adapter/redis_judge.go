@@ -2,6 +2,8 @@ package adapter
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,6 +14,11 @@ import (
 type judge struct {
 	till string    // our own lease, as we set it last
 	held time.Time // since when it was never interrupted
+	// clock is Redis' at the last renewal, which was between began and ended.
+	clock        int64
+	began, ended time.Time
+	// leases are the others' as they were seen first, since when.
+	leases map[string]seenLease
 	// suspects have a lease and nobody on their channel.
 	suspects map[string]suspect
 	// absent have entries and no lease, since when.
@@ -23,21 +30,48 @@ type suspect struct {
 	since int64 // Redis' clock
 }
 
-// heldBy notes a renewal, and reports whether the lease was not ours all the
-// time since the one before.
-func (j *judge) heldBy(now renewal, local time.Time) (interrupted bool) {
-	first := j.till == ""
-	if now.held != j.till || now.held < strconv.FormatInt(now.now, 10) {
-		j.waitFrom(local)
-		interrupted = !first
+type seenLease struct {
+	till  string
+	since time.Time
+}
+
+func newJudge() judge {
+	return judge{
+		leases:   make(map[string]seenLease),
+		suspects: make(map[string]suspect),
+		absent:   make(map[string]time.Time),
 	}
-	j.till = now.till
+}
+
+// heldBy notes a renewal that began and ended when it did, and reports whether
+// the lease was not ours all the time since the one before.
+func (j *judge) heldBy(now renewal, began, ended time.Time) (interrupted bool) {
+	first := j.till == ""
+	switch {
+	case now.held != j.till || now.held < strconv.FormatInt(now.now, 10):
+		j.waitFrom(ended)
+		interrupted = !first
+	case j.isJump(now.now, began, ended):
+		j.waitFrom(ended)
+	}
+	j.till, j.clock, j.began, j.ended = now.till, now.now, began, ended
 	return interrupted
+}
+
+// maxSkew is how far Redis' clock and ours may go apart between two renewals.
+const maxSkew = 200 * time.Millisecond
+
+// isJump reports whether Redis' clock was set: then the others' leases say
+// nothing before they are renewed.
+func (j *judge) isJump(clock int64, began, ended time.Time) bool {
+	went := time.Duration(clock-j.clock) * time.Millisecond
+	return went < began.Sub(j.ended)-maxSkew || went > ended.Sub(j.began)+maxSkew
 }
 
 // waitFrom lets a full lease pass before anybody is judged again.
 func (j *judge) waitFrom(local time.Time) {
 	j.held = local
+	clear(j.leases)
 	clear(j.suspects)
 	clear(j.absent)
 }
@@ -56,18 +90,16 @@ func (r *Redis) judgeOthers(ctx context.Context, j *judge, now renewal) bool {
 		return false
 	}
 	for _, other := range now.others {
-		switch j.verdict(other, now.now, r.timing) {
-		case expired:
-			r.buryLost(ctx, other.instance, expired, other.till)
-		case silent:
-			r.buryLost(ctx, other.instance, silent, other.till)
+		why := j.verdict(other, now.now, r.timing)
+		if why == lives && j.isUnchanged(other, r.timing.Now(), r.timing.Lease+max(r.handOver, r.grace)) {
+			why = unchanged
+		}
+		if why != lives {
+			r.buryLost(ctx, other.instance, why, other.till)
 		}
 	}
-	for instance := range j.suspects {
-		if !leases[instance] {
-			delete(j.suspects, instance)
-		}
-	}
+	maps.DeleteFunc(j.suspects, func(instance string, _ suspect) bool { return !leases[instance] })
+	maps.DeleteFunc(j.leases, func(instance string, _ seenLease) bool { return !leases[instance] })
 	for _, instance := range missing {
 		r.buryLost(ctx, instance, absent, "")
 	}
@@ -82,7 +114,10 @@ const (
 	expired verdict = "expired" // its lease ran out
 	silent  verdict = "silent"  // its connections are closed and it does not renew
 	absent  verdict = "absent"  // it has entries and no lease
-	leaving verdict = "leaving" // it is ourselves
+	// It was not renewed for longer than it should last: Redis' clock was set
+	// back.
+	unchanged verdict = "unchanged"
+	leaving   verdict = "leaving" // it is ourselves
 	// It is ourselves, and the others will bury us when our time to hand over is
 	// over.
 	handingOver verdict = "handing over"
@@ -113,18 +148,27 @@ func (j *judge) verdict(other otherLease, now int64, timing RedisTiming) verdict
 	return lives
 }
 
+// isUnchanged reports whether a lease has been the same for so long, by our own
+// clock.
+func (j *judge) isUnchanged(other otherLease, now time.Time, limit time.Duration) bool {
+	seen, ok := j.leases[other.instance]
+	if !ok || seen.till != other.till {
+		j.leases[other.instance] = seenLease{other.till, now}
+		return false
+	}
+	return now.Sub(seen.since) > limit
+}
+
 // missing is who has entries and had no lease for the length of one.
 func (j *judge) missing(r *Redis, leases map[string]bool) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	owners := r.owners()
-	for instance := range j.absent {
-		if leases[instance] || !owners[instance] {
-			delete(j.absent, instance)
-		}
-	}
+	owners := r.others.instances()
+	maps.DeleteFunc(j.absent, func(instance string, _ time.Time) bool {
+		return leases[instance] || !slices.Contains(owners, instance)
+	})
 	var out []string
-	for instance := range owners {
+	for _, instance := range owners {
 		if leases[instance] {
 			continue
 		}
@@ -145,10 +189,4 @@ func (r *Redis) buryLost(ctx context.Context, instance string, why verdict, till
 		return
 	}
 	r.log.Info("an instance is lost", "instance", instance, "sign", string(why))
-	if why == absent {
-		// Redis may have nothing of it to announce, having lost that itself.
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.drop(instance, rooms.InstanceLost)
-	}
 }

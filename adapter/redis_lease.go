@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"rollcall/rooms"
@@ -14,11 +15,10 @@ type renewal struct {
 	now     int64  // Redis' clock, in ms
 	held    string // when the lease would have ended, "" if there was none
 	till    string // when it ends now
-	seq     uint64
-	server  string
+	seq     uint64 // of the last announcement
+	token   string
 	orphans int // entries whose owner has no lease
-	mine    int // own entries in Redis
-	state   string
+	mine    progress
 	others  []otherLease
 }
 
@@ -26,17 +26,19 @@ type otherLease struct {
 	instance  string
 	till      string
 	listening int // on its channel; negative: not known
+	version   uint64
+	state     state
 }
 
 // holdLease renews the lease until ctx ends, and looks after the others'.
 func (r *Redis) holdLease(ctx context.Context) {
 	backoff := r.newBackoff()
-	judge := judge{suspects: make(map[string]suspect), absent: make(map[string]time.Time)}
+	judge := newJudge()
 	var watch watch
 	var comparison comparison
 	failed := false
 	for ctx.Err() == nil {
-		before := r.standing()
+		before, started := r.standing(), r.timing.Now()
 		now, err := r.renew(ctx)
 		r.noteHealth(err)
 		if err != nil {
@@ -45,7 +47,7 @@ func (r *Redis) holdLease(ctx context.Context) {
 			continue
 		}
 		backoff.reset()
-		interrupted := judge.heldBy(now, r.timing.Now())
+		interrupted := judge.heldBy(now, started, r.timing.Now())
 		if failed { // the others may have been cut off too, and come back a little later
 			judge.waitFrom(r.timing.Now())
 			failed = false
@@ -64,15 +66,17 @@ func (r *Redis) holdLease(ctx context.Context) {
 
 // A standing is what we had before a renewal.
 type standing struct {
-	seq     uint64 // read
-	version uint64 // of the own changes
-	idle    bool   // none of them is on its way
+	seq               uint64 // read
+	version           uint64 // of the own changes
+	acked, ackedCount uint64
+	idle, restoring   bool
 }
 
 func (r *Redis) standing() standing {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return standing{r.others.seq, r.own.version, len(r.own.queue) == 0}
+	o := &r.own
+	return standing{r.others.seq, o.version, o.acked, o.ackedCount, len(o.queue) == 0, o.isRestoring()}
 }
 
 // A watch remembers between two renewals what was noticed at the last one.
@@ -91,34 +95,55 @@ func (r *Redis) compare(w *watch, before standing, now renewal, interrupted bool
 	o := &r.others
 	local := r.timing.Now()
 	r.health.seq = now.seq
+	o.revive(now.others)
 	switch {
-	case now.server != o.server:
-		o.wantRepair("Redis is another process")
+	case now.seq < before.seq || now.seq == o.seq && now.token != o.token:
+		o.wantRepair("Redis has other data")
 	case interrupted:
 		o.wantRepair("the lease had run out")
-	case now.seq < before.seq:
-		o.wantRepair("Redis went back")
 	case o.seq == w.seq && o.seq < w.target && local.Sub(w.since) >= r.timing.Lag:
 		o.wantRepair("the reader does not get on")
+	case o.seq >= now.seq && o.lacks(now):
+		o.wantRepair("another instance is known in part")
 	}
 	// Behind is no fault as long as it gets on: a storm takes its time.
 	if o.seq != w.seq || o.seq >= w.target {
 		w.seq, w.since = o.seq, local
 	}
 	w.target = now.seq
-	drift := 0
-	if before.idle && before.version == r.own.version { // nothing was on its way meanwhile
-		drift = now.mine - len(r.own.entries)
-		if now.state != whole {
-			o.wantRepair("Redis lacks own entries")
+	r.compareOwn(w, before, now)
+}
+
+// lacks reports whether Redis has more of another instance than the reader,
+// which has read all that was announced.
+func (o *othersState) lacks(now renewal) bool {
+	for _, other := range now.others {
+		till, _ := strconv.ParseInt(other.till, 10, 64)
+		known := o.owners[other.instance]
+		switch {
+		case other.version == 0 || till < now.now || other.state != whole || o.isEnded(other.instance, other.version):
+		case known == nil, known.version < other.version, !known.settled:
+			return true
 		}
 	}
-	r.health.drift = max(drift, -drift) + max(now.orphans, -now.orphans)
-	if drift != 0 && drift == w.drift { // twice: no passing moment
-		o.wantRepair("own entries are too many or too few")
+	return false
+}
+
+// compareOwn looks for own entries that Redis lacks or has left over. mu is
+// held.
+func (r *Redis) compareOwn(w *watch, before standing, now renewal) {
+	drift := 0
+	if before.idle && before.version == r.own.version { // nothing was on its way meanwhile
+		drift = now.mine.entries - len(r.own.entries)
 	}
-	if now.orphans < 0 && now.orphans == w.lost {
-		o.wantRepair("entries are missing")
+	r.health.drift = max(drift, -drift) + max(now.orphans, -now.orphans)
+	switch {
+	case r.own.isLost(now.mine, before.acked, before.ackedCount, before.restoring):
+		r.restore("Redis lacks own changes")
+	case drift != 0 && drift == w.drift && !r.own.isRestoring(): // twice: no passing moment
+		r.restore("own entries are too many or too few")
+	case now.orphans < 0 && now.orphans == w.lost:
+		r.others.wantRepair("entries are missing")
 	}
 	w.drift, w.lost = drift, now.orphans
 }
@@ -128,7 +153,8 @@ func (r *Redis) bury(ctx context.Context, instance string, why verdict, till str
 	if r.grace > 0 { // whoever starts next finds the users, and they it
 		toNobody = "1"
 	}
-	reply, err := r.run(ctx, r.timing.Call, buryScript, instance, string(why), till, string(reason), stay.Milliseconds(), toNobody)
+	reply, err := r.run(ctx, r.timing.Call, buryScript,
+		instance, string(why), till, string(reason), stay.Milliseconds(), toNobody, r.newToken())
 	return reply == int64(1), err
 }
 
@@ -149,28 +175,34 @@ func (r *Redis) renew(ctx context.Context) (renewal, error) {
 
 func parseRenewal(reply any) (renewal, error) {
 	parts, ok := reply.([]any)
-	if !ok || len(parts) != 9 {
+	if !ok || len(parts) != 11 {
 		return renewal{}, fmt.Errorf("redis: a renewal of the form %T", reply)
 	}
-	number := func(v any) int64 { n, _ := v.(int64); return n }
+	integer := func(v any) int64 { n, _ := v.(int64); return n }
 	text := func(v any) string { s, _ := v.(string); return s }
 	out := renewal{
-		now:     number(parts[0]),
+		now:     integer(parts[0]),
 		held:    text(parts[1]),
 		till:    text(parts[2]),
-		seq:     uint64(number(parts[3])),
-		server:  text(parts[4]),
-		orphans: int(number(parts[5])),
-		mine:    int(number(parts[6])),
-		state:   text(parts[7]),
+		seq:     uint64(integer(parts[3])),
+		token:   text(parts[4]),
+		orphans: int(integer(parts[5])),
+		mine: progress{
+			entries: int(integer(parts[6])),
+			version: number(text(parts[7])),
+			state:   state(text(parts[8])),
+			count:   number(text(parts[9])),
+		},
 	}
-	rows, _ := parts[8].([]any)
+	rows, _ := parts[10].([]any)
 	for _, row := range rows {
 		other, _ := row.([]any)
-		if len(other) != 3 {
+		if len(other) != 5 {
 			return renewal{}, errors.New("redis: a lease of an unknown form")
 		}
-		out.others = append(out.others, otherLease{text(other[0]), text(other[1]), int(number(other[2]))})
+		out.others = append(out.others, otherLease{
+			text(other[0]), text(other[1]), int(integer(other[2])), number(text(other[3])), state(text(other[4])),
+		})
 	}
 	return out, nil
 }

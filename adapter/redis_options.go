@@ -32,6 +32,8 @@ type RedisOptions struct {
 	Log *slog.Logger
 	// Timing has the intervals; production needs no others than the defaults.
 	Timing RedisTiming
+	// batch bounds the changes that one call carries. Default maxBatch.
+	batch int
 }
 
 // RedisTiming is how long things take. Leases are measured by Redis' clock

@@ -1,23 +1,41 @@
 package adapter
 
 import (
+	"cmp"
+	"slices"
+
 	"rollcall/rooms"
 )
 
-// ownState is what this instance holds itself. Redis.mu guards it.
+// ownState is what this instance holds itself, and the way of that to Redis.
+// Redis.mu guards it.
+//
+// The changes of the own entries are a log: each has a version, one more than
+// the one before. What Redis has is the result of this log up to some version,
+// or, while everything is being put back, a part of it. Messages and sign-outs
+// are counted in the same way, apart from the versions.
 type ownState struct {
 	// entries is the truth about this instance's entries.
 	entries map[rooms.Place]ownEntry
 	// queue is what Redis has not confirmed, oldest first. Its bound grows
-	// with entries; beyond it, changes of entries are dropped, and a repair
-	// compares. Messages and sign-outs stay: nothing could restore them.
+	// with entries; beyond it, changes of entries are dropped, and everything
+	// is put back. Messages and sign-outs stay: nothing could restore them.
 	queue []op
-	// spoken is how much of the queue these are: their number and their bytes.
+	// unheard is the messages and sign-outs that Redis has confirmed and that
+	// have not been read from there yet: if Redis loses them, they are sent
+	// again. The others know them by their count, and take each once.
+	unheard []op
+	// spoken is how much of queue and unheard are messages and sign-outs: their
+	// number and their bytes.
 	spoken, spokenBytes int
-	// version is the last one given out, acked the last that Redis confirmed
-	// or that was dropped: of the entries, nothing up to it is on its way any
-	// more.
+	// version is the last one given out, acked the last that Redis confirmed.
 	version, acked uint64
+	// whole is the version at which everything will be back in Redis: until it
+	// is confirmed, everything is being put back.
+	whole uint64
+	// count is the last one given to a message or sign-out, ackedCount the last
+	// that Redis confirmed, heard the last that was read from there.
+	count, ackedCount, heard uint64
 }
 
 type ownEntry struct {
@@ -29,7 +47,7 @@ type ownEntry struct {
 // An op is one step of the way to Redis.
 type op struct {
 	kind    opKind
-	version uint64
+	version uint64       // of a message or a sign-out its count
 	place   rooms.Place  // of a put or a removal
 	entry   rooms.Entry  // of a put
 	active  int64        // of a put: when its user was
@@ -37,7 +55,8 @@ type op struct {
 	said    rooms.Said   // of a message: who and what; its id is the least that there may be
 	user    string       // of a sign-out or revocation
 
-	revokedAt int64 // of a revocation: until when the tokens were issued (epoch ms)
+	revokedAt int64  // of a revocation: until when the tokens were issued (epoch ms)
+	base      uint64 // of a reset: no message or sign-out up to this count comes again
 }
 
 type opKind string
@@ -49,10 +68,9 @@ const (
 	opSay     opKind = "say"
 	opSignOut opKind = "out"
 	opRevoke  opKind = "rev"
-	// opPartial and opWhole enclose the putting back of what Redis lost. In
-	// between nobody takes an absent entry of ours for removed.
-	opPartial opKind = "partial"
-	opWhole   opKind = "whole"
+	// opReset begins the putting back of everything, opWhole ends it.
+	opReset opKind = "reset"
+	opWhole opKind = "whole"
 )
 
 const (
@@ -61,6 +79,9 @@ const (
 	// maxSpoken and maxSpokenBytes bound the messages and sign-outs in it.
 	maxSpoken      = minQueue / 2
 	maxSpokenBytes = 8 << 20
+	// maxReasons is how many removals keep their reasons when everything is put
+	// back.
+	maxReasons = 1000
 )
 
 func newOwnState() ownState { return ownState{entries: make(map[rooms.Place]ownEntry)} }
@@ -84,25 +105,20 @@ func (o *ownState) speak(next op) bool {
 	if o.spoken >= maxSpoken || o.spokenBytes+next.size() > maxSpokenBytes {
 		return false
 	}
-	o.enqueue(next)
+	o.count++
+	next.version = o.count
+	o.queue = append(o.queue, next)
+	o.spoken++
+	o.spokenBytes += next.size()
 	return true
 }
 
-// enqueue gives the op its version.
+// enqueue gives the change its version.
 func (o *ownState) enqueue(next op) uint64 {
 	o.version++
 	next.version = o.version
 	o.queue = append(o.queue, next)
-	o.account(next, 1)
 	return o.version
-}
-
-// account notes that an op came (1) or went (-1).
-func (o *ownState) account(one op, n int) {
-	if one.isSpoken() {
-		o.spoken += n
-		o.spokenBytes += n * one.size()
-	}
 }
 
 func (o op) isSpoken() bool { return o.kind == opSay || o.kind == opSignOut || o.kind == opRevoke }
@@ -112,55 +128,115 @@ func (o op) size() int {
 	return len(o.entry.Data) + len(o.said.Room) + len(o.said.Username) + len(o.said.Content) + len(o.user) + 64
 }
 
-// overflow drops the changes of entries from a queue over its bound, and
-// reports whether it did.
-func (o *ownState) overflow() bool {
-	if len(o.queue) <= minQueue+2*len(o.entries) {
-		return false
+// overflow replaces a queue over its bound by putting everything back.
+func (o *ownState) overflow() {
+	if len(o.queue) > minQueue+2*len(o.entries) {
+		o.putBack()
 	}
-	var kept []op
-	for _, one := range o.queue {
+}
+
+// isRestoring reports whether everything is being put back.
+func (o *ownState) isRestoring() bool { return o.whole > o.acked }
+
+// putBack queues everything anew, for a Redis that lost some of it: all entries
+// between reset and whole, then all that was said and may be lost. What Redis
+// has of that after all does not happen twice. The removals that are on their
+// way go along, for their reasons.
+func (o *ownState) putBack() {
+	entries := make([]ownEntry, 0, len(o.entries))
+	for _, e := range o.entries {
+		entries = append(entries, e)
+	}
+	slices.SortFunc(entries, func(a, b ownEntry) int { return cmp.Compare(a.version, b.version) })
+	before, spoken := o.queue, o.unheard
+	o.queue, o.unheard = nil, nil
+	for _, one := range before {
 		if one.isSpoken() {
-			kept = append(kept, one)
+			spoken = append(spoken, one)
 		}
 	}
-	o.queue, o.acked = kept, o.version
-	return true
+	reset := op{kind: opReset, base: o.count}
+	if len(spoken) > 0 {
+		reset.base = spoken[0].version - 1
+	}
+	o.ackedCount = reset.base
+	o.enqueue(reset)
+	for _, e := range entries {
+		o.put(e.Entry, e.active)
+	}
+	reasons := 0
+	for _, one := range slices.Backward(before) {
+		if _, back := o.entries[one.place]; one.kind == opRemove && !back && reasons < maxReasons {
+			o.enqueue(op{kind: opRemove, place: one.place, reason: one.reason})
+			reasons++
+		}
+	}
+	o.whole = o.enqueue(op{kind: opWhole})
+	o.queue = append(o.queue, spoken...)
 }
 
 // batch is the head of the queue, as much as one call should carry. It stays
 // there until it is confirmed.
-func (o *ownState) batch() []op {
+func (o *ownState) batch(most int) []op {
 	n, size := 0, 0
-	for n < len(o.queue) && n < maxBatch && size < maxBatchBytes {
+	for n < len(o.queue) && n < most && size < maxBatchBytes {
 		size += o.queue[n].size()
 		n++
 	}
 	return append([]op(nil), o.queue[:n]...)
 }
 
-// confirm lets go of what is done up to a version.
-func (o *ownState) confirm(version uint64) {
+// confirm lets go of what Redis has done up to a version, and up to a count of
+// messages and sign-outs.
+func (o *ownState) confirm(version, count uint64) {
+	o.acked = max(o.acked, min(version, o.version))
+	o.ackedCount = max(o.ackedCount, min(count, o.count))
+	done := func(one op) bool {
+		if one.isSpoken() {
+			return one.version <= o.ackedCount
+		}
+		return one.version <= o.acked
+	}
 	n := 0
-	for n < len(o.queue) && o.queue[n].version <= version {
-		o.account(o.queue[n], -1)
-		n++
+	for ; n < len(o.queue) && done(o.queue[n]); n++ {
+		if one := o.queue[n]; one.isSpoken() {
+			if one.version > o.heard {
+				o.unheard = append(o.unheard, one)
+			} else {
+				o.forget(one)
+			}
+		}
 	}
 	clear(o.queue[:n]) // the entries are not held any longer
 	o.queue = o.queue[n:]
 	if len(o.queue) == 0 {
 		o.queue = nil
 	}
-	o.acked = max(o.acked, version)
 }
 
-// queued is the entries that something is on its way for.
-func (o *ownState) queued() map[rooms.Place]bool {
-	places := make(map[rooms.Place]bool, len(o.queue))
-	for _, one := range o.queue {
-		if one.kind == opPut || one.kind == opRemove {
-			places[one.place] = true
-		}
+// hear notes that the own messages and sign-outs up to a count were read from
+// Redis, or will never be.
+func (o *ownState) hear(count uint64) {
+	o.heard = max(o.heard, min(count, o.count))
+	n := 0
+	for ; n < len(o.unheard) && o.unheard[n].version <= o.heard; n++ {
+		o.forget(o.unheard[n])
 	}
-	return places
+	o.unheard = slices.Delete(o.unheard, 0, n)
+}
+
+// forget takes a message or sign-out out of the account.
+func (o *ownState) forget(one op) {
+	o.spoken--
+	o.spokenBytes -= one.size()
+}
+
+// isLost reports whether Redis, by what it says of this instance, lost anything
+// that it had confirmed before it was asked. While everything is being put back,
+// the writer notices that.
+func (o *ownState) isLost(p progress, acked, ackedCount uint64, restoring bool) bool {
+	if o.isRestoring() {
+		return false
+	}
+	return p.version < acked || p.count < ackedCount || !restoring && acked > 0 && p.state != whole
 }

@@ -2,7 +2,7 @@ package adapter
 
 import (
 	"context"
-	"strconv"
+	"errors"
 
 	"github.com/redis/go-redis/v9"
 
@@ -14,20 +14,27 @@ import (
 type othersState struct {
 	// entries is the others' entries in the replica: whose, and which put.
 	entries map[rooms.Place]otherEntry
-	// heard is the last version heard of each instance. If Redis knows less,
-	// Redis has lost something.
-	heard map[string]uint64
-	// unsettled is the instances whose entries Redis does not have whole yet.
-	unsettled map[string]bool
+	// owners is what is known of each other instance.
+	owners map[string]*owner
 
-	// seq and lastID are the announcement read last: its number, and its place
-	// in the stream. The next one's number is seq+1, or something was missed.
+	// ended is the instances whose end was heard: older data do not bring them
+	// back.
+	ended map[string]ending
+
+	// seq, token and lastID are the announcement read last: its number, its
+	// token, and its place in the stream. If the next one does not follow it,
+	// something was missed, or Redis has other data.
 	seq    uint64
+	token  string
 	lastID string
+	// counts is up to where each instance's messages and sign-outs were heard,
+	// also of those that are gone.
+	counts map[string]uint64
 	// said is the highest id of a message that was heard.
 	said int64
-	// server is the Redis process that this comes from.
-	server string
+	// started is when the first snapshot was made, by Redis' clock: what was
+	// said before is not told.
+	started int64
 	// repair is why the reader must take a snapshot, "" if it need not.
 	repair string
 }
@@ -37,13 +44,70 @@ type otherEntry struct {
 	version  uint64
 }
 
+// An owner is what is known of another instance's entries.
+type owner struct {
+	// version is up to where its log was followed. What comes again is known.
+	version uint64
+	// settled says that its entries are exactly those at that version. If not,
+	// some that are gone may still be shown, or some not yet: it is putting
+	// everything back.
+	settled bool
+}
+
 func newOthersState() othersState {
 	return othersState{
-		entries:   make(map[rooms.Place]otherEntry),
-		heard:     make(map[string]uint64),
-		unsettled: make(map[string]bool),
-		repair:    "start",
+		entries: make(map[rooms.Place]otherEntry),
+		owners:  make(map[string]*owner),
+		ended:   make(map[string]ending),
+		counts:  make(map[string]uint64),
+		repair:  "start",
 	}
+}
+
+// An ending is what is remembered of an instance that is gone.
+type ending struct {
+	version uint64 // up to where its log was followed
+	till    string // its lease, if Redis has one again
+}
+
+// maxEnded bounds how many endings and counts are remembered.
+const maxEnded = 1000
+
+// end forgets an instance's entries, and remembers that it is gone.
+func (o *othersState) end(instance string) {
+	if known := o.owners[instance]; known != nil {
+		for old := range o.ended {
+			if len(o.ended) < maxEnded {
+				break
+			}
+			delete(o.ended, old)
+			delete(o.counts, old)
+		}
+		o.ended[instance] = ending{version: known.version}
+	}
+	delete(o.owners, instance)
+}
+
+// revive lets an instance live again whose lease is renewed.
+func (o *othersState) revive(others []otherLease) {
+	for _, other := range others {
+		gone, ok := o.ended[other.instance]
+		switch {
+		case !ok:
+		case gone.till == "":
+			gone.till = other.till
+			o.ended[other.instance] = gone
+		case gone.till != other.till:
+			delete(o.ended, other.instance)
+		}
+	}
+}
+
+// isEnded reports whether an instance is gone, as far as its log up to a version
+// tells.
+func (o *othersState) isEnded(instance string, version uint64) bool {
+	gone, ok := o.ended[instance]
+	return ok && version <= gone.version
 }
 
 // wantRepair makes the reader take a snapshot before it reads on.
@@ -104,114 +168,112 @@ func (r *Redis) readOn(ctx context.Context) error {
 	return nil
 }
 
-// An announcement is one step of the shared state.
-type announcement struct {
-	seq      uint64
-	put      *storedEntry
-	removed  *rooms.Place
-	said     *rooms.Said
-	signOut  string // the user who is to be signed out
-	revoked  *revocation
-	gone     string // the instance that is gone with all its entries
-	whole    string // the instance whose entries are all there again
-	instance string // whose entry was removed, or who signed out
-	version  uint64
-	reason   rooms.Reason
-}
-
-func parseAnnouncement(values map[string]any) (announcement, error) {
-	field := func(name string) string { s, _ := values[name].(string); return s }
-	seq, err := strconv.ParseUint(field("n"), 10, 64)
-	if err != nil {
-		return announcement{}, errNoEntry
-	}
-	version, _ := strconv.ParseUint(field("v"), 10, 64) // not all have one
-	a := announcement{
-		seq:      seq,
-		signOut:  field("out"),
-		gone:     field("gone"),
-		whole:    field("whole"),
-		instance: field("i"),
-		version:  version,
-		reason:   rooms.Reason(field("why")),
-	}
-	switch {
-	case field("rev") != "":
-		at, err := strconv.ParseInt(field("at"), 10, 64)
-		if err != nil {
-			return announcement{}, errNoEntry
-		}
-		a.revoked = &revocation{field("rev"), at}
-	case field("put") != "":
-		place, ok := parseAddress(field("put"))
-		e, err := parseEntry(place, field("e"))
-		if err != nil || !ok {
-			return announcement{}, errNoEntry
-		}
-		a.put = &e
-	case field("del") != "":
-		place, ok := parseAddress(field("del"))
-		if !ok {
-			return announcement{}, errNoEntry
-		}
-		a.removed = &place
-	case field("m") != "":
-		said, err := parseSaid(field("said"), field("m"))
-		if err != nil {
-			return announcement{}, err
-		}
-		a.said = &said
-	}
-	return a, nil
-}
-
 // take applies one announcement. It reports whether the reader may go on:
 // false if it has to start afresh.
 func (r *Redis) take(message redis.XMessage) bool {
-	a, err := parseAnnouncement(message.Values)
+	a, err := parseAnnouncement(message)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
-	case err != nil:
-		r.others.wantRepair("an announcement is unreadable")
-	case a.seq != r.others.seq+1:
-		r.others.wantRepair("announcements are missing")
-	case a.gone == r.instance && !r.closed:
-		r.others.wantRepair("the others gave this instance up")
-	case a.whole != "" && r.others.unsettled[a.whole]:
-		r.others.wantRepair("another instance is whole again")
+	o := &r.others
+	if err != nil {
+		r.refuse(err)
 	}
-	if r.others.repair != "" {
+	switch {
+	case errors.Is(err, errNoAnnouncement):
+		o.lastID = message.ID
+		return o.repair == ""
+	case !a.follows(o.seq, o.token):
+		o.wantRepair("announcements are missing")
+	}
+	if o.repair != "" {
 		return false
 	}
-	r.others.seq, r.others.lastID = a.seq, message.ID
+	o.seq, o.token, o.lastID = a.seq, a.token, message.ID
+	if err != nil {
+		o.follow(a) // what it says is left out
+		return true
+	}
 	switch {
+	case a.gone != "" && a.gone == r.instance:
+		r.restore("the others gave this instance up")
 	case a.gone != "":
 		r.drop(a.gone, a.reason)
-	case a.whole != "" && a.whole != r.instance:
-		r.others.hear(a.whole, a.version)
-	case a.removed != nil && a.instance != r.instance:
-		r.others.hear(a.instance, a.version)
-		r.removeOther(*a.removed, a.reason)
-	case a.put != nil && a.put.Instance != r.instance:
-		r.others.hear(a.put.Instance, a.put.version)
-		r.putOther(*a.put)
-	default:
+	case a.isSpoken():
 		r.hearSpoken(a)
+	case a.instance != r.instance && o.follow(a):
+		r.applyOther(a)
 	}
 	return true
 }
 
-func (o *othersState) hear(instance string, version uint64) {
-	o.heard[instance] = max(o.heard[instance], version)
+// follow notes the version of an announcement, and reports whether it is news.
+func (o *othersState) follow(a announcement) bool {
+	if a.instance == "" || a.version == 0 || a.isSpoken() {
+		return false
+	}
+	if o.isEnded(a.instance, a.version) {
+		return false
+	}
+	known := o.owners[a.instance]
+	if known == nil {
+		delete(o.ended, a.instance)
+		known = &owner{settled: a.version == 1}
+		o.owners[a.instance] = known
+	}
+	if a.version <= known.version {
+		return false
+	}
+	known.version = a.version
+	switch {
+	case a.reset != "":
+		known.settled = false
+	case a.whole != "":
+		known.settled = true
+	}
+	return true
 }
 
-// putOther puts an entry of another instance, unless it is there. mu is held.
-func (r *Redis) putOther(e storedEntry) {
+// applyOther applies a change of another instance's entries. mu is held.
+func (r *Redis) applyOther(a announcement) {
+	switch {
+	case a.whole != "":
+		r.sweep(a.whole, a.floor)
+	case a.removed != nil:
+		if r.others.entries[*a.removed].instance == a.instance {
+			r.removeOther(*a.removed, a.reason)
+		}
+	case a.put != nil:
+		r.putOther(*a.put, !r.others.owners[a.instance].settled)
+	}
+}
+
+// sweep removes what an instance has not put back. mu is held.
+func (r *Redis) sweep(instance string, floor uint64) {
+	for _, place := range r.others.of(instance) {
+		if r.others.entries[place].version < floor {
+			r.removeOther(place, rooms.Closed)
+		}
+	}
+}
+
+// putOther puts an entry of another instance, unless it is there. What was put
+// back as it was is not told. mu is held.
+func (r *Redis) putOther(e storedEntry, isBack bool) {
+	if e.Instance == r.instance {
+		return
+	}
 	if known, ok := r.others.entries[e.Place]; ok && known.instance == e.Instance && known.version >= e.version {
 		return
 	}
+	if err := checkEntry(e.Entry); err != nil {
+		r.refuse(err)
+		return
+	}
+	before, shown := r.replica.get(e.Place)
 	r.others.entries[e.Place] = otherEntry{e.Instance, e.version}
+	if isBack && shown && sameEntry(before, e.Entry) {
+		return
+	}
 	r.replica.put(e.Entry)
 }
 
@@ -224,11 +286,21 @@ func (r *Redis) removeOther(place rooms.Place, reason rooms.Reason) {
 }
 
 // hearSpoken tells what anybody said, and whom another instance signed out:
-// this one's own sign-outs have been told. mu is held.
+// this one's own sign-outs have been told. Nothing is told twice. mu is held.
 func (r *Redis) hearSpoken(a announcement) {
+	o := &r.others
+	if a.count > 0 {
+		if a.count <= o.counts[a.instance] {
+			return
+		}
+		o.counts[a.instance] = a.count
+	}
+	if a.instance == r.instance {
+		r.own.hear(a.count)
+	}
 	switch {
 	case a.said != nil:
-		r.others.said = max(r.others.said, a.said.ID)
+		o.said = max(o.said, a.said.ID)
 		r.replica.tell(rooms.Change{Said: a.said})
 	case a.revoked != nil:
 		r.revoked.note(a.revoked.user, a.revoked.at, r.timing.Now())
@@ -239,13 +311,10 @@ func (r *Redis) hearSpoken(a announcement) {
 
 // drop removes all that another instance has. mu is held.
 func (r *Redis) drop(instance string, reason rooms.Reason) {
-	for place, e := range r.others.entries {
-		if e.instance == instance {
-			r.removeOther(place, reason)
-		}
+	for _, place := range r.others.of(instance) {
+		r.removeOther(place, reason)
 	}
-	delete(r.others.heard, instance)
-	delete(r.others.unsettled, instance)
+	r.others.end(instance)
 }
 
 // lag is how many announcements the reader is behind. mu is held.

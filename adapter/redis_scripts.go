@@ -50,21 +50,27 @@ var (
 	//go:embed scripts/mend.lua
 	mendLua string
 
-	applyScript      = script(messagesLua, applyLua)
-	renewScript      = script(messagesLua, seenLua, renewLua)
-	buryScript       = script(buryLua)
-	snapshotScript   = script(snapshotLua)
-	touchScript      = script(seenLua, touchLua)
-	historyScript    = script(historyLua)
-	lastActiveScript = script(seenLua, lastActiveLua)
-	revokedScript    = script(revokedLua)
-	mendScript       = script(mendLua)
-	compareScript    = script(compareLua)
+	applyScript      = newScript("apply", messagesLua, applyLua)
+	renewScript      = newScript("renew", messagesLua, seenLua, renewLua)
+	buryScript       = newScript("bury", buryLua)
+	snapshotScript   = newScript("snapshot", snapshotLua)
+	touchScript      = newScript("touch", seenLua, touchLua)
+	historyScript    = newScript("history", historyLua)
+	lastActiveScript = newScript("lastActive", seenLua, lastActiveLua)
+	revokedScript    = newScript("revoked", revokedLua)
+	mendScript       = newScript("mend", mendLua)
+	compareScript    = newScript("compare", compareLua)
 )
 
-// script joins what a script shares with others and its own part, behind the
-// bounds, which are written here alone.
-func script(parts ...string) *redis.Script {
+// A luaScript is a script by its name and its text.
+type luaScript struct {
+	name, source string
+	redis        *redis.Script
+}
+
+// newScript joins what a script shares with others and its own part, behind
+// the bounds, which are written here alone.
+func newScript(name string, parts ...string) *luaScript {
 	source := ""
 	for _, bound := range []struct {
 		name  string
@@ -87,5 +93,5 @@ func script(parts ...string) *redis.Script {
 	for _, part := range parts {
 		source += part
 	}
-	return redis.NewScript(source)
+	return &luaScript{name, source, redis.NewScript(source)}
 }

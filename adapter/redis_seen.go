@@ -185,7 +185,7 @@ func (r *Redis) LastActive(ctx context.Context, user string) (int64, error) {
 
 // recall asks for a record. Only some calls do at a time, so that the lease
 // never waits for a connection behind them; without Redis none does.
-func (r *Redis) recall(ctx context.Context, script *redis.Script, args ...any) (any, error) {
+func (r *Redis) recall(ctx context.Context, script *luaScript, args ...any) (any, error) {
 	places := &r.recalls
 	if rooms.IsFromApp(ctx) {
 		places = &r.appRecalls

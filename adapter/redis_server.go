@@ -13,7 +13,7 @@ import (
 type server interface {
 	// eval runs a script on the keys of a prefix. The reply has the types that
 	// go-redis gives it.
-	eval(ctx context.Context, script *redis.Script, prefix string, args []any) (any, error)
+	eval(ctx context.Context, script *luaScript, prefix string, args []any) (any, error)
 	// readStream returns at most count entries of a stream behind an id. If
 	// there are none it waits for some, for as long as block; then it returns
 	// none.
@@ -36,8 +36,8 @@ type liveServer struct{ redis.UniversalClient }
 
 // eval implements server. Redis may have forgotten the script; then it is sent
 // again.
-func (s liveServer) eval(ctx context.Context, script *redis.Script, prefix string, args []any) (any, error) {
-	return script.Run(ctx, s.UniversalClient, []string{prefix}, args...).Result()
+func (s liveServer) eval(ctx context.Context, script *luaScript, prefix string, args []any) (any, error) {
+	return script.redis.Run(ctx, s.UniversalClient, []string{prefix}, args...).Result()
 }
 
 // readStream implements server.

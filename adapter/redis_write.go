@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -12,9 +13,7 @@ const (
 )
 
 func (r *Redis) wakeWriter() {
-	if r.own.overflow() {
-		r.others.wantRepair("own changes piled up")
-	}
+	r.own.overflow()
 	signal(r.wake)
 }
 
@@ -36,7 +35,7 @@ func (r *Redis) write(ctx context.Context) {
 	var gather time.Duration
 	for ctx.Err() == nil {
 		r.mu.Lock()
-		batch := r.own.batch()
+		batch := r.own.batch(r.batch)
 		r.mu.Unlock()
 		if len(batch) == 0 {
 			gather = 0
@@ -46,38 +45,74 @@ func (r *Redis) write(ctx context.Context) {
 			}
 			continue
 		}
-		gapless, err := r.apply(ctx, batch)
+		done, err := r.apply(ctx, batch)
 		if err != nil {
 			sleep(ctx, backoff.pause())
 			continue
 		}
 		backoff.reset()
-		r.mu.Lock()
-		if !gapless {
-			r.others.wantRepair("Redis has lost own changes")
-		}
-		r.own.confirm(batch[len(batch)-1].version)
-		r.mu.Unlock()
+		r.confirm(batch, done)
 		signal(r.written)
-		if len(batch) < maxBatch {
+		if len(batch) < r.batch {
 			gather = min(max(time.Millisecond, 2*gather), r.timing.MaxGather)
 			sleep(ctx, gather)
 		}
 	}
 }
 
-// apply has Redis carry out a batch. It is not gapless if Redis lacks changes
-// before it.
-func (r *Redis) apply(ctx context.Context, batch []op) (gapless bool, err error) {
-	args := make([]any, 0, 2+7*len(batch))
-	args = append(args, r.instance, r.timing.Lease.Milliseconds())
+// applied is what Redis says after a batch.
+type applied struct {
+	gapless        bool   // nothing was left out
+	version, count uint64 // the last that it has
+}
+
+// apply has Redis carry out a batch.
+func (r *Redis) apply(ctx context.Context, batch []op) (applied, error) {
+	args := make([]any, 0, 3+7*len(batch))
+	args = append(args, r.instance, r.timing.Lease.Milliseconds(), r.newToken())
 	for _, one := range batch {
 		args = append(args, string(one.kind), one.version)
 		body := one.body()
 		args = append(args, body[:]...)
 	}
 	reply, err := r.run(ctx, r.timing.Call, applyScript, args...)
-	return reply == int64(1), err
+	if err != nil {
+		return applied{}, err
+	}
+	parts, _ := reply.([]any)
+	if len(parts) != 3 {
+		return applied{}, fmt.Errorf("redis: an answer of the form %T", reply)
+	}
+	version, _ := parts[1].(int64)
+	count, _ := parts[2].(int64)
+	return applied{parts[0] == int64(1), uint64(version), uint64(count)}, nil
+}
+
+// confirm takes Redis' word for a batch. If it left something out, it lost what
+// was before that: then everything is put back, unless that is on its way.
+func (r *Redis) confirm(batch []op, done applied) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.own.confirm(done.version, done.count)
+	if done.gapless {
+		return
+	}
+	if r.closed { // all is about to go
+		r.own.queue = r.own.queue[min(len(batch), len(r.own.queue)):]
+		return
+	}
+	last := uint64(0)
+	for _, one := range batch {
+		if !one.isSpoken() {
+			last = one.version
+		}
+	}
+	for _, one := range r.own.queue {
+		if one.kind == opReset && one.version > last {
+			return
+		}
+	}
+	r.restore("Redis has lost own changes")
 }
 
 // body is what the script's function of this kind takes.
@@ -93,6 +128,8 @@ func (o op) body() [5]any {
 		return [5]any{o.user, o.revokedAt, "", "", ""}
 	case opSignOut:
 		return [5]any{o.user, "", "", "", ""}
+	case opReset:
+		return [5]any{o.base, "", "", "", ""}
 	}
 	return [5]any{"", "", "", "", ""}
 }

@@ -104,9 +104,9 @@ func TestRedisBatchTwice(t *testing.T) {
 	a.put("s", `{"n":2}`)
 	a.enterRoom("1", "s", "name", "")
 	a.Redis.mu.Lock()
-	batch := a.own.batch()
+	batch := a.own.batch(maxBatch)
 	a.Redis.mu.Unlock()
-	sender := &Redis{instance: "a", prefix: a.prefix, timing: a.timing, client: server.Client()}
+	sender := &Redis{instance: "a", prefix: a.prefix, timing: a.timing, server: liveServer{server.Client()}}
 	for range 3 {
 		if _, err := sender.apply(t.Context(), batch); err != nil {
 			t.Fatal(err)

@@ -52,7 +52,7 @@ func simScript(draw *rand.Rand, next map[string]uint64, n int) (*luaScript, []an
 	case 1:
 		return snapshotScript, []any{token, "0-0", "", instance}
 	case 2:
-		return buryScript, []any{instance, []string{"absent", "leaving", "handing over", "expired", "silent"}[draw.IntN(5)], "", "closed", 0, token}
+		return buryScript, []any{instance, []string{"absent", "leaving", "handing over", "expired", "silent"}[draw.IntN(5)], "", "closed", 0, "0", token}
 	case 3:
 		return touchScript, []any{fmt.Sprint("u", draw.IntN(4)), 5, true}
 	case 4:

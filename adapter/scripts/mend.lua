@@ -18,6 +18,7 @@ end
 local seq = P .. ':seq'
 if not wrong(seq, 'string') and not tonumber(redis.call('GET', seq) or '0') then delete(seq) end
 wrong(stream, 'stream')
+wrong(link, 'string')
 wrong(P .. ':seen', 'zset')
 wrong(revoked, 'zset')
 
@@ -40,8 +41,9 @@ local everyone = redis.call('ZRANGE', instances, 0, -1)
 for i = 3, 2 + ARGV[2] do everyone[#everyone + 1] = ARGV[i] end
 for _, instance in ipairs(everyone) do
   torn = wrong(sockets(instance), 'hash') or torn
+  torn = wrong(outdated(instance), 'hash') or torn
   local mark = progress(instance)
-  if wrong(mark, 'hash') or not tonumber(redis.call('HGET', mark, 'v') or '0') then
+  if wrong(mark, 'hash') or not tonumber(redis.call('HGET', mark, 'v') or '0') or not tonumber(redis.call('HGET', mark, 'm') or '0') then
     redis.call('DEL', mark)
     torn = true
   end
@@ -53,10 +55,9 @@ for list in pairs(rooms) do torn = list ~= '' and wrong(members(list), 'hash') o
 if torn then
   for list in pairs(rooms) do redis.call('DEL', members(list)) end
   for _, instance in ipairs(everyone) do
-    redis.call('DEL', sockets(instance))
-    if redis.call('HGET', progress(instance), 'state') == 'whole' then
-      redis.call('HSET', progress(instance), 'state', 'partial')
-    end
+    redis.call('DEL', sockets(instance), outdated(instance))
+    -- Its owner has to put back everything.
+    if redis.call('HEXISTS', progress(instance), 'v') == 1 then redis.call('HSET', progress(instance), 'state', 'damaged') end
   end
   redis.call('DEL', users, entries, tabs, online)
 end

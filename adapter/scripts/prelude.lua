@@ -11,15 +11,31 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function sockets(instance) return P .. ':sockets:' .. instance end
+local function outdated(instance) return P .. ':stale:' .. instance end
 local function progress(instance) return P .. ':progress:' .. instance end
 local function alive(instance) return P .. ':alive:' .. instance end
 local function members(list) return P .. ':' .. list .. ':users' end
 
--- The numbers of the announcements have no gaps: so a reader notices one.
+-- Announcements are a chain: each has a number, the token of the call that made
+-- it, and that of the one before. So a reader notices a gap, and that Redis got
+-- other data, whatever their numbers and the clock. The key link has the number
+-- and the token of the last.
+local token, linked
+local link = P .. ':link'
+
 local function number() return text(redis.call('INCR', P .. ':seq')) end
 
+-- The token of the last announcement, '' if its number is not n.
+local function tokenOf(n)
+  local last, t = string.match(linked or redis.call('GET', link) or '', '^(%d+) (.*)$')
+  return last == n and t or ''
+end
+
 local function announce(n, ...)
-  redis.call('XADD', stream, 'MAXLEN', '~', MAX_STREAM, '*', 'n', n, ...)
+  local before = tokenOf(text(n - 1))
+  linked = n .. ' ' .. token
+  redis.call('SET', link, linked)
+  redis.call('XADD', stream, 'MAXLEN', '~', MAX_STREAM, '*', 'n', n, 'p', before, 'c', token, ...)
 end
 
 -- Reads what a script is about to change, so that a key of a wrong type stops
@@ -31,6 +47,7 @@ local function sound(own)
   redis.call('HLEN', own)
   redis.call('ZCARD', online)
   redis.call('XLEN', stream)
+  redis.call('GET', link)
   if not tonumber(redis.call('GET', P .. ':seq') or '0') then error('WRONGTYPE seq is no number') end
 end
 
@@ -69,15 +86,17 @@ local function take(address, mark)
   if public then redis.call('HDEL', members(list), key) end
 end
 
+-- Takes all entries that a hash of addresses has, and the hash.
+local function clear(key)
+  local all = redis.call('HGETALL', key)
+  for i = 1, #all, 2 do take(all[i], all[i + 1]) end
+  redis.call('DEL', key)
+  return #all > 0
+end
+
 -- How many listen on an instance's channel, -1 for not known: an access list
 -- may forbid to ask.
 local function listening(instance)
   local reply = redis.pcall('PUBSUB', 'NUMSUB', alive(instance))
   return reply.err and -1 or tonumber(reply[2])
-end
-
--- Another id means another process, and perhaps other data.
-local function server()
-  local info = redis.pcall('INFO', 'server')
-  return type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
 end

@@ -2,7 +2,7 @@
 -- ARGV: instance, length of the lease.
 local me, lease = ARGV[1], ARGV[2]
 sound(sockets(me))
-local held = redis.call('ZSCORE', instances, me)
+local before = redis.call('ZSCORE', instances, me)
 local till = text(now + lease)
 redis.call('ZADD', instances, till, me)
 redis.call('EXPIRE', progress(me), KEEP_PROGRESS)
@@ -15,14 +15,18 @@ end
 
 local others, counted = {}, 0
 local rows = redis.call('ZRANGE', instances, 0, -1, 'WITHSCORES')
+local function held(instance) return redis.call('HLEN', sockets(instance)) + redis.call('HLEN', outdated(instance)) end
 for i = 1, #rows, 2 do
-  counted = counted + redis.call('HLEN', sockets(rows[i]))
+  counted = counted + held(rows[i])
   if rows[i] ~= me then
-    others[#others + 1] = { rows[i], rows[i + 1], listening(rows[i]) }
+    local p = redis.call('HMGET', progress(rows[i]), 'v', 'state')
+    others[#others + 1] = { rows[i], rows[i + 1], listening(rows[i]), p[1] or '0', p[2] or '' }
   end
 end
+local mine = redis.call('HMGET', progress(me), 'v', 'state', 'm')
+local seq = redis.call('GET', P .. ':seq') or '0'
 return {
-  now, held or '', till, tonumber(redis.call('GET', P .. ':seq') or '0'), server(),
-  redis.call('HLEN', users) + redis.call('HLEN', entries) - counted, redis.call('HLEN', sockets(me)),
-  redis.call('HGET', progress(me), 'state') or '', others,
+  now, before or '', till, tonumber(seq), tokenOf(seq),
+  redis.call('HLEN', users) + redis.call('HLEN', entries) - counted, held(me),
+  mine[1] or '0', mine[2] or '', mine[3] or '0', others,
 }

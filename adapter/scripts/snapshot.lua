@@ -1,28 +1,44 @@
--- Everything at one moment, for a reader that lost its place: that place, '' if
--- it has none, and the instances that the reader knows, are ARGV.
-local from = ARGV[1]
+-- Everything at one moment, for a reader that lost its place. ARGV: token of
+-- this call; that place, '' if it has none, and its announcement's token; the
+-- instances that the reader knows.
+token = ARGV[1]
+local from, known = ARGV[2], ARGV[3]
 local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)
-local rows = redis.call('ZRANGE', instances, 0, -1)
+local rows = redis.call('ZRANGE', instances, 0, -1, 'WITHSCORES')
 local progresses, asked = {}, {}
 local function ask(instance)
   if asked[instance] then return end
   asked[instance] = true
-  local p = redis.call('HMGET', progress(instance), 'v', 'state')
-  progresses[#progresses + 1] = { instance, p[1] or '0', p[2] or '', text(redis.call('HLEN', sockets(instance))) }
+  local p = redis.call('HMGET', progress(instance), 'v', 'state', 'r', 'm')
+  local held = redis.call('HLEN', sockets(instance)) + redis.call('HLEN', outdated(instance))
+  progresses[#progresses + 1] = { instance, p[1] or '0', p[2] or '', p[3] or '0', p[4] or '0', text(held) }
 end
-for _, instance in ipairs(rows) do ask(instance) end
-for i = 2, #ARGV do ask(ARGV[i]) end
+for i = 1, #rows, 2 do ask(rows[i]) end
+for i = 4, #ARGV do ask(ARGV[i]) end
 
--- No snapshot holds what was said: it is read on, as far as it is there.
+-- A chain begins with the token of whoever comes first.
+local seq = redis.call('GET', P .. ':seq') or '0'
+if tokenOf(seq) == '' then
+  linked = seq .. ' ' .. token
+  redis.call('SET', link, linked)
+end
+
+-- No snapshot holds what was said: it is read on from that place. If Redis does
+-- not have it any more, all is read: the reader knows what it was told.
 local spoken = {}
-local ms, n = string.match(from, '^(%d+)-(%d+)$')
-if ms then
-  for _, row in ipairs(redis.call('XRANGE', stream, ms .. '-' .. text(n + 1), '+')) do
-    if row[2][3] == 'said' or row[2][3] == 'out' then spoken[#spoken + 1] = row[2] end
+if from ~= '' then
+  local at = redis.call('XRANGE', stream, from, from)[1]
+  local first = '-'
+  if at and at[2][5] == 'c' and at[2][6] == known then
+    local ms, n = string.match(from, '^(%d+)-(%d+)$')
+    first = ms .. '-' .. text(n + 1)
+  end
+  for _, row in ipairs(redis.call('XRANGE', stream, first, '+')) do
+    local kind = row[2][7]
+    if kind == 'said' or kind == 'out' or kind == 'rev' then spoken[#spoken + 1] = row end
   end
 end
 return {
-  tonumber(redis.call('GET', P .. ':seq') or '0'),
-  last[1] and last[1][1] or '0-0',
-  server(), rows, progresses, redis.call('HGETALL', users), redis.call('HGETALL', entries), spoken,
+  now, tonumber(seq), tokenOf(seq), last[1] and last[1][1] or '0-0',
+  rows, progresses, redis.call('HGETALL', users), redis.call('HGETALL', entries), spoken,
 }

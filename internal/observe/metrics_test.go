@@ -137,13 +137,13 @@ func TestSeriesAreBounded(t *testing.T) {
 func TestWatchStore(t *testing.T) {
 	m := NewMetrics(nil, itself, nil)
 	m.WatchStore(func() StoreStats {
-		return StoreStats{LeaseAge: 1500 * time.Millisecond, Lag: 2, Queued: 3, Drift: 4, Repairs: 5, Differences: 13, Calls: 6, Errors: 7, CallTime: 8 * time.Second,
+		return StoreStats{LeaseAge: 1500 * time.Millisecond, Lag: 2, Queued: 3, Drift: 4, Repairs: 5, Differences: 13, Foreign: 14, Calls: 6, Errors: 7, CallTime: 8 * time.Second,
 			Published: 9, Received: 10, Refused: 11, Dropped: 12}
 	})
 	got := scrape(t, m)
 	for _, want := range []string{
 		"rollcall_lease_age_seconds 1.5", "rollcall_stream_lag 2", "rollcall_store_queued 3", "rollcall_drift_entries 4",
-		"rollcall_repairs_total 5", "rollcall_differences_total 13", "rollcall_redis_calls_total 6", "rollcall_redis_errors_total 7", "rollcall_redis_call_seconds_total 8",
+		"rollcall_repairs_total 5", "rollcall_differences_total 13", "rollcall_redis_refused_total 14", "rollcall_redis_calls_total 6", "rollcall_redis_errors_total 7", "rollcall_redis_call_seconds_total 8",
 		"rollcall_messages_published_total 9", "rollcall_messages_received_total 10", "rollcall_messages_refused_total 11", "rollcall_messages_dropped_total 12",
 	} {
 		if !strings.Contains(got, want+"\n") {

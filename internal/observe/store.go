@@ -15,6 +15,7 @@ type StoreStats struct {
 	Drift         int           // entries without an owner, or unlike their sockets
 	Repairs       uint64        // how often everything had to be compared
 	Differences   uint64        // how often another instance had other entries
+	Foreign       uint64        // values in the store that were left out
 	Calls, Errors uint64        // calls to the store, and those that failed
 	CallTime      time.Duration // how long all of them took
 	// Messages between instances: sent, taken, not understood, not sent.
@@ -44,6 +45,8 @@ func (m *Metrics) WatchStore(stats func() StoreStats) {
 		func(s StoreStats) float64 { return float64(s.Repairs) })
 	number("rollcall_differences_total", "How often this instance had other entries than another one at the same moment, which was put right. Should be 0.", counter,
 		func(s StoreStats) float64 { return float64(s.Differences) })
+	number("rollcall_redis_refused_total", "Values and announcements in Redis that are not Rollcall's own and were left out.", counter,
+		func(s StoreStats) float64 { return float64(s.Foreign) })
 	number("rollcall_redis_calls_total", "Calls to Redis.", counter,
 		func(s StoreStats) float64 { return float64(s.Calls) })
 	number("rollcall_redis_errors_total", "Calls to Redis that failed.", counter,
