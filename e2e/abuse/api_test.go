@@ -171,3 +171,36 @@ func TestRevokedTokens(t *testing.T) {
 		t.Error("a new instance takes a revoked token")
 	}
 }
+
+// Two deployments with different prefixes on one Redis share nothing, without
+// any further setting.
+func TestDeploymentsOnOneRedis(t *testing.T) {
+	port, _ := startRedis(t)
+	redis := "REDIS_URL=redis://:" + url.QueryEscape(redisPassword) + "@127.0.0.1:" + port
+	first := serve(t, redis, "API_KEY="+apiKey)
+	second := serve(t, redis, "API_KEY="+apiKey, "REDIS_PREFIX=second")
+	third := serve(t, redis, "API_KEY="+apiKey, "REDIS_PREFIX=second") // of the second deployment
+	clients := map[*server]*client{first: first.connect(t, ""), second: second.connect(t, ""), third: third.connect(t, "")}
+	emit := func(s *server, event string) {
+		t.Helper()
+		if got := s.ask("POST", "/api/emit", `{"event":"`+event+`"}`, "Authorization: Bearer "+apiKey); got.status != http.StatusOK {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+	}
+	for _, s := range []*server{first, second} {
+		emit(s, map[*server]string{first: "of-first", second: "of-second"}[s])
+	}
+	program.Eventually(t, patience, "the events arrive", func() bool {
+		return clients[first].heard("of-first") == 1 && clients[second].heard("of-second") == 1 && clients[third].heard("of-second") == 1
+	})
+	// What goes the same way behind them has arrived: so would they have.
+	for s, name := range map[*server]string{first: "last-of-first", second: "last-of-second"} {
+		emit(s, name)
+	}
+	program.Eventually(t, patience, "the last events arrive", func() bool {
+		return clients[first].heard("last-of-first") == 1 && clients[third].heard("last-of-second") == 1
+	})
+	if clients[first].heard("of-second") > 0 || clients[second].heard("of-first") > 0 || clients[third].heard("of-first") > 0 {
+		t.Error("one deployment hears the other's events")
+	}
+}

@@ -61,6 +61,26 @@ func TestForeignOrigins(t *testing.T) {
 	}
 }
 
+// Origins match as browsers send them, however they were written; those of apps
+// and extensions too.
+func TestOriginsHoweverWritten(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "CORS_ORIGINS=https://x.example:443,https://müller.example,HTTP://Dev.Example:80,http://[2001:DB8:0::1]:3000,"+
+		"capacitor://localhost,ionic://localhost,tauri://localhost,chrome-extension://abcdefghijklmnop,file://")
+	for origin, want := range map[string]int{
+		"https://x.example": 200, "https://xn--mller-kva.example": 200, "http://dev.example": 200, "http://[2001:db8::1]:3000": 200,
+		"capacitor://localhost": 200, "ionic://localhost": 200, "tauri://localhost": 200, "chrome-extension://abcdefghijklmnop": 200, "file://": 200,
+		"https://x.example:8443": 403, "http://x.example": 403, "capacitor://evil": 403, "chrome-extension://other": 403, "null": 403, "http://localhost": 403,
+	} {
+		for _, path := range []string{"/socket.io/?EIO=4&transport=polling", "/api/online_users"} {
+			got := s.ask("GET", path, "", "Origin: "+origin)
+			if got.status != want || want == 200 && got.header.Get("Access-Control-Allow-Origin") != origin {
+				t.Errorf("%s of %s: %d, allowed origin %q", path, origin, got.status, got.header.Get("Access-Control-Allow-Origin"))
+			}
+		}
+	}
+}
+
 // A page needs no Origin to send a request: <script> and <img> have none. So
 // what browsers say besides counts, and what a script could read is off.
 func TestForeignPagesWithoutOrigin(t *testing.T) {
