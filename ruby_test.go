@@ -39,8 +39,13 @@ func TestRuby(t *testing.T) {
 
 // application is what a Rails app has, as far as the documents use it.
 const application = `
+require "logger"
+module Rails
+  def self.logger = @logger ||= Logger.new(File::NULL)
+end
 class ApplicationController
   User = Struct.new(:id)
+  def request = Struct.new(:env).new({})
   def current_user = User.new(7)
   def reset_session = puts("session reset")
   def login_path = "/login"

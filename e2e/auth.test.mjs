@@ -250,11 +250,15 @@ describe('messages of Rails', { concurrency: 2 }, () => {
     const app = `
       User = Struct.new(:id, :name)
       class ApplicationController
-        def current_user = User.new(7, 'Ada')
+        def current_user = $nobody ? nil : User.new(7, 'Ada')
+        def response = Struct.new(:headers).new({})
         def render(plain:) = plain
+        def head(status) = "head #{status}"
       end`;
-    const tokens = await ruby(['RollcallTokensController.new.show', "rollcall_jwt(User.new(7, 'Ada'))"],
-      { given: [app, blocks.token, blocks.jwt].join('\n'), env: { ROLLCALL_AUTH_SECRET: SECRET } });
+    const [nothing, ...tokens] = await ruby(['($nobody = true) && RollcallTokensController.new.show',
+      '($nobody = false) || RollcallTokensController.new.show', "rollcall_jwt(User.new(7, 'Ada'))"],
+    { given: [app, blocks.token, blocks.jwt].join('\n'), env: { ROLLCALL_AUTH_SECRET: SECRET } });
+    assert.equal(nothing, 'head unauthorized');
     for (const token of tokens) {
       const client = enter(t, server, plain, token, { way: 'auth' });
       await client.settled();

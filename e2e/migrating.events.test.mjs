@@ -110,7 +110,7 @@ describe('events.md', { concurrency: 2 }, () => {
     const server = await startAuth({ after: (end) => atEnd(t, end) });
     let asked = 0;
     const answers = { '/rollcall_token': () => jwt({ user: { ...ada, n: asked }, exp: seconds() + (asked++ ? 600 : 6) }) };
-    const page = await stage.open(t, { server, client, scripts: [given, samples.take(name, server)], answers, expected: cut });
+    const page = await stage.open(t, { server, client, scripts: [given, samples.take('fetch-token', server), samples.take(name, server)], answers, expected: cut });
     await shows(page, 'drawn?.map(({ id, n }) => [id, n])', [[7, 0]]);
     await shows(page, 'drawn.map(({ id, n }) => [id, n])', [[7, 1]]);
     assert.equal(asked, 2);
@@ -118,6 +118,21 @@ describe('events.md', { concurrency: 2 }, () => {
   test('token: a new one with the reconnect', (t) => renewed(t, '4.8', 'token'));
   test('token-renew: a new one on the same connection', (t) => renewed(t, '4.8', 'token-renew'));
   eachClient('token-query: a new one in time', (t, client) => renewed(t, client, 'token-query'));
+
+  test('token: refused without one, and back as soon as there is one', async (t) => {
+    const server = await startAuth({ after: (end) => atEnd(t, end) });
+    let asked = 0;
+    const login = { contentType: 'text/html', body: '<!doctype html><title>Sign in</title>' };
+    const answers = { '/rollcall_token': () => [{ status: 401, body: '' }, login][asked++] ?? jwt({ user: ada }) };
+    const page = await stage.open(t, { server, scripts: [given, samples.take('fetch-token', server), samples.take('token', server)], answers, expected: cut });
+    await shows(page, drawnIds, [7]);
+    assert.equal(asked, 3);
+    const page2 = await stage.open(t, {
+      server, scripts: [samples.take('fetch-token', server), 'let fault; fetchToken().catch((error) => { fault = error.message; });'],
+      answers: { '/rollcall_token': () => login }, expected: cut,
+    });
+    await shows(page2, 'fault', 'no token (status 200)');
+  });
 
   test('token-node: made by Node', async (t) => {
     const server = await startAuth({ after: (end) => atEnd(t, end) });

@@ -223,6 +223,38 @@ describe('the element, with a token', { concurrency: 2 }, () => {
     assert.equal(await you(page).textContent(), 'Ben');
   });
 
+  for (const [client, tag] of [['1.3.2', '<script src="/old-client.js"></script>'], ['4.8', '']]) {
+    test(`a token is renewed before it ends, and others notice nothing (client ${client})`, async (t) => {
+      const server = await fresh();
+      // The second answer is an error: it is asked for again in time.
+      const token = (n) => jwt({ user: { ...ann, n }, exp: seconds() + (n === 1 ? 8 : 600) });
+      const app = await startApp(t, server, (response, n) => (n === 2 ? status(503) : text(() => token(n)))(response), { client: tag });
+      const other = await watcher(t, server);
+      const page = await app.open();
+      await listed(page, ['Ann', 'Watcher']);
+      const began = Date.now();
+      await until(() => other.heard.some(([, user]) => user?.n === 3), 'the fields of the new token', { show: () => other.heard });
+      await until(() => Date.now() - began > 9000, 'the end of the first token');
+      await other.socket.timeout(PATIENCE).emitWithAck('sync');
+      assert.equal(other.of('add_user').filter(([user]) => user.id === 1).length, 1);
+      assert.deepEqual(other.of('remove_user'), []);
+      assert.equal(app.asked.length, 3);
+      await shows(page, 'rollcall-online .live .count', ['2 online']);
+      assert.equal(await page.getByRole('alert').count(), 0);
+    });
+  }
+
+  test('a token that cannot be renewed: a sentence when it has ended, and back as soon as there is one', async (t) => {
+    const server = await fresh();
+    const app = await startApp(t, server, (response, n) => (n === 1 ? text(() => jwt({ user: ann, exp: seconds() + 4 })) : status(503))(response));
+    const page = await app.open();
+    await listed(page, ['Ann']);
+    await until(async () => (await now(page), page.getByRole('alert').getByText(TRYING).isVisible()), 'the sentence');
+    app.answer = text(() => jwt({ user: ann }));
+    await until(async () => (await now(page), (await page.getByRole('alert').count()) === 0), 'the connection');
+    await listed(page, ['Ann']);
+  });
+
   test('a user attribute may add to the token\'s user', async (t) => {
     const server = await fresh();
     const app = await startApp(t, server, text(() => jwt({ user: ann })), { attributes: `token-url="/rollcall_token" user='{"id":1,"name":"Ann","team":"red"}'` });

@@ -27,6 +27,9 @@ if [ "$purpose" = test ]; then
   # The lines of Ruby in docs/redis.md are run, and Rails' own code makes tokens.
   command -v ruby >/dev/null && ruby -rredis -ractive_support -e 0 2>/dev/null ||
     packages+=(ruby ruby-redis ruby-activesupport)
+  # The application of docs/rails.md runs on these.
+  command -v puma >/dev/null && ruby -rrack -rwarden -e 0 2>/dev/null ||
+    packages+=(puma ruby-rack ruby-warden)
   # The race detector links C.
   need gcc gcc
   [ -e /usr/include/stdlib.h ] || packages+=(libc6-dev)

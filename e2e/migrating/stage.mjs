@@ -64,7 +64,7 @@ export class Stage {
   // open is somebody's tab with a page of that body, in which the scripts run
   // one after the other. What it says on the console is in `said`; an error in
   // it fails the test, unless it is expected. The answers are functions that
-  // give what the application says at a path.
+  // give what the application says at a path: a text, or what fulfill() takes.
   async open(t, { server, client = '4.8', body = '', scripts, answers = {}, expected }) {
     const tags = scripts.map((script) => `<script>${script}</script>`).join('\n');
     const source = client && `<script src="${client === '1.3' ? '/client-1.3.js' : `${server.url}/socket.io/socket.io.js`}"></script>`;
@@ -75,7 +75,10 @@ export class Stage {
       assert.deepEqual(profile.faults, [], 'faults of the page');
     });
     const page = await profile.context.newPage();
-    for (const [at, answer] of Object.entries(answers)) await page.route(this.origin + at, (route) => route.fulfill({ body: answer() }));
+    for (const [at, answer] of Object.entries(answers)) await page.route(this.origin + at, (route) => {
+      const said = answer();
+      return route.fulfill(typeof said === 'string' ? { body: said } : said);
+    });
     page.setDefaultTimeout(PATIENCE);
     page.said = [];
     page.on('console', (message) => page.said.push(message.text()));

@@ -158,7 +158,7 @@ func runRuby(t *testing.T, calls []string) []string {
 	var stderr bytes.Buffer
 	ruby := exec.CommandContext(t.Context(), "ruby", "-Eutf-8", "-e",
 		fmt.Sprintf("%sputs JSON.generate([%s])", tools, strings.Join(calls, ",\n")))
-	ruby.Env = append(os.Environ(), "AUTH_SECRET="+secret)
+	ruby.Env = append(os.Environ(), "AUTH_SECRET="+secret, "ROLLCALL_AUTH_SECRET="+secret) // the second is the documents' name
 	ruby.Stderr = &stderr
 	out, err := ruby.Output()
 	if err != nil {
