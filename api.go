@@ -16,8 +16,8 @@ import (
 	"rollcall/rooms"
 )
 
-// This file is who is let in, over Socket.IO and HTTP, and the handlers of the
-// HTTP API.
+// This file makes what checks tokens, for Socket.IO and HTTP, and the handlers of
+// the HTTP API.
 
 // newVerifier is nil without a secret.
 func newVerifier(cfg config.Config) (*auth.Verifier, error) {

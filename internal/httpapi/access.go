@@ -60,7 +60,7 @@ func bearer(r *http.Request) string {
 
 func (a *api) isApp(r *http.Request) bool { return a.key.is(bearer(r)) }
 
-// withKey lets only those through who show the key.
+// withKey lets only requests with the key through.
 func (a *api) withKey(next http.HandlerFunc) http.HandlerFunc {
 	const message = "This needs the header Authorization: Bearer and the API_KEY."
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -77,8 +77,8 @@ func (a *api) withKey(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// reading lets those through who may read: with Authenticate the app and whoever
-// has a valid token, and everybody else only if guests may see as much.
+// reading lets requests through that may read: with Authenticate those with the
+// key or a valid token, and all others only if guests may see as much.
 func (a *api) reading(next http.HandlerFunc) http.HandlerFunc {
 	const message = "Reading needs the header Authorization: Bearer with a valid token or the API_KEY."
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -43,8 +43,8 @@ var _ Rooms = (*rooms.Rooms)(nil)
 // Options configures the API. Rooms is required.
 type Options struct {
 	Rooms Rooms
-	// Key has to be shown by whoever changes something. Empty: nobody may. A
-	// request that shows it is the app's and never waits behind others.
+	// Key is needed to change something. Empty: nobody may. A request with it is
+	// the app's and never waits behind others.
 	Key string
 	// Authenticate tells whether a token is valid: then reading needs one, or
 	// the key. Default: everybody may read.

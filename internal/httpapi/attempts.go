@@ -18,9 +18,9 @@ const (
 	logAttemptsEvery = 10 * time.Second
 )
 
-// Attempts slows down, counts and logs requests that show a wrong key or token.
-// Whoever shows the right one never waits. It is safe for concurrent use; nil
-// answers at once.
+// Attempts slows down, counts and logs requests with a wrong key or token. Those
+// with the right one never wait. It is safe for concurrent use; nil answers at
+// once.
 type Attempts struct {
 	address func(*http.Request) string
 	log     *slog.Logger

@@ -19,7 +19,7 @@ type HealthOptions struct {
 	// Metrics serves /metrics. Default: there is no such path.
 	Metrics http.Handler
 	// MetricsKey has to be shown for /metrics. Default: anybody may read them.
-	// Who shows it or APIKey is told by /readyz what exactly is wrong.
+	// A request with it or with APIKey is told by /readyz what exactly is wrong.
 	MetricsKey, APIKey string
 	// Attempts slows down wrong keys. Default: nothing does.
 	Attempts *Attempts
