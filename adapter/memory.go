@@ -45,13 +45,15 @@ func (m *Memory) Remove(place rooms.Place, reason rooms.Reason) { m.replica.remo
 // Watch implements rooms.Store. The snapshot has been told when it returns.
 func (m *Memory) Watch(f func(rooms.Change)) (stop func()) { return m.replica.watch(f) }
 
-// Say implements rooms.Store. It never fails.
-func (m *Memory) Say(room, username, content string) error {
-	m.replica.tellOf(func() rooms.Change {
-		said := m.records.say(room, username, content)
-		return rooms.Change{Said: &said}
+// Say implements rooms.Store. It never fails, and the id is there at once.
+func (m *Memory) Say(message rooms.NewMessage) (<-chan int64, error) {
+	kept := make(chan int64, 1)
+	m.replica.tellOf(func() (rooms.Change, bool) {
+		said, isNew := m.records.say(message)
+		kept <- said.ID
+		return rooms.Change{Said: &said}, isNew
 	})
-	return nil
+	return kept, nil
 }
 
 // SignOut implements rooms.Store.

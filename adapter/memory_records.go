@@ -17,6 +17,8 @@ const (
 	maxSeen      = 1_000_000          // users
 	maxSeenID    = 256                // bytes of an id: a user with a longer one is not remembered
 	keepSeen     = 30 * 24 * time.Hour
+	maxNonces    = 100_000
+	keepNonce    = 10 * time.Minute
 )
 
 // records is what a process alone remembers beyond the moment.
@@ -29,6 +31,8 @@ type records struct {
 	histories map[string]*list.Element // of *history, by room
 	byUse     list.List                // of *history, the latest used last
 	size      int                      // of all histories, in bytes
+	addresses takers                   // whose they are
+	nonces    nonces
 	seen      map[string]*list.Element // of sighting, by user
 	bySight   list.List                // of sighting, the latest noted last
 }
@@ -37,6 +41,8 @@ type history struct {
 	room     string
 	messages []rooms.Said // oldest first
 	size     int
+	from     rooms.Origin  // of the client who spoke first
+	place    *list.Element // among the client's rooms
 }
 
 type sighting struct {
@@ -48,6 +54,7 @@ func newRecords(now func() time.Time) *records {
 	return &records{
 		now:       now,
 		histories: make(map[string]*list.Element),
+		nonces:    newNonces(),
 		seen:      make(map[string]*list.Element),
 	}
 }
@@ -55,23 +62,28 @@ func newRecords(now func() time.Time) *records {
 // What a room and a message count against the bound: their text, and what
 // holds it.
 func sizeOfRoom(room string) int  { return 2*len(room) + 512 }
-func sizeOfSaid(m rooms.Said) int { return len(m.Username) + len(m.Content) + 96 }
+func sizeOfSaid(m rooms.Said) int { return len(m.UserID) + len(m.Username) + len(m.Content) + 112 }
 
-// say keeps a message. Its id is the time, or the one after the last.
-func (r *records) say(room, username, content string) rooms.Said {
+// say keeps a message, unless it is there already. Its id is the time, or the
+// one after the last.
+func (r *records) say(message rooms.NewMessage) (said rooms.Said, isNew bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	at := r.now().UnixMilli()
+	nonce := nonceOf(message)
+	if id := r.nonces.find(nonce, at); id > 0 {
+		return rooms.Said{ID: id}, false
+	}
 	r.last = max(r.last+1, at)
-	said := rooms.Said{Room: room, ID: r.last, Username: username, Content: content, At: at}
-	place := r.histories[room]
+	r.nonces.add(nonce, r.last, at)
+	said = rooms.Said{Room: message.Room, ID: r.last, UserID: message.UserID, Username: message.Username, Content: message.Content, At: at}
+	place := r.histories[message.Room]
 	if place == nil {
-		place = r.byUse.PushBack(&history{room: room, size: sizeOfRoom(room)})
-		r.histories[room] = place
-		r.size += sizeOfRoom(room)
+		place = r.begin(message.Room, message.From)
 	}
 	r.byUse.MoveToBack(place)
 	h := place.Value.(*history)
+	r.takerOf(h).rooms.MoveToBack(h.place)
 	h.messages = append(h.messages, said)
 	r.grow(h, sizeOfSaid(said))
 	for len(h.messages) > maxHistory || h.messages[0].At < r.oldestKept() {
@@ -79,16 +91,40 @@ func (r *records) say(room, username, content string) rooms.Said {
 		h.messages[0] = rooms.Said{} // what it holds is let go of
 		h.messages = h.messages[1:]
 	}
-	for front := r.byUse.Front(); front != nil && (r.size > maxHistories || r.expired(front)); front = r.byUse.Front() {
+	for front := r.byUse.Front(); front != nil && r.expired(front); front = r.byUse.Front() {
 		r.forget(front)
 	}
-	return said
+	for r.size > maxHistories {
+		r.forget(r.histories[r.largest()])
+	}
+	return said, true
+}
+
+// begin makes a room's history. mu is held.
+func (r *records) begin(room string, from rooms.Origin) *list.Element {
+	h := &history{room: room, from: from}
+	r.grow(h, sizeOfRoom(room))
+	h.place = r.takerOf(h).rooms.PushBack(room)
+	r.histories[room] = r.byUse.PushBack(h)
+	return r.histories[room]
 }
 
 // grow keeps the account. mu is held.
 func (r *records) grow(h *history, bytes int) {
 	h.size += bytes
 	r.size += bytes
+	r.addresses.grow(h.from.Address, bytes).clients.grow(h.from.Client, bytes)
+}
+
+// takerOf is the client who answers for a history that is there. mu is held.
+func (r *records) takerOf(h *history) *taker {
+	return r.addresses.byKey[h.from.Address].clients.byKey[h.from.Client]
+}
+
+// largest is the room that is forgotten first when all take too much. Somebody
+// takes something. mu is held.
+func (r *records) largest() string {
+	return r.addresses.largest().clients.largest().rooms.Front().Value.(string)
 }
 
 func (r *records) oldestKept() int64 { return r.now().Add(-keepHistory).UnixMilli() }
@@ -104,7 +140,8 @@ func (r *records) expired(place *list.Element) bool {
 func (r *records) forget(place *list.Element) {
 	h := r.byUse.Remove(place).(*history)
 	delete(r.histories, h.room)
-	r.size -= h.size
+	r.takerOf(h).rooms.Remove(h.place)
+	r.grow(h, -h.size)
 }
 
 // history is the messages of a room that are not too old yet.

@@ -19,6 +19,11 @@ func newTestRecords() (*records, *clock) {
 	return newRecords(c.now), c
 }
 
+func sayTo(r *records, room, content string) rooms.Said {
+	said, _ := r.say(rooms.NewMessage{Room: room, Username: "u", Content: content})
+	return said
+}
+
 // accountedMemory compares the account with what there is.
 func accountedMemory(t *testing.T, r *records) {
 	t.Helper()
@@ -41,14 +46,14 @@ func accountedMemory(t *testing.T, r *records) {
 
 func TestMemoryHistoriesAreBounded(t *testing.T) {
 	r, c := newTestRecords()
-	r.say("used again", "u", "x")
-	r.say("first", "u", "x")
+	sayTo(r, "used again", "x")
+	sayTo(r, "first", "x")
 	long := strings.Repeat("x", 16_000)
 	for n := range 6000 { // 96 MB
 		c.at = c.at.Add(time.Second)
-		r.say(fmt.Sprint("room ", n/100), "u", long)
+		sayTo(r, fmt.Sprint("room ", n/100), long)
 		if n%1000 == 0 {
-			r.say("used again", "u", "x")
+			sayTo(r, "used again", "x")
 		}
 		if r.size > maxHistories {
 			t.Fatalf("%d bytes are kept", r.size)
@@ -64,7 +69,7 @@ func TestMemoryHistoriesAreBounded(t *testing.T) {
 		}
 	}
 	// More than fits at all is forgotten with everything else, and no more.
-	r.say("huge", "u", strings.Repeat("x", maxHistories+1))
+	sayTo(r, "huge", strings.Repeat("x", maxHistories+1))
 	accountedMemory(t, r)
 	if r.size != 0 || len(r.history("huge")) != 0 {
 		t.Errorf("%d bytes are kept", r.size)
@@ -83,7 +88,7 @@ func TestMemoryIDsRise(t *testing.T) {
 		case n == 250:
 			c.at = c.at.Add(-time.Hour)
 		}
-		said := r.say("a", "u", "x")
+		said := sayTo(r, "a", "x")
 		if said.ID <= last || said.At != c.at.UnixMilli() {
 			t.Fatalf("message %d of %d came after %d, at %d", said.ID, said.At, last, c.at.UnixMilli())
 		}
@@ -94,10 +99,10 @@ func TestMemoryIDsRise(t *testing.T) {
 
 func TestMemoryHistoriesExpire(t *testing.T) {
 	r, c := newTestRecords()
-	r.say("old", "u", "1")
-	r.say("used", "u", "1")
+	sayTo(r, "old", "1")
+	sayTo(r, "used", "1")
 	c.at = c.at.Add(keepHistory - time.Hour)
-	r.say("used", "u", "2")
+	sayTo(r, "used", "2")
 	if n, m := len(r.history("old")), len(r.history("used")); n != 1 || m != 2 {
 		t.Errorf("within 7 days %d and %d messages are kept", n, m)
 	}
@@ -105,7 +110,7 @@ func TestMemoryHistoriesExpire(t *testing.T) {
 	if n, m := len(r.history("old")), len(r.history("used")); n != 0 || m != 1 {
 		t.Errorf("after 7 days %d and %d messages are kept", n, m)
 	}
-	r.say("used", "u", "3")
+	sayTo(r, "used", "3")
 	if _, there := r.histories["old"]; there || len(r.histories["used"].Value.(*history).messages) != 2 {
 		t.Error("what is too old is kept in memory")
 	}
@@ -158,7 +163,7 @@ func TestMemoryTellsInOrder(t *testing.T) {
 		go func() {
 			defer func() { done <- struct{}{} }()
 			for range 1000 {
-				_ = m.Say("a", "u", "x") // never fails
+				_, _ = m.Say(rooms.NewMessage{Room: "a", Username: "u", Content: "x"}) // never fails
 			}
 		}()
 	}

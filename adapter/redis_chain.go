@@ -10,7 +10,9 @@ import (
 )
 
 // isSpoken reports whether it is a message, a sign-out or a revocation.
-func (a announcement) isSpoken() bool { return a.said != nil || a.signOut != "" || a.revoked != nil }
+func (a announcement) isSpoken() bool {
+	return a.said != nil || a.kept > 0 || a.signOut != "" || a.revoked != nil
+}
 
 // A link is an announcement's place in the chain of all: each names its number,
 // the token of the call that made it, and the token of the one before.
@@ -31,6 +33,7 @@ type announcement struct {
 	put      *storedEntry
 	removed  *rooms.Place
 	said     *rooms.Said
+	kept     int64  // the id of a message that was there already
 	signOut  string // the user who is to be signed out
 	revoked  *revocation
 	gone     string // the instance that is gone with all its entries
@@ -78,6 +81,8 @@ func parseAnnouncement(message redis.XMessage) (announcement, error) {
 		if a.removed = &place; !ok {
 			err = errNoEntry
 		}
+	case field("kept") != "":
+		a.kept, err = strconv.ParseInt(field("kept"), 10, 64)
 	case field("m") != "":
 		var said rooms.Said
 		said, err = parseSaid(field("said"), field("m"))

@@ -103,7 +103,7 @@ func TestRedisBatchStopsHalfway(t *testing.T) {
 	sender := &Redis{instance: "b", prefix: a.prefix, timing: a.timing, server: liveServer{server.Client()}, log: slog.New(slog.DiscardHandler)}
 	server.Do("SET", "{rollcall}:room:1:users", "x")
 	batch := []op{
-		{kind: opSay, version: 1, said: rooms.Said{Room: "1", Content: "once"}},
+		{kind: opSay, version: 1, said: rooms.NewMessage{Room: "1", Content: "once"}},
 		{kind: opSignOut, version: 2, user: "7"},
 		{kind: opPut, version: 1, entry: rooms.Entry{UserID: "u", Instance: "b", Data: []byte(`"u"`)}, place: rooms.Place{List: "room:1", Key: "s"}},
 	}

@@ -2,7 +2,10 @@ package adapter
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
+	"time"
 
 	"rollcall/rooms"
 )
@@ -11,15 +14,55 @@ var errUnavailable = &rooms.Refusal{Code: "unavailable", Message: "This cannot b
 
 // Say implements rooms.Store. The message takes its place in the order of all
 // when Redis has it; from there it comes back to the own watchers too.
-func (r *Redis) Say(room, username, content string) error {
+func (r *Redis) Say(message rooms.NewMessage) (<-chan int64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	said := rooms.Said{Room: room, ID: r.others.said, Username: username, Content: content}
-	if r.closed || r.health.gone || !r.own.speak(op{kind: opSay, said: said}) {
-		return errUnavailable
+	if r.closed || r.health.gone || !r.own.speak(op{kind: opSay, said: message, after: r.others.said}) {
+		return nil, errUnavailable
 	}
 	r.wakeWriter()
-	return nil
+	return r.own.await(r.timing.Now()), nil
+}
+
+// A waiter waits for the id of a message that is on its way to Redis.
+type waiter struct {
+	kept  chan int64
+	since time.Time
+}
+
+// maxWait is after what time an id is not waited for any more: Redis has lost
+// the message.
+const maxWait = time.Minute
+
+// await waits for the id of the message that was queued last.
+func (o *ownState) await(now time.Time) <-chan int64 {
+	if len(o.waiting) >= maxSpoken { // some of these have no message in the queue any more
+		for count, one := range o.waiting {
+			if now.Sub(one.since) > maxWait || len(o.waiting) >= 2*maxSpoken {
+				delete(o.waiting, count)
+			}
+		}
+	}
+	kept := make(chan int64, 1)
+	o.waiting[o.count] = waiter{kept, now}
+	return kept
+}
+
+// kept tells the id of an own message that Redis has.
+func (o *ownState) kept(count uint64, id int64) {
+	if one, ok := o.waiting[count]; ok {
+		delete(o.waiting, count)
+		one.kept <- id
+	}
+}
+
+// ownerTag names the client who answers for a message's room, for the script.
+func ownerTag(from rooms.Origin) string { return digest(from.Address) + "." + digest(from.Client) }
+
+// digest is a short name for a text of any length.
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
 }
 
 // SignOut implements rooms.Store. Without Redis the others hear of it when it
@@ -62,13 +105,14 @@ func (r *Redis) History(ctx context.Context, room string) ([]rooms.Said, error) 
 type storedSaid struct {
 	ID       int64  `json:"id,omitempty"`
 	At       int64  `json:"at,omitempty"`
+	UserID   string `json:"user_id,omitempty"`
 	Username string `json:"username"`
 	Content  string `json:"content"`
 }
 
 // saidBody is the JSON of a message behind its id and time.
-func saidBody(m rooms.Said) string {
-	text, _ := json.Marshal(storedSaid{Username: m.Username, Content: m.Content}) // strings cannot fail
+func saidBody(m rooms.NewMessage) string {
+	text, _ := json.Marshal(storedSaid{UserID: m.UserID, Username: m.Username, Content: m.Content}) // strings cannot fail
 	return string(text[1:])
 }
 
@@ -77,5 +121,5 @@ func parseSaid(room, body string) (rooms.Said, error) {
 	if err := json.Unmarshal([]byte(body), &m); err != nil {
 		return rooms.Said{}, err
 	}
-	return rooms.Said{Room: room, ID: m.ID, Username: m.Username, Content: m.Content, At: m.At}, nil
+	return rooms.Said{Room: room, ID: m.ID, UserID: m.UserID, Username: m.Username, Content: m.Content, At: m.At}, nil
 }

@@ -15,9 +15,14 @@ import (
 
 func say(t *testing.T, i *instance, room, content string) {
 	t.Helper()
-	if err := i.Say(room, "somebody", content); err != nil {
+	if err := i.say(room, content); err != nil {
 		t.Fatalf("%s may not say %q: %v", i.Instance(), content, err)
 	}
+}
+
+func (i *instance) say(room, content string) error {
+	_, err := i.Say(rooms.NewMessage{Room: room, Username: "somebody", Content: content})
+	return err
 }
 
 // heard is the messages of a room that an instance was told.
@@ -121,7 +126,7 @@ func TestRedisMessagesAndOutage(t *testing.T) {
 	server.Empty()
 	accepted := 0 // until it is known
 	a.eventually("refusal", 2*bound, func() bool {
-		err := a.Say("1", "somebody", fmt.Sprint("meanwhile ", accepted))
+		err := a.say("1", fmt.Sprint("meanwhile ", accepted))
 		if err == nil {
 			accepted++
 		} else if !isUnavailable(err) {
@@ -130,7 +135,7 @@ func TestRedisMessagesAndOutage(t *testing.T) {
 		return err != nil
 	})
 	started := time.Now()
-	if err := a.Say("1", "somebody", "x"); !isUnavailable(err) || time.Since(started) > 100*time.Millisecond {
+	if err := a.say("1", "x"); !isUnavailable(err) || time.Since(started) > 100*time.Millisecond {
 		t.Errorf("refused with %v after %v", err, time.Since(started))
 	}
 	a.eventually("no history", 2*bound, func() bool { _, err := a.History(t.Context(), "1"); return isUnavailable(err) })
@@ -166,7 +171,7 @@ func TestRedisMessagesWhileConnectionsAreKilled(t *testing.T) {
 		server.Do("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 		for _, i := range all {
 			// So many cuts in a row may pass for the end of Redis.
-			if err := i.Say("1", "somebody", fmt.Sprint(round)); err == nil {
+			if err := i.say("1", fmt.Sprint(round)); err == nil {
 				accepted++
 			} else if !isUnavailable(err) {
 				t.Fatal(err)
@@ -209,14 +214,14 @@ func TestRedisMessagesPileUp(t *testing.T) {
 		writing.close()
 		accepted := 0
 		for ; accepted < 2*minQueue; accepted++ {
-			if err := a.Say(name, "somebody", content); err != nil {
+			if err := a.say(name, content); err != nil {
 				if !isUnavailable(err) {
 					t.Errorf("refused with %v", err)
 				}
 				break
 			}
 		}
-		for a.Say(name, "somebody", "") == nil { // shorter ones may still fit
+		for a.say(name, "") == nil { // shorter ones may still fit
 			accepted++
 		}
 		a.SignOut(strings.Repeat("x", 100)) // here it is heard

@@ -36,6 +36,8 @@ type ownState struct {
 	// count is the last one given to a message or sign-out, ackedCount the last
 	// that Redis confirmed, heard the last that was read from there.
 	count, ackedCount, heard uint64
+	// waiting has who waits for the id of a message, by the message's count.
+	waiting map[uint64]waiter
 }
 
 type ownEntry struct {
@@ -52,8 +54,9 @@ type op struct {
 	entry   rooms.Entry  // of a put
 	active  int64        // of a put: when its user was
 	reason  rooms.Reason // of a removal
-	said    rooms.Said   // of a message: who and what; its id is the least that there may be
-	user    string       // of a sign-out or revocation
+	said    rooms.NewMessage
+	after   int64  // of a message: its id is higher than this
+	user    string // of a sign-out or revocation
 
 	revokedAt int64  // of a revocation: until when the tokens were issued (epoch ms)
 	base      uint64 // of a reset: no message or sign-out up to this count comes again
@@ -84,7 +87,9 @@ const (
 	maxReasons = 1000
 )
 
-func newOwnState() ownState { return ownState{entries: make(map[rooms.Place]ownEntry)} }
+func newOwnState() ownState {
+	return ownState{entries: make(map[rooms.Place]ownEntry), waiting: make(map[uint64]waiter)}
+}
 
 func (o *ownState) put(e rooms.Entry, active int64) {
 	version := o.enqueue(op{kind: opPut, place: e.Place, entry: e, active: active})
@@ -125,7 +130,7 @@ func (o op) isSpoken() bool { return o.kind == opSay || o.kind == opSignOut || o
 
 // size is about what an op takes on its way.
 func (o op) size() int {
-	return len(o.entry.Data) + len(o.said.Room) + len(o.said.Username) + len(o.said.Content) + len(o.user) + 64
+	return len(o.entry.Data) + len(o.said.Room) + len(o.said.UserID) + len(o.said.Username) + len(o.said.Content) + len(o.user) + 64
 }
 
 // overflow replaces a queue over its bound by putting everything back.

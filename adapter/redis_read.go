@@ -302,6 +302,11 @@ func (r *Redis) hearSpoken(a announcement) {
 	case a.said != nil:
 		o.said = max(o.said, a.said.ID)
 		r.replica.tell(rooms.Change{Said: a.said})
+		if a.instance == r.instance {
+			r.own.kept(a.count, a.said.ID)
+		}
+	case a.kept > 0 && a.instance == r.instance:
+		r.own.kept(a.count, a.kept)
 	case a.revoked != nil:
 		r.revoked.note(a.revoked.user, a.revoked.at, r.timing.Now())
 	case a.signOut != "" && a.instance != r.instance:

@@ -81,6 +81,8 @@ func newScript(name string, parts ...string) *luaScript {
 		{"KEEP_PROGRESS", int64(keepProgress.Seconds())},
 		{"MAX_HISTORY", maxHistory},
 		{"MAX_HISTORIES", maxHistories},
+		{"MAX_NONCES", maxNonces},
+		{"KEEP_NONCE", keepNonce.Milliseconds()},
 		{"KEEP_HISTORY", keepHistory.Milliseconds()},
 		{"MAX_SEEN", maxSeen},
 		{"KEEP_SEEN", keepSeen.Milliseconds()},

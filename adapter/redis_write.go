@@ -123,7 +123,7 @@ func (o op) body() [5]any {
 	case opRemove:
 		return [5]any{address(o.place), string(o.reason), "", "", ""}
 	case opSay:
-		return [5]any{o.said.Room, o.said.ID, saidBody(o.said), "", ""}
+		return [5]any{o.said.Room, o.after, saidBody(o.said), ownerTag(o.said.From), nonceOf(o.said)}
 	case opRevoke:
 		return [5]any{o.user, o.revokedAt, "", "", ""}
 	case opSignOut:

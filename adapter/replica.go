@@ -118,13 +118,15 @@ func (r *replica) watch(f func(rooms.Change)) (stop func()) {
 }
 
 // tell calls every watcher with a change that is of no entry.
-func (r *replica) tell(c rooms.Change) { r.tellOf(func() rooms.Change { return c }) }
+func (r *replica) tell(c rooms.Change) { r.tellOf(func() (rooms.Change, bool) { return c, true }) }
 
-// tellOf makes a change in the order in which it is told.
-func (r *replica) tellOf(make func() rooms.Change) {
+// tellOf makes a change in the order in which it is told, if there is one.
+func (r *replica) tellOf(make func() (rooms.Change, bool)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.tellLocked(make())
+	if c, ok := make(); ok {
+		r.tellLocked(c)
+	}
 }
 
 // tellLocked calls every watcher. mu is held.

@@ -123,7 +123,7 @@ func (w *simWorld) do(s simStep) {
 		in.store.Remove(place, []rooms.Reason{rooms.Closed, rooms.SignedOut}[s.n%2])
 	case "say":
 		text := fmt.Sprint(w.count)
-		if in.store.Say("1", in.name, text) == nil {
+		if _, err := in.store.Say(rooms.NewMessage{Room: "1", Username: in.name, Content: text}); err == nil {
 			w.accepted(in, text)
 		}
 	case "sign out":

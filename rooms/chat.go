@@ -17,6 +17,7 @@ const (
 	maxRoomName = 128   // bytes
 	maxUsername = 64    // characters
 	maxContent  = 4_000 // characters
+	maxNonce    = 64    // characters
 )
 
 // guest is who gives no name.
@@ -169,8 +170,13 @@ func (r *Rooms) typing(s *session, args []json.RawMessage) (map[string]any, erro
 	if err != nil || hidden {
 		return nil, err
 	}
+	id, _ := s.sender()
 	r.publish(Message{
-		Event:  Event{"typing", []json.RawMessage{encode(map[string]any{"room": room, "username": username})}},
+		Event: Event{"typing", []json.RawMessage{encode(struct {
+			Room     string          `json:"room"`
+			Username json.RawMessage `json:"username"`
+			UserID   string          `json:"user_id,omitempty"`
+		}{room, username, id})}},
 		Rooms:  []string{RoomList(room)},
 		Except: []string{s.id},
 	})
@@ -196,7 +202,48 @@ func (r *Rooms) message(s *session, args []json.RawMessage) (map[string]any, err
 		strings.TrimSpace(content) == "" || utf8.RuneCountInString(content) > maxContent {
 		return nil, &Refusal{"bad_message", fmt.Sprintf("content must be a text of 1 to %d characters.", maxContent)}
 	}
-	return nil, r.store.Say(room, username, content)
+	nonce, err := idText(f["nonce"])
+	if err != nil || utf8.RuneCountInString(nonce) > maxNonce {
+		return nil, &Refusal{"bad_message", fmt.Sprintf("nonce must be a text of at most %d characters.", maxNonce)}
+	}
+	id, from := s.sender()
+	kept, err := r.store.Say(NewMessage{Room: room, UserID: id, Username: username, Content: content, Nonce: nonce, From: from})
+	if err != nil {
+		return nil, err
+	}
+	return awaitKept(kept)
+}
+
+// keptTimeout is how long an answer waits for the id of a message.
+const keptTimeout = 5 * time.Second
+
+var errUnconfirmed = &Refusal{"unavailable", "It is not sure that the message was kept. Send it again with the same nonce: then it is kept once."}
+
+// awaitKept is the answer with the id of a message.
+func awaitKept(kept <-chan int64) (map[string]any, error) {
+	timeout := time.NewTimer(keptTimeout)
+	defer timeout.Stop()
+	select {
+	case id := <-kept:
+		return map[string]any{"id": id}, nil
+	case <-timeout.C:
+		return nil, errUnconfirmed
+	}
+}
+
+// sender is who a session's messages are from: the user's id, "" without one,
+// and who answers for the memory they take. With a token that is the user, else
+// the connection: any client can say any id.
+func (s *session) sender() (id string, from Origin) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fixed != (userKey{}) {
+		return s.fixed.id, Origin{Address: UserRoom(s.fixed.id)}
+	}
+	if s.registered() && !s.key.anonymous {
+		id = s.key.id
+	}
+	return id, Origin{Address: s.address, Client: s.id}
 }
 
 // event is what the members of the room get.
@@ -211,10 +258,11 @@ func (m Said) event() Event {
 func (m Said) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		ID        int64  `json:"id"`
+		UserID    string `json:"user_id,omitempty"`
 		Username  string `json:"username"`
 		Content   string `json:"content"`
 		Timestamp string `json:"timestamp"`
-	}{m.ID, m.Username, m.Content, time.UnixMilli(m.At).UTC().Format("2006-01-02T15:04:05.000Z")})
+	}{m.ID, m.UserID, m.Username, m.Content, time.UnixMilli(m.At).UTC().Format("2006-01-02T15:04:05.000Z")})
 }
 
 // publish hands a message to the sockets of every instance.

@@ -29,6 +29,7 @@ func (r *Rooms) Connect(c Conn, h Handshake) error {
 	s := &session{
 		id: c.ID(), conn: c, subscription: subscription,
 		fixed: who.key, token: who.token(), guest: who.guest, wantsObject: h.Query.Get("userId") != "",
+		address: h.Address,
 		initial: startStatus(wanted, who.status),
 	}
 	r.startLocked(s)

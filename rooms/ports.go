@@ -62,6 +62,8 @@ type Handshake struct {
 	Query url.Values
 	// Auth is the CONNECT payload's object (3.x and 4.x clients), else nil.
 	Auth map[string]any
+	// Address is the client's, as addresses are counted: of IPv6 the network.
+	Address string
 }
 
 // Identity is whom a token is of.
@@ -180,11 +182,37 @@ type Change struct {
 type Said struct {
 	Room string
 	// ID rises within the room.
-	ID       int64
+	ID int64
+	// UserID is the sender's, "" for one without an id.
+	UserID   string
 	Username string
 	Content  string
 	// At is when it was said (epoch milliseconds).
 	At int64
+}
+
+// NewMessage is a message that is to be kept in a room's history.
+type NewMessage struct {
+	Room string
+	// UserID is the sender's, "" for one without an id.
+	UserID            string
+	Username, Content string
+	// Nonce, if not "", marks a message that may be sent again: with the same
+	// one from the same user, else under the same name, within 10 minutes it is
+	// the same message.
+	Nonce string
+	// From is the client that answers for the memory it takes.
+	From Origin
+}
+
+// Origin is where a client comes from. When histories take too much memory, the
+// address that takes most is the first to lose something, and of its clients the
+// one that takes most.
+type Origin struct {
+	// Address is that of the network, or the user of a token.
+	Address string
+	// Client is one of those at the address.
+	Client string
 }
 
 // Store is the state that all instances share. Its methods do not wait for the
@@ -212,11 +240,14 @@ type Store interface {
 	Watch(f func(Change)) (stop func())
 	// Say adds a message to a room's history, under the next id and at the
 	// present time, and tells every watcher of every instance; all of them hear
-	// a room's messages in the order of their ids. The last 100 of a room are
-	// kept for 7 days, and the least recently used rooms are forgotten beyond
-	// 64 MiB in all. It returns a Refusal with code unavailable if the message
-	// could not be kept now.
-	Say(room, username, content string) error
+	// a room's messages in the order of their ids. The channel gets that id, or
+	// the id from before if the message is there already (the latest 100,000
+	// nonces are known); it gets nothing if that cannot be known. The last 100
+	// of a room are kept for 7 days, and 64 MiB in all: beyond that a room is
+	// forgotten that was begun by the client whose rooms take most (Origin), the
+	// one of them that was used least recently. It returns a Refusal with code
+	// unavailable if the message could not be kept now.
+	Say(NewMessage) (kept <-chan int64, err error)
 	// SignOut tells every watcher of every instance that a user is to be
 	// signed out. This instance's have heard it when SignOut returns.
 	SignOut(user string)

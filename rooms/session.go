@@ -18,6 +18,8 @@ type session struct {
 	// if clients are trusted.
 	fixed userKey
 	guest bool
+	// address is the client's.
+	address string
 
 	// activeAt is when the client last sent something, touchedAt when the
 	// store was last told so (epoch milliseconds). away mirrors status, so that

@@ -2,7 +2,6 @@ package adaptertest
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -89,6 +88,17 @@ func (s oneRoom) History(ctx context.Context, _ string) ([]rooms.Said, error) {
 	return s.Memory.History(ctx, "many")
 }
 
+// editedMessages keeps another message than it was given.
+type editedMessages struct {
+	*adapter.Memory
+	edit func(*rooms.NewMessage)
+}
+
+func (s editedMessages) Say(m rooms.NewMessage) (<-chan int64, error) {
+	s.edit(&m)
+	return s.Memory.Say(m)
+}
+
 type signsOutTwice struct{ *adapter.Memory }
 
 func (s signsOutTwice) SignOut(user string) {
@@ -165,24 +175,24 @@ func (s *relayed) unsend(from func(*relayed) bool) {
 
 type saysAtOnce struct{ *relayed }
 
-func (s saysAtOnce) Say(room, username, content string) error {
+func (s saysAtOnce) Say(m rooms.NewMessage) (<-chan int64, error) {
 	s.bus.mu.Lock()
 	defer s.bus.mu.Unlock()
-	err := s.bus.records.Say(room, username, content)
+	kept, err := s.bus.records.Say(m)
 	inbox := s.bus.inbox[s.relayed]
 	s.apply(inbox[len(inbox)-1])
 	s.unsend(func(other *relayed) bool { return other == s.relayed })
-	return err
+	return kept, err
 }
 
 type saysAlone struct{ *relayed }
 
-func (s saysAlone) Say(room, username, content string) error {
+func (s saysAlone) Say(m rooms.NewMessage) (<-chan int64, error) {
 	s.bus.mu.Lock()
 	defer s.bus.mu.Unlock()
-	err := s.bus.records.Say(room, username, content)
+	kept, err := s.bus.records.Say(m)
 	s.unsend(func(other *relayed) bool { return other != s.relayed })
-	return err
+	return kept, err
 }
 
 type signsOutHere struct{ *relayed }
@@ -205,8 +215,11 @@ func (s remembersAlone) LastActive(ctx context.Context, user string) (int64, err
 	return s.records.LastActive(ctx, user)
 }
 
-func (s remembersAlone) Say(room, username, content string) error {
-	return errors.Join(s.records.Say(room, username, content), s.relayed.Say(room, username, content))
+func (s remembersAlone) Say(m rooms.NewMessage) (<-chan int64, error) {
+	if _, err := s.records.Say(m); err != nil {
+		return nil, err
+	}
+	return s.relayed.Say(m)
 }
 
 func (s remembersAlone) History(ctx context.Context, room string) ([]rooms.Said, error) {

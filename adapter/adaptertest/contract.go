@@ -29,6 +29,8 @@ var contract = []check{
 	{"messages arrive whole", 2, messagesWhole},
 	{"a message comes after what its sender did before", 3, messagesBehindEntries},
 	{"the last messages of each room are kept", 2, historyKept},
+	{"the same nonce is the same message", 2, messagesOnce},
+	{"nobody pushes out the histories of those who take less", 2, historiesFair},
 	{"sign-outs are heard once, the own at once", 3, signOuts},
 	{"activity is remembered", 2, activity},
 	{"only what shows activity counts", 2, activityShown},

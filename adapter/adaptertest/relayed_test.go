@@ -90,10 +90,10 @@ func (s *relayed) Remove(place rooms.Place, reason rooms.Reason) {
 	s.change(rooms.Change{Entry: rooms.Entry{Place: place}, Removed: true, Reason: reason})
 }
 
-func (s *relayed) Say(room, username, content string) error {
+func (s *relayed) Say(m rooms.NewMessage) (<-chan int64, error) {
 	s.bus.mu.Lock()
 	defer s.bus.mu.Unlock()
-	return s.bus.records.Say(room, username, content)
+	return s.bus.records.Say(m)
 }
 
 func (s *relayed) SignOut(user string) { s.change(rooms.Change{SignOut: user}) }

@@ -33,7 +33,7 @@ func (j *journal) awaitSaid(n int) []rooms.Change {
 
 func (s *suite) say(i int, room, username, content string) {
 	s.Helper()
-	if err := s.stores[i].Say(room, username, content); err != nil {
+	if _, err := s.stores[i].Say(rooms.NewMessage{Room: room, Username: username, Content: content}); err != nil {
 		s.Fatalf("a message was refused: %v", err)
 	}
 }
@@ -59,7 +59,7 @@ func messagesInOrder(s *suite) {
 				name := fmt.Sprintf("%d-%d", i, k)
 				for n := range each {
 					for _, room := range inRooms {
-						if err := s.stores[i].Say(room, name, fmt.Sprint(n)); err != nil {
+						if _, err := s.stores[i].Say(rooms.NewMessage{Room: room, Username: name, Content: fmt.Sprint(n)}); err != nil {
 							refused.Store(&err)
 						}
 					}

@@ -165,6 +165,15 @@ func TestBrokenStoresFail(t *testing.T) {
 			return historyFault{m, func(kept []rooms.Said) []rooms.Said { slices.Reverse(kept); return kept }}
 		}},
 		{"has one history", "the last messages of each room are kept", func(m *adapter.Memory) Store { return oneRoom{m} }},
+		{"knows no nonces", "the same nonce is the same message", func(m *adapter.Memory) Store {
+			return editedMessages{m, func(m *rooms.NewMessage) { m.Nonce = "" }}
+		}},
+		{"forgets by use alone", "nobody pushes out the histories of those who take less", func(m *adapter.Memory) Store {
+			return editedMessages{m, func(m *rooms.NewMessage) { m.From = rooms.Origin{} }}
+		}},
+		{"knows addresses alone", "nobody pushes out the histories of those who take less", func(m *adapter.Memory) Store {
+			return editedMessages{m, func(m *rooms.NewMessage) { m.From.Client = "" }}
+		}},
 		{"tells a sign-out late", "sign-outs are heard once, the own at once", func(m *adapter.Memory) Store {
 			return faulty{m, late}
 		}},

@@ -94,10 +94,18 @@ local function begin(count)
   redis.call('HSET', mark, 'm', count)
 end
 
-function steps.say(count, room, heard, tail)
+function steps.say(count, room, heard, tail, client, nonce)
   canKeep(room)
   begin(count)
-  announce(number(), 'said', room, 'm', keep(room, heard, tail), 'i', me, 'w', count)
+  local id = repeated(nonce)
+  if id then -- its sender is to know
+    announce(number(), 'kept', id, 'i', me, 'w', count)
+    return
+  end
+  local message
+  message, id = keep(room, heard, tail, client)
+  remember(nonce, id)
+  announce(number(), 'said', room, 'm', message, 'i', me, 'w', count)
 end
 
 function steps.out(count, user)

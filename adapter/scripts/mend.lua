@@ -31,6 +31,10 @@ for i = 3 + ARGV[2], #ARGV do
   if not wrong(list, 'list') and all then redis.call('DEL', list) end
 end
 if wrong(account, 'hash') or wrong(used, 'zset') or all then redis.call('DEL', account, used) end
+local byOwner = { [P .. ':messages:owners'] = 'hash', [P .. ':messages:addresses'] = 'zset', [P .. ':messages:nonces'] = 'hash', [P .. ':messages:nonces:times'] = 'zset' }
+for key, want in pairs(byOwner) do
+  if not wrong(key, want) and all then redis.call('DEL', key) end
+end
 
 -- The map. Its parts are of use only together.
 local torn = all and delete(entries)

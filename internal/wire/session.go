@@ -133,7 +133,7 @@ func connect(sock *socket.Socket) *socket.ExtendedError {
 	}
 	s.mu.Unlock()
 	auth, _ := sock.Handshake().Auth.(map[string]any)
-	err := l.srv.handler.Connect(s, rooms.Handshake{Query: l.handshakeQuery(), Auth: auth})
+	err := l.srv.handler.Connect(s, rooms.Handshake{Query: l.handshakeQuery(), Auth: auth, Address: l.srv.opts.Network(l.address)})
 	if err != nil {
 		code, message := explain(err)
 		l.srv.opts.Observer.Refusal(code)
