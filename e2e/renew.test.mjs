@@ -70,3 +70,29 @@ test('a user who starts hidden is never seen to arrive', async (t) => {
     assert.ok(watcher.of(event).every(([user]) => ['watcher', 'late'].includes(user.id)), event);
   }
 });
+
+// Without renew the connection ends with the token, and the client is back with
+// a new one within GRACE: nobody sees it, in rooms neither.
+test('a reconnect at the end of a token is not seen', async (t) => {
+  const server = await startAuth(t, { GRACE: '2s' });
+  const watcher = await enter(t, server, plain, { user: { id: 'watcher' } });
+  await watcher.ask('join', { room: 'r', username: 'watcher' });
+  const seconds = Math.floor(Date.now() / 1000);
+  let connections = 0;
+  const client = open(t, server.url, {
+    ...plain, reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 50,
+    auth: (give) => give({ token: jwt({ user: { id: 7, name: 'Ada' }, exp: seconds + (connections++ ? 600 : 4) }) }),
+  });
+  client.socket.on('connect', () => client.socket.emit('join', { room: 'r' }));
+  await watcher.sees('user_joined', ({ username }) => username === 'Ada');
+  await client.until(() => connections === 2 && client.socket.connected, 'the reconnect');
+  assert.equal((await client.ask('message', { room: 'r', content: 'back', nonce: '1' })).ok, true);
+  await watcher.sees('message', ({ data }) => data.content === 'back' && data.user_id === '7');
+  // What would be seen of a leaving is seen before the end of GRACE and a flush.
+  const after = Date.now() + 3500;
+  await watcher.until(() => Date.now() > after, 'the end of GRACE');
+  await watcher.ask('sync');
+  await watcher.listed('watcher', 7);
+  assert.deepEqual([...watcher.of('remove_user'), ...watcher.of('user_left')], []);
+  assert.equal(watcher.of('user_joined').filter(([{ username }]) => username === 'Ada').length, 1);
+});
