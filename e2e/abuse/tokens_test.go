@@ -96,7 +96,7 @@ func TestLongTokens(t *testing.T) {
 	late := s.connect(t, "token="+token(`{"id":"late"}`, authSecret, time.Now().Add(time.Hour)))
 	program.Eventually(t, patience, "who has a good token is let in, and shown", func() bool { return ann.heard("add_user") > 0 })
 	late.gets(t, "", "heartbeat", "")
-	if online := s.ask("GET", "/api/online_users", "").body; online != `[{"id":"ann"},{"id":"late"}]` {
+	if online := s.ask("GET", "/api/online_users", "", "Authorization: Bearer "+token(`{"id":"ann"}`, authSecret, time.Now().Add(time.Hour))).body; online != `[{"id":"ann"},{"id":"late"}]` {
 		t.Errorf("online are %.500s", online)
 	}
 

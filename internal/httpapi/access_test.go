@@ -195,6 +195,29 @@ func TestWrongKeysAreSlowedDown(t *testing.T) {
 	})
 }
 
+// Where reading is open a wrong key is no reason to refuse it, but trying is
+// slow there too; what is no key at all is not held up.
+func TestWrongKeysWhereReadingIsOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wrong := 0
+		attempts := NewAttempts(func(*http.Request) string { return "" }, slog.New(slog.DiscardHandler), func(string) { wrong++ })
+		handler := API(Options{Rooms: &fakeRooms{}, Key: theKey, Attempts: attempts})
+		for authorization, delay := range map[string]time.Duration{"Bearer wrong": attemptDelay, "Bearer " + theKey: 0, "Basic dTpw": 0, "": 0} {
+			began := time.Now()
+			r := httptest.NewRequest("GET", "/api/users/7", nil)
+			r.Header.Set("Authorization", authorization)
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			if took := time.Since(began); w.Code != 200 || took != delay {
+				t.Errorf("%q: %d after %s", authorization, w.Code, took)
+			}
+		}
+		if wrong != 1 {
+			t.Errorf("%d wrong keys are counted", wrong)
+		}
+	})
+}
+
 // When too many wait, every path says so.
 func TestTooManyAttempts(t *testing.T) {
 	attempts := NewAttempts(func(*http.Request) string { return "" }, slog.New(slog.DiscardHandler), func(string) {})

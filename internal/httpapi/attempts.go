@@ -44,15 +44,24 @@ func NewAttempts(address func(*http.Request) string, log *slog.Logger, refused f
 // refuse answers a request with a wrong key: 401 a moment later, or 429 at once
 // if too many wait.
 func (a *Attempts) refuse(w http.ResponseWriter, r *http.Request, message string) {
-	if a != nil {
-		a.note(r)
-		if !a.wait(r) {
-			w.Header().Set("Retry-After", "1")
-			fail(w, http.StatusTooManyRequests, "too_many_attempts", "Too many requests show a wrong key now: try again later.")
-			return
-		}
+	if a.delays(w, r) {
+		unauthorized(w, message)
 	}
-	unauthorized(w, message)
+}
+
+// delays notes an attempt and waits. It reports false when it has answered with
+// 429, because too many wait.
+func (a *Attempts) delays(w http.ResponseWriter, r *http.Request) bool {
+	if a == nil {
+		return true
+	}
+	a.note(r)
+	if a.wait(r) {
+		return true
+	}
+	w.Header().Set("Retry-After", "1")
+	fail(w, http.StatusTooManyRequests, "too_many_attempts", "Too many requests show a wrong key now: try again later.")
+	return false
 }
 
 // wait delays an answer. It reports false at once if too many wait.
