@@ -23,6 +23,7 @@ import (
 
 	"rollcall/internal/config"
 	"rollcall/internal/httpapi"
+	"rollcall/internal/limit"
 	"rollcall/internal/observe"
 	"rollcall/internal/tracks"
 	"rollcall/internal/wire"
@@ -120,7 +121,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	defer stopDebug()
 	inbound := inboundBudget(cfg)
 	metrics.WatchInbound(inbound.Used, inbound.Limit())
-	sockets := wire.New(wireOptions(cfg, inbound, log, metrics))
+	conns := limit.NewConns(maxIdle(cfg, openFilesLimit()), func() { metrics.Refusal("idle_connection") })
+	options := wireOptions(cfg, inbound, log, metrics)
+	options.Polls = conns.CarriesSession
+	sockets := wire.New(options)
 	metrics.WatchQueues(sockets.Queued, maxQueues(cfg))
 	metrics.WatchLog(logWriter.Dropped)
 	store, err := openStore(ctx, cfg, log, metrics)
@@ -167,6 +171,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+	conns.Watch(server)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	log.Info("rollcall is listening", "address", listener.Addr().String(), "page", pageURL(cfg))

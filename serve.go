@@ -100,6 +100,19 @@ func maxQueues(cfg config.Config) int64 {
 	return max(memory.Limit()/4, int64(cfg.MaxQueue))
 }
 
+// maxIdle is how many TCP connections without a session there may be, when so many
+// files may be open; 0: not known.
+func maxIdle(cfg config.Config, files uint64) int {
+	const most = 5000
+	switch {
+	case cfg.MaxIdleConnections > 0:
+		return cfg.MaxIdleConnections
+	case files > 0:
+		return int(min(files/4, most))
+	}
+	return most
+}
+
 // inboundBudget is what all clients together may be sending.
 func inboundBudget(cfg config.Config) *memory.Budget {
 	if cfg.MaxInbound > 0 {

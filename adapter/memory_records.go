@@ -16,6 +16,8 @@ const (
 	maxHistories = 64 << 20           // bytes of all rooms
 	maxSeen      = 1_000_000          // users
 	maxSeenID    = 256                // bytes of an id: a user with a longer one is not remembered
+	shortID      = 64                 // bytes of an id: longer ones are remembered apart
+	maxSeenLong  = 250_000            // users with a longer id: as many bytes as those with a short one
 	keepSeen     = 30 * 24 * time.Hour
 	maxNonces    = 100_000
 	keepNonce    = 10 * time.Minute
@@ -35,6 +37,8 @@ type records struct {
 	nonces    nonces
 	seen      map[string]*list.Element // of sighting, by user
 	bySight   list.List                // of sighting, the latest noted last
+	seenLong  map[string]*list.Element // as seen, of users with an id over shortID
+	longSight list.List                // of sighting, as bySight
 }
 
 type history struct {
@@ -56,6 +60,7 @@ func newRecords(now func() time.Time) *records {
 		histories: make(map[string]*list.Element),
 		nonces:    newNonces(),
 		seen:      make(map[string]*list.Element),
+		seenLong:  make(map[string]*list.Element),
 	}
 }
 
@@ -168,17 +173,33 @@ func (r *records) touch(user string, at int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	at = min(at, r.now().UnixMilli())
-	if place := r.seen[user]; place != nil {
+	seen, order := r.seenOf(user)
+	if place := seen[user]; place != nil {
 		place.Value = sighting{user, max(place.Value.(sighting).at, at)}
-		r.bySight.MoveToBack(place)
+		order.MoveToBack(place)
 	} else {
-		r.seen[user] = r.bySight.PushBack(sighting{user, at})
+		seen[user] = order.PushBack(sighting{user, at})
 	}
-	for front := r.bySight.Front(); front != nil; front = r.bySight.Front() {
-		if len(r.seen) <= maxSeen && front.Value.(sighting).at >= r.oldestSeen() {
+	r.trimSeen(r.seen, &r.bySight, maxSeen)
+	r.trimSeen(r.seenLong, &r.longSight, maxSeenLong)
+}
+
+// seenOf is where a user is remembered: those with a long id apart, so that a
+// bound by number is one by bytes. mu is held.
+func (r *records) seenOf(user string) (map[string]*list.Element, *list.List) {
+	if len(user) > shortID {
+		return r.seenLong, &r.longSight
+	}
+	return r.seen, &r.bySight
+}
+
+// trimSeen forgets those who are too many or too old. mu is held.
+func (r *records) trimSeen(seen map[string]*list.Element, order *list.List, most int) {
+	for front := order.Front(); front != nil; front = order.Front() {
+		if len(seen) <= most && front.Value.(sighting).at >= r.oldestSeen() {
 			return
 		}
-		delete(r.seen, r.bySight.Remove(front).(sighting).user)
+		delete(seen, order.Remove(front).(sighting).user)
 	}
 }
 
@@ -188,7 +209,8 @@ func (r *records) oldestSeen() int64 { return r.now().Add(-keepSeen).UnixMilli()
 func (r *records) lastActive(user string) int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	place := r.seen[user]
+	seen, _ := r.seenOf(user)
+	place := seen[user]
 	if place == nil || place.Value.(sighting).at < r.oldestSeen() {
 		return 0
 	}

@@ -133,6 +133,16 @@ func TestMemoryActivityIsBounded(t *testing.T) {
 	if r.lastActive("0") != 0 || r.lastActive("2000") == 0 {
 		t.Error("it is not the oldest who is forgotten")
 	}
+	long := strings.Repeat("x", maxSeenID-10)
+	for n := range maxSeenLong + 1000 {
+		r.touch(fmt.Sprint(long, n), c.at.UnixMilli())
+	}
+	if len(r.seenLong) != maxSeenLong || r.longSight.Len() != maxSeenLong || len(r.seen) != maxSeen {
+		t.Errorf("%d with a long id are remembered, %d with a short one", len(r.seenLong), len(r.seen))
+	}
+	if r.lastActive(long+"0") != 0 || r.lastActive(long+"2000") == 0 {
+		t.Error("it is not the oldest with a long id who is forgotten")
+	}
 	r.touch(strings.Repeat("x", maxSeenID+1), c.at.UnixMilli())
 	if r.lastActive(strings.Repeat("x", maxSeenID+1)) != 0 {
 		t.Error("an id of any length is remembered")

@@ -85,6 +85,8 @@ func newScript(name string, parts ...string) *luaScript {
 		{"KEEP_NONCE", keepNonce.Milliseconds()},
 		{"KEEP_HISTORY", keepHistory.Milliseconds()},
 		{"MAX_SEEN", maxSeen},
+		{"MAX_SEEN_LONG", maxSeenLong},
+		{"SHORT_ID", shortID},
 		{"KEEP_SEEN", keepSeen.Milliseconds()},
 		{"MAX_REVOKED", maxRevoked},
 		{"KEEP_REVOKED", keepRevoked.Milliseconds()},

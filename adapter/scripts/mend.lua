@@ -20,6 +20,7 @@ if not wrong(seq, 'string') and not tonumber(redis.call('GET', seq) or '0') then
 wrong(stream, 'stream')
 wrong(link, 'string')
 wrong(P .. ':seen', 'zset')
+wrong(P .. ':seen:long', 'zset')
 wrong(revoked, 'zset')
 
 -- Histories.

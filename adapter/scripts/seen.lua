@@ -1,10 +1,15 @@
 -- When users were active last, as long as that is remembered.
-local seen = P .. ':seen'
+-- Long ids have a set of their own, so that a bound by number is one by bytes.
+local seen, seenLong = P .. ':seen', P .. ':seen:long'
+
+local function seenOf(user) return #user > SHORT_ID and seenLong or seen end
 
 -- Forgets those who are too many, and some of those whose time is over.
 local function trimSeen()
-  local old = redis.call('ZCOUNT', seen, '-inf', '(' .. text(now - KEEP_SEEN))
-  local many = redis.call('ZCARD', seen) - MAX_SEEN
-  local n = math.max(math.min(old, 1000), many)
-  if n > 0 then redis.call('ZREMRANGEBYRANK', seen, 0, n - 1) end
+  for key, most in pairs({ [seen] = MAX_SEEN, [seenLong] = MAX_SEEN_LONG }) do
+    local old = redis.call('ZCOUNT', key, '-inf', '(' .. text(now - KEEP_SEEN))
+    local many = redis.call('ZCARD', key) - most
+    local n = math.max(math.min(old, 1000), many)
+    if n > 0 then redis.call('ZREMRANGEBYRANK', key, 0, n - 1) end
+  end
 end

@@ -3,7 +3,7 @@
 for i = 1, #ARGV, 3 do
   local user, at = ARGV[i], math.min(tonumber(ARGV[i + 1]), now)
   if redis.call('ZSCORE', online, user) then raise(online, user, at) end
-  if ARGV[i + 2] == '1' then raise(seen, user, at) end
+  if ARGV[i + 2] == '1' then raise(seenOf(user), user, at) end
 end
 trimSeen()
 return 1

@@ -44,6 +44,8 @@ type Config struct {
 	EventsBurst int `env:"EVENTS_BURST" envDefault:"40" min:"0" max:"1000000"`
 	// How many connections there may be; at the limit a new client takes the place of a polling session that has not polled for longest. 0: no limit.
 	MaxConnections int `env:"MAX_CONNECTIONS" envDefault:"50000" min:"0" max:"10000000"`
+	// How many TCP connections without a session there may be: idle ones, requests that are not complete, requests for something else; over it the one that has been idle for longest is closed. 0: a quarter of the limit of open files, at most 5,000.
+	MaxIdleConnections int `env:"MAX_IDLE_CONNECTIONS" envDefault:"0" min:"0" max:"1000000"`
 	// How many connections one address may hold; of IPv6 the /64 network counts as one address. 0: no limit.
 	MaxConnectionsPerAddress int `env:"MAX_CONNECTIONS_PER_ADDRESS" envDefault:"0" min:"0" max:"1000000"`
 	// Proxies whose `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` are believed: addresses or CIDR ranges, comma-separated.

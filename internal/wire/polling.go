@@ -23,6 +23,7 @@ const postTimeout = 30 * time.Second
 // be. As in Node, a second poll at the same time, or a client that goes away
 // while it waits, ends the session.
 func (l *link) servePoll(w http.ResponseWriter, r *http.Request) {
+	l.srv.opts.Polls(r)
 	l.mu.Lock()
 	if l.polling {
 		l.mu.Unlock()

@@ -81,6 +81,8 @@ type Options struct {
 	Network func(address string) string
 	// NoJSONP refuses polling by script, whose answers any page can read.
 	NoJSONP bool
+	// Polls is told of each request that carries a session over polling.
+	Polls func(*http.Request)
 	// OriginAllowed tells whether the page that a request comes from may
 	// connect: by default all may.
 	OriginAllowed func(*http.Request) bool
@@ -117,6 +119,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Network == nil {
 		o.Network = func(address string) string { return address }
+	}
+	if o.Polls == nil {
+		o.Polls = func(*http.Request) {}
 	}
 	if o.OriginAllowed == nil {
 		o.OriginAllowed = func(*http.Request) bool { return true }
