@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/vmihailenco/msgpack/v5"
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
@@ -25,8 +26,9 @@ const (
 	packetEvent       = 2
 	packetBinaryEvent = 5 // older emitters say so of every event
 	mainNamespace     = "/"
-	// maxDepth bounds how deep a value may be nested.
-	maxDepth = 256
+	// maxDepth bounds how deep a value may be nested: as deep as what a client
+	// sends, and the levels that an event of ours adds.
+	maxDepth = rooms.MaxDepth + 8
 )
 
 var (
@@ -94,7 +96,15 @@ func decodePacket(payload []byte, self string) (rooms.Message, error) {
 	case p.wantsAck:
 		return rooms.Message{}, errors.New("it asks for acknowledgements, which do not travel between servers")
 	}
-	return p.message, checkName(p.message.Event.Name)
+	return p.message, checkTaken(p.message)
+}
+
+// checkTaken says why a message from elsewhere cannot be brought to clients.
+func checkTaken(m rooms.Message) error {
+	if !utf8.ValidString(m.Event.Name) {
+		return errMalformed
+	}
+	return checkMessage(m)
 }
 
 // A packetReader gathers the fields of a payload.

@@ -93,5 +93,8 @@ func (r *Redis) compareReplicas(ctx context.Context, c *comparison) {
 		known.version = 0 // whatever was put counts for nothing
 		r.others.entries[place] = known
 	}
+	for _, known := range r.others.owners {
+		known.version = 0
+	}
 	r.others.wantRepair("another instance has other entries")
 }

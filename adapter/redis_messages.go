@@ -121,5 +121,6 @@ func parseSaid(room, body string) (rooms.Said, error) {
 	if err := json.Unmarshal([]byte(body), &m); err != nil {
 		return rooms.Said{}, err
 	}
-	return rooms.Said{Room: room, ID: m.ID, UserID: m.UserID, Username: m.Username, Content: m.Content, At: m.At}, nil
+	said := rooms.Said{Room: room, ID: m.ID, UserID: m.UserID, Username: m.Username, Content: m.Content, At: m.At}
+	return said, checkSaid(said)
 }

@@ -172,6 +172,9 @@ func (r *Redis) readOn(ctx context.Context) error {
 // false if it has to start afresh.
 func (r *Redis) take(message redis.XMessage) bool {
 	a, err := parseAnnouncement(message)
+	if err == nil && a.put != nil && a.instance != r.instance {
+		err = checkEntry(a.put.Entry)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	o := &r.others
@@ -190,8 +193,7 @@ func (r *Redis) take(message redis.XMessage) bool {
 	}
 	o.seq, o.token, o.lastID = a.seq, a.token, message.ID
 	if err != nil {
-		o.follow(a) // what it says is left out
-		return true
+		return true // what it says is left out
 	}
 	switch {
 	case a.gone != "" && a.gone == r.instance:

@@ -194,7 +194,7 @@ func busValues(s *busSuite) {
 		`"a <b> & 'c' \"d\" \\ / \u0000 \u001f` + "\u2028 ü 漢 😀" + `"`,
 		`"` + strings.Repeat("x", 70_000) + `"`,
 		`[` + strings.Repeat(`1,`, 70_000) + `1]`,
-		strings.Repeat(`[`, 200) + strings.Repeat(`]`, 200),
+		strings.Repeat(`[`, rooms.MaxDepth) + strings.Repeat(`]`, rooms.MaxDepth),
 	} {
 		want = append(want, event("value", value))
 	}
