@@ -2,9 +2,7 @@ package redissim
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
-	"strings"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -138,7 +136,3 @@ func wrongType() error {
 }
 
 func notInteger() error { return errors.New("ERR value is not an integer or out of range") }
-
-func unknown(args []string) error {
-	return fmt.Errorf("ERR the simulation does not know the command %s", strings.Join(args, " "))
-}

@@ -161,3 +161,34 @@ func (r *Redis) zremrangebyrank(args []string) (any, error) {
 	from, to := span(args[1], args[2], len(members))
 	return r.zrem(append([]string{args[0]}, members[from:to]...))
 }
+
+func (r *Redis) zremrangebyscore(args []string) (any, error) {
+	in, err := r.between(args)
+	if err != nil || len(in) == 0 {
+		return 0, err
+	}
+	return r.zrem(append([]string{args[0]}, in...))
+}
+
+func (r *Redis) zincrby(args []string) (any, error) {
+	z, err := value[zset](r, args[0])
+	if err != nil {
+		return nil, err
+	}
+	by, err := strconv.ParseFloat(args[1], 64)
+	if err != nil {
+		return nil, notInteger()
+	}
+	score := scoreText(z[args[2]] + by)
+	_, err = r.zadd([]string{args[0], score, args[2]})
+	return score, err
+}
+
+// zrevrange knows no options.
+func (r *Redis) zrevrange(args []string) (any, error) {
+	z, err := value[zset](r, args[0])
+	members := z.sorted()
+	slices.Reverse(members)
+	from, to := span(args[1], args[2], len(members))
+	return members[from:to], err
+}

@@ -35,7 +35,7 @@ if from ~= '' then
   end
   for _, row in ipairs(redis.call('XRANGE', stream, first, '+')) do
     local kind = row[2][7]
-    if kind == 'said' or kind == 'out' or kind == 'rev' then spoken[#spoken + 1] = row end
+    if kind == 'said' or kind == 'out' or kind == 'rev' or kind == 'kept' then spoken[#spoken + 1] = row end
   end
 end
 return {
