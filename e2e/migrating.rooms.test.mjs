@@ -1,9 +1,11 @@
 // docs/rooms.md: every sample shows what the text says, and refusals are those of its table.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { versions } from './lib/clients.mjs';
+import { startProxy } from './lib/proxy.mjs';
 import { until } from './lib/wait.mjs';
 import { Samples } from './migrating/samples.mjs';
-import { connected, eachClient, Peer, says, serve, shows, Stage } from './migrating/stage.mjs';
+import { atEnd, connected, eachClient, Peer, says, serve, shows, Stage } from './migrating/stage.mjs';
 
 const stage = new Stage();
 const samples = new Samples('rooms.md');
@@ -48,6 +50,60 @@ describe('rooms.md', { concurrency: 2 }, () => {
     await peer.does('message', { room: 'lobby', content: 'again' });
     await shows(page, 'shown', [['Bob', 'hello?'], ['Ada', 'hello, Bob'], ['Bob', 'again']]);
     assert.deepEqual(await (await fetch(`${server.url}/api/rooms/lobby/users`)).json(), { room: 'lobby', users: ['Bob', 'Ada'], count: 2 });
+  });
+
+  // The sample as a program, with every version that Node runs; 1.3 has a page.
+  for (const [version, { io }] of Object.entries(versions)) {
+    test(`chat: what is said while offline arrives once and in order (client ${version})`, async (t) => {
+      const server = await serve(t);
+      const proxy = await startProxy({ after: (end) => atEnd(t, end) }, server.port);
+      const peer = new Peer(t, server);
+      await peer.does('join', { room: 'lobby', username: 'Bob' });
+      let shown = [];
+      const asked = [];
+      const make = new Function('io', 'me', 'drawMessages', 'drawMembers', 'drawTyping', 'alert',
+        `${samples.take('chat', { url: proxy.url })}\nreturn { socket, say };`);
+      const { socket, say } = make(io, { name: 'Ada' }, (messages) => { shown = messages.map(({ content }) => content); }, () => {}, () => {}, (text) => asked.push(text));
+      atEnd(t, () => socket.disconnect());
+      await peer.hears('user_joined', ({ username }) => username === 'Ada');
+      say('first');
+      await peer.hears('message', ({ data }) => data.content === 'first');
+
+      // The next one arrives, but its acknowledgement does not.
+      proxy.mute(true);
+      say('acknowledgement lost');
+      await peer.hears('message', ({ data }) => data.content === 'acknowledgement lost');
+      proxy.cut();
+      await until(() => !socket.connected, 'the disconnect');
+      proxy.mute(false);
+      for (const content of ['offline', 'still offline']) say(content);
+      let naive; // the control: what the client itself kept
+      socket.emit('message', { room: 'lobby', content: 'kept by the client' }, (answer) => { naive = answer; });
+      await until(() => naive, 'an answer to what the client kept');
+      if (['2.5.0', '4.8.3'].includes(version)) assert.equal(naive.error, 'not_in_room', 'it comes before the room is joined');
+
+      const all = ['first', 'acknowledgement lost', 'offline', 'still offline'];
+      const fits = (texts) => JSON.stringify(texts.filter((text) => text !== 'kept by the client')) === JSON.stringify(all);
+      const heard = () => peer.of('message').map(([{ data }]) => data.content);
+      await until(() => heard().includes('still offline'), 'the last one', { show: heard });
+      await until(() => fits(shown), 'all of them', { show: () => shown });
+      assert.ok(fits(heard()), `heard: ${heard()}`);
+      const kept = await (await fetch(`${server.url}/api/rooms/lobby/messages`)).json();
+      assert.ok(fits(kept.map(({ content }) => content)), JSON.stringify(kept));
+      assert.deepEqual(asked, []);
+    });
+  }
+
+  eachClient('chat: said while offline, in a page', async (t, client) => {
+    const server = await serve(t);
+    const peer = new Peer(t, server);
+    await peer.does('join', { room: 'lobby', username: 'Bob' });
+    const page = await stage.open(t, { server, client, scripts: chat(server) });
+    await shows(page, 'members', [['Bob', 'Ada'], 2]);
+    await page.evaluate(() => { socket.io.engine.close(); say('one'); say('two'); });
+    await shows(page, 'shown', [['Ada', 'one'], ['Ada', 'two']]);
+    await shows(page, 'outbox.length', 0);
+    assert.deepEqual(peer.of('message').map(([{ data }]) => data.content), ['one', 'two']);
   });
 
   eachClient('join: learns what it is called', async (t, client) => {

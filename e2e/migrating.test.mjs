@@ -263,9 +263,15 @@ describe('the Sinatra chat', { concurrency: 2 }, () => {
       assert.match(refusal, /4,?000/);
 
       // The history comes again after a reconnect, and is not shown again.
-      await page.evaluate(() => socket.io.engine.close());
+      await page.evaluate(() => {
+        socket.io.engine.close();
+        document.getElementById('message').value = 'said offline';
+        sendMessage();
+      });
+      lines.push(['Ada', 'said offline', true]);
       await bob.hears('user_left', ({ username }) => username === 'Ada');
       await until(() => bob.of('user_joined').filter(([{ username }]) => username === 'Ada').length === 2, 'Ada to be back');
+      await bob.hears('message', ({ data }) => data.content === 'said offline');
       await bob.does('message', { room: 'lobby', content: 'welcome back' });
       lines.push(['Bob', 'welcome back', true]);
       await shows(page, 'lines', lines);

@@ -165,14 +165,46 @@ test('a cut connection loses nothing that was said, and shows nothing twice', as
   await members(ben, ['Ben']);
   await say(ben, 'two');
   await say(ann, 'lost?');
-  await ann.getByRole('alert').getByText('There is no connection just now.').waitFor();
-  assert.equal(await message(ann).inputValue(), 'lost?', 'kept for another try');
+  await say(ann, 'no');
+  await shows(ann, '#unsent li', ['lost?', 'no']);
+  assert.equal(await message(ann).inputValue(), '');
   await shot(ann, 'chat-offline');
   await ann.profile.context.setOffline(false);
   await isLive(ann);
   await members(ann, ['Ben', 'Ann']);
-  await message(ann).press('Enter');
-  for (const page of [ann, ben]) await said(page, ['one', 'two', 'lost?']);
+  for (const page of [ann, ben]) await said(page, ['one', 'two', 'lost?', 'no']);
+  await shows(ann, '#unsent li', []);
+  assert.equal(await ann.getByRole('alert').count(), 0);
+});
+
+test('a text whose acknowledgement is lost is sent again and stands there once', async (t) => {
+  const { url, port } = await fresh();
+  const proxy = await startProxy(t, port);
+  const ann = await visitor(t, browser, proxy.url, 'Ann', CUT);
+  const ben = await visitor(t, browser, url, 'Ben');
+  await members(ann, ['Ann', 'Ben']);
+  proxy.mute(true);
+  await say(ann, 'heard?');
+  await said(ben, ['heard?']);
+  await shows(ann, '#unsent li', ['heard?']);
+  proxy.cut();
+  proxy.mute(false);
+  await shows(ann, '#unsent li', []);
+  await say(ben, 'once');
+  for (const page of [ann, ben]) await said(page, ['heard?', 'once']);
+});
+
+test('a refused text comes back into the field', async (t) => {
+  const { url } = await fresh();
+  const ann = await visitor(t, browser, url, 'Ann');
+  await members(ann, ['Ann']);
+  await ann.evaluate(() => document.getElementById('content').removeAttribute('maxlength'));
+  await say(ann, 'x'.repeat(4001));
+  await ann.getByRole('alert').getByText(/4,?000/).waitFor();
+  assert.equal((await message(ann).inputValue()).length, 4001);
+  await shows(ann, '#unsent li', []);
+  await say(ann, 'shorter');
+  await said(ann, ['shorter']);
   assert.equal(await ann.getByRole('alert').count(), 0);
 });
 

@@ -5,6 +5,7 @@ import { Chart } from '../public/js/chart.js';
 import { ago, hueOf, initialsOf, nameOf, plain, prose, sinceOf } from '../public/js/person.js';
 import { Room } from '../public/js/room.js';
 import { Roster, keyOf } from '../public/js/roster.js';
+import { tokenFrom, userOf } from '../public/js/token.js';
 
 test('a name is found in whatever an app registers', () => {
   for (const [user, name] of [
@@ -205,4 +206,30 @@ test('a room keeps two hundred lines and notes few who type', () => {
   assert.equal(waiting.lines.length, 0);
   waiting.remember([], 0);
   assert.equal(waiting.lines.length, 200);
+});
+
+test('a token says whose it is, whoever made it', () => {
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const jwt = (claims) => `${part({ alg: 'HS256' })}.${part(claims)}.c2lnbmF0dXJl`;
+  const rails = (value) => `${Buffer.from(JSON.stringify(value)).toString('base64')}--0123456789abcdef`;
+  const user = { id: 7, name: 'Ann <é>' };
+  for (const [token, expected] of [
+    [jwt({ user, exp: 1 }), user],
+    [jwt({ sub: '7', exp: 1 }), { id: '7' }],
+    [jwt({ rollcall: { user }, sub: 'x' }), user],
+    [jwt({ rollcall: { scope: 'acme' }, sub: 'x' }), { id: 'x' }],
+    [rails(user), user],
+    [rails(7), { id: 7 }],
+    [rails({ _rails: { message: Buffer.from(JSON.stringify(user)).toString('base64'), exp: null, pur: 'rollcall' } }), user],
+    [rails({ _rails: { data: user, pur: 'rollcall' } }), user],
+    [rails({ rollcall: { user } }), user],
+    [jwt({ exp: 1 }), null], ['', null], ['Ann', null], ['a.b.c', null], ['a--b', null], [rails(null), null], [rails({ name: 'x' }), null],
+  ]) assert.deepEqual(userOf(token), expected, token);
+});
+
+test('a token of the page is used first, then the address', async () => {
+  assert.deepEqual(await tokenFrom({ token: 'one' }, false), { token: 'one' });
+  assert.deepEqual(await tokenFrom({ token: 'one' }, true), { token: 'one' });
+  assert.deepEqual(await tokenFrom({ token: 'one', url: 'http://127.0.0.1:1/' }, false), { token: 'one' });
+  assert.equal((await tokenFrom({ token: 'one', url: 'http://127.0.0.1:1/' }, true)).problem.error, 'no_token');
 });

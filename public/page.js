@@ -31,7 +31,7 @@ const track = new Track(race, {
   join: $("race-join"), start: $("race-start"), drive: $("race-drive"), problem: $("race-problem"),
 }, () => me.hidden);
 new Chat(rooms, {
-  tabs: $("tabs"), opener: $("opener"), logs: $("logs"), members: $("members"), typing: $("typing"),
+  tabs: $("tabs"), opener: $("opener"), logs: $("logs"), unsent: $("unsent"), members: $("members"), typing: $("typing"),
   say: $("say"), content: $("content"), problem: $("chat-problem"),
 });
 const entry = new Entry(feed, { form: $("entry"), token: $("token"), forget: $("forget") });

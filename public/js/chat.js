@@ -1,7 +1,7 @@
 // Draws the chat: a tab for each room, who is in it, what is said, and the
 // line to say something.
 
-import { hueOf, initialsOf, plain } from "./person.js";
+import { hueOf, initialsOf, plain, prose } from "./person.js";
 import { el } from "./el.js";
 
 const NAMED = 12; // members; the others are a number
@@ -13,8 +13,8 @@ export class Chat {
   #views = new Map(); // Room → {tab, label, unread, log}
   #current;
 
-  // parts are the page's elements: tabs, opener, logs, members, typing, say,
-  // content, problem.
+  // parts are the page's elements: tabs, opener, logs, unsent, members, typing,
+  // say, content, problem.
   constructor(rooms, parts) {
     this.#rooms = rooms;
     this.#parts = parts;
@@ -106,10 +106,9 @@ export class Chat {
     if (!text.trim()) return;
     content.value = "";
     this.#rooms.said();
-    const answer = await this.#rooms.say(room, text);
-    if (answer?.ok) return this.#complain("");
-    content.value ||= text; // not said; it can be tried again
-    this.#complain(plain(answer?.message, 200) || "That could not be said.");
+    const refusal = await this.#rooms.say(room, text);
+    if (refusal) content.value ||= text; // it can be changed and tried again
+    this.#complain(plain(refusal, 200));
   }
 
   #complain(text) {
@@ -125,7 +124,9 @@ export class Chat {
       unread.hidden = other.unread === 0 || other === room;
       unread.textContent = unread.hidden ? "" : `${other.unread > 99 ? "99+" : other.unread} new`;
     }
-    const { members, typing, content, say } = this.#parts;
+    const { members, typing, content, say, unsent } = this.#parts;
+    unsent.hidden = room.unsent.length === 0;
+    unsent.replaceChildren(...room.unsent.map((text) => el("li", { dir: "auto" }, prose(text.content))));
     members.replaceChildren(...room.members.slice(0, NAMED).map((name) => el("li", {}, el("bdi", {}, plain(name) || "Guest"))));
     if (room.members.length > NAMED) members.append(el("li", {}, `and ${(room.members.length - NAMED).toLocaleString()} more`));
     typing.replaceChildren(...typingLine(room.typists));

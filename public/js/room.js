@@ -21,6 +21,8 @@ export class Room extends EventTarget {
   members = [];
   unread = 0;
   lines = []; // {id, at, who, text} messages, {note, at} comings and goings
+  unsent = []; // {content, …} that we said and the server has not acknowledged
+  sending = false; // whether the first of them is on its way
 
   #said = new Map(); // id → line, since the server remembers
   #last = 0; // the highest id
@@ -87,6 +89,16 @@ export class Room extends EventTarget {
     }
     this.#waiting?.forEach((note) => this.#show(note));
     this.#waiting = null;
+  }
+
+  waits(text) {
+    this.unsent.push(text);
+    this.#change();
+  }
+
+  sent() {
+    this.unsent.shift();
+    this.#change();
   }
 
   read() {

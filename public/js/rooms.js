@@ -11,6 +11,11 @@ const FIRST = "lobby";
 const MOST = 8; // tabs that fit a row or two; the server allows more
 const MAX_NAME = 128; // bytes
 const TYPING_EVERY = 2000;
+const MOST_UNSENT = 100; // texts that wait in a room
+const AGAIN = 2000; // after a text could not be taken just now
+const LATER = new Set(["not_connected", "not_in_room", "unavailable", "rate_limited", "internal"]);
+
+const newNonce = () => `${Date.now()} ${Math.random()}`;
 
 export class Rooms extends EventTarget {
   #feed;
@@ -79,8 +84,31 @@ export class Rooms extends EventTarget {
     this.dispatchEvent(new CustomEvent("close", { detail: room }));
   }
 
+  // say keeps a text until the server has acknowledged it, over reconnects too.
+  // It resolves to a sentence that says why the text was refused, or "".
   say(room, content) {
-    return this.#feed.send("message", { room: room.name, content });
+    if (room.unsent.length >= MOST_UNSENT) return Promise.resolve("Too much is waiting to be sent already.");
+    return new Promise((settled) => {
+      room.waits({ content, nonce: newNonce(), settled });
+      this.#flush(room);
+    });
+  }
+
+  // flush sends what waits, one text at a time, so that they stay in order. The
+  // server keeps a text once, however often it gets the same nonce.
+  async #flush(room) {
+    if (room.sending || !room.username || room.unsent.length === 0) return;
+    const { content, nonce, settled } = room.unsent[0];
+    room.sending = true;
+    const answer = await this.#feed.send("message", { room: room.name, content, nonce });
+    room.sending = false;
+    if (LATER.has(answer?.error)) {
+      if (room.username) setTimeout(() => this.#flush(room), AGAIN); // else when we are in again
+      return;
+    }
+    room.sent();
+    settled(answer?.ok ? "" : answer?.message || "That could not be said.");
+    this.#flush(room);
   }
 
   typing(room) {
@@ -104,6 +132,7 @@ export class Rooms extends EventTarget {
     const answer = await this.#feed.send("join", { room: room.name, username: this.#name });
     if (this.#rooms.get(room.name) !== room) return;
     room.username = answer?.ok ? answer.username : "";
+    this.#flush(room);
     this.dispatchEvent(new Event("state"));
   }
 

@@ -61,7 +61,7 @@ export function userOf(token) {
   try {
     const value = token.includes("--") ? verified(token) : JSON.parse(decode(token.split(".")[1]));
     const claims = value?.rollcall ?? value;
-    if (typeof claims !== "object") return { id: claims };
+    if (["string", "number"].includes(typeof claims)) return { id: claims };
     const user = claims.user ?? (token.includes("--") ? claims : { id: claims.sub ?? value.sub });
     return user?.id === undefined ? null : user;
   } catch {
