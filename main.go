@@ -25,6 +25,7 @@ import (
 	"rollcall/internal/httpapi"
 	"rollcall/internal/limit"
 	"rollcall/internal/observe"
+	"rollcall/internal/stall"
 	"rollcall/internal/tracks"
 	"rollcall/internal/wire"
 	"rollcall/public"
@@ -166,14 +167,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	server := &http.Server{
 		Handler:           httpapi.AllowedHosts(hostAllowed(cfg), metrics.Refusal, routes(sockets, api, health)),
 		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second, // who may take longer says so: a poll
+		ReadTimeout:       30 * time.Second, // of a request that may take longer, a poll, its handler changes it
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	conns.Watch(server)
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- server.Serve(stall.Listen(listener, cfg.WriteTimeout)) }()
 	log.Info("rollcall is listening", "address", listener.Addr().String(), "page", pageURL(cfg))
 	if !public.HasClient() {
 		log.Info("the official browser client is not built in: the page works without, /socket.io/socket.io.js is not there")
@@ -185,24 +186,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	case <-ctx.Done():
 	}
 	log.Info("shutting down")
-	deadline, cancel := context.WithTimeout(context.Background(), cfg.ShutdownTimeout)
-	defer cancel()
-	// Sessions first: polling requests end with them, and the server waits for those.
-	later.Flush()
-	hall.HandOver()
-	sockets.Stop(deadline, min(comeBack, cfg.ShutdownTimeout/3))
-	finishing, cancel := context.WithTimeout(deadline, finish)
-	defer cancel()
-	if e := server.Shutdown(finishing); e != nil {
-		server.Close()
-	}
-	stopRunning()
-	background.Wait()
-	telling, cancel := context.WithTimeout(deadline, handOver)
-	defer cancel()
-	if e := store.Close(telling); e != nil {
-		log.Warn("the others have to find out by themselves that this instance is gone", "error", e)
-	}
+	shutdown{
+		timeout: cfg.ShutdownTimeout, log: log,
+		later: later, hall: hall, sockets: sockets, server: server,
+		stopRest: stopRunning, background: &background, store: store,
+	}.run()
 	log.Info("bye")
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil

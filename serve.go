@@ -15,6 +15,7 @@ import (
 	"rollcall/internal/limit"
 	"rollcall/internal/memory"
 	"rollcall/internal/observe"
+	"rollcall/internal/stall"
 	"rollcall/internal/wire"
 	"rollcall/public"
 )
@@ -46,6 +47,7 @@ func wireOptions(cfg config.Config, inbound *memory.Budget, log *slog.Logger, me
 		OriginAllowed:  originAllowed(cfg),
 		PingInterval:   cfg.PingInterval,
 		PingTimeout:    cfg.PingTimeout,
+		WriteTimeout:   cfg.WriteTimeout,
 		Log:            log,
 		Observer:       metrics,
 	}
@@ -54,6 +56,9 @@ func wireOptions(cfg config.Config, inbound *memory.Budget, log *slog.Logger, me
 	}
 	return options
 }
+
+// debugWriteTimeout is for how long somebody at the profiler may read nothing.
+const debugWriteTimeout = 15 * time.Second
 
 // serveDebug serves Go's profiler until the returned function is called. Without
 // an address it does nothing.
@@ -73,7 +78,7 @@ func serveDebug(address string, log *slog.Logger) (stop func() error, err error)
 		Handler: mux, ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	go server.Serve(listener) // ends with Close
+	go server.Serve(stall.Listen(listener, debugWriteTimeout)) // ends with Close
 	log.Info("the profiler is served", "address", listener.Addr().String())
 	return server.Close, nil
 }

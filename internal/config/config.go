@@ -84,6 +84,8 @@ type Config struct {
 	Instance string `env:"INSTANCE"`
 	// The address for Go's profiler, such as `127.0.0.1:6060`, which shows what is in memory: never one that the internet reaches; empty: none.
 	DebugAddress string `env:"DEBUG_ADDRESS"`
+	// For how long a client may take nothing of what is written to it, before it is cut off; one that takes a little goes on.
+	WriteTimeout time.Duration `env:"WRITE_TIMEOUT" envDefault:"15s" min:"100ms" max:"10m"`
 	// How long a shutdown may take before what is left is cut off.
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"10s" min:"100ms" max:"10m"`
 }

@@ -33,6 +33,7 @@ func TestDefaults(t *testing.T) {
 		EventsPerSecond: 20, EventsBurst: 40, MaxConnections: 50_000, IdleAfter: 5 * time.Minute, Compat: CompatDefault,
 		Grace:        2 * time.Second,
 		PingInterval: 25 * time.Second, PingTimeout: 20 * time.Second, RedisPrefix: "rollcall", RedisChannel: "socket.io",
+		WriteTimeout:    15 * time.Second,
 		ShutdownTimeout: 10 * time.Second,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

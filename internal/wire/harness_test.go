@@ -21,6 +21,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"rollcall/internal/stall"
 	"rollcall/rooms"
 )
 
@@ -155,7 +156,9 @@ func start(t testing.TB, opts Options) (*domain, string) {
 	s := New(opts)
 	d := &domain{srv: s, gate: make(chan struct{}), present: map[string]rooms.Conn{}, marks: map[string][]json.RawMessage{}}
 	s.Serve(d)
-	server := httptest.NewServer(headerTwice(s))
+	server := httptest.NewUnstartedServer(headerTwice(s))
+	server.Listener = stall.Listen(server.Listener, s.opts.WriteTimeout)
+	server.Start()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()

@@ -14,9 +14,9 @@ import (
 	"rollcall/internal/memory"
 )
 
-// stall sends the beginning of a POST, a number of bytes of its body, and then
+// stallBody sends the beginning of a POST, a number of bytes of its body, and then
 // nothing.
-func stall(t *testing.T, p *poller, announced, sent int) net.Conn {
+func stallBody(t *testing.T, p *poller, announced, sent int) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(p.base, "http://"))
 	if err != nil {
@@ -42,12 +42,12 @@ func TestBodiesTogether(t *testing.T) {
 		}
 		return p
 	}
-	stall(t, join(), 400_000, 0)
+	stallBody(t, join(), 400_000, 0)
 	eventually(t, "a body has begun", func() bool { return inbound.Used() > 0 })
 	if used := inbound.Used(); used > 5000 {
 		t.Errorf("%d bytes are held for a body that has only been announced", used)
 	}
-	stall(t, join(), 300_000, 299_999)
+	stallBody(t, join(), 300_000, 299_999)
 	eventually(t, "most of a body is there", func() bool { return inbound.Used() > 300_000 })
 	p := join()
 	sent := strings.Repeat("3\x1e", 50_000) + "3"

@@ -46,7 +46,7 @@ type link struct {
 	queue     []run           // not yet taken by a transport
 	inflight  []run           // being written
 	queued    int             // bytes in queue, and over WebSocket being written
-	abort     func()          // ends the writing of a poll's answer; nil: none is written
+	abort     func(time.Time) // ends the writing of a poll's answer at a time; nil: none is written
 	writing   bool            // a writer goroutine runs
 	settle    *settlement     // told when the queue has been written
 	poll      chan struct{}   // closed to wake the waiting poll; nil: none waits
@@ -60,6 +60,7 @@ type link struct {
 	dropped   bool            // gone: nothing is written or read any more
 	linger    *time.Timer     // bounds the close
 	reason    rooms.Reason    // of the end
+	goodbye   []byte          // the last frame over WebSocket, if it is not closeFrame
 }
 
 // The transports, as clients name them.
@@ -168,15 +169,13 @@ func (l *link) deliver() (started bool) {
 func (l *link) cutOff(why string) {
 	l.mu.Lock()
 	gone := l.dropped || l.discarded
-	if l.abort != nil {
-		l.abort()
-	}
 	l.mu.Unlock()
+	l.drop()
+	l.abortPoll(time.Now())
 	if gone {
 		return
 	}
 	l.tellSlow(why)
-	l.drop()
 }
 
 // tellSlow counts and logs a client that does not keep up.
@@ -275,31 +274,16 @@ func (l *link) end() {
 	}
 }
 
-// drop ends the link at once and lets go of everything. Idempotent.
+// drop ends the link at once and lets go of everything. It waits for no client.
+// Idempotent.
 func (l *link) drop() {
-	for _, conn := range l.detach() {
-		conn.Close()
-	}
-}
-
-// reject closes a connection that never carried the session.
-func reject(conn *websocket.Conn) {
-	socketOf(conn).Write(closeFrame)
-	conn.Close()
-}
-
-// detach is drop, but for the connections, which the caller has to close.
-func (l *link) detach() (conns []*websocket.Conn) {
 	l.mu.Lock()
 	if l.dropped {
 		l.mu.Unlock()
-		return nil
+		return
 	}
 	l.dropped, l.closing = true, true
-	if l.ws != nil {
-		conns = append(conns, l.ws)
-	}
-	candidate, settle := l.candidate, l.settle
+	conn, candidate, settle := l.ws, l.candidate, l.settle
 	l.letGo(l.queue...)
 	l.written()
 	l.queue, l.settle, l.candidate = nil, nil, nil
@@ -311,13 +295,16 @@ func (l *link) detach() (conns []*websocket.Conn) {
 	if settle != nil {
 		settle.done()
 	}
-	if candidate != nil {
-		reject(candidate)
-	}
 	l.end()
+	l.abortPoll(time.Now().Add(hangUpTime))
+	if conn != nil {
+		conn.Close()
+	}
+	if candidate != nil { // what waits for it does no more, and closes it
+		socketOf(candidate).SetDeadline(time.Unix(0, 0))
+	}
 	l.srv.released(l)
 	close(l.over)
-	return conns
 }
 
 // receive handles one inbound Engine.IO packet. It reports whether reading goes

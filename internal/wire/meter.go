@@ -5,10 +5,11 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"rollcall/internal/stall"
 )
 
 // meter counts the WebSocket frames that become no message of their own: pings,
@@ -16,7 +17,7 @@ import (
 // and tells nobody of an empty fragment; so their headers are read here, from the
 // bytes that pass by to the library. Its state is that of the reading goroutine.
 type meter struct {
-	net.Conn
+	*stall.Conn
 	link *link // nil until the connection belongs to one
 
 	candidate bool   // it is not the transport yet
@@ -36,22 +37,24 @@ const fragmentSize = 1 << 10
 var errFlood = errors.New("too many frames")
 
 // metered makes the Upgrader use a meter.
-type metered struct{ http.ResponseWriter }
+type metered struct {
+	http.ResponseWriter
+	writeTimeout time.Duration
+}
 
 func (m metered) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffered, err := http.NewResponseController(m.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
-	return &meter{Conn: conn}, buffered, nil
+	return &meter{Conn: stall.NewConn(conn, m.writeTimeout)}, buffered, nil
 }
 
 // meterOf is the meter that a connection is read through.
 func meterOf(conn *websocket.Conn) *meter { return conn.NetConn().(*meter) }
 
-// socketOf is the connection below the meter: writing there is one system call for
-// many buffers.
-func socketOf(conn *websocket.Conn) net.Conn { return meterOf(conn).Conn }
+// socketOf is the connection below the meter, which our own frames are written to.
+func socketOf(conn *websocket.Conn) *stall.Conn { return meterOf(conn).Conn }
 
 // Read implements net.Conn.
 func (m *meter) Read(p []byte) (int, error) {
@@ -150,12 +153,4 @@ func (m *meter) flooded() {
 	}
 	m.link.srv.opts.Observer.Refusal("invalid_packet")
 	m.link.repent()
-}
-
-// SyscallConn implements syscall.Conn, for writing without waiting.
-func (m *meter) SyscallConn() (syscall.RawConn, error) {
-	if conn, ok := m.Conn.(syscall.Conn); ok {
-		return conn.SyscallConn()
-	}
-	return nil, errors.ErrUnsupported
 }

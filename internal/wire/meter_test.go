@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"rollcall/internal/stall"
 	"rollcall/rooms"
 )
 
@@ -79,7 +80,7 @@ func TestMeterThrottles(t *testing.T) {
 		s.Serve(&domain{srv: s, present: map[string]rooms.Conn{}})
 		ours, theirs := net.Pipe()
 		l := newLink(s, handshake{})
-		m := &meter{Conn: ours, link: l, candidate: true}
+		m := &meter{Conn: stall.NewConn(ours, time.Hour), link: l, candidate: true}
 		go func() {
 			for {
 				if _, err := theirs.Write(masked(clientPong, "")); err != nil {

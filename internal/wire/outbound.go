@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync/atomic"
+	"time"
 )
 
 // A run is frames in a link's queue.
@@ -148,7 +149,7 @@ func (l *link) discard() bool {
 	l.written()
 	l.queue = nil
 	if l.abort != nil {
-		l.abort()
+		l.abort(time.Now())
 	}
 	conn := l.ws
 	l.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 
@@ -65,7 +66,10 @@ func (l *link) servePoll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	runs, last := l.takeForPoll()
-	l.abort = func() { http.NewResponseController(w).SetWriteDeadline(time.Now()) }
+	conn := http.NewResponseController(w)
+	if l.abort = func(at time.Time) { conn.SetWriteDeadline(at) }; l.dropped || l.discarded {
+		l.abort(time.Now().Add(hangUpTime))
+	}
 	l.mu.Unlock()
 	if len(runs) == 0 {
 		runs = []run{{frames: noopPacket}}
@@ -75,11 +79,23 @@ func (l *link) servePoll(w http.ResponseWriter, r *http.Request) {
 	l.polling, l.abort = false, nil
 	l.written()
 	l.mu.Unlock()
-	if last || err != nil {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		l.cutOff("it takes nothing")
+	case last || err != nil:
 		l.drop()
 		return
 	}
 	l.srv.detached(l)
+}
+
+// abortPoll ends the writing of a poll's answer, if there is one, at a time.
+func (l *link) abortPoll(at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.abort != nil {
+		l.abort(at)
+	}
 }
 
 // maxAnswer is how much of the queue goes into one answer, since that is a copy: as

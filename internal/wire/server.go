@@ -136,7 +136,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (*websocket.Con
 	if len(offered) > 0 {
 		header = http.Header{"Sec-Websocket-Protocol": offered[:1]}
 	}
-	return s.upgrader.Upgrade(metered{w}, r, header)
+	return s.upgrader.Upgrade(metered{w, s.opts.WriteTimeout}, r, header)
 }
 
 // ServeHTTP takes every request for the endpoint, whatever its path: old clients

@@ -15,6 +15,7 @@ func (l *link) serveUpgrade(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
+	socketOf(conn).SetDeadline(time.Now().Add(l.srv.opts.UpgradeTimeout)) // also of the answer to a probe
 	l.mu.Lock()
 	taken := l.ws != nil || l.candidate != nil || l.closing
 	if !taken {
@@ -38,7 +39,6 @@ const maxCandidate = 64
 // second probe, ends it.
 func (l *link) probe(conn *websocket.Conn) {
 	conn.SetReadLimit(maxCandidate)
-	conn.SetReadDeadline(time.Now().Add(l.srv.opts.UpgradeTimeout))
 	for probed := false; ; {
 		kind, data, err := conn.ReadMessage()
 		switch {
@@ -53,7 +53,7 @@ func (l *link) probe(conn *websocket.Conn) {
 			meterOf(conn).candidate = false
 			l.session.Load().upgraded()
 			conn.SetReadLimit(int64(l.srv.opts.MaxMessage))
-			conn.SetReadDeadline(time.Time{})
+			socketOf(conn).SetDeadline(time.Time{})
 			l.awaitPost()
 			l.read(conn)
 			return

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"os"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -69,10 +70,10 @@ func (l *link) readNext(conn *websocket.Conn) bool {
 		return false
 	case errors.Is(err, websocket.ErrReadLimit): // it has been told why
 		l.srv.opts.Observer.Refusal("message_too_large")
-		l.hangUp()
+		l.hangUp(conn)
 		return false
 	case err != nil:
-		l.drop()
+		l.hangUp(conn)
 		return false
 	case !m.binary && !utf8.Valid(m.data):
 		l.closeWith(conn, websocket.CloseInvalidFramePayloadData)
@@ -89,7 +90,7 @@ func (l *link) readNext(conn *websocket.Conn) bool {
 // closeWith tells the client why the connection ends, and ends it.
 func (l *link) closeWith(conn *websocket.Conn, code int) {
 	conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(hangUpTime))
-	l.hangUp()
+	l.hangUp(conn)
 }
 
 // survive sees that a panic costs one connection only.
@@ -121,22 +122,6 @@ const (
 	// frameCost is what any frame costs beside its bytes, about, in bytes.
 	frameCost = 64
 )
-
-// hangUp ends a link whose client has just been sent the reason in a close
-// frame. Closing while bytes of it are unread would reset the connection, and
-// the reset overtake the frame: so the rest is read first, within bounds.
-func (l *link) hangUp() {
-	conns := l.detach()
-	for _, conn := range conns {
-		out := socketOf(conn)
-		if tcp, ok := out.(*net.TCPConn); ok {
-			tcp.CloseWrite()
-		}
-		out.SetReadDeadline(time.Now().Add(hangUpTime))
-		io.CopyN(io.Discard, out, hangUpBytes)
-		conn.Close()
-	}
-}
 
 // scratch is where short messages are read into before a copy of their size is
 // made: growing a slice for each leaves several times as much behind.
@@ -235,7 +220,7 @@ func (l *link) write(conn *websocket.Conn) {
 				settle.done()
 			}
 			if closing {
-				out.Write(closeFrame)
+				l.sayGoodbye(out)
 			}
 			return
 		}
@@ -248,13 +233,16 @@ func (l *link) write(conn *websocket.Conn) {
 		for i, r := range runs {
 			buffers[i] = r.frames
 		}
-		_, err := buffers.WriteTo(out)
+		_, err := out.WriteBuffers(buffers)
 
 		l.mu.Lock()
 		l.written()
 		l.queued -= bytes
 		l.mu.Unlock()
-		if err != nil {
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			l.cutOff("it takes nothing")
+		case err != nil:
 			l.drop()
 		}
 		l.srv.opts.Observer.Out(frames, bytes)

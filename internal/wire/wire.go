@@ -93,6 +93,9 @@ type Options struct {
 	// CloseTimeout bounds an orderly close: how long a polling client has to
 	// fetch the rest, or a WebSocket client to answer. 5 s.
 	CloseTimeout time.Duration
+	// WriteTimeout is for how long a client may take nothing of what is written to
+	// it, before it is cut off: 15 s.
+	WriteTimeout time.Duration
 	// SettleTimeout bounds how long Fanout waits for its writes: 250 ms.
 	SettleTimeout time.Duration
 
@@ -112,6 +115,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.PingTimeout, 20*time.Second)
 	setDefault(&o.UpgradeTimeout, 10*time.Second)
 	setDefault(&o.CloseTimeout, 5*time.Second)
+	setDefault(&o.WriteTimeout, 15*time.Second)
 	setDefault(&o.SettleTimeout, 250*time.Millisecond)
 	o.EventsBurst = max(o.EventsBurst, o.EventsPerSecond)
 	if o.Address == nil {

@@ -1,0 +1,114 @@
+// Package stall ends writes to peers that have stopped reading. A deadline for a
+// whole answer would cut off whoever reads slowly, and none at all lets a peer
+// keep a goroutine and what it writes for ever; so what counts is progress: a
+// write fails when for a given time the peer has taken nothing.
+package stall
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+)
+
+// looks is how often within the timeout a blocked write looks for progress: it
+// fails at most a fourth of the timeout late.
+const looks = 4
+
+// Conn is a connection whose writes fail with os.ErrDeadlineExceeded when the
+// peer takes nothing for the timeout. A deadline that is set counts besides. As
+// any net.Conn it is safe for concurrent use; concurrent writes may interleave.
+type Conn struct {
+	net.Conn
+	timeout time.Duration
+	limit   deadline
+}
+
+// NewConn gives a connection a timeout. A Conn gets another one, in place of its
+// own.
+func NewConn(conn net.Conn, timeout time.Duration) *Conn {
+	if c, ok := conn.(*Conn); ok {
+		conn = c.Conn
+	}
+	return &Conn{Conn: conn, timeout: timeout}
+}
+
+// Write implements net.Conn.
+func (c *Conn) Write(b []byte) (int, error) {
+	n, err := c.WriteBuffers(net.Buffers{b})
+	return int(n), err
+}
+
+// WriteBuffers writes all of the buffers with as few calls as the system allows.
+func (c *Conn) WriteBuffers(buffers net.Buffers) (written int64, err error) {
+	c.limit.begin()
+	defer c.limit.end(c.Conn)
+	progress, unread := time.Now(), -1
+	for {
+		if err := c.limit.apply(c.Conn, time.Now().Add(c.timeout/looks)); err != nil {
+			return written, err
+		}
+		n, err := buffers.WriteTo(c.Conn)
+		written += n
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || c.limit.passed() {
+			return written, err
+		}
+		// The system says that there is room only when there is a lot. What it still
+		// holds for the peer tells of less.
+		now, left := time.Now(), unacknowledged(c.Conn)
+		if n > 0 || left < unread {
+			progress = now
+		}
+		unread = left
+		if now.Sub(progress) >= c.timeout {
+			return written, err
+		}
+	}
+}
+
+// ReadFrom implements io.ReaderFrom: by way of Write.
+func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
+	return io.Copy(struct{ io.Writer }{c}, r)
+}
+
+// SetDeadline implements net.Conn.
+func (c *Conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// SetWriteDeadline implements net.Conn: a write fails at t, whatever the progress.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.limit.set(c.Conn, t) }
+
+// CloseWrite closes the writing side, if the connection can do that.
+func (c *Conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// SyscallConn implements syscall.Conn, if the connection does.
+func (c *Conn) SyscallConn() (syscall.RawConn, error) {
+	if raw, ok := c.Conn.(syscall.Conn); ok {
+		return raw.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
+}
+
+// Listen makes a Conn of every connection that a listener accepts.
+func Listen(l net.Listener, timeout time.Duration) net.Listener { return listener{l, timeout} }
+
+type listener struct {
+	net.Listener
+	timeout time.Duration
+}
+
+func (l listener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return NewConn(conn, l.timeout), nil
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package stall
+
+import "net"
+
+func unacknowledged(net.Conn) int { return 0 }

@@ -1,0 +1,197 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"rollcall/rooms"
+)
+
+// Clients that ask and do not read the answers.
+
+// slowly counts the clients that were cut off.
+type slowly struct {
+	nobody
+	cut atomic.Int64
+}
+
+func (s *slowly) SlowDisconnect() { s.cut.Add(1) }
+
+// unread opens a connection that takes next to nothing and sends a request.
+func unread(t *testing.T, base, request string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.(*net.TCPConn).SetReadBuffer(4096)
+	fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: x\r\n\r\n", request)
+	return conn
+}
+
+func TestWebSocketThatIsNotRead(t *testing.T) {
+	seen := &slowly{}
+	d, base := start(t, Options{WriteTimeout: 200 * time.Millisecond, MaxQueue: 64 << 20, Observer: seen})
+	c := mustJoin(t, base, 4, "")
+	c.conn.NetConn().(*net.TCPConn).SetReadBuffer(4096)
+	l := d.link(c.sid)
+	d.conns()[0].Send(frameOf(strings.Repeat("x", 16<<20)))
+	<-l.over
+	eventually(t, "it is counted", func() bool { return seen.cut.Load() == 1 })
+	if len(d.conns()) != 0 {
+		t.Error("the domain has not heard of the end")
+	}
+}
+
+func TestPollThatIsNotRead(t *testing.T) {
+	seen := &slowly{}
+	d, base := start(t, Options{WriteTimeout: 200 * time.Millisecond, MaxQueue: 64 << 20, Observer: seen})
+	p, err := pollJoin(base, 4, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := d.link(p.sid)
+	d.conns()[0].Send(frameOf(strings.Repeat("x", 16<<20)))
+	unread(t, base, "GET "+strings.TrimPrefix(p.url(""), base))
+	eventually(t, "the answer is being written", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.abort != nil })
+	if all, _ := d.srv.Queued(); all < 16<<20 {
+		t.Errorf("%d bytes count as queued while they are being written", all)
+	}
+	<-l.over
+	eventually(t, "it is counted, and the request ends", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return seen.cut.Load() == 1 && !l.polling
+	})
+}
+
+// When the session ends, an answer that is not read ends soon, whatever the
+// timeout.
+func TestUnreadPollEndsWithTheSession(t *testing.T) {
+	d, base := start(t, Options{WriteTimeout: time.Hour, MaxQueue: 64 << 20})
+	p, err := pollJoin(base, 4, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, conn := d.link(p.sid), d.conns()[0]
+	conn.Send(frameOf(strings.Repeat("x", 16<<20)))
+	unread(t, base, "GET "+strings.TrimPrefix(p.url(""), base))
+	eventually(t, "the answer is being written", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.abort != nil })
+	go l.drop()
+	<-l.over
+	eventually(t, "the request ends", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return !l.polling })
+}
+
+// candidateThatDoesNotRead is a WebSocket beside polling that sends pings until
+// nobody takes them any more, since their answers are not read.
+func candidateThatDoesNotRead(t *testing.T, base string, p *poller) (blocked bool) {
+	t.Helper()
+	conn, _, err := dialer.Dial(endpoint(base, "websocket", p.protocol, "&sid="+p.sid), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	out := conn.NetConn().(*net.TCPConn)
+	out.SetReadBuffer(4096)
+	out.SetWriteBuffer(64 << 10)
+	pings := strings.Repeat("\x89\xfd\x00\x00\x00\x00"+strings.Repeat("x", 125), 1000)
+	for {
+		out.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+		if _, err := out.Write([]byte(pings)); err != nil {
+			return errors.Is(err, os.ErrDeadlineExceeded)
+		}
+	}
+}
+
+// The domain hears of the end, and the place is free, while an answer to the
+// candidate cannot be written.
+func TestCandidateThatDoesNotRead(t *testing.T) {
+	d, base := start(t, Options{WriteTimeout: time.Hour, UpgradeTimeout: time.Hour})
+	p, err := pollJoin(base, 4, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := d.link(p.sid)
+	if !candidateThatDoesNotRead(t, base, p) {
+		t.Fatal("the candidate was closed")
+	}
+	ended := make(chan struct{})
+	go func() { l.drop(); close(ended) }()
+	<-ended
+	if len(d.conns()) != 0 || d.link(p.sid) != nil {
+		t.Error("the session goes on")
+	}
+}
+
+// A candidate is given up in time, and polling goes on.
+func TestCandidateHasATime(t *testing.T) {
+	d, base := start(t, Options{WriteTimeout: time.Hour, UpgradeTimeout: 2 * time.Second})
+	p, err := pollJoin(base, 4, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := d.link(p.sid)
+	candidateThatDoesNotRead(t, base, p)
+	eventually(t, "it is given up", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.candidate == nil })
+	if answer, err := p.ask(1, `["marks"]`); err != nil || !strings.Contains(answer, `"ok":true`) {
+		t.Errorf("polling after it: %q, %v", answer, err)
+	}
+}
+
+// stuck is a domain that never comes back from a Disconnect.
+type stuck struct{ *domain }
+
+func (s stuck) Disconnect(rooms.Conn, rooms.Reason) { <-s.gate }
+
+// Stop waits for nothing longer than its context: not for clients, not for the
+// domain.
+func TestStopIsBounded(t *testing.T) {
+	d, base := start(t, Options{})
+	d.srv.Serve(stuck{d})
+	for _, protocol := range []int{3, 4} {
+		mustJoin(t, base, protocol, "")
+		if _, err := pollJoin(base, protocol, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	stopped := make(chan struct{})
+	go func() { d.srv.Stop(ctx, time.Minute); close(stopped) }()
+	select {
+	case <-stopped:
+	case <-time.After(patience):
+		t.Error("Stop waits for a domain that is stuck")
+	}
+	close(d.gate)
+}
+
+// The client is told why, even if much is queued before.
+func TestGoodbyeFollowsTheQueue(t *testing.T) {
+	for message, code := range map[string]int{
+		"4" + strings.Repeat("x", 100<<10): websocket.CloseMessageTooBig,
+		"4\xff":                            websocket.CloseInvalidFramePayloadData,
+	} {
+		d, base := start(t, Options{MaxQueue: 64 << 20, CloseTimeout: patience})
+		c := mustJoin(t, base, 4, "")
+		d.conns()[0].Send(frameOf(strings.Repeat("x", 16<<20)))
+		c.send(message)
+		got, err := c.next()
+		if err != nil || len(got) != 16<<20 {
+			t.Fatalf("%d bytes, %v", len(got), err)
+		}
+		if _, err = c.next(); !websocket.IsCloseError(err, code) {
+			t.Errorf("want %d: %v", code, err)
+		}
+	}
+}
