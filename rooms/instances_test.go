@@ -219,6 +219,9 @@ func (net *network) rest() {
 			}
 			n.rooms.CatchUp()
 		}
+		for _, n := range net.instances { // what followed
+			again = again || slices.ContainsFunc(slices.Collect(maps.Values(n.inbox)), func(c []rooms.Change) bool { return len(c) > 0 })
+		}
 	}
 	for _, n := range net.instances {
 		n.rooms.Forget(time.Now().Add(time.Hour))

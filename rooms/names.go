@@ -53,45 +53,34 @@ func (n *names) drop(one *name) {
 
 // tell returns the events that bring members from what they were told last to
 // what is now, and one event with the whole for those who were told nothing yet.
+// Each step shows the names as an application would have them that appends who
+// joins. Should that not be the order, since somebody joined a moment before on
+// another instance, the whole comes last.
 func (n *names) tell(room string, now []*name) (steps []step, whole Event) {
 	title := encode(room)
 	whole = Event{"user_list", []json.RawMessage{roomObject(title, nil, now)}}
-	var left, joined []*name
-	shown := slices.Clone(n.told)
-	stayed := slices.DeleteFunc(slices.Clone(n.told), func(one *name) bool { return one.sockets == 0 })
-	for _, one := range n.told {
-		if one.sockets == 0 {
-			left = append(left, one)
-		}
+	left := slices.DeleteFunc(slices.Clone(n.told), func(one *name) bool { return one.sockets > 0 })
+	joined := slices.DeleteFunc(slices.Clone(now), func(one *name) bool { return one.told })
+	shown := n.told
+	n.told = now
+	for _, one := range joined {
+		one.told = true
 	}
-	known := make([]*name, 0, len(stayed)) // stayed in the order of now
-	for _, one := range now {
-		if one.told {
-			known = append(known, one)
-		} else {
-			joined = append(joined, one)
-		}
-	}
-	moved := !slices.Equal(known, stayed)
-	defer func() {
-		for _, one := range joined {
-			one.told = true
-		}
-		n.told = now
-	}()
 	if len(left)+len(joined) > maxTold {
 		return []step{{nil, whole}}, whole
 	}
+	say := func(event string, of *name) {
+		steps = append(steps, step{of, Event{event, []json.RawMessage{roomObject(title, of, shown)}}})
+	}
 	for _, one := range left {
-		shown = slices.DeleteFunc(shown, func(other *name) bool { return other == one })
-		steps = append(steps, step{one, Event{"user_left", []json.RawMessage{roomObject(title, one, shown)}}})
+		shown = slices.DeleteFunc(slices.Clone(shown), func(other *name) bool { return other == one })
+		say("user_left", one)
 	}
 	for _, one := range joined {
-		one.told = true
-		users := slices.DeleteFunc(slices.Clone(now), func(other *name) bool { return !other.told })
-		steps = append(steps, step{one, Event{"user_joined", []json.RawMessage{roomObject(title, one, users)}}})
+		shown = append(slices.Clip(shown), one)
+		say("user_joined", one)
 	}
-	if moved && len(joined) == 0 { // else the last step shows the order
+	if !slices.Equal(shown, now) {
 		steps = append(steps, step{nil, whole})
 	}
 	return steps, whole

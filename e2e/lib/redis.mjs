@@ -5,15 +5,21 @@ import { freePort, runProgram } from './server.mjs';
 import { until } from './wait.mjs';
 
 // startRedis runs a redis-server on a free port and waits until it answers. It
-// keeps nothing on disk. Stop it after the instances that use it.
+// keeps nothing on disk. Stop it after the instances that use it. kill ends it,
+// and start runs it again, empty.
 export async function startRedis() {
   const port = await freePort();
-  const server = runProgram('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no']);
-  await until(async () => {
-    if (server.exited()) throw new Error(`redis-server does not run; these tests need Debian's package redis-server:\n${server.log()}`);
-    return answers(port);
-  }, 'redis-server');
-  return { url: `redis://127.0.0.1:${port}`, port, stop: () => server.stop('SIGKILL') };
+  let server;
+  const start = async () => {
+    server = runProgram('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no']);
+    await until(async () => {
+      if (server.exited()) throw new Error(`redis-server does not run; these tests need Debian's package redis-server:\n${server.log()}`);
+      return answers(port);
+    }, 'redis-server');
+  };
+  const kill = () => server.stop('SIGKILL');
+  await start();
+  return { url: `redis://127.0.0.1:${port}`, port, start, kill, stop: kill };
 }
 
 async function answers(port) {
