@@ -1,0 +1,199 @@
+package abuse
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"rollcall/e2e/program"
+)
+
+// What all clients together can make the server hold, whatever each may.
+
+// pollTransport is a session over polling that has only been opened, of either
+// protocol.
+func (s *server) pollTransport(protocol string) string {
+	got, err := s.try("GET", "/socket.io/?b64=1&EIO="+protocol+"&transport=polling", "")
+	_, sid, ok := strings.Cut(got.body, `"sid":"`)
+	if err != nil || !ok {
+		return ""
+	}
+	sid, _, _ = strings.Cut(sid, `"`)
+	return "/socket.io/?b64=1&EIO=" + protocol + "&transport=polling&sid=" + sid
+}
+
+// A megabyte of separators, or of packets of no length, costs its own size.
+func TestBodiesOfSeparators(t *testing.T) {
+	s := serve(t, "LOG_LEVEL=warn")
+	bodies := map[string][]string{"4": {strings.Repeat("\x1e", 1_000_000)}, "3": {strings.Repeat("0:", 500_000), strings.Repeat("0", 1_000_000)}}
+	s.endures(t, toll{lasts: 2 * time.Second, grows: 80}, func(int) {
+		atOnce(manyAttack, func(i int) {
+			protocol := []string{"3", "4"}[i%2]
+			for _, body := range bodies[protocol] {
+				if path := s.pollTransport(protocol); path != "" {
+					s.try("POST", path, body, "Content-Type: text/plain")
+				}
+			}
+		})
+	})
+	s.countsRefusal("invalid_packet", 1)
+}
+
+// Bodies that do not go on: together they hold no more than the bound, others are
+// answered 503 meanwhile, and they are given up after 5 s.
+func TestBodiesThatStall(t *testing.T) {
+	s := serve(t, "LOG_LEVEL=warn", "MAX_INBOUND=8MiB", "MAX_CONNECTIONS=1000")
+	part := strings.Repeat("4", 700_000)
+	var stalled []net.Conn
+	s.endures(t, toll{lasts: time.Second, grows: 60}, func(call int) {
+		if call > 20 {
+			s.ask("GET", "/healthz", "")
+			return
+		}
+		conn := s.dialTCP()
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 1000000\r\n\r\n", s.pollTransport("4"))
+		conn.SetWriteDeadline(time.Now().Add(2 * time.Second))
+		conn.Write([]byte(part)) // not all of it is taken at the bound
+		stalled = append(stalled, conn)
+	})
+	s.countsRefusal("busy", 1)
+	if held := s.metric("rollcall_inbound_bytes"); held > 8*mib {
+		t.Errorf("%v bytes are held", held)
+	}
+	program.Eventually(t, patience, "they are given up", func() bool { return s.metric("rollcall_inbound_bytes") == 0 })
+}
+
+// Clients that do not read, and ask for large answers: together they hold no more
+// than the bound, and those with the longest queues go.
+func TestQueuesTogether(t *testing.T) {
+	s := serve(t, "MAX_QUEUES=16MiB", "EVENTS_PER_SECOND=0", "LOG_LEVEL=warn")
+	unit := frames(`42["`+strings.Repeat("<", 60_000)+`"]`, 1)
+	var conns [40]*websocket.Conn
+	var lost atomic.Int64
+	s.endures(t, toll{lasts: 3 * time.Second, grows: 250}, func(int) {
+		atOnce(len(conns), func(i int) {
+			if conns[i] == nil {
+				conn, err := s.enter("presence=none", "", nil)
+				if err != nil {
+					return
+				}
+				conn.NetConn().(*net.TCPConn).SetReadBuffer(4096)
+				conns[i] = conn
+			}
+			conns[i].NetConn().SetWriteDeadline(time.Now().Add(time.Second))
+			if _, err := conns[i].NetConn().Write(unit); err != nil {
+				conns[i].Close()
+				conns[i] = nil
+				lost.Add(1)
+			}
+		})
+	})
+	for _, conn := range conns {
+		if conn != nil {
+			conn.Close()
+		}
+	}
+	t.Logf("%d connections were lost", lost.Load())
+	s.counts("rollcall_slow_disconnects_total", 1)
+	program.Eventually(t, patience, "nothing waits", func() bool { return s.metric("rollcall_queue_bytes") < mib })
+}
+
+// WebSocket frames that are no message: each counts, and ends its sender.
+func TestFloodsOfFrames(t *testing.T) {
+	s := serve(t, "LOG_LEVEL=warn")
+	for name, c := range map[string]struct{ first, unit string }{
+		"pongs":           {"", "\x8a\x80\x00\x00\x00\x00"},
+		"empty fragments": {"\x01\x81\x00\x00\x00\x004", "\x00\x80\x00\x00\x00\x00"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			flood := []byte(strings.Repeat(c.unit, 10_000))
+			s.endures(t, toll{lasts: 2 * time.Second, grows: 60}, func(int) {
+				atOnce(manyAttack, func(int) {
+					conn, err := s.enter("presence=none", "", nil)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer conn.Close()
+					conn.NetConn().Write([]byte(c.first))
+					if _, err := pour(conn, flood); err != nil {
+						t.Error(err)
+					}
+				})
+			})
+		})
+	}
+	s.countsRefusal("invalid_packet", 2*manyAttack)
+}
+
+// Candidates of upgrades that are probed without end: each is ended at its second
+// probe.
+func TestFloodsOfProbes(t *testing.T) {
+	s := serve(t, "LOG_LEVEL=warn")
+	flood := frames("2probe", 5000)
+	s.endures(t, toll{lasts: 2 * time.Second, grows: 80}, func(int) {
+		atOnce(manyAttack, func(int) {
+			path := s.pollTransport("4")
+			if path == "" {
+				return
+			}
+			_, sid, _ := strings.Cut(path, "&sid=")
+			conn, _, err := dialer.Dial(s.wsURL("sid="+sid), nil)
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			if _, err := pour(conn, flood); err != nil {
+				t.Error(err)
+			}
+		})
+	})
+}
+
+// Polling handshakes over a few TCP connections: they take every place, and give
+// them up to whoever comes.
+func TestAllPlacesTaken(t *testing.T) {
+	s := serve(t, "MAX_CONNECTIONS=200", "LOG_LEVEL=warn")
+	s.endures(t, toll{lasts: 2 * time.Second, grows: 60}, func(int) {
+		atOnce(manyAttack, func(int) {
+			for range 25 {
+				s.try("GET", "/socket.io/?EIO=4&transport=polling", "")
+			}
+		})
+	})
+	if n := s.metric("rollcall_connections"); n < 150 {
+		t.Errorf("only %v places were taken", n)
+	}
+	for range 50 {
+		s.connect(t, "presence=none").gets(t, "", "heartbeat", "")
+	}
+	s.countsRefusal("displaced", 1)
+}
+
+// TCP connections that carry nothing, and half a request.
+func TestIdleConnections(t *testing.T) {
+	s := serve(t, "MAX_IDLE_CONNECTIONS=100", "LOG_LEVEL=warn")
+	var mu sync.Mutex // guards conns
+	var conns []net.Conn
+	s.endures(t, toll{lasts: 2 * time.Second, grows: 30}, func(call int) {
+		if call > 500 {
+			s.ask("GET", "/healthz", "")
+			return
+		}
+		conn := s.dialTCP()
+		conn.Write([]byte([]string{"", "GET / HTTP/1.1\r\nHo", "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"}[call%3]))
+		mu.Lock()
+		defer mu.Unlock()
+		conns = append(conns, conn)
+	})
+	s.countsRefusal("idle_connection", 100)
+	if n := s.metric("process_open_fds"); n > 100+manyWitness+50 {
+		t.Errorf("%v files are open", n)
+	}
+}
