@@ -37,16 +37,18 @@ const large = (id, size) => {
 };
 const TOO_LARGE = 'one message is at most 64 KiB in Rollcall, 1 MB in Node';
 const LENGTH = 'a length is decimal digits; Node takes whatever JavaScript calls a number';
+const too = (what, limit, bytes) => JSON.stringify({ code: 3, message: `${what} is larger than ${limit}, ${bytes} bytes` });
+const SAYS_WHY = { rollcall: { type: 'application/json', body: too('The body', 'MAX_BODY', 1_000_000) }, because: 'the client learns why' };
 const limits = (eio) => [
   { name: 'several packets of the largest size in one body', play: posts(eio, payload(eio, ...[1, 2, 3, 4, 5].map((id) => large(id, LARGEST - 1)))) },
   {
     name: 'a packet over the largest size', play: posts(eio, payload(eio, large(1, LARGEST + 2))),
-    rollcall: { session: 'ended', replies: [] }, because: TOO_LARGE,
+    rollcall: { status: 413, type: 'application/json', body: too('A message', 'MAX_MESSAGE', LARGEST), session: 'ended', replies: [] }, because: TOO_LARGE,
   },
-  { name: 'a body over the limit', play: posts(eio, 'x'.repeat(1_000_001)) },
-  { name: 'a body over the limit, chunked', play: posts(eio, 'x'.repeat(1_000_001), { chunked: true }) },
-  { name: 'a body far over the limit', play: posts(eio, 'x'.repeat(8_000_000)) },
-  { name: 'a body far over the limit, chunked', play: posts(eio, 'x'.repeat(8_000_000), { chunked: true }) },
+  { name: 'a body over the limit', play: posts(eio, 'x'.repeat(1_000_001)), ...SAYS_WHY },
+  { name: 'a body over the limit, chunked', play: posts(eio, 'x'.repeat(1_000_001), { chunked: true }), ...SAYS_WHY },
+  { name: 'a body far over the limit', play: posts(eio, 'x'.repeat(8_000_000)), ...SAYS_WHY },
+  { name: 'a body far over the limit, chunked', play: posts(eio, 'x'.repeat(8_000_000), { chunked: true }), ...SAYS_WHY },
 ];
 
 duel('payloads, EIO4', [

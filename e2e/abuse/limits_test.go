@@ -33,9 +33,9 @@ func TestMessageTooLarge(t *testing.T) {
 		t.Errorf("one byte more: %v, want a close frame that says so", err)
 	}
 
-	// Polling: the request is fine, the packet ends the session.
+	// Polling: the request says why the session ends.
 	p := s.poll(t, "")
-	if got := p.post(packet(64<<10 + 1)); got.status != http.StatusOK {
+	if got := p.post(packet(64<<10 + 1)); got.status != http.StatusRequestEntityTooLarge || !strings.Contains(got.body, "MAX_MESSAGE") {
 		t.Errorf("POST of a packet too large: %d", got.status)
 	}
 	if got := p.post(`42["sync"]`); got.status != http.StatusBadRequest || !strings.Contains(got.body, "Session ID unknown") {

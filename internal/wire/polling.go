@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net/http"
@@ -193,7 +194,7 @@ func (l *link) servePost(w http.ResponseWriter, r *http.Request) {
 	switch tooLarge := (*http.MaxBytesError)(nil); {
 	case errors.As(err, &tooLarge):
 		l.srv.opts.Observer.Refusal("body_too_large")
-		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		refuse(w, r, refusal{http.StatusRequestEntityTooLarge, 3, fmt.Sprintf("The body is larger than MAX_BODY, %d bytes", l.srv.opts.MaxBody)})
 		return
 	case errors.Is(err, memory.ErrFull):
 		w.Header().Set("Retry-After", "1")
@@ -210,7 +211,11 @@ func (l *link) servePost(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		l.fail(rooms.Closed)
 	} else {
-		l.receiveAll(body, binary)
+		err = l.receiveAll(body, binary)
+	}
+	if errors.Is(err, errTooLarge) {
+		refuse(w, r, refusal{http.StatusRequestEntityTooLarge, 3, fmt.Sprintf("A message is larger than MAX_MESSAGE, %d bytes", l.srv.opts.MaxMessage)})
+		return
 	}
 	// What was wrong with the packets ends the session; the request was fine.
 	header := w.Header()
@@ -221,8 +226,8 @@ func (l *link) servePost(w http.ResponseWriter, r *http.Request) {
 }
 
 // receiveAll handles a payload's packets, each before the next is looked at, until
-// one ends the session.
-func (l *link) receiveAll(body []byte, binary bool) {
+// one ends the session. It returns errTooLarge if that was over the limit.
+func (l *link) receiveAll(body []byte, binary bool) error {
 	for m, err := range packets(body, l.protocol, binary, l.srv.opts.MaxMessage) {
 		if err != nil {
 			code := "invalid_packet"
@@ -231,15 +236,16 @@ func (l *link) receiveAll(body []byte, binary bool) {
 			}
 			l.srv.opts.Observer.Refusal(code)
 			l.fail(rooms.Closed)
-			return
+			return err
 		}
 		if !m.binary && len(m.data) > 0 && m.data[0] == '1' {
 			l.drop()
-			return
+			return nil
 		}
 		if !l.receive(m) {
-			return
+			return nil
 		}
 		l.breathe(len(m.data))
 	}
+	return nil
 }
