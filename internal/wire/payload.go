@@ -115,7 +115,7 @@ func separatedPacket(body []byte) (m message, rest []byte, more bool, err error)
 // countedPacket reads protocol 3's `<length>:<packet>`…; lengths count UTF-16
 // units.
 func countedPacket(body []byte) (m message, rest []byte, more bool, err error) {
-	length, rest, ok := bytes.Cut(body[:min(len(body), maxLength)], []byte{':'})
+	length, _, ok := bytes.Cut(body[:min(len(body), maxLength)], []byte{':'})
 	units, err := strconv.ParseUint(string(length), 10, 31)
 	if !ok || err != nil {
 		return message{}, nil, false, errPayload
