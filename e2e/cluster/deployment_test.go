@@ -300,4 +300,26 @@ func (d *deployment) goesOn() {
 		}
 	}
 	d.converge("afterwards somebody leaves", soon, d.truth(), d.watching())
+	var lists []string
+	if program.Wait(bound, func() bool {
+		lists = d.lists()
+		return len(slices.Compact(slices.Clone(lists))) <= 1
+	}) != nil {
+		d.t.Errorf("afterwards the instances list in different orders:\n%s", strings.Join(lists, "\n"))
+	}
+}
+
+// lists is what each instance that runs answers to GET /api/online_users.
+func (d *deployment) lists() (lists []string) {
+	for _, in := range d.instances {
+		if in.Ended() {
+			continue
+		}
+		list, err := in.get("/api/online_users")
+		if err != nil {
+			list = err.Error()
+		}
+		lists = append(lists, list)
+	}
+	return lists
 }

@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net/http"
 	"sync/atomic"
 	"syscall"
@@ -49,19 +51,28 @@ func (in *instance) launch() {
 
 // ready asks the instance whether it can serve.
 func (in *instance) ready() bool {
+	_, err := in.get("/readyz")
+	return err == nil
+}
+
+// get is the body of a successful answer, which takes a second at most.
+func (in *instance) get(path string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, in.url()+"/readyz", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, in.url()+path, nil)
 	if err != nil {
-		in.t.Error(err)
-		return false
+		return "", err
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return false
+		return "", err
 	}
-	response.Body.Close()
-	return response.StatusCode == http.StatusOK
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return "", errors.New(response.Status)
+	}
+	body, err := io.ReadAll(response.Body)
+	return string(body), err
 }
 
 // crash kills the process.

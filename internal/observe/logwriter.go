@@ -118,6 +118,7 @@ func (w *LogWriter) run() {
 	for range w.wake {
 		for {
 			text, untold, last := w.take(spare)
+			spare = text[:0] // its memory serves again, once this text is written
 			if len(text) == 0 && untold == 0 {
 				if last {
 					return
@@ -127,7 +128,6 @@ func (w *LogWriter) run() {
 			if !w.bringOut(text, untold) {
 				break // the writer is broken: try again with the next line
 			}
-			spare = text[:0]
 		}
 		if w.isDone() {
 			return

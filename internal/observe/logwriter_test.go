@@ -58,6 +58,30 @@ func (p *pipe) String() string {
 
 const plenty = 1 << 30
 
+// What is being written is not overwritten by what comes meanwhile.
+func TestLogKeepsWhatIsBeingWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := newPipe(plenty)
+		w := NewLogWriter(out, func(uint64) []byte { return nil })
+		want := ""
+		for i := range 10 {
+			out.set(0, false)
+			for _, line := range []string{"written", "waiting"} {
+				text := fmt.Sprintf("%s %d\n", line, i)
+				w.Write([]byte(text))
+				want += text
+				synctest.Wait() // the first is in a write that blocks
+			}
+			out.set(plenty, false)
+			synctest.Wait()
+		}
+		if got := out.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		w.Close(t.Context())
+	})
+}
+
 // A log that nobody reads stops nothing; when somebody reads again, one line
 // says what is missing, and where.
 func TestLogThatIsNotRead(t *testing.T) {
