@@ -1,9 +1,12 @@
 package adapter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"rollcall/rooms"
@@ -23,7 +26,9 @@ func (r *Redis) close(ctx context.Context) error {
 	r.mu.Lock()
 	r.closed = true
 	if r.grace == 0 && r.handOver == 0 {
-		for place := range r.own.entries {
+		for _, place := range slices.SortedFunc(maps.Keys(r.own.entries), func(a, b rooms.Place) int {
+			return cmp.Compare(r.own.entries[a].version, r.own.entries[b].version)
+		}) {
 			r.replica.remove(place, rooms.Closed)
 		}
 	}

@@ -52,7 +52,7 @@ func (r *replica) digest() string {
 func (r *Redis) atRest() (seq uint64, digest string, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || len(r.own.queue) > 0 || r.others.repair != "" || r.others.unsettled() > 0 {
+	if r.closed || len(r.own.queue) > 0 || r.others.repair != "" || r.others.unsettled() > 0 || r.others.seemsAlive() {
 		return 0, "", false
 	}
 	return r.others.seq, r.replica.digest(), true
@@ -90,11 +90,8 @@ func (r *Redis) compareReplicas(ctx context.Context, c *comparison) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for place, known := range r.others.entries {
-		known.version = 0 // whatever was put counts for nothing
+		known.version = 0 // what Redis has counts, unless it is older than what was heard of its owner
 		r.others.entries[place] = known
-	}
-	for _, known := range r.others.owners {
-		known.version = 0
 	}
 	r.others.wantRepair("another instance has other entries")
 }

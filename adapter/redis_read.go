@@ -84,23 +84,40 @@ func (o *othersState) end(instance string) {
 			delete(o.counts, old)
 		}
 		o.ended[instance] = ending{version: known.version}
+	} else if gone, ok := o.ended[instance]; ok {
+		gone.till = ""
+		o.ended[instance] = gone
 	}
 	delete(o.owners, instance)
 }
 
 // revive lets an instance live again whose lease is renewed.
 func (o *othersState) revive(others []otherLease) {
+	leases := make(map[string]string, len(others))
 	for _, other := range others {
-		gone, ok := o.ended[other.instance]
-		switch {
-		case !ok:
-		case gone.till == "":
-			gone.till = other.till
-			o.ended[other.instance] = gone
-		case gone.till != other.till:
-			delete(o.ended, other.instance)
+		leases[other.instance] = other.till
+	}
+	for instance, gone := range o.ended {
+		switch till := leases[instance]; {
+		case till == gone.till:
+		case till != "" && gone.till != "":
+			delete(o.ended, instance)
+		default:
+			gone.till = till
+			o.ended[instance] = gone
 		}
 	}
+}
+
+// seemsAlive reports whether Redis, which has older data, has a lease of an
+// instance that is gone.
+func (o *othersState) seemsAlive() bool {
+	for _, gone := range o.ended {
+		if gone.till != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // isEnded reports whether an instance is gone, as far as its log up to a version

@@ -114,7 +114,13 @@ func (r *Redis) adoptOthers(snap snapshot) {
 	var puts []storedEntry
 	floors := make(map[string]uint64) // by instance: the others are left as they are
 	for instance, p := range snap.progress {
-		if instance == r.instance || !r.isNews(instance, p, snap) {
+		if instance == r.instance {
+			continue
+		}
+		if !r.isNews(instance, p, snap) {
+			if known := r.others.owners[instance]; known != nil {
+				known.settled = false // Redis lost some of it: its owner puts that back, or it is given up
+			}
 			continue
 		}
 		floor, settled := p.floor, p.state == whole || p.state == left || p.state == lost

@@ -65,6 +65,9 @@ func (w *simWorld) check() []string {
 		if n := in.store.Stats().Queued; n > 0 {
 			l.fail("%s has %d changes queued in the end", in.name, n)
 		}
+		if n := in.store.Stats().Differences; n > 0 {
+			l.fail("%s differed from another instance at the same announcement", in.name)
+		}
 	}
 	w.checkRedis(l, truth, living)
 	w.checkMessages(l)

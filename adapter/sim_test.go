@@ -45,6 +45,7 @@ func (p simPlan) run(t *testing.T, mutate func(*luaScript) string) (result simRe
 		for slot := range simSlots {
 			for n := range p.entries {
 				w.put(w.usable(slot), n)
+				time.Sleep(time.Microsecond) // two changes in one moment would reach the writer together or not
 			}
 		}
 		time.Sleep(3200 * time.Millisecond) // from now on they judge each other
@@ -138,7 +139,7 @@ func TestSimulation(t *testing.T) {
 			p.steps = steps
 		}
 		result := p.run(t, nil)
-		t.Logf("%v%s", p, strings.Join(result.log, "\n"))
+		t.Logf("trace %x\n%v%s", result.trace, p, strings.Join(result.log, "\n"))
 		if len(result.wrong) > 0 {
 			t.Error(strings.Join(result.wrong, "\n"))
 		}
