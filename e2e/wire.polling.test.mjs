@@ -38,7 +38,7 @@ const large = (id, size) => {
 const TOO_LARGE = 'one message is at most 64 KiB in Rollcall, 1 MB in Node';
 const LENGTH = 'a length is decimal digits; Node takes whatever JavaScript calls a number';
 const too = (what, limit, bytes) => JSON.stringify({ code: 3, message: `${what} is larger than ${limit}, ${bytes} bytes` });
-const SAYS_WHY = { rollcall: { type: 'application/json', body: too('The body', 'MAX_BODY', 1_000_000) }, because: 'the client learns why' };
+const SAYS_WHY = { rollcall: { type: 'application/json', body: too('The body', 'MAX_BODY', 1_000_000), session: 'ended', replies: [] }, because: 'the client learns why, by an event too, and then clients close' };
 const limits = (eio) => [
   { name: 'several packets of the largest size in one body', play: posts(eio, payload(eio, ...[1, 2, 3, 4, 5].map((id) => large(id, LARGEST - 1)))) },
   {

@@ -41,6 +41,9 @@ func TestMessageTooLarge(t *testing.T) {
 	if got := p.post(`42["sync"]`); got.status != http.StatusBadRequest || !strings.Contains(got.body, "Session ID unknown") {
 		t.Errorf("after it: %d %s", got.status, got.body)
 	}
+	if c.heard("rollcall_error") != 2 {
+		t.Error("over WebSocket no event says why")
+	}
 	// A body too large is not looked at.
 	p = s.poll(t, "")
 	if got := p.post(strings.Repeat("x", 1_000_001)); got.status != http.StatusRequestEntityTooLarge {

@@ -193,8 +193,7 @@ func (l *link) servePost(w http.ResponseWriter, r *http.Request) {
 	body, release, err := l.srv.opts.Inbound.ReadBody(w, r, int64(l.srv.opts.MaxBody), postTimeout)
 	switch tooLarge := (*http.MaxBytesError)(nil); {
 	case errors.As(err, &tooLarge):
-		l.srv.opts.Observer.Refusal("body_too_large")
-		refuse(w, r, refusal{http.StatusRequestEntityTooLarge, 3, fmt.Sprintf("The body is larger than MAX_BODY, %d bytes", l.srv.opts.MaxBody)})
+		l.refuseTooLarge(w, r, "body_too_large", fmt.Sprintf("The body is larger than MAX_BODY, %d bytes", l.srv.opts.MaxBody))
 		return
 	case errors.Is(err, memory.ErrFull):
 		w.Header().Set("Retry-After", "1")
@@ -214,7 +213,7 @@ func (l *link) servePost(w http.ResponseWriter, r *http.Request) {
 		err = l.receiveAll(body, binary)
 	}
 	if errors.Is(err, errTooLarge) {
-		refuse(w, r, refusal{http.StatusRequestEntityTooLarge, 3, fmt.Sprintf("A message is larger than MAX_MESSAGE, %d bytes", l.srv.opts.MaxMessage)})
+		l.refuseTooLarge(w, r, messageTooLarge, l.messageLimit())
 		return
 	}
 	// What was wrong with the packets ends the session; the request was fine.
@@ -225,17 +224,37 @@ func (l *link) servePost(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, "ok")
 }
 
+// refuseTooLarge ends the session of a client that sent a body, or a message in
+// it, over the limit. An event says why, because few clients show the status of a
+// POST, and none can over JSONP. A client that polls meanwhile gets it before the
+// answer to the POST, at which it would close the connection and miss the event.
+func (l *link) refuseTooLarge(w http.ResponseWriter, r *http.Request, code, message string) {
+	l.srv.opts.Observer.Refusal(code)
+	l.session.Load().Send(errorEvent("", code, message+"."))
+	l.stopReceiving()
+	l.close()
+	wait(l.over, hangUpTime)
+	l.drop()
+	refuse(w, r, refusal{http.StatusRequestEntityTooLarge, 3, message})
+}
+
+const messageTooLarge = "message_too_large"
+
+// messageLimit says that a message is over it.
+func (l *link) messageLimit() string {
+	return fmt.Sprintf("A message is larger than MAX_MESSAGE, %d bytes", l.srv.opts.MaxMessage)
+}
+
 // receiveAll handles a payload's packets, each before the next is looked at, until
-// one ends the session. It returns errTooLarge if that was over the limit.
+// one ends the session. It returns errTooLarge for one that is over the limit: then
+// ending the session is left to the caller.
 func (l *link) receiveAll(body []byte, binary bool) error {
 	for m, err := range packets(body, l.protocol, binary, l.srv.opts.MaxMessage) {
 		if err != nil {
-			code := "invalid_packet"
-			if errors.Is(err, errTooLarge) {
-				code = "message_too_large"
+			if !errors.Is(err, errTooLarge) {
+				l.srv.opts.Observer.Refusal("invalid_packet")
+				l.fail(rooms.Closed)
 			}
-			l.srv.opts.Observer.Refusal(code)
-			l.fail(rooms.Closed)
 			return err
 		}
 		if !m.binary && len(m.data) > 0 && m.data[0] == '1' {

@@ -420,8 +420,9 @@ func (s *session) answer(p packet, name string, reply map[string]any, err error)
 	for k, v := range reply {
 		answer[k] = v
 	}
+	code, message := "", ""
 	if err != nil {
-		code, message := explain(err)
+		code, message = explain(err)
 		s.link.srv.opts.Observer.Refusal(code)
 		answer["error"], answer["message"] = code, message
 		if code == internal {
@@ -432,9 +433,15 @@ func (s *session) answer(p packet, name string, reply map[string]any, err error)
 	case p.hasID:
 		s.link.push(ackFrame(p.id, encode(answer)), nil)
 	case err != nil:
-		answer["event"] = name
-		s.link.push(appendEvent(nil, rooms.Event{Name: "rollcall_error", Args: []json.RawMessage{encode(answer)}}), nil)
+		s.link.push(errorEvent(name, code, message), nil)
 	}
+}
+
+// errorEvent tells a client of a refusal that no acknowledgement can; event is
+// empty if it is not known.
+func errorEvent(event, code, message string) rooms.Frames {
+	refusal := encode(map[string]any{"ok": false, "event": event, "error": code, "message": message})
+	return appendEvent(nil, rooms.Event{Name: "rollcall_error", Args: []json.RawMessage{refusal}})
 }
 
 func encode(v any) []byte {

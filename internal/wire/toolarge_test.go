@@ -1,10 +1,13 @@
 package wire
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/gorilla/websocket"
 )
 
 // A client that sends too much over polling is told so, also in a chunked body.
@@ -22,5 +25,111 @@ func TestTooLargeOverPolling(t *testing.T) {
 				t.Errorf("protocol %d, %d bytes: %d %q, %v", protocol, size, status, answer, err)
 			}
 		}
+	}
+}
+
+// A client that sends far too much over WebSocket can send all of it, and more,
+// and is then told why the connection ends.
+func TestFarTooLargeOverWebSocket(t *testing.T) {
+	for _, protocol := range []int{3, 4} {
+		d, base := start(t, Options{CloseTimeout: patience})
+		c := mustJoin(t, base, protocol, "")
+		l := d.link(c.sid)
+		for _, size := range []int{5_000_000, 70_000, 10} {
+			if err := c.send(`42["mark","` + strings.Repeat("x", size) + `"]`); err != nil {
+				t.Errorf("protocol %d, %d bytes: %v", protocol, size, err)
+			}
+		}
+		if got, err := c.next(); !strings.HasPrefix(got, `42["rollcall_error",{`) || !strings.Contains(got, `"message_too_large"`) {
+			t.Errorf("protocol %d: it is told %q, %v", protocol, got, err)
+		}
+		if _, err := c.next(); !websocket.IsCloseError(err, websocket.CloseMessageTooBig) {
+			t.Errorf("protocol %d: it reads %v", protocol, err)
+		}
+		c.conn.Close()
+		<-l.over
+	}
+}
+
+// What is read of a client that does not stop sending is bounded.
+func TestDrainIsBounded(t *testing.T) {
+	d, base := start(t, Options{CloseTimeout: patience})
+	c := mustJoin(t, base, 4, "")
+	l := d.link(c.sid)
+	much := make([]byte, drainBytes/4)
+	for err := error(nil); err == nil; {
+		err = c.conn.WriteMessage(websocket.TextMessage, much)
+	}
+	<-l.over
+	d, base = start(t, Options{}) // or by time
+	c = mustJoin(t, base, 4, "")
+	l = d.link(c.sid)
+	c.conn.WriteMessage(websocket.TextMessage, make([]byte, 100_000))
+	<-l.over
+}
+
+// A client over polling, which may not see the status of its POST, is told by an
+// event before that is answered, if it polls then or a moment later.
+func TestTooLargeIsTold(t *testing.T) {
+	for _, protocol := range []int{3, 4} {
+		for size, want := range map[int]string{2000: "message_too_large", 20_000: "body_too_large"} {
+			for _, jsonp := range []bool{false, true} {
+				for _, polls := range []bool{false, true} {
+					t.Run(fmt.Sprintf("protocol %d, %s, JSONP %t, polls %t", protocol, want, jsonp, polls), func(t *testing.T) {
+						t.Parallel()
+						d, base := start(t, Options{MaxMessage: 1000, MaxBody: 10_000, CloseTimeout: patience})
+						join := func() (*poller, error) { return pollJoin(base, protocol, "") }
+						if jsonp {
+							join = func() (*poller, error) { return jsonpJoin(base, protocol) }
+						}
+						p, err := join()
+						if err != nil {
+							t.Fatal(err)
+						}
+						tooLargeIsTold(t, d, p, size, polls, want)
+					})
+				}
+			}
+		}
+	}
+}
+
+func tooLargeIsTold(t *testing.T, d *domain, p *poller, size int, polls bool, want string) {
+	l, told := d.link(p.sid), make(chan string, 2)
+	read := func() {
+		for range cap(told) {
+			packet, _ := p.next()
+			told <- packet
+		}
+	}
+	if polls {
+		go read()
+		eventually(t, "it polls", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.poll != nil })
+	} else { // not before the session has ended
+		go func() {
+			eventually(t, "the domain hears of the end", func() bool { return len(d.conns()) == 0 })
+			read()
+		}()
+	}
+	body := p.join(`42["mark","`+strings.Repeat("x", size)+`"]`, `42["mark",2]`)
+	if p.jsonp {
+		body = form(body)
+	}
+	post := poller{base: p.base, protocol: p.protocol, sid: p.sid, jsonp: p.jsonp}
+	status, _, err := post.request(http.MethodPost, "", strings.NewReader(body), "text/plain")
+	if err != nil || status != http.StatusRequestEntityTooLarge {
+		t.Errorf("the POST is answered %d, %v", status, err)
+	}
+	if len(d.conns()) != 0 || d.link(p.sid) != nil {
+		t.Error("the session goes on")
+	}
+	if len(told) == 0 {
+		t.Error("the POST was answered first")
+	}
+	if got := <-told; !strings.HasPrefix(got, `42["rollcall_error",{`) || !strings.Contains(got, `"error":"`+want+`"`) {
+		t.Errorf("it is told %q", got)
+	}
+	if got := <-told; got != "1" {
+		t.Errorf("and then %q", got)
 	}
 }

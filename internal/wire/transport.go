@@ -73,11 +73,29 @@ func (l *link) hangUp(conn *websocket.Conn) {
 	l.mu.Unlock()
 	if !mute {
 		l.fail(rooms.Closed)
-		out := socketOf(conn)
-		out.SetReadDeadline(time.Now().Add(l.srv.opts.CloseTimeout))
-		io.CopyN(io.Discard, out, hangUpBytes)
+		l.drain(socketOf(conn))
 	}
 	l.drop()
+}
+
+// A client that sends a message far over the limit reads why only when it has sent
+// all of it. So much is read and thrown away, at 50 MB a second at most, so that
+// it costs nobody else anything.
+const (
+	drainBytes = 16 << 20
+	drainStep  = 256 << 10
+	drainPause = 5 * time.Millisecond
+)
+
+// drain reads until the client has hung up, CloseTimeout at most.
+func (l *link) drain(out *stall.Conn) {
+	out.SetReadDeadline(time.Now().Add(l.srv.opts.CloseTimeout))
+	for range drainBytes / drainStep {
+		if _, err := io.CopyN(io.Discard, out, drainStep); err != nil {
+			return
+		}
+		l.pause(drainPause)
+	}
 }
 
 // reject closes a connection that does not carry the session, and that nobody

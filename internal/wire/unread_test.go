@@ -190,6 +190,11 @@ func TestGoodbyeFollowsTheQueue(t *testing.T) {
 		if err != nil || len(got) != 16<<20 {
 			t.Fatalf("%d bytes, %v", len(got), err)
 		}
+		if code == websocket.CloseMessageTooBig {
+			if got, err := c.next(); !strings.Contains(got, `"message_too_large"`) {
+				t.Errorf("it is told %q, %v", got, err)
+			}
+		}
 		if _, err = c.next(); !websocket.IsCloseError(err, code) {
 			t.Errorf("want %d: %v", code, err)
 		}

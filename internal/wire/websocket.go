@@ -68,8 +68,9 @@ func (l *link) readNext(conn *websocket.Conn) bool {
 		l.srv.opts.Observer.Refusal("busy")
 		l.closeWith(conn, websocket.CloseTryAgainLater)
 		return false
-	case errors.Is(err, websocket.ErrReadLimit): // it has been told why
-		l.srv.opts.Observer.Refusal("message_too_large")
+	case errors.Is(err, websocket.ErrReadLimit): // few clients show the code of the close
+		l.srv.opts.Observer.Refusal(messageTooLarge)
+		l.session.Load().Send(errorEvent("", messageTooLarge, l.messageLimit()+"."))
 		l.hangUp(conn)
 		return false
 	case err != nil:
