@@ -92,7 +92,7 @@ func (o httpOptions) handlers() (api, health http.Handler) {
 		Log:      o.log,
 		MaxBody:  int64(o.cfg.MaxMessage),
 		// The app's bodies do not wait behind those of all clients.
-		Inbound:       memory.NewBudget(max(memory.Limit()/32, 4*int64(o.cfg.MaxMessage))),
+		Inbound:       memory.NewBudget(max(memory.Detect().Bytes/32, 4*int64(o.cfg.MaxMessage))),
 		OriginAllowed: originAllowed(o.cfg),
 		Refused:       o.metrics.Refusal,
 	}

@@ -24,6 +24,7 @@ import (
 	"rollcall/internal/config"
 	"rollcall/internal/httpapi"
 	"rollcall/internal/limit"
+	"rollcall/internal/memory"
 	"rollcall/internal/observe"
 	"rollcall/internal/stall"
 	"rollcall/internal/tracks"
@@ -101,6 +102,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	log, logWriter := observe.OpenLog(stdout, cfg.LogFormat, cfg.LogLevel)
 	defer flushLog(logWriter)
 
+	memory.Detect().Apply()
 	listener, err := net.Listen("tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -120,7 +122,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		return err
 	}
 	defer stopDebug()
-	inbound := inboundBudget(cfg)
+	inbound := memory.NewBudget(maxInbound(cfg))
 	metrics.WatchInbound(inbound.Used, inbound.Limit())
 	conns := limit.NewConns(maxIdle(cfg, openFilesLimit()), func() { metrics.Refusal("idle_connection") })
 	options := wireOptions(cfg, inbound, log, metrics)
@@ -179,6 +181,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	if !public.HasClient() {
 		log.Info("the official browser client is not built in: the page works without, /socket.io/socket.io.js is not there")
 	}
+	logMemory(cfg, log)
 	logWarnings(cfg, log)
 
 	select {

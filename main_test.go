@@ -150,8 +150,10 @@ func TestRun(t *testing.T) {
 	if !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
 		t.Error("the client saw", err)
 	}
-	if !strings.Contains(log.String(), `"msg":"bye"`) {
-		t.Error(log)
+	for _, line := range []string{`"msg":"memory limit"`, `"msg":"bye"`} {
+		if !strings.Contains(log.String(), line) {
+			t.Errorf("%s is not in the log:\n%s", line, log)
+		}
 	}
 }
 

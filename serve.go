@@ -102,7 +102,7 @@ func maxQueues(cfg config.Config) int64 {
 	if cfg.MaxQueues > 0 {
 		return int64(cfg.MaxQueues)
 	}
-	return max(memory.Limit()/4, int64(cfg.MaxQueue))
+	return max(memory.Detect().Bytes/4, int64(cfg.MaxQueue))
 }
 
 // maxIdle is how many TCP connections without a session there may be, when so many
@@ -118,12 +118,20 @@ func maxIdle(cfg config.Config, files uint64) int {
 	return most
 }
 
-// inboundBudget is what all clients together may be sending.
-func inboundBudget(cfg config.Config) *memory.Budget {
+// maxInbound is what all clients together may be sending, in bytes.
+func maxInbound(cfg config.Config) int64 {
 	if cfg.MaxInbound > 0 {
-		return memory.NewBudget(int64(cfg.MaxInbound))
+		return int64(cfg.MaxInbound)
 	}
-	return memory.NewBudget(max(memory.Limit()/8, 3*int64(cfg.MaxBody)))
+	return max(memory.Detect().Bytes/8, 3*int64(cfg.MaxBody))
+}
+
+// logMemory says at start how much memory the process counts on, and what follows
+// from it, in bytes.
+func logMemory(cfg config.Config, log *slog.Logger) {
+	limit := memory.Detect()
+	log.Info("memory limit", "bytes", limit.Bytes, "source", string(limit.Source), "collector", limit.Collector(),
+		"max_queues", maxQueues(cfg), "max_inbound", maxInbound(cfg))
 }
 
 // routes is every path of the server.

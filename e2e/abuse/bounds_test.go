@@ -69,15 +69,25 @@ func TestBodiesThatStall(t *testing.T) {
 	program.Eventually(t, patience, "they are given up", func() bool { return s.metric("rollcall_inbound_bytes") == 0 })
 }
 
-// Clients that do not read, and ask for large answers: together they hold no more
-// than the bound, and those with the longest queues go.
+// Clients that do not read, and ask for large answers, over WebSocket and over
+// polling without a poll: together they hold no more than the bound, and those
+// with the longest queues go.
 func TestQueuesTogether(t *testing.T) {
 	s := serve(t, "MAX_QUEUES=16MiB", "EVENTS_PER_SECOND=0", "LOG_LEVEL=warn")
-	unit := frames(`42["`+strings.Repeat("<", 60_000)+`"]`, 1)
-	var conns [40]*websocket.Conn
-	var lost atomic.Int64
-	s.endures(t, toll{lasts: 3 * time.Second, grows: 250}, func(int) {
+	packet := "40/" + strings.Repeat("x", 60_000) + "," // is answered with its name
+	unit, body := frames(packet, 1), strings.Repeat(packet+"\x1e", 10)+"3"
+	var conns [20]*websocket.Conn
+	var polls [20]string
+	var lost, largest atomic.Int64
+	s.endures(t, toll{lasts: 3 * time.Second, grows: 80}, func(int) {
 		atOnce(len(conns), func(i int) {
+			if polls[i] == "" {
+				polls[i] = s.pollTransport("4")
+			}
+			if got, err := s.try("POST", polls[i], body, "Content-Type: text/plain"); err == nil && got.status != 200 {
+				polls[i] = ""
+				lost.Add(1)
+			}
 			if conns[i] == nil {
 				conn, err := s.enter("presence=none", "", nil)
 				if err != nil {
@@ -93,15 +103,39 @@ func TestQueuesTogether(t *testing.T) {
 				lost.Add(1)
 			}
 		})
+		largest.Store(max(largest.Load(), int64(s.metric("rollcall_queue_bytes"))))
 	})
 	for _, conn := range conns {
 		if conn != nil {
 			conn.Close()
 		}
 	}
-	t.Logf("%d connections were lost", lost.Load())
+	t.Logf("%d connections were lost, %d MiB waited at most", lost.Load(), largest.Load()/mib)
+	if largest.Load() > 17*mib {
+		t.Error("that is over the bound")
+	}
 	s.counts("rollcall_slow_disconnects_total", 1)
-	program.Eventually(t, patience, "nothing waits", func() bool { return s.metric("rollcall_queue_bytes") < mib })
+}
+
+// An event's name that is long, and six times as long as JSON, is not sent back:
+// clients that do not read it cost next to nothing.
+func TestLongEventNames(t *testing.T) {
+	s := serve(t, "EVENTS_PER_SECOND=0", "LOG_LEVEL=warn")
+	body := strings.Repeat(`42["`+strings.Repeat("<", 60_000)+"\"]\x1e", 10) + "3"
+	s.endures(t, toll{lasts: 2 * time.Second, grows: 40}, func(int) {
+		atOnce(manyAttack, func(int) {
+			path := s.pollTransport("4")
+			if path == "" {
+				return
+			}
+			s.try("POST", path, "40", "Content-Type: text/plain")
+			s.try("POST", path, body, "Content-Type: text/plain")
+		})
+	})
+	s.countsRefusal("unknown_event", 1)
+	if waiting := s.metric("rollcall_queue_largest_bytes"); waiting > 32<<10 {
+		t.Errorf("%v bytes wait for one client", waiting)
+	}
 }
 
 // WebSocket frames that are no message: each counts, and ends its sender.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -20,19 +21,37 @@ func TestLimit(t *testing.T) {
 		goLimit int64
 		cgroup  uint64
 		err     error
-		want    int64
+		want    Limit
+		gc      int64
 	}{
-		{"Go's", 100 << 20, 200 << 20, nil, 100 << 20},
-		{"the control group's", math.MaxInt64, 200 << 20, nil, 200 << 20},
-		{"none", math.MaxInt64, 0, errors.New("no control group"), assumed},
-		{"a control group without one", math.MaxInt64, math.MaxUint64, nil, assumed},
+		{"Go's", 100 << 20, 200 << 20, nil, Limit{100 << 20, FromGo}, 100 << 20},
+		{"the control group's", math.MaxInt64, 200_000_000, nil, Limit{200_000_000, FromContainer}, 180_000_000},
+		{"none", math.MaxInt64, 0, errors.New("no control group"), Limit{assumed, Assumed}, 0},
+		{"a control group without one", math.MaxInt64, math.MaxUint64, nil, Limit{assumed, Assumed}, 0},
+		{"an old control group without one", math.MaxInt64, math.MaxInt64 &^ 4095, nil, Limit{assumed, Assumed}, 0},
 	} {
-		if got := choose(c.goLimit, func() (uint64, error) { return c.cgroup, c.err }); got != c.want {
-			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		got := choose(c.goLimit, func() (uint64, error) { return c.cgroup, c.err })
+		if got != c.want || got.Collector() != c.gc {
+			t.Errorf("%s: %+v, the collector's %d; want %+v and %d", c.name, got, got.Collector(), c.want, c.gc)
 		}
 	}
-	if Limit() <= 0 {
+	if Detect().Bytes <= 0 {
 		t.Error("no limit")
+	}
+}
+
+// Go's collector is told of a container's limit; one that it has stays.
+func TestApply(t *testing.T) {
+	before := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(before)
+	for _, l := range []Limit{{8 << 30, FromGo}, {8 << 30, Assumed}} {
+		if l.Apply(); debug.SetMemoryLimit(-1) != before {
+			t.Errorf("%s: the collector's limit was changed", l.Source)
+		}
+	}
+	l := Limit{8 << 30, FromContainer}
+	if l.Apply(); debug.SetMemoryLimit(-1) != l.Collector() {
+		t.Errorf("the collector's limit is %d, want %d", debug.SetMemoryLimit(-1), l.Collector())
 	}
 }
 

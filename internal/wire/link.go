@@ -44,6 +44,7 @@ type link struct {
 	ws        *websocket.Conn // the current transport; nil: polling
 	candidate *websocket.Conn // probing, not yet upgraded to
 	queue     []run           // not yet taken by a transport
+	kept      []run           // what goes behind CONNECT, which is not in the queue yet
 	inflight  []run           // being written
 	queued    int             // bytes in queue, and over WebSocket being written
 	abort     func(time.Time) // ends the writing of a poll's answer at a time; nil: none is written
@@ -284,9 +285,8 @@ func (l *link) drop() {
 	}
 	l.dropped, l.closing = true, true
 	conn, candidate, settle := l.ws, l.candidate, l.settle
-	l.letGo(l.queue...)
-	l.written()
-	l.queue, l.settle, l.candidate = nil, nil, nil
+	l.empty()
+	l.settle, l.candidate = nil, nil
 	if l.linger != nil {
 		l.linger.Stop()
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -21,12 +22,12 @@ type shared struct {
 	queues atomic.Int64
 }
 
-// outbound is the account of what waits for all clients together. Its methods are
-// called with the mu of the link that holds the runs.
+// outbound is the account of what waits for all clients together. Hold and letGo
+// are called with the mu of the link that holds the runs.
 type outbound struct {
-	limit    int64
-	used     atomic.Int64
-	evicting atomic.Bool // a sender makes room
+	limit  int64
+	used   atomic.Int64
+	making sync.Mutex // held while a sender makes room; taken without any link's mu
 }
 
 // hold takes runs into account, and reports whether they are too much.
@@ -102,6 +103,58 @@ func (l *link) takeRuns(most int) []run {
 	return taken
 }
 
+// empty lets go of all that waits or is being written. l.mu is held.
+func (l *link) empty() {
+	l.letGo(l.queue...)
+	l.letGo(l.kept...)
+	l.written()
+	l.queue, l.kept = nil, nil
+}
+
+// keep takes what is to follow CONNECT, and reports whether all queues are too long
+// then. What one client may have waiting bounds this too.
+func (l *link) keep(r run) (over bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closing || l.dropped {
+		return false
+	}
+	if len(l.kept) > 0 && l.waiting.Load()+int64(r.cost()) > int64(l.srv.opts.MaxQueue) {
+		l.closing = true
+		go l.cutOff("its queue is too long") // the sender may hold a lock
+		return false
+	}
+	l.kept = append(l.kept, r)
+	return l.hold(r)
+}
+
+// sendKept sends what was kept: CONNECT is in the queue.
+func (l *link) sendKept() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case len(l.kept) == 0:
+		return
+	case l.closing || l.dropped:
+		l.letGo(l.kept...)
+	default:
+		for _, r := range l.kept {
+			l.queued += r.cost()
+		}
+		l.queue = append(l.queue, l.kept...)
+		l.deliver()
+	}
+	l.kept = nil
+}
+
+// dropKept lets go of what was kept: there will be no CONNECT.
+func (l *link) dropKept() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.letGo(l.kept...)
+	l.kept = nil
+}
+
 // written lets go of what was being written. l.mu is held.
 func (l *link) written() {
 	l.letGo(l.inflight...)
@@ -111,22 +164,22 @@ func (l *link) written() {
 // evict disconnects the clients with the longest queues until an eighth of the
 // bound is free, so that finding them, which looks at every link, is rare. The
 // caller is the sender for whom there was no room, which thereby makes it: it may
-// hold locks of the domain, but none of a link. Nothing here waits.
+// hold locks of the domain, but none of a link. A sender for whom there is no room
+// either meanwhile waits until there is, which takes no time of any client's, so
+// that queues do not grow on beyond the bound.
 func (s *Server) evict() {
-	if !s.outbound.evicting.CompareAndSwap(false, true) {
-		return // another sender is at it
-	}
-	defer s.outbound.evicting.Store(false)
-	free := s.outbound.used.Load() - s.outbound.limit + s.outbound.limit/8
+	s.outbound.making.Lock()
+	defer s.outbound.making.Unlock()
 	var evicted []*link
-	for _, longest := range s.byQueue() {
-		if free <= 0 {
+	for s.outbound.used.Load() > s.outbound.limit {
+		longest := s.discardLongest()
+		if len(longest) == 0 {
 			break
 		}
-		free -= longest.waiting
-		if longest.link.discard() {
-			evicted = append(evicted, longest.link)
-		}
+		evicted = append(evicted, longest...)
+	}
+	if len(evicted) == 0 {
+		return
 	}
 	go func() { // telling the domain of the end may take its time
 		for _, l := range evicted {
@@ -134,6 +187,21 @@ func (s *Server) evict() {
 			l.drop()
 		}
 	}()
+}
+
+// discardLongest lets go of the longest queues, and returns whose they were.
+func (s *Server) discardLongest() (discarded []*link) {
+	free := s.outbound.used.Load() - s.outbound.limit + s.outbound.limit/8
+	for _, longest := range s.byQueue() {
+		if free <= 0 {
+			break
+		}
+		free -= longest.waiting
+		if longest.link.discard() {
+			discarded = append(discarded, longest.link)
+		}
+	}
+	return discarded
 }
 
 // discard lets go of all that waits for a link at once, before its end is told. It
@@ -145,9 +213,7 @@ func (l *link) discard() bool {
 		return false
 	}
 	l.discarded, l.closing = true, true
-	l.letGo(l.queue...)
-	l.written()
-	l.queue = nil
+	l.empty()
 	if l.abort != nil {
 		l.abort(time.Now())
 	}

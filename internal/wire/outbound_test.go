@@ -52,10 +52,7 @@ func TestQueuesTogether(t *testing.T) {
 	d, base := start(t, Options{MaxQueues: 1 << 20, Observer: &slow})
 	var sids []string
 	send := func(sid string, bytes int) {
-		d.srv.mu.Lock()
-		l := d.srv.links[sid]
-		d.srv.mu.Unlock()
-		l.send(make([]byte, bytes), nil)
+		d.link(sid).send(make([]byte, bytes), nil)
 	}
 	for range 10 {
 		p, err := pollJoin(base, 4, "")
@@ -204,5 +201,101 @@ func TestLongQueueOverPolling(t *testing.T) {
 	}
 	if got, err := p.next(); err != nil || got != "1" || polls < 4 || polls > 6 {
 		t.Errorf("%d polls, then %.20q, %v", polls, got, err)
+	}
+}
+
+// What is sent to a client before its CONNECT is answered counts too, keeps its
+// order behind it, and is let go of with the client.
+func TestKeptIsCounted(t *testing.T) {
+	d, base := start(t, Options{MaxQueues: 1 << 20, MaxQueue: 1 << 20})
+	p, err := poll(base, 4, "") // opened, and no CONNECT yet
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := d.link(p.sid)
+	s := l.session.Load()
+	before, _ := d.srv.Queued()
+	for _, text := range []string{"one", "two"} {
+		s.Send(appendFrame(nil, opText, []byte("42"+text+strings.Repeat("x", 10_000))))
+	}
+	if all, most := d.srv.Queued(); all-before < 20_000 || most < 20_000 {
+		t.Errorf("%d bytes wait in all, %d before, %d for one", all, before, most)
+	}
+	if _, err := p.post("40"); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"40", "42one", "42two"} {
+		if got, err := p.next(); err != nil || !strings.HasPrefix(got, want) {
+			t.Errorf("%.20q, %v; want %s", got, err, want)
+		}
+	}
+	eventually(t, "nothing waits", func() bool { all, _ := d.srv.Queued(); return all == 0 })
+
+	if p, err = poll(base, 4, ""); err != nil {
+		t.Fatal(err)
+	}
+	l = d.link(p.sid)
+	l.session.Load().Send(make([]byte, 10_000))
+	l.drop()
+	if all, _ := d.srv.Queued(); all != 0 {
+		t.Errorf("%d bytes wait for a client that is gone", all)
+	}
+
+	if p, err = poll(base, 4, ""); err != nil {
+		t.Fatal(err)
+	}
+	l = d.link(p.sid)
+	for range 3 {
+		l.session.Load().Send(make([]byte, 500_000))
+	}
+	eventually(t, "over MAX_QUEUE the client is gone", func() bool { return !d.exists(p.sid) })
+	eventually(t, "nothing waits for it", func() bool { all, _ := d.srv.Queued(); return all == 0 })
+}
+
+// When senders for many clients meet at the bound, no more waits than that when
+// they are done: a sender for whom there is no room waits for the one that makes
+// it.
+func TestNoSenderPassesTheBound(t *testing.T) {
+	d, base := start(t, Options{MaxQueues: 1 << 20})
+	var links []*link
+	for range 40 {
+		p, err := pollJoin(base, 4, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		links = append(links, d.link(p.sid))
+	}
+	d.srv.outbound.making.Lock() // as another sender does
+	var all sync.WaitGroup
+	for _, l := range links {
+		all.Go(func() { l.send(make([]byte, 100_000), nil) })
+	}
+	eventually(t, "all have queued", func() bool { return d.srv.outbound.used.Load() > 4_000_000 })
+	d.srv.outbound.making.Unlock()
+	all.Wait()
+	if used := d.srv.outbound.used.Load(); used > 1<<20 || used < 500_000 {
+		t.Errorf("%d bytes wait", used)
+	}
+}
+
+// A client is not sent back more of an event's name than any event has: as JSON it
+// could be six times as long.
+func TestLongNamesAreNotEchoed(t *testing.T) {
+	_, base := start(t, Options{EventsPerSecond: 1, EventsBurst: 100})
+	c := mustJoin(t, base, 4, "")
+	for range 20 { // the last ones are over the rate
+		for _, name := range []string{strings.Repeat("<", 60_000), "x" + strings.Repeat("é", 30_000)} {
+			c.send(`42["` + name + `"]`)
+			got, err := c.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(got, "rollcall_error") || len(got) > 6*maxName+200 || strings.Contains(got, "\uFFFD") || strings.Contains(got, `\ufffd`) {
+				t.Fatalf("%d bytes: %.100q", len(got), got)
+			}
+		}
+	}
+	if got := shorten(strings.Repeat("x", maxName)); len(got) != maxName {
+		t.Errorf("a name that is not too long has %d bytes", len(got))
 	}
 }

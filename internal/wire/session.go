@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,8 +44,6 @@ type session struct {
 	taken   bool   // by the handler, to be told of the end
 	carrier string // the transport it is counted under
 	since   time.Time
-	early   [][]byte
-	earlyBy int
 }
 
 var _ rooms.Conn = (*session)(nil)
@@ -78,31 +77,29 @@ func newSocketID() string {
 
 // Send implements rooms.Conn.
 func (s *session) Send(f rooms.Frames) {
-	if s.ready(f) {
-		s.link.send(f, nil)
+	if r := (run{frames: f}); s.ready(r) {
+		s.link.enqueue(r, nil)
 	}
 }
 
 // push is Send, but written at once if it can be.
 func (s *session) push(r run, settle *settlement) {
-	if s.ready(r.frames) {
+	if s.ready(r) {
 		s.link.pushRun(r, settle)
 	}
 }
 
-// ready reports whether frames may be sent; before CONNECT they are kept until
-// they may.
-func (s *session) ready(frames []byte) bool {
+// ready reports whether frames may be sent; before CONNECT the link keeps them
+// until they may.
+func (s *session) ready(r run) bool {
 	s.mu.Lock()
 	phase, over := s.phase, false
-	if phase < connected { // CONNECT goes first
-		s.early = append(s.early, frames)
-		s.earlyBy += len(frames)
-		over = len(s.early) > 1 && s.earlyBy > s.link.srv.opts.MaxQueue
+	if phase < connected {
+		over = s.link.keep(r)
 	}
 	s.mu.Unlock()
 	if over {
-		go s.link.cutOff("its queue is too long")
+		s.link.srv.evict()
 	}
 	return phase == connected
 }
@@ -159,10 +156,7 @@ func bind(sock *socket.Socket) {
 	s.mu.Lock()
 	if s.phase == connecting {
 		s.phase = connected
-		for _, frames := range s.early {
-			s.link.send(frames, nil)
-		}
-		s.early = nil
+		s.link.sendKept()
 		s.carrier, s.since = s.link.Name(), time.Now()
 		s.link.srv.opts.Observer.SessionOpened(s.carrier, s.protocol())
 		s.link.srv.opts.Log.Info("connected", "socket", s.id, "address", s.link.address,
@@ -191,7 +185,7 @@ func (s *session) end(reason rooms.Reason) {
 			"transport", s.carrier, "after", time.Since(s.since).Round(time.Millisecond))
 	}
 	s.phase = ended
-	s.early = nil
+	s.link.dropKept()
 	taken := s.taken
 	s.mu.Unlock()
 	if taken {
@@ -335,16 +329,25 @@ func (s *session) await(p packet) {
 			s.violation()
 			return
 		}
-		p.data = encode([]string{name[:min(len(name), maxPartialName)]})
+		p.data = encode([]string{shorten(name)})
 	} else {
 		p.data = bytes.Clone(p.data[:min(len(p.data), 1)])
 	}
 	s.partial, s.missing = &p, p.attachments
 }
 
-// maxPartialName is how much of an event's name is kept meanwhile. No event that
-// there is has a longer one.
-const maxPartialName = 256
+// maxName is how much of an event's name is kept, logged or sent back, in bytes. No
+// event that there is has a longer one, and as JSON six times as much can come of
+// it.
+const maxName = 256
+
+// shorten cuts an event's name, between two characters.
+func shorten(name string) string {
+	if len(name) <= maxName {
+		return name
+	}
+	return strings.ToValidUTF8(name[:maxName], "")
+}
 
 // binary takes an attachment. Presence has no use for binary arguments, so only
 // their number matters: the event is refused when it is complete.
@@ -406,7 +409,7 @@ var errPanic = errors.New("panic in a handler")
 func (s *session) handle(name string, args []json.RawMessage) (reply map[string]any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.link.srv.opts.Log.Error("panic in a handler", "event", name, "panic", p, "stack", string(debug.Stack()))
+			s.link.srv.opts.Log.Error("panic in a handler", "event", shorten(name), "panic", p, "stack", string(debug.Stack()))
 			err = errPanic
 		}
 	}()
@@ -426,14 +429,14 @@ func (s *session) answer(p packet, name string, reply map[string]any, err error)
 		s.link.srv.opts.Observer.Refusal(code)
 		answer["error"], answer["message"] = code, message
 		if code == internal {
-			s.link.srv.opts.Log.Error("event failed", "event", name, "error", err)
+			s.link.srv.opts.Log.Error("event failed", "event", shorten(name), "error", err)
 		}
 	}
 	switch {
 	case p.hasID:
 		s.link.push(ackFrame(p.id, encode(answer)), nil)
 	case err != nil:
-		s.link.push(errorEvent(name, code, message), nil)
+		s.link.push(errorEvent(shorten(name), code, message), nil)
 	}
 }
 
