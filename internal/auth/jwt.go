@@ -82,7 +82,7 @@ func (c *claims) status() (status string, err error) {
 		return "", nil
 	}
 	if json.Unmarshal(raw, &status) != nil || !slices.Contains([]string{"active", "away", "hidden"}, status) {
-		return "", because(ErrMalformed, `the claim status must be "active", "away" or "hidden"`)
+		return "", because(ErrMalformed, `its claim status is not "active", "away" or "hidden", which it must be to say how the user starts; give a claim of your own another name`)
 	}
 	return status, nil
 }

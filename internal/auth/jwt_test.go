@@ -241,6 +241,10 @@ func TestJWTStatus(t *testing.T) {
 		}
 	}
 	for _, status := range []string{`"Hidden"`, `"invisible"`, `""`, `true`, `["hidden"]`, `{"hidden":true}`, `1`} {
-		refused(t, v, jwtToken(secret, hs256, `{"status":`+status+`,"sub":"7","exp":`+in(60)+`}`), now, ErrMalformed)
+		token := jwtToken(secret, hs256, `{"status":`+status+`,"sub":"7","exp":`+in(60)+`}`)
+		refused(t, v, token, now, ErrMalformed)
+		if _, err := v.Verify(token, now); !strings.Contains(err.Error(), "claim status is not") {
+			t.Errorf("the error is %q", err)
+		}
 	}
 }
