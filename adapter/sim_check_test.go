@@ -12,13 +12,12 @@ import (
 	"rollcall/rooms"
 )
 
-// settle waits until all is right for some seconds, as long as a wrong verdict
-// about an instance takes, and at most for limit. It returns what is wrong in the
-// end.
+// settle waits until all is right for some seconds, and at most for limit. It
+// returns what is wrong in the end.
 func (w *simWorld) settle(limit time.Duration) []string {
 	var wrong []string
 	right := 0
-	for began := time.Now(); right < 5 && time.Since(began) < limit; {
+	for began := time.Now(); right < w.right && time.Since(began) < limit; {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if wrong = w.check(); len(wrong) == 0 {

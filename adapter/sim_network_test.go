@@ -32,10 +32,17 @@ type simNet struct {
 	asleep  int                     // how many faults let it answer nobody
 	awake   chan struct{}           // closed unless it is asleep
 	scripts func(*luaScript) string // what is run in place of a script
+
+	// jobs is what serve does with Redis, one after the other.
+	jobs chan func(*redissim.Redis)
+	done chan struct{}
 }
 
 func newSimNet(seed uint64) *simNet {
-	n := &simNet{seed: seed, news: make(chan struct{}), awake: openGate(), subs: make(map[*simSub]bool)}
+	n := &simNet{
+		seed: seed, news: make(chan struct{}), awake: openGate(), subs: make(map[*simSub]bool),
+		jobs: make(chan func(*redissim.Redis)), done: make(chan struct{}),
+	}
 	n.scripts = func(s *luaScript) string { return s.source }
 	n.redis = redissim.New(func() time.Time { return time.Now().Add(n.offset) }, func(channel string) int {
 		count := 0
@@ -47,6 +54,15 @@ func newSimNet(seed uint64) *simNet {
 		return count
 	})
 	return n
+}
+
+// serve runs scripts until jobs is closed. It is one goroutine for all, because a
+// script takes a deep stack, and growing one costs more than the script.
+func (n *simNet) serve() {
+	for f := range n.jobs {
+		f(n.redis)
+		n.done <- struct{}{}
+	}
 }
 
 // stop takes Redis away, and start brings it back as another process, which
@@ -239,7 +255,8 @@ func (c *simCall) arrive(f func(*redissim.Redis)) bool {
 	if n.process != c.process || n.down > 0 || c.isBroken() && !c.stubborn {
 		return false
 	}
-	f(n.redis)
+	n.jobs <- f
+	<-n.done
 	return true
 }
 

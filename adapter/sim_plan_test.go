@@ -11,8 +11,10 @@ import (
 type simPlan struct {
 	seed            uint64
 	grace, handOver time.Duration
-	batch           int // ops a call
-	entries         int // that each instance has at first
+	batch           int           // ops a call
+	entries         int           // that each instance has at first
+	calm            time.Duration // before the first step
+	right           int           // for how many seconds all has to be right in the end
 	steps           []simStep
 }
 
@@ -49,6 +51,10 @@ func newSimPlan(seed uint64) simPlan {
 		seed:    seed,
 		batch:   []int{2, 5, maxBatch}[draw.IntN(3)],
 		entries: draw.IntN(10),
+		// From 3.2 s on the instances judge each other; a wrong verdict takes up to
+		// 5 s. Most histories are short, so that there are more of them.
+		calm:  []time.Duration{time.Millisecond, 100 * time.Millisecond, time.Second, 3200 * time.Millisecond}[draw.IntN(4)],
+		right: []int{1, 1, 2, 5}[draw.IntN(4)],
 	}
 	switch draw.IntN(4) {
 	case 0:
@@ -58,7 +64,7 @@ func newSimPlan(seed uint64) simPlan {
 	}
 	// Several faults close to each other find most: so they come in groups.
 	for range 1 + draw.IntN(3) {
-		p.steps = append(p.steps, simStep{after: simPause(draw, 5*time.Second), do: "wait"})
+		p.steps = append(p.steps, simStep{after: simPause(draw, []time.Duration{100 * time.Millisecond, time.Second, 5 * time.Second}[draw.IntN(3)]), do: "wait"})
 		for range 2 + draw.IntN(10) {
 			p.steps = append(p.steps, newSimStep(draw))
 		}

@@ -34,6 +34,8 @@ func (p simPlan) run(t *testing.T, mutate func(*luaScript) string) (result simRe
 	synctest.Test(t, func(t *testing.T) {
 		w := &simWorld{simPlan: p, simNet: newSimNet(p.seed), ledger: newSimLedger()}
 		defer w.redis.Close()
+		go w.serve()
+		defer close(w.jobs)
 		if mutate != nil {
 			w.scripts = mutate
 		}
@@ -48,7 +50,7 @@ func (p simPlan) run(t *testing.T, mutate func(*luaScript) string) (result simRe
 				time.Sleep(time.Microsecond) // two changes in one moment would reach the writer together or not
 			}
 		}
-		time.Sleep(3200 * time.Millisecond) // from now on they judge each other
+		time.Sleep(p.calm)
 		for _, s := range p.steps {
 			w.do(s)
 		}
@@ -145,7 +147,7 @@ func TestSimulation(t *testing.T) {
 		}
 		return
 	}
-	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	defer debug.SetGCPercent(debug.SetGCPercent(1600)) // a history takes some 100 KB
 	first := *simFrom
 	if first == 0 {
 		first = uint64(time.Now().UnixNano()) % 1e12

@@ -44,7 +44,11 @@ func New(now func() time.Time, listeners func(channel string) int) *Redis {
 }
 
 // Close lets go of the interpreter.
-func (r *Redis) Close() { r.lua.Close() }
+func (r *Redis) Close() {
+	r.lua.SetGlobal("redis", lua.LNil)
+	states.Put(r.lua)
+	r.lua = nil
+}
 
 // Flush deletes everything.
 func (r *Redis) Flush() { clear(r.data) }
