@@ -55,6 +55,13 @@ describe('events.md', { concurrency: 2 }, () => {
     await until(() => page.said.some((text) => /^not online: .+ \(bad_user\)$/.test(text)), 'the warning', { show: () => page.said });
   });
 
+  eachClient('registered: the list with the user, whenever it comes', async (t, client) => {
+    const server = await serve(t);
+    await joined(t, server, bob);
+    const page = await stage.open(t, { server, client, scripts: [given, samples.take('registered', server)] });
+    await shows(page, drawnIds, [8, 7]);
+  });
+
   eachClient('refusal: without a callback it comes as an event', async (t, client) => {
     const server = await serve(t);
     const page = await stage.open(t, { server, client, scripts: [connected(server), samples.take('refusal', server), 'socket.emit("register", 5); socket.emit("status", "asleep"); socket.emit("frobnicate");'] });

@@ -30,9 +30,7 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 	if err != nil {
 		return nil, err
 	}
-	// Owed before the entry is put: a flush in between then sends a list that
-	// the change follows. The other way round it would send the list twice.
-	r.oweAfterRegister(s)
+	r.oweList(s)
 	s.mu.Lock()
 	r.takeStatusLocked(s, key)
 	before := s.key
@@ -47,6 +45,7 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 		r.leaving.release(Entry{Place: s.online()}, before, SignedOut)
 	}
 	if err == nil {
+		r.oweSnapshot(s)
 		r.enterUserRoom(s, key)
 		// A choice that was made while the room was entered.
 		if status, at := r.chosen(key); at > 0 && !key.anonymous {
@@ -137,17 +136,27 @@ func (r *Rooms) sync(s *session, _ []json.RawMessage) (map[string]any, error) {
 	return nil, nil
 }
 
-// oweAfterRegister notes what a session gets because it registered, even if
-// that does not change the list (a second tab).
-func (r *Rooms) oweAfterRegister(s *session) {
+// oweList notes that a subscriber of lists gets one because it registers, even if
+// that does not change the list (a second tab). It is called before the entry is
+// put: a flush in between then sends a list that the change follows. The other way
+// round it would send the list twice. In strict mode every register is a list for
+// everybody.
+func (r *Rooms) oweList(s *session) {
+	if !s.takesLists() || r.options.Strict {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch s.subscription {
-	case both, listOnly:
-		if !r.options.Strict { // there every register is a list for everybody
-			s.owedList, r.pending.lists = true, true
-		}
-	case changesOnly:
-		s.owedSnapshot, r.pending.snapshots = true, true
+	s.owedList, r.pending.lists = true, true
+}
+
+// oweSnapshot notes that a subscriber of changes gets the list because it has
+// registered. It is called when the entry has been put, so that the list has it.
+func (r *Rooms) oweSnapshot(s *session) {
+	if s.subscription != changesOnly {
+		return
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.owedSnapshot, r.pending.snapshots = true, true
 }
