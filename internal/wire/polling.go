@@ -26,12 +26,43 @@ const postTimeout = 30 * time.Second
 // while it waits, ends the session.
 func (l *link) servePoll(w http.ResponseWriter, r *http.Request) {
 	l.srv.opts.Polls(r)
+	if !l.awaitQueued(w, r) {
+		return
+	}
+	l.mu.Lock()
+	runs, last := l.takeForPoll()
+	conn := http.NewResponseController(w)
+	if l.abort = func(at time.Time) { conn.SetWriteDeadline(at) }; l.dropped || l.discarded {
+		l.abort(time.Now().Add(hangUpTime))
+	}
+	l.mu.Unlock()
+	if len(runs) == 0 {
+		runs = []run{{frames: noopPacket}}
+	}
+	err := l.respond(w, runs)
+	l.mu.Lock()
+	l.polling, l.abort = false, nil
+	l.written()
+	l.mu.Unlock()
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		l.cutOff("it takes nothing")
+	case last || err != nil:
+		l.drop()
+		return
+	}
+	l.srv.detached(l)
+}
+
+// awaitQueued begins a poll and waits until there is an answer to it. It reports
+// false when the session has ended instead.
+func (l *link) awaitQueued(w http.ResponseWriter, r *http.Request) bool {
 	l.mu.Lock()
 	if l.polling {
 		l.mu.Unlock()
 		w.WriteHeader(http.StatusBadRequest) // without a body, as Node
 		l.fail(rooms.Closed)
-		return
+		return false
 	}
 	l.polling = true
 	http.NewResponseController(w).SetReadDeadline(time.Time{}) // it may take as long as a ping
@@ -62,32 +93,12 @@ func (l *link) servePoll(w http.ResponseWriter, r *http.Request) {
 	l.poll = nil
 	if gone {
 		l.polling = false
-		l.mu.Unlock()
-		l.drop()
-		return
-	}
-	runs, last := l.takeForPoll()
-	conn := http.NewResponseController(w)
-	if l.abort = func(at time.Time) { conn.SetWriteDeadline(at) }; l.dropped || l.discarded {
-		l.abort(time.Now().Add(hangUpTime))
 	}
 	l.mu.Unlock()
-	if len(runs) == 0 {
-		runs = []run{{frames: noopPacket}}
-	}
-	err := l.respond(w, runs)
-	l.mu.Lock()
-	l.polling, l.abort = false, nil
-	l.written()
-	l.mu.Unlock()
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		l.cutOff("it takes nothing")
-	case last || err != nil:
+	if gone {
 		l.drop()
-		return
 	}
-	l.srv.detached(l)
+	return !gone
 }
 
 // abortPoll ends the writing of a poll's answer, if there is one, at a time.

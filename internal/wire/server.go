@@ -2,9 +2,7 @@ package wire
 
 import (
 	"container/list"
-	"encoding/json"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -78,46 +76,6 @@ func New(opts Options) *Server {
 
 // Serve sets the domain. Call it before the first request comes in.
 func (s *Server) Serve(handler Handler) { s.handler = handler }
-
-// refusal is an answer to a request that no session takes, in Node's words.
-type refusal struct {
-	status  int
-	Code    int    `json:"code"`
-	Message string `json:"message"`
-}
-
-var (
-	unknownTransport = refusal{http.StatusBadRequest, 0, "Transport unknown"}
-	unknownSession   = refusal{http.StatusBadRequest, 1, "Session ID unknown"}
-	badMethod        = refusal{http.StatusBadRequest, 2, "Bad handshake method"}
-	badRequest       = refusal{http.StatusBadRequest, 3, "Bad request"}
-	forbiddenOrigin  = refusal{http.StatusForbidden, 4, "Origin not allowed"}
-	noJSONP          = refusal{http.StatusForbidden, 4, "JSONP is off"}
-	tooMany          = refusal{http.StatusTooManyRequests, 4, "Too many connections from this address"}
-	full             = refusal{http.StatusServiceUnavailable, 4, "Too many connections"}
-	busy             = refusal{http.StatusServiceUnavailable, 4, "Too much is being received"}
-	stopping         = refusal{http.StatusServiceUnavailable, 4, "Shutting down"}
-)
-
-// refuse answers a request that no session takes, byte for byte as Node does: a
-// plain request with JSON, a WebSocket handshake with the message alone.
-func refuse(w http.ResponseWriter, r *http.Request, no refusal) {
-	if websocket.IsWebSocketUpgrade(r) {
-		refuseUpgrade(w, no)
-		return
-	}
-	body, _ := json.Marshal(no) // a number and a string always marshal
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(no.status)
-	w.Write(body)
-}
-
-func refuseUpgrade(w http.ResponseWriter, no refusal) {
-	w.Header().Set("Content-Type", "text/html")
-	w.Header().Set("Connection", "close")
-	w.WriteHeader(no.status)
-	io.WriteString(w, no.Message)
-}
 
 var errProtocols = errors.New("malformed Sec-WebSocket-Protocol")
 
@@ -280,65 +238,6 @@ func (s *Server) forget(l *link) {
 	}
 	s.claimed(l)
 	s.removeDetached(l)
-}
-
-// enter counts a connection of an address, or tells why it may not be made. Where
-// there is no room it displaces a session without a transport.
-func (s *Server) enter(address string) (refusal, string) {
-	no, code, displaced := s.admit(s.opts.Network(address))
-	if displaced != nil {
-		s.opts.Observer.Refusal("displaced")
-		displaced.drop()
-	}
-	return no, code
-}
-
-// admit is enter, but for the session to end in exchange.
-func (s *Server) admit(network string) (no refusal, code string, displaced *link) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	limit := s.opts.MaxPerAddress
-	if s.stopping {
-		return stopping, "stopping", nil
-	}
-	if limit > 0 && s.addresses[network] >= limit {
-		return tooMany, "too_many_connections", nil
-	}
-	if s.opts.MaxConnections > 0 && s.held >= s.opts.MaxConnections {
-		if displaced = s.takeDisplaced(); displaced == nil {
-			return full, "full", nil
-		}
-	}
-	if limit > 0 {
-		s.addresses[network]++
-	}
-	s.held++
-	return refusal{}, "", displaced
-}
-
-// released notes that a link holds nothing any more.
-func (s *Server) released(l *link) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.ending, l)
-}
-
-func (s *Server) leave(address string) {
-	address = s.opts.Network(address)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.held--
-	if s.opts.MaxPerAddress <= 0 {
-		return
-	}
-	if s.addresses[address]--; s.addresses[address] <= 0 {
-		delete(s.addresses, address)
-	}
-}
-
-func (s *Server) refused(w http.ResponseWriter, r *http.Request, no refusal, code string) {
-	s.opts.Observer.Refusal(code)
-	refuse(w, r, no)
 }
 
 // allowOrigin answers for CORS: it reflects the origin and allows credentials,

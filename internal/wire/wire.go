@@ -8,7 +8,7 @@
 // goroutines (library.go). What is frequent, lasting or was found faulty is ours:
 // HTTP requests and upgrades (server.go, upgrade.go), the transport (link.go,
 // polling.go, websocket.go), pings (heartbeat.go), the event packets (packet.go,
-// session.go) and the fan-out (frame.go, fanout.go).
+// event.go) and the fan-out (frame.go, fanout.go).
 //
 // Data flows one way: a frame read by a link is given to its session, checked,
 // and handed to the Handler in the reading goroutine; frames for the client go
