@@ -74,7 +74,7 @@ type Config struct {
 	PublicAPI bool `env:"PUBLIC_API" envDefault:"false"`
 	// Where Redis is, to share one view among all instances: `redis://`, `rediss://`, `redis+sentinel://` or `redis+cluster://`; empty: this instance is alone.
 	RedisURL Secret `env:"REDIS_URL"`
-	// The prefix of all keys in Redis; one deployment is one prefix, and deployments with different prefixes share nothing.
+	// The prefix of all keys in Redis; one deployment is one prefix, and deployments with different prefixes share nothing, unless you give them the same `REDIS_CHANNEL`.
 	RedisPrefix string `env:"REDIS_PREFIX" envDefault:"rollcall"`
 	// Accept any certificate from Redis, such as the self-signed ones of Heroku.
 	RedisTLSInsecure bool `env:"REDIS_TLS_INSECURE" envDefault:"false"`
