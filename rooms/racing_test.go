@@ -79,6 +79,24 @@ func TestRace(t *testing.T) {
 }
 
 // A car is known before its speed is.
+// A list of cars is told when it changes only: told again it would set cars that
+// have moved since back to where they started.
+func TestRegisteringTellsNoCarsAgain(t *testing.T) {
+	inTown(t, 2, rooms.Options{}, func(w *town) {
+		a, b := w.connect(0, "a", "presence=none"), w.connect(1, "b", "presence=none")
+		w.do(a, "add_car", `{"race_id":"r","id":"car"}`)
+		w.do(b, "watch_race", `{"race_id":"r"}`)
+		w.settle()
+		a.told()
+		b.told()
+		w.do(a, "register", `{"id":1}`) // the car is this user's from here on
+		w.hears(a)
+		w.hears(b)
+		w.do(a, "status", `"hidden"`)
+		w.hears(b, `race_r_update []`)
+	})
+}
+
 func TestCarComesBeforeItsSpeed(t *testing.T) {
 	inTown(t, 1, rooms.Options{}, func(w *town) {
 		a, b := w.connect(0, "a", "presence=none"), w.connect(0, "b", "presence=none")

@@ -131,10 +131,12 @@ func (rs *rosters) put(e Entry, now int64) {
 	}
 	ro := rs.at(e.List)
 	m := ro.members[e.Key]
+	shown := true
 	if m == nil {
 		m = &member{}
 		ro.members[e.Key] = m
 	} else {
+		shown = !reowns(m.entry, e)
 		rs.weigh(ro, m.entry, -1)
 		ro.order.remove(m)
 		if string(m.entry.Data) != string(e.Data) {
@@ -146,8 +148,19 @@ func (rs *rosters) put(e Entry, now int64) {
 	ro.name(m)
 	rs.weigh(ro, e, 1)
 	rs.used(ro, now)
-	ro.changed = true
-	rs.stain(ro)
+	if shown {
+		ro.changed = true
+		rs.stain(ro)
+	}
+}
+
+// reowns reports whether an entry takes the place of one that differs in its owner
+// only, which nobody sees. Telling the list again would set cars back to where
+// they started.
+func reowns(before, e Entry) bool {
+	same := before.UserID != e.UserID
+	before.UserID = e.UserID
+	return same && rankOf(before) == rankOf(e) && before.Status == e.Status && string(before.Data) == string(e.Data)
 }
 
 // take sets the member's entry.
