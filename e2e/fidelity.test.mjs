@@ -76,7 +76,7 @@ if (!onJudge) {
     'EIO4 WebSocket': (server) => WsSession.open(server, { eio: 4 }),
     'EIO3 WebSocket': (server) => WsSession.open(server, { eio: 3 }),
     'EIO4 polling': (server) => PollSession.open(server, { eio: 4 }),
-    'EIO3 polling': (server) => PollSession.open(server, { eio: 3 }),
+    'EIO3 polling': (server) => PollSession.open(server, { eio: 3, query: { t: '1' } }), // as browsers: bytes
     'EIO3 polling as text': (server) => PollSession.open(server, { eio: 3, query: { b64: '1' } }),
   };
   // In EIO 3 payloads of text, letters past ASCII are escaped for 1.x clients,

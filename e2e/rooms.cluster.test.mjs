@@ -54,8 +54,9 @@ class World {
   async say(tab, room) {
     const content = `${tab.user} says ${++this.count}`;
     this.said.set(content, room);
-    const answer = await tab.client.ask('message', { room, content });
+    const { id, ...answer } = await tab.client.ask('message', { room, content });
     assert.deepEqual(answer, { ok: true });
+    assert.ok(Number.isSafeInteger(id), `id ${id}`);
   }
 
   close(tab) {

@@ -81,7 +81,8 @@ async function ready(server) {
     try {
       const answer = await fetch(`${server.url}/readyz`, { signal: AbortSignal.timeout(1000) });
       await answer.text();
-      if (answer.status === 200) return;
+      // If it does not listen itself, another process has taken the port and answers.
+      if (answer.status === 200 && server.log().includes('rollcall is listening')) return;
       last = `status ${answer.status}`;
     } catch (error) {
       last = error.cause?.code ?? error.message;
