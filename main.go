@@ -1,35 +1,26 @@
 // Rollcall is a presence server that speaks Socket.IO: a web app's clients tell
 // it who they are, and everybody sees who is online.
 //
-// This file is wiring: configuration, adapter, rooms, wire, HTTP, and the order
-// in which they end. What each of them is, its package says.
+// This file is how the process begins and ends; program.go wires its parts. What
+// each of them is, its package says.
 package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	stdlog "log"
-	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
 
 	"rollcall/internal/config"
 	"rollcall/internal/httpapi"
-	"rollcall/internal/limit"
 	"rollcall/internal/memory"
 	"rollcall/internal/observe"
-	"rollcall/internal/stall"
-	"rollcall/internal/tracks"
-	"rollcall/internal/wire"
-	"rollcall/public"
 	"rollcall/rooms"
 )
 
@@ -109,94 +100,15 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	}
 	defer listener.Close() // the server does too, if it comes to that
 	metrics := observe.NewMetrics(rooms.Events(), rooms.EventKind, rooms.EventsSent())
-	verifier, err := newVerifier(cfg)
-	if err != nil {
-		return err
-	}
-	course, err := tracks.New(tracks.Options{URL: cfg.RailsURL.Reveal(), Log: log})
-	if err != nil {
-		return fmt.Errorf("RAILS_URL: %w", err)
-	}
+	metrics.WatchLog(logWriter.Dropped)
 	stopDebug, err := serveDebug(cfg.DebugAddress, log)
 	if err != nil {
 		return err
 	}
 	defer stopDebug()
-	inbound := memory.NewBudget(maxInbound(cfg))
-	metrics.WatchInbound(inbound.Used, inbound.Limit())
-	conns := limit.NewConns(maxIdle(cfg, openFilesLimit()), func() { metrics.Refusal("idle_connection") })
-	options := wireOptions(cfg, inbound, log, metrics)
-	options.Polls = conns.CarriesSession
-	sockets := wire.New(options)
-	metrics.WatchQueues(sockets.Queued, maxQueues(cfg))
-	metrics.WatchLog(logWriter.Dropped)
-	store, err := openStore(ctx, cfg, log, metrics)
+	p, err := newProgram(ctx, cfg, log, metrics)
 	if err != nil {
 		return err
 	}
-	authenticate := authenticator(verifier, store, log)
-	hall := rooms.New(rooms.Options{
-		Instance:  store.Instance(),
-		MaxUser:   int(cfg.MaxUser),
-		Grace:     cfg.Grace,
-		IdleAfter: cfg.IdleAfter,
-		Strict:    cfg.Compat == config.CompatStrict,
-		Bus:       store.Bus(),
-		Records:   store,
-		Tracks:    course.IDs,
-
-		Authenticate: authenticate,
-		AllowGuests:  cfg.AllowGuests,
-		Observer:     metrics,
-	}, store, sockets)
-	metrics.WatchGrace(hall.Unheld)
-	sockets.Serve(hall)
-
-	running, stopRunning := context.WithCancel(context.Background())
-	defer stopRunning()
-	var background sync.WaitGroup
-	background.Go(func() { _ = hall.Run(running) })
-	background.Go(func() { course.Run(running) })
-
-	ready := func() error {
-		if ctx.Err() != nil {
-			return errors.New("shutting down")
-		}
-		return store.Ready()
-	}
-	later := &httpapi.Later{}
-	api, health := httpOptions{cfg, hall, store, metrics, log, ready, later, authenticate}.handlers()
-	server := &http.Server{
-		Handler:           httpapi.AllowedHosts(hostAllowed(cfg), metrics.Refusal, routes(sockets, api, health)),
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second, // of a request that may take longer, a poll, its handler changes it
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
-	conns.Watch(server)
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(stall.Listen(listener, cfg.WriteTimeout)) }()
-	log.Info("rollcall is listening", "address", listener.Addr().String(), "page", pageURL(cfg))
-	if !public.HasClient() {
-		log.Info("the official browser client is not built in: the page works without, /socket.io/socket.io.js is not there")
-	}
-	logMemory(cfg, log)
-	logWarnings(cfg, log)
-
-	select {
-	case err = <-served: // the listener broke
-	case <-ctx.Done():
-	}
-	log.Info("shutting down")
-	shutdown{
-		timeout: cfg.ShutdownTimeout, log: log,
-		later: later, hall: hall, sockets: sockets, server: server,
-		stopRest: stopRunning, background: &background, store: store,
-	}.run()
-	log.Info("bye")
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
+	return p.serve(ctx, listener)
 }

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"rollcall/internal/config"
+	"rollcall/internal/httpapi"
+	"rollcall/internal/limit"
+	"rollcall/internal/memory"
+	"rollcall/internal/observe"
+	"rollcall/internal/stall"
+	"rollcall/internal/tracks"
+	"rollcall/internal/wire"
+	"rollcall/public"
+	"rollcall/rooms"
+)
+
+// program is the parts of a server, wired together.
+type program struct {
+	cfg          config.Config
+	log          *slog.Logger
+	metrics      *observe.Metrics
+	conns        *limit.Conns
+	sockets      *wire.Server
+	store        store
+	hall         *rooms.Rooms
+	course       *tracks.Tracks
+	authenticate func(token string) (rooms.Identity, error) // nil: clients are trusted
+}
+
+// newProgram makes the parts. Nothing runs yet but the store, which serve closes;
+// it is the last part that can fail.
+func newProgram(ctx context.Context, cfg config.Config, log *slog.Logger, metrics *observe.Metrics) (*program, error) {
+	verifier, err := newVerifier(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p := &program{cfg: cfg, log: log, metrics: metrics}
+	if p.course, err = tracks.New(tracks.Options{URL: cfg.RailsURL.Reveal(), Log: log}); err != nil {
+		return nil, fmt.Errorf("RAILS_URL: %w", err)
+	}
+	inbound := memory.NewBudget(maxInbound(cfg))
+	metrics.WatchInbound(inbound.Used, inbound.Limit())
+	p.conns = limit.NewConns(maxIdle(cfg, openFilesLimit()), func() { metrics.Refusal("idle_connection") })
+	options := wireOptions(cfg, inbound, log, metrics)
+	options.Polls = p.conns.CarriesSession
+	p.sockets = wire.New(options)
+	metrics.WatchQueues(p.sockets.Queued, maxQueues(cfg))
+	if p.store, err = openStore(ctx, cfg, log, metrics); err != nil {
+		return nil, err
+	}
+	p.authenticate = authenticator(verifier, p.store, log)
+	p.hall = rooms.New(rooms.Options{
+		Instance:  p.store.Instance(),
+		MaxUser:   int(cfg.MaxUser),
+		Grace:     cfg.Grace,
+		IdleAfter: cfg.IdleAfter,
+		Strict:    cfg.Compat == config.CompatStrict,
+		Bus:       p.store.Bus(),
+		Records:   p.store,
+		Tracks:    p.course.IDs,
+
+		Authenticate: p.authenticate,
+		AllowGuests:  cfg.AllowGuests,
+		Observer:     metrics,
+	}, p.store, p.sockets)
+	metrics.WatchGrace(p.hall.Unheld)
+	p.sockets.Serve(p.hall)
+	return p, nil
+}
+
+// serve serves until ctx ends, or the listener fails, and shuts everything down.
+func (p *program) serve(ctx context.Context, listener net.Listener) error {
+	running, stopRunning := context.WithCancel(context.Background())
+	defer stopRunning()
+	var background sync.WaitGroup
+	background.Go(func() { _ = p.hall.Run(running) })
+	background.Go(func() { p.course.Run(running) })
+
+	later := &httpapi.Later{}
+	server := p.newServer(ctx, later)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(stall.Listen(listener, p.cfg.WriteTimeout)) }()
+	p.log.Info("rollcall is listening", "address", listener.Addr().String(), "page", pageURL(p.cfg))
+	if !public.HasClient() {
+		p.log.Info("the official browser client is not built in: the page works without, /socket.io/socket.io.js is not there")
+	}
+	logMemory(p.cfg, p.log)
+	logWarnings(p.cfg, p.log)
+
+	var err error
+	select {
+	case err = <-served: // the listener broke
+	case <-ctx.Done():
+	}
+	p.log.Info("shutting down")
+	shutdown{
+		timeout: p.cfg.ShutdownTimeout, log: p.log,
+		later: later, hall: p.hall, sockets: p.sockets, server: server,
+		stopRest: stopRunning, background: &background, store: p.store,
+	}.run()
+	p.log.Info("bye")
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// newServer makes the HTTP server, which is not ready any more when ctx has ended.
+func (p *program) newServer(ctx context.Context, later *httpapi.Later) *http.Server {
+	ready := func() error {
+		if ctx.Err() != nil {
+			return errors.New("shutting down")
+		}
+		return p.store.Ready()
+	}
+	api, health := httpOptions{p.cfg, p.hall, p.store, p.metrics, p.log, ready, later, p.authenticate}.handlers()
+	server := &http.Server{
+		Handler:           httpapi.AllowedHosts(hostAllowed(p.cfg), p.metrics.Refusal, routes(p.sockets, api, health)),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second, // of a request that may take longer, a poll, its handler changes it
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelWarn),
+	}
+	p.conns.Watch(server)
+	return server
+}
