@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -53,6 +54,19 @@ func TestWebSocketThatIsNotRead(t *testing.T) {
 	}
 }
 
+// The end of a session is not behind what cannot be written.
+func TestEndOfWebSocketThatIsNotRead(t *testing.T) {
+	d, base := start(t, Options{WriteTimeout: time.Hour, MaxQueue: 64 << 20, PingInterval: 100 * time.Millisecond, PingTimeout: time.Second})
+	c := mustJoin(t, base, 4, "")
+	c.conn.NetConn().(*net.TCPConn).SetReadBuffer(4096)
+	l := d.link(c.sid)
+	d.conns()[0].Send(frameOf(strings.Repeat("x", 16<<20)))
+	<-l.over
+	if len(d.conns()) != 0 {
+		t.Error("the domain has not heard of the end")
+	}
+}
+
 func TestPollThatIsNotRead(t *testing.T) {
 	seen := &slowly{}
 	d, base := start(t, Options{WriteTimeout: 200 * time.Millisecond, MaxQueue: 64 << 20, Observer: seen})
@@ -94,23 +108,32 @@ func TestUnreadPollEndsWithTheSession(t *testing.T) {
 
 // candidateThatDoesNotRead is a WebSocket beside polling that sends pings until
 // nobody takes them any more, since their answers are not read.
-func candidateThatDoesNotRead(t *testing.T, base string, p *poller) (blocked bool) {
+func candidateThatDoesNotRead(t *testing.T, base string, p *poller) (out *net.TCPConn, blocked bool) {
 	t.Helper()
 	conn, _, err := dialer.Dial(endpoint(base, "websocket", p.protocol, "&sid="+p.sid), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	out := conn.NetConn().(*net.TCPConn)
+	out = conn.NetConn().(*net.TCPConn)
 	out.SetReadBuffer(4096)
 	out.SetWriteBuffer(64 << 10)
 	pings := strings.Repeat("\x89\xfd\x00\x00\x00\x00"+strings.Repeat("x", 125), 1000)
 	for {
 		out.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
 		if _, err := out.Write([]byte(pings)); err != nil {
-			return errors.Is(err, os.ErrDeadlineExceeded)
+			return out, errors.Is(err, os.ErrDeadlineExceeded)
 		}
 	}
+}
+
+// isHungUp reads what there is, and reports whether the other side has closed the
+// connection.
+func isHungUp(conn *net.TCPConn) bool {
+	conn.SetReadBuffer(4 << 20)
+	conn.SetReadDeadline(time.Now().Add(patience))
+	_, err := io.Copy(io.Discard, conn)
+	return !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // The domain hears of the end, and the place is free, while an answer to the
@@ -122,7 +145,8 @@ func TestCandidateThatDoesNotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := d.link(p.sid)
-	if !candidateThatDoesNotRead(t, base, p) {
+	candidate, blocked := candidateThatDoesNotRead(t, base, p)
+	if !blocked {
 		t.Fatal("the candidate was closed")
 	}
 	ended := make(chan struct{})
@@ -130,6 +154,9 @@ func TestCandidateThatDoesNotRead(t *testing.T) {
 	<-ended
 	if len(d.conns()) != 0 || d.link(p.sid) != nil {
 		t.Error("the session goes on")
+	}
+	if !isHungUp(candidate) {
+		t.Error("the candidate stays")
 	}
 }
 
@@ -141,10 +168,13 @@ func TestCandidateHasATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := d.link(p.sid)
-	candidateThatDoesNotRead(t, base, p)
+	candidate, _ := candidateThatDoesNotRead(t, base, p)
 	eventually(t, "it is given up", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.candidate == nil })
 	if answer, err := p.ask(1, `["marks"]`); err != nil || !strings.Contains(answer, `"ok":true`) {
 		t.Errorf("polling after it: %q, %v", answer, err)
+	}
+	if !isHungUp(candidate) {
+		t.Error("its connection stays")
 	}
 }
 
@@ -174,6 +204,24 @@ func TestStopIsBounded(t *testing.T) {
 		t.Error("Stop waits for a domain that is stuck")
 	}
 	close(d.gate)
+}
+
+// Stop does not wait for clients that do not answer its close.
+func TestStopCutsOff(t *testing.T) {
+	d, base := start(t, Options{CloseTimeout: time.Hour})
+	for _, protocol := range []int{3, 4} {
+		mustJoin(t, base, protocol, "")
+		if _, err := pollJoin(base, protocol, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stopped := make(chan struct{})
+	go func() { d.srv.Stop(context.Background(), 0); close(stopped) }()
+	select {
+	case <-stopped:
+	case <-time.After(patience):
+		t.Error("Stop waits for its clients")
+	}
 }
 
 // The client is told why, even if much is queued before.
