@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -34,99 +35,124 @@ func asks(conn net.Conn, path string) error {
 	return err
 }
 
-func TestConns(t *testing.T) {
-	var closed atomic.Int64
-	c := NewConns(3, func() { closed.Add(1) })
-	release, began := make(chan struct{}), make(chan struct{}, 10)
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// bounded is a server whose connections are bounded by a Conns.
+type bounded struct {
+	*Conns
+	t       *testing.T
+	server  *httptest.Server
+	closed  atomic.Int64  // connections that the Conns has closed
+	began   chan struct{} // a handler has begun
+	release func()        // lets all handlers end
+}
+
+// serveBounded starts one, which ends with the test.
+func serveBounded(t *testing.T, most int) *bounded {
+	b := &bounded{t: t, began: make(chan struct{}, 10)}
+	b.Conns = NewConns(most, func() { b.closed.Add(1) })
+	released := make(chan struct{})
+	b.release = sync.OnceFunc(func() { close(released) })
+	b.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/session":
-			c.CarriesSession(r)
+			b.CarriesSession(r)
 			fallthrough
 		case "/slow":
-			began <- struct{}{}
-			<-release
+			b.began <- struct{}{}
+			<-released
 		case "/hijack":
 			conn, _, _ := http.NewResponseController(w).Hijack()
 			t.Cleanup(func() { conn.Close() })
-			began <- struct{}{}
+			b.began <- struct{}{}
 		}
 	}))
-	c.Watch(server.Config)
-	server.Start()
-	defer server.Close()
-	dial := func() net.Conn {
-		t.Helper()
-		conn, err := net.Dial("tcp", server.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
+	b.Watch(b.server.Config)
+	b.server.Start()
+	t.Cleanup(func() {
+		b.release()
+		b.server.Close()
+	})
+	return b
+}
+
+func (b *bounded) dial() net.Conn {
+	b.t.Helper()
+	conn, err := net.Dial("tcp", b.server.Listener.Addr().String())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// counts waits until so many connections count.
+func (b *bounded) counts(want int) {
+	b.t.Helper()
+	for end := time.Now().Add(patience); b.Count() != want; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			b.t.Fatalf("%d connections count, want %d", b.Count(), want)
 		}
-		t.Cleanup(func() { conn.Close() })
-		return conn
 	}
-	count := func(want int) {
-		t.Helper()
-		for end := time.Now().Add(patience); c.Count() != want; time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("%d connections count, want %d", c.Count(), want)
-			}
-		}
-	}
-	begin := func(path string) net.Conn {
-		conn := dial()
-		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
-		<-began
-		return conn
-	}
+}
+
+// begin sends a request and waits until it is being handled.
+func (b *bounded) begin(path string) net.Conn {
+	conn := b.dial()
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
+	<-b.began
+	return conn
+}
+
+func TestConns(t *testing.T) {
+	b := serveBounded(t, 3)
 
 	// What carries a session, or is a WebSocket, does not count.
 	for range 5 {
-		begin("/session")
-		begin("/hijack")
+		b.begin("/session")
+		b.begin("/hijack")
 	}
-	count(0)
+	b.counts(0)
 
 	// The longest that waits goes: having sent nothing, a part, or a request.
-	silent := dial()
-	count(1)
-	half := dial()
+	silent := b.dial()
+	b.counts(1)
+	half := b.dial()
 	io.WriteString(half, "GET / HTTP/1.1\r\nHo")
-	count(2)
-	idle := dial()
+	b.counts(2)
+	idle := b.dial()
 	if err := asks(idle, "/"); err != nil {
 		t.Fatal(err)
 	}
-	count(3)
-	dial()
+	b.counts(3)
+	b.dial()
 	ended(t, silent)
-	dial()
+	b.dial()
 	ended(t, half)
 	if err := asks(idle, "/"); err != nil { // it waits anew
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(patience); closed.Load() != 2; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); b.closed.Load() != 2; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) { // it is told right after the close
-			t.Fatalf("%d were closed, want 2", closed.Load())
+			t.Fatalf("%d were closed, want 2", b.closed.Load())
 		}
 	}
 
 	// What asks goes last, the oldest first.
-	first := begin("/slow")
-	begin("/slow")
-	begin("/slow")
-	count(3)
+	first := b.begin("/slow")
+	b.begin("/slow")
+	b.begin("/slow")
+	b.counts(3)
 	ended(t, idle)
-	begin("/slow")
+	b.begin("/slow")
 	ended(t, first)
-	count(3)
-	close(release)
-	server.Config.SetKeepAlivesEnabled(false)
-	server.CloseClientConnections()
-	count(0)
+	b.counts(3)
+	b.release()
+	b.server.Config.SetKeepAlivesEnabled(false)
+	b.server.CloseClientConnections()
+	b.counts(0)
 	remembered := func() int {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return len(c.conns)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.conns)
 	}
 	for end := time.Now().Add(patience); remembered() != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
