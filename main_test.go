@@ -150,7 +150,7 @@ func TestRun(t *testing.T) {
 	if !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
 		t.Error("the client saw", err)
 	}
-	for _, line := range []string{`"msg":"memory limit"`, `"msg":"bye"`} {
+	for _, line := range []string{`"msg":"memory limit"`, `AUTH_SECRET is not set"`, `"msg":"bye"`} {
 		if !strings.Contains(log.String(), line) {
 			t.Errorf("%s is not in the log:\n%s", line, log)
 		}
