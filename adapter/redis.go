@@ -18,7 +18,7 @@ import (
 )
 
 // Redis is the store of an instance that shares its state with others. It has
-// five goroutines: the writer brings own changes to Redis, the reader brings
+// six goroutines: the writer brings own changes to Redis, the reader brings
 // the others' and all messages here, one holds the lease and looks after the
 // others', one keeps a connection open whose end shows our death early, and
 // one notes who was active.
@@ -98,11 +98,6 @@ func OpenRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 	client := connect(connection, o.Timing)
 	r := startRedis(ctx, o, liveServer{client})
 	r.client = client
-	_ = r.loadRevoked(ctx) // followRevoked goes on trying
-	following, stop := context.WithCancel(context.Background())
-	cancel := r.cancel
-	r.cancel = func() { stop(); cancel() }
-	r.living.Go(func() { r.followRevoked(following) })
 	return r, nil
 }
 
@@ -133,10 +128,12 @@ func startRedis(ctx context.Context, o RedisOptions, server server) *Redis {
 	r.refused = occasional{log: r.log, text: "a value in Redis is not one of ours, and is left out"}
 	r.health.start(r.timing.Now())
 	_ = r.repair(ctx, "start") // the reader goes on trying
+	_ = r.loadRevoked(ctx)     // followRevoked does
 	r.writing.Go(func() { r.write(running) })
 	r.writing.Go(func() { r.holdLease(running) })
 	r.writing.Go(func() { r.noteSeen(running) })
 	r.living.Go(func() { r.read(running) })
+	r.living.Go(func() { r.followRevoked(running) })
 	r.living.Go(func() { r.showLife(running) })
 	return r
 }

@@ -39,11 +39,7 @@ func TestRedisKilledInstance(t *testing.T) {
 		i.eventually("all", bound, func() bool { return len(i.view()) == 203 })
 	}
 	p.kill()
-	took := agree(t, bound, ab...)
-	if took > 2500*time.Millisecond {
-		t.Errorf("it took %v, want about 2 s: not by the closed connection, it seems", took)
-	}
-	t.Logf("gone after %v", took)
+	t.Logf("gone after %v", agree(t, bound, ab...)) // how soon: TestSimulatedCrash
 	for _, i := range ab {
 		leftOnce(t, i, "c/", 200, rooms.InstanceLost)
 	}

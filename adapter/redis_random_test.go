@@ -113,7 +113,7 @@ func (f *randomRun) step() {
 		f.changes++
 		f.born[socket] = true
 		i.Put(rooms.Entry{
-			Place: place, UserID: fmt.Sprint("user ", f.IntN(20)), Data: fmt.Appendf(nil, `"%d"`, f.changes), JoinedAt: 1,
+			Place: place, UserID: fmt.Sprint("user ", f.IntN(20)), Data: fmt.Appendf(nil, `{"n":%d}`, f.changes), JoinedAt: 1,
 			Status: []rooms.Status{rooms.Active, rooms.Away, rooms.Hidden}[f.IntN(3)],
 		})
 	case k < 970:

@@ -49,6 +49,21 @@ func checkEntry(e rooms.Entry) error {
 	if err := rooms.CheckJSON(e.Data); err != nil {
 		return fmt.Errorf("an entry whose data %w", err)
 	}
+	if e.List == rooms.Online {
+		return checkUser(e)
+	}
+	return nil
+}
+
+// checkUser says why an entry cannot be in the list of those online, where clients
+// take each element for an object and find it again by its id.
+func checkUser(e rooms.Entry) error {
+	if data := bytes.TrimLeft(e.Data, " \t\r\n"); !bytes.HasPrefix(data, []byte("{")) {
+		return errors.New("an entry whose user is no object")
+	}
+	if id := rooms.UserID(e.Data); id != "" && id != e.UserID {
+		return errors.New("an entry whose user has another id")
+	}
 	return nil
 }
 

@@ -68,6 +68,17 @@ func (w *simWorld) check() []string {
 			l.fail("%s differed from another instance at the same announcement", in.name)
 		}
 	}
+	for _, in := range w.all {
+		if !in.ended && !w.has(losesEntries) && w.rules.hasPutBack(in.name) && w.rules.buried[in.name].IsZero() {
+			l.fail("%s put everything back without a cause", in.name)
+		}
+		for _, one := range l.revoked {
+			if at := in.store.RevokedAt(one.user); !in.ended && !one.by.ended && at.Before(one.at.Truncate(time.Millisecond)) {
+				l.fail("%s has the revocation of %s as %v in the end, want %v", in.name, one.user, at, one.at)
+			}
+		}
+	}
+	l.wrong = append(l.wrong, w.rules.checkHistory(w.redis)...)
 	w.checkRedis(l, truth, living)
 	w.checkMessages(l)
 	return l.wrong
@@ -90,7 +101,7 @@ func (w *simWorld) checkRedis(l *simLedgerNow, truth map[rooms.Place]int, living
 	for place, value := range simEntries(w.redis) {
 		found++
 		e, err := parseEntry(place, value)
-		if err != nil || string(e.Data) != fmt.Sprintf(`"%d"`, truth[place]) {
+		if err != nil || simCount(e.Data) != truth[place] {
 			l.fail("Redis has %v as %s in the end, want %d", place, value, truth[place])
 		}
 		if place.List == rooms.Online && e.Status != rooms.Hidden {

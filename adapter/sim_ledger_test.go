@@ -18,20 +18,30 @@ import (
 type simLedger struct {
 	// mu guards everything below, and the fields of instances that say what
 	// became of them.
-	mu     sync.Mutex
-	places map[rooms.Place]*simPlace
-	views  map[*simInstance]*simView
-	said   map[string]simSaid // by text: what was accepted
-	owners map[string]*simInstance
-	wrong  []string
-	trace  uint64 // of all that was told
-	log    []string
-	began  time.Time
+	mu      sync.Mutex
+	places  map[rooms.Place]*simPlace
+	views   map[*simInstance]*simView
+	said    map[string]simSaid // by text: what was accepted
+	revoked []simRevoked
+	rules   *simRules
+	putAt   map[int]time.Time // by count of a put
+	loss    bool              // something that happens loses data of Redis
+	owners  map[string]*simInstance
+	wrong   []string
+	trace   uint64 // of all that was told
+	log     []string
+	began   time.Time
 }
 
 type simPlace struct {
 	last    int // count of the last put
 	removed int // count of the last put that was removed
+}
+
+type simRevoked struct {
+	by   *simInstance
+	user string
+	at   time.Time
 }
 
 type simSaid struct {
@@ -44,6 +54,7 @@ type simView struct {
 	shown     map[rooms.Place]int // count of the put that is shown
 	most      map[rooms.Place]int // the highest count ever shown
 	content   map[rooms.Place]string
+	gone      map[rooms.Place]int // count of the put whose removal was told, by its owner's will
 	said      []rooms.Said
 	heard     map[string]bool
 	signedOut map[string]bool
@@ -55,6 +66,7 @@ func newSimLedger() *simLedger {
 		views:  make(map[*simInstance]*simView),
 		said:   make(map[string]simSaid),
 		owners: make(map[string]*simInstance),
+		putAt:  make(map[int]time.Time),
 		began:  time.Now(),
 	}
 }
@@ -66,6 +78,7 @@ func (l *simLedger) putting(place rooms.Place, count int) {
 		l.places[place] = &simPlace{}
 	}
 	l.places[place].last = count
+	l.putAt[count] = time.Now()
 }
 
 func (l *simLedger) removing(place rooms.Place) {
@@ -85,7 +98,7 @@ func (l *simLedger) watcher(in *simInstance) func(rooms.Change) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	v := &simView{
-		shown: make(map[rooms.Place]int), most: make(map[rooms.Place]int), content: make(map[rooms.Place]string),
+		shown: make(map[rooms.Place]int), most: make(map[rooms.Place]int), content: make(map[rooms.Place]string), gone: make(map[rooms.Place]int),
 		heard: make(map[string]bool), signedOut: make(map[string]bool),
 	}
 	l.views[in], l.owners[in.name] = v, in
@@ -135,13 +148,15 @@ func (l *simLedger) owner(place rooms.Place) *simInstance {
 	return l.owners[name]
 }
 
-// mayBeLost reports whether others may have given an instance up by now.
-func (in *simInstance) mayBeLost() bool {
-	return in == nil || in.ended || in.faults > 0 || time.Now().Before(in.harmed)
+// simCount is the count of the put that made an entry's data.
+func simCount(data []byte) int {
+	_, text, _ := strings.Cut(string(data), `"n":`)
+	count, _ := strconv.Atoi(strings.TrimSuffix(text, "}"))
+	return count
 }
 
 func (l *simLedger) putTo(in *simInstance, v *simView, e rooms.Entry) {
-	count, _ := strconv.Atoi(strings.Trim(string(e.Data), `"`))
+	count := simCount(e.Data)
 	owner, p := l.owner(e.Place), l.places[e.Place]
 	if p == nil {
 		l.fail("%s was told of %v, which nobody put", in.name, e.Place)
@@ -151,7 +166,7 @@ func (l *simLedger) putTo(in *simInstance, v *simView, e rooms.Entry) {
 	switch {
 	case count < v.most[e.Place]:
 		l.fail("%s was told that %v went back from %d to %d", in.name, e.Place, v.most[e.Place], count)
-	case !shown && count == v.most[e.Place] && count <= p.removed && !owner.mayBeLost():
+	case !shown && count <= v.gone[e.Place]:
 		l.fail("%s was told that %v came back, which is gone", in.name, e.Place)
 	case owner.ended && !shown && time.Since(owner.stopped) > 30*time.Second:
 		l.fail("%s was told that %v came, whose instance ended %v ago", in.name, e.Place, time.Since(owner.stopped))
@@ -167,15 +182,30 @@ func (l *simLedger) removeFrom(in *simInstance, v *simView, c rooms.Change) {
 	case !shown:
 		l.fail("%s was told twice that %v left", in.name, place)
 	case in.ended: // it closes
-	case l.places[place].removed < count && !owner.mayBeLost():
+	case owner == in && l.places[place].removed < count:
+		l.fail("%s was told that its own %v left", in.name, place)
+	case c.Reason == rooms.InstanceLost && !l.wasGivenUp(owner, count):
+		l.fail("%s was told that %v is lost, whose instance nobody gave up", in.name, place)
+	case c.Reason == rooms.InstanceLost && owner.left && !l.loss:
+		l.fail("%s was told that %v is lost, whose instance ended in order", in.name, place)
+	case c.Reason != rooms.InstanceLost && l.places[place].removed < count && !owner.ended:
 		l.fail("%s was told that %v left (%s), which is there", in.name, place, c.Reason)
+	}
+	if c.Reason != rooms.InstanceLost {
+		v.gone[place] = count
 	}
 	delete(v.shown, place)
 	delete(v.content, place)
 }
 
+// wasGivenUp reports whether an instance was given up after it put an entry.
+func (l *simLedger) wasGivenUp(in *simInstance, count int) bool {
+	at, ok := l.rules.buried[in.name]
+	return ok && at.After(l.putAt[count])
+}
+
 func (l *simLedger) sayTo(in *simInstance, v *simView, m rooms.Said) {
-	if v.heard[m.Content] {
+	if v.heard[m.Content] && !l.loss { // with its data Redis may lose a nonce
 		l.fail("%s was told message %s twice", in.name, m.Content)
 	}
 	v.heard[m.Content] = true
@@ -195,4 +225,16 @@ func (l *simLedger) truth() map[rooms.Place]int {
 
 func sortedPlaces[V any](m map[rooms.Place]V) []rooms.Place {
 	return slices.SortedFunc(maps.Keys(m), func(a, b rooms.Place) int { return strings.Compare(address(a), address(b)) })
+}
+
+// checkGone says what anybody else still shows of an instance.
+func (l *simLedger) checkGone(gone *simInstance) {
+	for in, v := range l.views {
+		for place := range v.shown {
+			if in != gone && !in.ended && l.owner(place) == gone {
+				l.fail("%s still shows %v", in.name, place)
+				break
+			}
+		}
+	}
 }

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"rollcall/adapter/redissim"
 )
 
@@ -32,6 +30,7 @@ type simNet struct {
 	asleep  int                     // how many faults let it answer nobody
 	awake   chan struct{}           // closed unless it is asleep
 	scripts func(*luaScript) string // what is run in place of a script
+	rules   *simRules
 
 	// jobs is what serve does with Redis, one after the other.
 	jobs chan func(*redissim.Redis)
@@ -40,7 +39,7 @@ type simNet struct {
 
 func newSimNet(seed uint64) *simNet {
 	n := &simNet{
-		seed: seed, news: make(chan struct{}), awake: openGate(), subs: make(map[*simSub]bool),
+		seed: seed, news: make(chan struct{}), awake: openGate(), subs: make(map[*simSub]bool), rules: newSimRules(),
 		jobs: make(chan func(*redissim.Redis)), done: make(chan struct{}),
 	}
 	n.scripts = func(s *luaScript) string { return s.source }
@@ -275,107 +274,4 @@ func (c *simCall) deliver(ctx context.Context, answer <-chan any) (any, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-}
-
-// eval implements server.
-func (l *simLink) eval(ctx context.Context, script *luaScript, prefix string, args []any) (any, error) {
-	c, err := l.begin(script.name)
-	if err != nil {
-		return nil, err
-	}
-	answer := make(chan any, 1)
-	go func() {
-		var reply any
-		if !c.arrive(func(r *redissim.Redis) {
-			var err error
-			if reply, err = r.Eval(script.name, l.net.scripts(script), prefix, simArgs(args)); err != nil {
-				reply = simReplyError(err.Error())
-			}
-			close(l.net.news)
-			l.net.news = make(chan struct{})
-		}) {
-			return
-		}
-		time.Sleep(c.back)
-		l.whileHung()
-		time.Sleep(c.end)
-		answer <- reply
-	}()
-	return c.deliver(ctx, answer)
-}
-
-// simReplyError is an error that Redis itself answers.
-type simReplyError string
-
-func (e simReplyError) Error() string { return string(e) }
-func (simReplyError) RedisError()     {}
-
-func simArgs(args []any) []string {
-	out := make([]string, len(args))
-	for i, arg := range args {
-		switch v := arg.(type) {
-		case string:
-			out[i] = v
-		case bool:
-			out[i] = "0"
-			if v {
-				out[i] = "1"
-			}
-		default:
-			out[i] = fmt.Sprint(v)
-		}
-	}
-	return out
-}
-
-// readStream implements server.
-func (l *simLink) readStream(ctx context.Context, stream, after string, count int, block time.Duration) ([]redis.XMessage, error) {
-	c, err := l.begin("read")
-	if err != nil {
-		return nil, err
-	}
-	answer := make(chan any, 1)
-	go func() {
-		var found []redissim.Message
-		end := time.NewTimer(c.there + block)
-		defer end.Stop()
-		for ended := false; len(found) == 0 && !ended; {
-			var news chan struct{}
-			if !c.arrive(func(r *redissim.Redis) {
-				found, _ = r.After(stream, after, count) // of another type: nothing
-				news = l.net.news
-			}) {
-				return
-			}
-			if c.there = 1; len(found) > 0 {
-				break
-			}
-			select {
-			case <-news:
-			case <-end.C:
-				ended = true
-			case <-c.broken:
-				return
-			case <-ctx.Done():
-				return
-			}
-		}
-		time.Sleep(c.back)
-		l.whileHung()
-		time.Sleep(c.end)
-		messages := make([]redis.XMessage, len(found))
-		for i, m := range found {
-			messages[i] = redis.XMessage{ID: m.ID, Values: m.Values}
-		}
-		answer <- messages
-	}()
-	reply, err := c.deliver(ctx, answer)
-	messages, _ := reply.([]redis.XMessage)
-	return messages, err
-}
-
-// Close implements server: all that goes on ends.
-func (l *simLink) Close() error {
-	l.change(func() { l.dead = true })
-	return nil
 }

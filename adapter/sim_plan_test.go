@@ -41,8 +41,11 @@ var simFaults = []string{
 	"cut", "hang", "slow", "pause", "crash", "close", "clock",
 }
 
+// losesEntries reports whether a fault may lose entries in Redis.
+func losesEntries(do string) bool { return isLoss(do) && do != "trim" }
+
 func isLoss(do string) bool {
-	return do == "restart empty" || do == "restart older" || do == "flush" || do == "trim"
+	return do == "restart empty" || do == "restart older" || do == "flush" || do == "swap" || do == "trim"
 }
 
 func newSimPlan(seed uint64) simPlan {
@@ -65,7 +68,10 @@ func newSimPlan(seed uint64) simPlan {
 	// Several faults close to each other find most: so they come in groups.
 	for range 1 + draw.IntN(3) {
 		p.steps = append(p.steps, simStep{after: simPause(draw, []time.Duration{100 * time.Millisecond, time.Second, 5 * time.Second}[draw.IntN(3)]), do: "wait"})
-		for range 2 + draw.IntN(10) {
+		if draw.IntN(2) == 0 {
+			p.steps = append(p.steps, simScenes[draw.IntN(len(simScenes))](draw)...)
+		}
+		for range draw.IntN(9) {
 			p.steps = append(p.steps, newSimStep(draw))
 		}
 	}
@@ -89,7 +95,7 @@ func newSimStep(draw *rand.Rand) simStep {
 	case 8, 9:
 		s.do = "say"
 	case 10:
-		s.do = "sign out"
+		s.do = []string{"sign out", "revoke"}[draw.IntN(2)]
 	default:
 		s.do = simFaults[draw.IntN(len(simFaults))]
 	}

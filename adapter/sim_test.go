@@ -33,6 +33,7 @@ type simResult struct {
 func (p simPlan) run(t *testing.T, mutate func(*luaScript) string) (result simResult) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &simWorld{simPlan: p, simNet: newSimNet(p.seed), ledger: newSimLedger()}
+		w.ledger.rules, w.ledger.loss = w.rules, p.has(isLoss)
 		defer w.redis.Close()
 		go w.serve()
 		defer close(w.jobs)
@@ -57,7 +58,9 @@ func (p simPlan) run(t *testing.T, mutate func(*luaScript) string) (result simRe
 		time.Sleep(time.Until(w.lasts))
 		wrong := w.settle(16*time.Second + p.grace + p.handOver)
 		w.end()
-		w.note(func() { result = simResult{append(w.ledger.wrong, wrong...), w.ledger.trace, w.ledger.log} })
+		w.note(func() {
+			result = simResult{slices.Concat(w.ledger.wrong, w.rules.wrong, wrong), w.ledger.trace, w.ledger.log}
+		})
 	})
 	return result
 }

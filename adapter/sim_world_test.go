@@ -34,12 +34,13 @@ type simInstance struct {
 	store *Redis
 	// opened is closed when store is set.
 	opened chan struct{}
-	// ended says that the process is gone; busy that it begins or ends.
-	ended, crashed, busy bool
+	// ended says that the process is gone; left that it could say so to Redis.
+	ended, crashed, left bool
 	stopped              time.Time
 	// harmed is until when others may have given it up.
 	harmed time.Time
 	faults int
+	nonce  string // of the message that was sent last with one
 }
 
 func (p simPlan) options(name string) RedisOptions {
@@ -119,15 +120,17 @@ func (w *simWorld) do(s simStep) {
 		w.put(in, s.n)
 	case "remove":
 		place := in.place(s.n)
+		reason := []rooms.Reason{rooms.Closed, rooms.SignedOut}[s.n%2]
 		w.ledger.removing(place)
-		in.store.Remove(place, []rooms.Reason{rooms.Closed, rooms.SignedOut}[s.n%2])
+		in.store.Remove(place, reason)
 	case "say":
-		text := fmt.Sprint(w.count)
-		if _, err := in.store.Say(rooms.NewMessage{Room: "1", Username: in.name, Content: text}); err == nil {
-			w.accepted(in, text)
-		}
+		w.say(in, s.n)
 	case "sign out":
 		in.store.SignOut(fmt.Sprint("out", w.count))
+	case "revoke":
+		at := time.Now().Add(time.Duration(s.n-500) * time.Millisecond)
+		w.note(func() { w.ledger.revoked = append(w.ledger.revoked, simRevoked{in, fmt.Sprint("u", s.n%5), at}) })
+		in.store.Revoke(fmt.Sprint("u", s.n%5), at)
 	case "crash":
 		w.crash(s.slot, in, s.lasts)
 	case "close":
@@ -147,11 +150,25 @@ func (w *simWorld) put(in *simInstance, n int) {
 	w.count++
 	e := rooms.Entry{
 		Place: in.place(n), UserID: fmt.Sprint("u", n%5), JoinedAt: 1,
-		Data:   fmt.Appendf(nil, `"%d"`, w.count),
+		Data:   fmt.Appendf(nil, `{"id":"u%d","n":%d}`, n%5, w.count),
 		Status: []rooms.Status{rooms.Active, rooms.Away, rooms.Hidden}[n%3],
 	}
 	w.ledger.putting(e.Place, w.count)
 	in.store.Put(e)
+}
+
+// say sends a message, or with the same nonce one that was sent before.
+func (w *simWorld) say(in *simInstance, n int) {
+	text, nonce := fmt.Sprint(w.count), ""
+	if n%3 > 0 {
+		if nonce = in.nonce; nonce == "" || n%3 == 1 {
+			nonce = text
+		}
+		text, in.nonce = nonce, nonce
+	}
+	if _, err := in.store.Say(rooms.NewMessage{Room: "1", Username: in.name, Content: text, Nonce: nonce}); err == nil {
+		w.accepted(in, text)
+	}
 }
 
 // accepted notes a message that a store took.
@@ -166,7 +183,11 @@ func (w *simWorld) accepted(by *simInstance, text string) {
 			in.store.mu.Unlock()
 		}
 	}
-	w.note(func() { w.ledger.said[text] = simSaid{by, to} })
+	w.note(func() {
+		if _, again := w.ledger.said[text]; !again {
+			w.ledger.said[text] = simSaid{by, to}
+		}
+	})
 }
 
 // harm lets a fault of one instance last for a while.
@@ -200,8 +221,8 @@ func (w *simWorld) close(slot int, in *simInstance, d time.Duration) {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
-		_ = in.store.Close(ctx) // Redis may be away
-		w.note(func() { in.stopped = time.Now() })
+		err := in.store.Close(ctx) // Redis may be away
+		w.note(func() { in.stopped, in.left = time.Now(), err == nil })
 		time.Sleep(d)
 		w.open(slot)
 	}()
@@ -211,6 +232,8 @@ func (w *simWorld) close(slot int, in *simInstance, d time.Duration) {
 func (w *simWorld) fault(s simStep) bool {
 	switch s.do {
 	case "wait":
+	case "all gone": // of the first instance
+		w.note(func() { w.ledger.checkGone(w.all[0]) })
 	case "restart", "restart empty", "restart older":
 		w.stop()
 		w.change(func() {
@@ -224,6 +247,8 @@ func (w *simWorld) fault(s simStep) bool {
 		time.AfterFunc(s.lasts, w.start)
 	case "flush":
 		w.change(w.redis.Flush)
+	case "swap": // as flush, but for older data: nobody's connection ends
+		w.change(func() { w.redis.Load(w.backup) })
 	case "back up":
 		w.change(func() { w.backup = w.redis.Save() })
 	case "kill connections":
@@ -233,7 +258,10 @@ func (w *simWorld) fault(s simStep) bool {
 	case "asleep":
 		w.sleep(s.lasts)
 	case "clock":
-		w.change(func() { w.offset += time.Duration(s.n%9-4) * s.lasts })
+		w.change(func() {
+			w.offset += time.Duration(s.n%9-4) * s.lasts
+			w.rules.jumped = time.Now()
+		})
 	default:
 		return false
 	}

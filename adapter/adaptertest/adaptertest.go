@@ -8,6 +8,7 @@
 package adaptertest
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"sync"
@@ -63,7 +64,7 @@ func entry(i int, socket, user string, joinedAt int64) rooms.Entry {
 	return rooms.Entry{
 		Place:    rooms.Place{Key: socket},
 		Instance: Instance(i),
-		UserID:   "user of " + socket,
+		UserID:   cmp.Or(rooms.UserID([]byte(user)), "user of "+socket),
 		Data:     []byte(user),
 		JoinedAt: joinedAt,
 	}

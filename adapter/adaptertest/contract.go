@@ -74,7 +74,7 @@ func everyField(s *suite) {
 		Place:    rooms.Place{Key: "a_-Z:{}\"\\ \u00e9\U0001F600"},
 		Instance: Instance(0),
 		UserID:   "id \"\\{}: \u00e9\U0001F600",
-		Data:     []byte(`{"id":"x"}`),
+		Data:     []byte(`{"id":"id \"\\{}: é😀"}`),
 		JoinedAt: 1_753_000_000_123_456,
 
 		RegisteredAt: 1_753_000_000_123_789,

@@ -23,7 +23,7 @@ func listsApart(s *suite) {
 			at++
 			e := entry(0, key, `"in `+list+`"`, at)
 			e.List = list
-			e.Data = []byte(`"number ` + string(rune('0'+at%10)) + `"`)
+			e.Data = []byte(`{"number":` + string(rune('0'+at%10)) + `}`)
 			entries = append(entries, e)
 			s.stores[0].Put(e)
 			want = append(want, put(e))
@@ -37,7 +37,7 @@ func listsApart(s *suite) {
 			s.stores[0].Remove(e.Place, rooms.Closed) // tells nobody
 			continue
 		}
-		e.Data = []byte(`"changed"`)
+		e.Data = []byte(`{"changed":1}`)
 		s.stores[0].Put(e)
 		want = append(want, put(e))
 		left = append(left, put(e))
@@ -53,7 +53,7 @@ func statusesCarried(s *suite) {
 	var want []rooms.Change
 	at := int64(1_753_000_000_123)
 	for _, list := range []string{rooms.Online, "room:1", "stage:1"} {
-		e := entry(0, "s", `"x"`, 5)
+		e := entry(0, "s", `{"x":1}`, 5)
 		e.List = list
 		for _, status := range []rooms.Status{
 			"", rooms.Hidden, rooms.Active, rooms.Away, rooms.Hidden, rooms.Hidden, rooms.Away,
