@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 	"testing"
@@ -37,10 +39,11 @@ func TestShutdownIsBounded(t *testing.T) {
 			parts := &stuck{gate: make(chan struct{})}
 			var background sync.WaitGroup
 			background.Go(func() { <-parts.gate })
+			server := stuckServer(t, parts.gate)
 			began := time.Now()
 			shutdown{
 				timeout: timeout, log: slog.New(slog.DiscardHandler),
-				later: parts, hall: parts, sockets: parts, server: &http.Server{}, stopRest: func() {},
+				later: parts, hall: parts, sockets: parts, server: server, stopRest: func() {},
 				background: &background, store: parts,
 			}.run()
 			if took := time.Since(began); took > timeout || !parts.stopped {
@@ -50,3 +53,39 @@ func TestShutdownIsBounded(t *testing.T) {
 		})
 	}
 }
+
+// stuckServer has a request whose handler does not end.
+func stuckServer(t *testing.T, gate chan struct{}) *http.Server {
+	client, conn := net.Pipe()
+	listener := &onePipe{conn: make(chan net.Conn, 1), closed: make(chan struct{})}
+	listener.conn <- conn
+	server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-gate })}
+	go server.Serve(listener)
+	if _, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+	return server
+}
+
+// onePipe is a listener with one connection.
+type onePipe struct {
+	conn   chan net.Conn
+	closed chan struct{}
+}
+
+func (l *onePipe) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.conn:
+		return conn, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *onePipe) Close() error {
+	close(l.closed)
+	return nil
+}
+
+func (l *onePipe) Addr() net.Addr { return &net.TCPAddr{} }
