@@ -62,7 +62,7 @@ var simScenes = []func(draw *rand.Rand) []simStep{
 	func(draw *rand.Rand) []simStep {
 		back := simSoon(draw, "clock", 10*time.Second)
 		back.n = 0
-		end := simSoon(draw, simOneOf(draw, "crash", "close"), 20*time.Second)
+		end := simSoon(draw, simOneOf(draw, "crash", "close"), 8*time.Second)
 		return []simStep{back, end}
 	},
 }
