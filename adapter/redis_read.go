@@ -52,6 +52,9 @@ type owner struct {
 	// some that are gone may still be shown, or some not yet: it is putting
 	// everything back.
 	settled bool
+	// from is the version from which on its log was followed. Only a putting back
+	// that began there or later leaves nothing unknown.
+	from uint64
 }
 
 func newOthersState() othersState {
@@ -173,7 +176,7 @@ func (o *othersState) follow(a announcement) bool {
 	known := o.owners[a.instance]
 	if known == nil {
 		delete(o.ended, a.instance)
-		known = &owner{settled: a.version == 1}
+		known = &owner{settled: a.version == 1, from: a.version}
 		o.owners[a.instance] = known
 	}
 	if a.version <= known.version {
@@ -183,6 +186,8 @@ func (o *othersState) follow(a announcement) bool {
 	switch {
 	case a.reset != "":
 		known.settled = false
+	case a.whole != "" && a.floor < known.from:
+		o.wantRepair("another instance is known in part")
 	case a.whole != "":
 		known.settled = true
 	}

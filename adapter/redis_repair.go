@@ -123,15 +123,15 @@ func (r *Redis) adoptOthers(snap snapshot) {
 			}
 			continue
 		}
-		floor, settled := p.floor, p.state == whole || p.state == left || p.state == lost
+		floor, settled, from := p.floor, p.state == whole || p.state == left || p.state == lost, p.floor
 		if settled && p.state != left {
 			floor = 0
 		}
 		if p.state == damaged || present[instance]+snap.refused < p.entries {
-			floor, settled = p.version, false
+			floor, settled, from = p.version, false, p.version+1
 		}
 		floors[instance] = floor
-		r.others.owners[instance] = &owner{p.version, settled && floor == 0}
+		r.others.owners[instance] = &owner{p.version, settled && floor == 0, from}
 	}
 	for _, e := range snap.entries {
 		if floor, ok := floors[e.Instance]; ok && e.version > floor {

@@ -27,7 +27,7 @@ var simFaulty = []simFault{
 	{23, 1, "messages behind a gap", applyScript, "return n == spoken + 1", "return true"},
 	{40, 0, "what was not put back", applyScript, "clear(stale)", "redis.call('DEL', stale)"},
 	{1, 0, "a reset that changes nothing", applyScript, "redis.call('DEL', own)", "redis.call('DEL', stale)"},
-	{140, 0, "changes without a lease", applyScript, "redis.call('ZADD', instances, 'NX', text(now + lease), me)", ""},
+	{1770, 0, "changes without a lease", applyScript, "redis.call('ZADD', instances, 'NX', text(now + lease), me)", ""},
 	{17, 0, "a reset that forgets the messages", applyScript, "spoken = math.max(spoken, tonumber(base))", "spoken = tonumber(base)"},
 	{8, 0, "a reset without the messages", applyScript, "spoken = math.max(spoken, tonumber(base))", ""},
 	{5, 0, "a log that begins anywhere", applyScript, "if state == '' and done == 0 then return n == 1 end", "if state == '' and done == 0 then return true end"},
@@ -43,7 +43,7 @@ var simFaulty = []simFault{
 	{5, 0, "an end of what Redis does not know", buryScript, "if till or some or why == 'absent' or why == 'leaving' then", "if till or some then"},
 	{515, 0, "a place in another history", snapshotScript, "at[2][6] == known", "true"},
 	{6, 0, "messages that a reader missed", snapshotScript, "spoken[#spoken + 1] = row", ""},
-	{69, 0, "what the reader knows", snapshotScript, "for i = 4, #ARGV do ask(ARGV[i]) end", ""},
+	{175, 0, "what the reader knows", snapshotScript, "for i = 4, #ARGV do ask(ARGV[i]) end", ""},
 }
 
 // plan is a history of that scene.
