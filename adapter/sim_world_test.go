@@ -24,7 +24,6 @@ type simWorld struct {
 	count  int       // of puts, messages and sign-outs
 	lasts  time.Time // when the last fault ends
 	over   bool      // nobody starts any more
-	failed func(format string, args ...any)
 }
 
 // A simInstance is a process from its start to its end.
