@@ -64,6 +64,13 @@ func (n *simNet) serve() {
 	}
 }
 
+// endServing ends serve. No call is under way any more.
+func (n *simNet) endServing() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	close(n.jobs)
+}
+
 // stop takes Redis away, and start brings it back as another process, which
 // forgets all connections.
 func (n *simNet) stop() {

@@ -37,7 +37,7 @@ func (p simPlan) run(t *testing.T, mutate func(*luaScript) string) (result simRe
 		w.ledger.rules, w.ledger.loss = w.rules, p.has(isLoss)
 		defer w.redis.Close()
 		go w.serve()
-		defer close(w.jobs)
+		defer w.simNet.endServing()
 		if mutate != nil {
 			w.scripts = mutate
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,8 +32,10 @@ func TestABodyHasToGoOn(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := NewBudget(1 << 20)
 				ours, theirs := net.Pipe()
+				var sending sync.WaitGroup
+				defer sending.Wait()
 				defer ours.Close()
-				go func() {
+				sending.Go(func() {
 					for range c.times {
 						time.Sleep(c.every)
 						if _, err := theirs.Write(make([]byte, c.bytes)); err != nil {
@@ -42,7 +45,7 @@ func TestABodyHasToGoOn(t *testing.T) {
 					if c.err == nil {
 						theirs.Close()
 					}
-				}()
+				})
 				began := time.Now()
 				data, release, err := b.ReadWithin(context.Background(), ours, 0, c.within, ours.SetReadDeadline)
 				if !errors.Is(err, c.err) || time.Since(began) != c.end {
