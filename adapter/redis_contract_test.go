@@ -2,6 +2,8 @@ package adapter
 
 import (
 	"context"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,14 +53,23 @@ func TestRedisSentinel(t *testing.T) {
 func TestRedisClusterKilledInstance(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t)
-	ab := opens(t, cluster.URL(), "a", "b")
+	var log lines
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	ab := []*instance{
+		open(t, RedisOptions{URL: cluster.URL(), Instance: "a", Log: logger}),
+		open(t, RedisOptions{URL: cluster.URL(), Instance: "b", Log: logger}),
+	}
+	for _, i := range ab {
+		i.eventually("a judge", 2*bound, func() bool { return i.renewals() > 4 })
+	}
 	p := startProcess(t, cluster.URL(), "c", 20)
 	for _, i := range ab {
 		i.eventually("all", bound, func() bool { return len(i.view()) == 20 })
 	}
 	p.kill()
-	if took := agree(t, bound, ab...); took > 2500*time.Millisecond {
-		t.Errorf("it took %v, want about 2 s: not by the closed connection, it seems", took)
+	t.Logf("gone after %v", agree(t, bound, ab...))
+	if !strings.Contains(log.String(), "sign=silent") {
+		t.Errorf("not by the closed connection:\n%s", log.String())
 	}
 	for _, i := range ab {
 		leftOnce(t, i, "c/", 20, rooms.InstanceLost)

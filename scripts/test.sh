@@ -29,8 +29,11 @@ step_unit() {
 }
 
 # Histories of the Redis store in virtual time, without -race: the more the
-# better.
-step_simulation() { go test -count=1 -v -run 'TestSimulation$' ./adapter -sim.time "${SIM_TIME:-30s}"; }
+# better. Always from the same seed on, so that two runs see the same; make soak
+# draws others.
+step_simulation() {
+  go test -count=1 -v -run 'TestSimulation$' ./adapter -sim.time "${SIM_TIME:-30s}" -sim.from "${SIM_FROM:-1}"
+}
 
 step_abuse() { go test -count=1 ./e2e/abuse; }
 

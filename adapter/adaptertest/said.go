@@ -161,13 +161,17 @@ func messagesBehindEntries(s *suite) {
 // history is what is kept of a room.
 func (s *suite) history(i int, room string) []rooms.Said {
 	s.Helper()
-	ctx, cancel := s.context()
-	defer cancel()
-	kept, err := s.stores[i].History(ctx, room)
-	if err != nil {
-		s.Fatalf("the history of %q: %v", room, err)
+	for deadline := time.Now().Add(s.patience); ; time.Sleep(10 * time.Millisecond) {
+		ctx, cancel := s.context()
+		kept, err := s.stores[i].History(ctx, room)
+		cancel()
+		if err == nil {
+			return kept
+		}
+		if time.Now().After(deadline) { // one call may time out on a busy machine
+			s.Fatalf("the history of %q: %v", room, err)
+		}
 	}
-	return kept
 }
 
 func historyKept(s *suite) {

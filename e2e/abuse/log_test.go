@@ -60,7 +60,7 @@ func newPipe(t *testing.T) (read, write *os.File) {
 // fillLog has the server log more than a pipe and its own buffer hold.
 func (s *server) fillLog(t *testing.T, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(3 * patience) // some 8,000 lines
 	for !done() {
 		if time.Now().After(deadline) {
 			t.Fatal("the log does not fill")
