@@ -158,9 +158,9 @@ func (rs *rosters) put(e Entry, now int64) {
 // only, which nobody sees. Telling the list again would set cars back to where
 // they started.
 func reowns(before, e Entry) bool {
-	same := before.UserID != e.UserID
+	isOthers := before.UserID != e.UserID
 	before.UserID = e.UserID
-	return same && rankOf(before) == rankOf(e) && before.Status == e.Status && string(before.Data) == string(e.Data)
+	return isOthers && rankOf(before) == rankOf(e) && before.Status == e.Status && string(before.Data) == string(e.Data)
 }
 
 // take sets the member's entry.

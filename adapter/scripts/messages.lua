@@ -4,7 +4,7 @@
 local account, used = P .. ':messages', P .. ':messages:used'
 local function messages(room) return P .. ':room:' .. room .. ':messages' end
 
--- Whose the rooms are: the client who spoke first in a room answers for what it
+-- The owners of the rooms: the client that spoke first in a room answers for what it
 -- takes. owners has each room's client, as 'address.client'; addresses has the
 -- bytes of each address, clients(a) those of the clients of one, and rooms(o)
 -- the rooms of a client by when something was said there last. All of it only

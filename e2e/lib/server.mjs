@@ -19,7 +19,7 @@ const leash = canRun('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', '
 
 // startServer runs Rollcall on a free port of 127.0.0.1 and waits until it is
 // ready. env is added to a clean environment. Unless a test says otherwise there
-// is no GRACE: who leaves is gone at once.
+// is no GRACE: a client that leaves is gone at once.
 export async function startServer(env = {}) {
   if (!canRun(binary)) throw new Error(`there is no program at ${binary}: build it first (go build -o bin/rollcall .) or set ROLLCALL_BIN`);
   for (let attempt = 1; ; attempt++) {

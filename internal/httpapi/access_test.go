@@ -126,7 +126,7 @@ func TestReadingWithoutAToken(t *testing.T) {
 	}
 }
 
-// Who shows the key is the app: it waits behind nobody.
+// A caller with the key is the app, and waits behind nobody.
 func TestTheAppIsMarked(t *testing.T) {
 	s := serve(t, Options{Key: theKey})
 	for authorization, want := range map[string]bool{"Bearer " + theKey: true, "Bearer x": false, "": false} {
