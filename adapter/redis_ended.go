@@ -1,47 +1,60 @@
 package adapter
 
+import "strconv"
+
 // An ending is what is remembered of an instance that is gone.
 type ending struct {
 	version uint64 // up to where its log was followed
-	till    string // its lease, if Redis has one again
+	till    int64  // its lease (epoch ms), if Redis has one again
+	// inOrder says that it ended itself: then nothing brings it back. renewed
+	// says that it did not end: its lease was renewed since.
+	inOrder, renewed bool
 }
 
 // maxEnded bounds how many endings and counts are remembered.
 const maxEnded = 1000
 
 // end forgets an instance's entries, and remembers that it is gone.
-func (o *othersState) end(instance string) {
-	if known := o.owners[instance]; known != nil {
-		for old := range o.ended {
-			if len(o.ended) < maxEnded {
-				break
-			}
-			delete(o.ended, old)
-			delete(o.counts, old)
-		}
-		o.ended[instance] = ending{version: known.version}
-	} else if gone, ok := o.ended[instance]; ok {
-		gone.till = ""
+func (o *othersState) end(instance string, inOrder bool) {
+	known, gone := o.owners[instance], o.ended[instance]
+	if known == nil && gone == nil && !inOrder {
+		return // nothing was known of it
+	}
+	if gone == nil {
+		gone = &ending{}
+		o.forgetEndings()
 		o.ended[instance] = gone
 	}
+	if known != nil {
+		gone.version = known.version
+	}
+	gone.till, gone.renewed, gone.inOrder = 0, false, gone.inOrder || inOrder
 	delete(o.owners, instance)
 }
 
-// revive lets an instance live again whose lease is renewed.
+// forgetEndings makes place for one more.
+func (o *othersState) forgetEndings() {
+	for old := range o.ended {
+		if len(o.ended) < maxEnded {
+			return
+		}
+		delete(o.ended, old)
+		delete(o.counts, old)
+	}
+}
+
+// revive lets an instance live again whose lease is renewed: Redis, which has
+// older data, does not know that the others gave it up, and so it does not
+// either. Who ended in order renews nothing: its lease is as old as the data.
 func (o *othersState) revive(others []otherLease) {
-	leases := make(map[string]string, len(others))
+	leases := make(map[string]int64, len(others))
 	for _, other := range others {
-		leases[other.instance] = other.till
+		leases[other.instance], _ = strconv.ParseInt(other.till, 10, 64)
 	}
 	for instance, gone := range o.ended {
-		switch till := leases[instance]; {
-		case till == gone.till:
-		case till != "" && gone.till != "":
-			delete(o.ended, instance)
-		default:
-			gone.till = till
-			o.ended[instance] = gone
-		}
+		till := leases[instance]
+		gone.renewed = gone.renewed || gone.till != 0 && till > gone.till
+		gone.till = till
 	}
 }
 
@@ -49,7 +62,7 @@ func (o *othersState) revive(others []otherLease) {
 // instance that is gone.
 func (o *othersState) seemsAlive() bool {
 	for _, gone := range o.ended {
-		if gone.till != "" {
+		if gone.till != 0 {
 			return true
 		}
 	}
@@ -57,8 +70,15 @@ func (o *othersState) seemsAlive() bool {
 }
 
 // isEnded reports whether an instance is gone, as far as its log up to a version
-// tells.
+// tells. If it lives after all, only what is older than what was heard of it does
+// not count.
 func (o *othersState) isEnded(instance string, version uint64) bool {
-	gone, ok := o.ended[instance]
-	return ok && version <= gone.version
+	gone := o.ended[instance]
+	switch {
+	case gone == nil:
+		return false
+	case gone.renewed && !gone.inOrder:
+		return version < gone.version
+	}
+	return gone.inOrder || version <= gone.version
 }

@@ -19,7 +19,7 @@ type othersState struct {
 
 	// ended is the instances whose end was heard: older data do not bring them
 	// back.
-	ended map[string]ending
+	ended map[string]*ending
 
 	// seq, token and lastID are the announcement read last: its number, its
 	// token, and its place in the stream. If the next one does not follow it,
@@ -32,9 +32,9 @@ type othersState struct {
 	counts map[string]uint64
 	// said is the highest id of a message that was heard.
 	said int64
-	// started is when the first snapshot was made, by Redis' clock: what was
-	// said before is not told.
-	started int64
+	// started is the last announcement in the first snapshot, "" before that:
+	// what was said up to there is not told.
+	started string
 	// repair is why the reader must take a snapshot, "" if it need not.
 	repair string
 }
@@ -61,7 +61,7 @@ func newOthersState() othersState {
 	return othersState{
 		entries: make(map[rooms.Place]otherEntry),
 		owners:  make(map[string]*owner),
-		ended:   make(map[string]ending),
+		ended:   make(map[string]*ending),
 		counts:  make(map[string]uint64),
 		repair:  "start",
 	}
@@ -280,7 +280,7 @@ func (r *Redis) drop(instance string, reason rooms.Reason) {
 	for _, place := range r.others.of(instance) {
 		r.removeOther(place, reason)
 	}
-	r.others.end(instance)
+	r.others.end(instance, reason != rooms.InstanceLost)
 }
 
 // lag is how many announcements the reader is behind. mu is held.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -37,11 +36,11 @@ func (r *Redis) repair(ctx context.Context, why string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	o := &r.others
-	first := o.started == 0
+	first := o.started == ""
 	o.seq, o.token, o.lastID = snap.seq, snap.token, snap.lastID
 	o.repair = ""
 	if first {
-		o.started = snap.now
+		o.started = snap.lastID
 		for instance, p := range snap.progress {
 			o.counts[instance] = p.count
 		}
@@ -144,8 +143,8 @@ func (r *Redis) adoptOthers(snap snapshot) {
 		r.putOther(e, true)
 	}
 	for instance, floor := range floors {
-		reason := rooms.Closed
-		if snap.progress[instance].state == lost {
+		reason, is := rooms.Closed, snap.progress[instance].state
+		if is == lost {
 			reason = rooms.InstanceLost
 		}
 		for _, place := range r.others.of(instance) {
@@ -153,38 +152,44 @@ func (r *Redis) adoptOthers(snap snapshot) {
 				r.removeOther(place, reason)
 			}
 		}
-		if _, leased := snap.leases[instance]; !leased && len(r.others.of(instance)) == 0 {
-			r.others.end(instance) // it left nothing behind
+		if _, leased := snap.leases[instance]; (!leased || is == left) && len(r.others.of(instance)) == 0 {
+			r.others.end(instance, is == left) // it left nothing behind
 		}
 	}
 }
 
 // isNews reports whether Redis knows of an instance what this one does not. It
 // does not if its data are older than what was heard already; and a stranger
-// without a lease is nobody whom it would bring back.
+// without a lease is nobody whom it would bring back, nor is one who never had an
+// entry anybody to wait for.
 func (r *Redis) isNews(instance string, p progress, snap snapshot) bool {
 	if known := r.others.owners[instance]; known != nil {
 		return p.version >= known.version && p.state != ""
 	}
 	till, leased := snap.leases[instance]
-	return leased && !r.others.isEnded(instance, p.version) && till >= snap.now && p.state != ""
+	return leased && !r.others.isEnded(instance, p.version) && till >= snap.now && p.state != "" && p.version > 0
 }
 
 // hearMissed tells what was said while the reader had lost its place, unless
 // that was before it first had one. mu is held.
 func (r *Redis) hearMissed(spoken []redis.XMessage) {
 	for _, message := range spoken {
-		ms, _, _ := strings.Cut(message.ID, "-")
-		at, _ := strconv.ParseInt(ms, 10, 64)
 		a, err := parseAnnouncement(message)
 		if err != nil {
 			r.refuse(err)
 			continue
 		}
-		if _, known := r.others.counts[a.instance]; known || at >= r.others.started {
+		if _, known := r.others.counts[a.instance]; known || isAfter(message.ID, r.others.started) {
 			r.hearSpoken(a)
 		}
 	}
+}
+
+// isAfter compares two places in the stream.
+func isAfter(id, other string) bool {
+	ms, n, _ := strings.Cut(id, "-")
+	otherMS, otherN, _ := strings.Cut(other, "-")
+	return cmp.Or(cmp.Compare(number(ms), number(otherMS)), cmp.Compare(number(n), number(otherN))) > 0
 }
 
 // instances is the other instances that anything is known of, in order.

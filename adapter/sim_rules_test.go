@@ -38,7 +38,9 @@ func (s *simRules) fail(format string, args ...any) {
 func (s *simRules) ran(r *redissim.Redis, script string, args []string, reply any) {
 	switch script {
 	case "renew":
-		s.renewed[args[0]] = time.Now()
+		if state(simHash(r, "{r}:progress:"+args[0])["state"]) != left { // else it came too late
+			s.renewed[args[0]] = time.Now()
+		}
 	case "apply":
 		s.applied(args)
 		s.checkContent(r, args[0])

@@ -21,7 +21,7 @@ local p = redis.call('HMGET', mark, 'v', 'state', 'm', 'r')
 local done, state, spoken, floor = tonumber(p[1] or '0'), p[2] or '', tonumber(p[3] or '0'), p[4] or ''
 
 -- No entry without a lease of its owner: or nobody would ever remove it.
-redis.call('ZADD', instances, 'NX', text(now + lease), me)
+if state ~= 'left' then redis.call('ZADD', instances, 'NX', text(now + lease), me) end
 
 local steps = {}
 

@@ -4,7 +4,8 @@ local me, lease = ARGV[1], ARGV[2]
 sound(sockets(me))
 local before = redis.call('ZSCORE', instances, me)
 local till = text(now + lease)
-redis.call('ZADD', instances, till, me)
+-- A call that arrives late gives no lease to whoever has ended.
+if redis.call('HGET', progress(me), 'state') ~= 'left' then redis.call('ZADD', instances, till, me) end
 redis.call('EXPIRE', progress(me), KEEP_PROGRESS)
 forgetOld()
 trimSeen()
