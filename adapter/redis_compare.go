@@ -67,9 +67,12 @@ type comparison struct {
 // compareReplicas tells the other instances what this one has, and whether it is
 // something else than what one of them had at the same announcement. Twice in a
 // row is a difference: it is counted, and everything is taken from Redis again.
-func (r *Redis) compareReplicas(ctx context.Context, c *comparison) {
+func (r *Redis) compareReplicas(ctx context.Context, c *comparison, now renewal) {
 	if c.renewals++; c.renewals < compareEvery && !c.differed {
 		return
+	}
+	if len(now.others) == 0 || now.someExpired() {
+		return // a new instance does not show what an expired one left, and the others still do
 	}
 	c.renewals = 0
 	seq, digest, ok := r.atRest()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -30,6 +31,15 @@ type otherLease struct {
 	state     state
 }
 
+// someExpired reports whether the lease of an instance has run out, which will be
+// given up.
+func (r renewal) someExpired() bool {
+	return slices.ContainsFunc(r.others, func(other otherLease) bool {
+		till, _ := strconv.ParseInt(other.till, 10, 64)
+		return till < r.now
+	})
+}
+
 // holdLease renews the lease until ctx ends, and looks after the others'.
 func (r *Redis) holdLease(ctx context.Context) {
 	backoff := r.newBackoff()
@@ -53,9 +63,7 @@ func (r *Redis) holdLease(ctx context.Context) {
 			failed = false
 		}
 		r.compare(&watch, before, now, interrupted)
-		if len(now.others) > 0 {
-			r.compareReplicas(ctx, &comparison)
-		}
+		r.compareReplicas(ctx, &comparison, now)
 		pause := r.timing.Renew
 		if r.judgeOthers(ctx, &judge, now) {
 			pause /= 4 // somebody is suspect: look again soon
@@ -121,7 +129,7 @@ func (o *othersState) lacks(now renewal) bool {
 		till, _ := strconv.ParseInt(other.till, 10, 64)
 		known := o.owners[other.instance]
 		switch {
-		case other.version == 0 || till < now.now || other.state != whole || o.isEnded(other.instance, other.version):
+		case other.version == 0 || till < now.now || other.state != whole && other.state != left || o.isEnded(other.instance, other.version):
 		case known == nil, known.version < other.version, !known.settled:
 			return true
 		}
