@@ -10,7 +10,7 @@
 //
 // Each instance owns its entries and is the truth about them. Redis may lose
 // data or get older ones back at any time, also while that is being put right.
-// The rules, which docs/architecture.md explains:
+// The rules, which docs/dev/architecture.md explains:
 //
 //  1. An instance's changes are a log with gapless versions. Redis carries out
 //     a change only right behind the one before it; otherwise it leaves the
