@@ -10,35 +10,6 @@ import (
 	"rollcall/rooms"
 )
 
-// A storm of registers is a few round trips, whether it comes all at once or
-// spread over a moment.
-func TestRedisRoundTrips(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t)
-	for _, spread := range []time.Duration{0, 500 * time.Millisecond} {
-		t.Run(spread.String(), func(t *testing.T) {
-			a := open(t, RedisOptions{URL: server.URL(), Instance: "a", Prefix: t.Name()})
-			b := open(t, RedisOptions{URL: server.URL(), Instance: "b", Prefix: t.Name()})
-			agree(t, bound, a, b)
-			calls := a.gate("") // everything that a does, renewals and all
-			before := calls.count()
-			started := time.Now()
-			for k := range 1000 {
-				for time.Since(started) < spread*time.Duration(k)/1000 {
-					time.Sleep(100 * time.Microsecond) // the storm's pace
-				}
-				a.put(fmt.Sprintf("a/%d", k), `{"id":1}`)
-			}
-			agree(t, bound, b, a) // asks Redis by b's client
-			n := calls.count() - before
-			t.Logf("1,000 puts within %v: %d round trips, everybody has all after %v", spread, n, time.Since(started))
-			if n > 60 { // two or three of them note who was active
-				t.Errorf("1,000 puts took %d round trips, want at most 60", n)
-			}
-		})
-	}
-}
-
 // What Rails reads: the keys of PROTOCOL.md, section 7.
 func TestRedisKeysForOthers(t *testing.T) {
 	t.Parallel()
