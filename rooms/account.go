@@ -87,7 +87,7 @@ func (r *Rooms) signOut(id string) {
 	goodbye := r.sender.Encode(Event{Name: "signed_out"})
 	for s := range tabs {
 		s.mu.Lock()
-		registered := s.registered() && (s.key.id == id || s.key.anonymous && s.conn.ClientID() == id)
+		registered := s.registered() && (s.key.id == id || s.key.anonymous && s.clientID == id)
 		if registered {
 			r.noteLastLocked(s)
 			for place := range s.places {

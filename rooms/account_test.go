@@ -97,7 +97,7 @@ func TestUserID(t *testing.T) {
 		w.do(a, "sync")
 		w.hears(a, `online_users [{"id":"7"}]`, `updateOnlineUsers {"7":true}`)
 		c := &fakeConn{id: "c"}
-		if err := w.instances[0].Connect(c, rooms.Handshake{Query: map[string][]string{"userId": {strings.Repeat("x", 5000)}}}); err == nil || !strings.HasPrefix(err.Error(), "user_too_large") {
+		if _, err := w.instances[0].Connect(c, rooms.Handshake{Query: map[string][]string{"userId": {strings.Repeat("x", 5000)}}}); err == nil || !strings.HasPrefix(err.Error(), "user_too_large") {
 			t.Error(err)
 		}
 		if n := w.instances[0].Counts().Connections; n != 1 {

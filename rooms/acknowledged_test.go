@@ -68,7 +68,7 @@ func TestListFollowsRegister(t *testing.T) {
 func registered(t *testing.T, r *rooms.Rooms, id, presence, user string) *fakeConn {
 	t.Helper()
 	c := &fakeConn{id: id}
-	if err := r.Connect(c, handshake(presence)); err != nil {
+	if _, err := r.Connect(c, handshake(presence)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.Handle(c, "register", raw([]string{user})); err != nil {

@@ -40,7 +40,8 @@ func underGuard(t *testing.T, guests bool, story func(w *town, try func(id, quer
 				h.Query = map[string][]string{"token": {query}, "userId": {"9"}}
 			}
 			h.Auth = auth
-			return c, w.instances[0].Connect(c, h)
+			_, err := w.instances[0].Connect(c, h)
+			return c, err
 		})
 	})
 }

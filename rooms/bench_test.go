@@ -22,7 +22,7 @@ func crowd(b *testing.B, n int) (*rooms.Rooms, []*fakeConn, [][]string) {
 	var users [][]string
 	for i := range n {
 		c := &fakeConn{id: fmt.Sprintf("socket-%08d", i)}
-		if err := r.Connect(c, rooms.Handshake{}); err != nil {
+		if _, err := r.Connect(c, rooms.Handshake{}); err != nil {
 			b.Fatal(err)
 		}
 		conns = append(conns, c)

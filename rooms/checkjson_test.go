@@ -90,7 +90,7 @@ func TestUnreadableUserOfToken(t *testing.T) {
 		return rooms.Identity{User: []byte(`{"id":1,"x":` + nested(rooms.MaxDepth) + `}`)}, nil
 	}}
 	inTown(t, 1, options, func(w *town) {
-		err := w.instances[0].Connect(&fakeConn{id: "c"}, rooms.Handshake{Auth: map[string]any{"token": "x"}})
+		_, err := w.instances[0].Connect(&fakeConn{id: "c"}, rooms.Handshake{Auth: map[string]any{"token": "x"}})
 		if code(err) != "bad_user" {
 			t.Error(err)
 		}

@@ -34,7 +34,7 @@ func TestConcurrentSockets(t *testing.T) {
 	for i, presence := range []string{"both", "list", "changes", "both", "changes"} {
 		l := newListener(fmt.Sprintf("listener%d", i))
 		listeners = append(listeners, l)
-		if err := r.Connect(l, handshake(presence)); err != nil {
+		if _, err := r.Connect(l, handshake(presence)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := r.Handle(l, "sync", nil); err != nil {
@@ -62,7 +62,7 @@ func TestConcurrentSockets(t *testing.T) {
 func talk(t *testing.T, r *rooms.Rooms, random *rand.Rand, id string, stays bool) {
 	c := &fakeConn{id: id, see: func(rooms.Event) {}}
 	presence := []string{"both", "list", "changes", "count", "none"}[random.IntN(5)]
-	if err := r.Connect(c, handshake(presence)); err != nil {
+	if _, err := r.Connect(c, handshake(presence)); err != nil {
 		t.Error(err)
 		return
 	}
@@ -157,7 +157,7 @@ func TestCountsComeInOrder(t *testing.T) {
 			close(last)
 		}
 	}}
-	if err := r.Connect(c, handshake("count")); err != nil {
+	if _, err := r.Connect(c, handshake("count")); err != nil {
 		t.Fatal(err)
 	}
 	running.Go(func() { _ = r.Run(ctx) })

@@ -13,21 +13,21 @@ import (
 // handshake asks for an unknown subscription, with code bad_status for an
 // unknown status, with code unauthorized if it lacks a good token, and those of
 // register; then the socket is not taken.
-func (r *Rooms) Connect(c Conn, h Handshake) error {
+func (r *Rooms) Connect(c Conn, h Handshake) (Session, error) {
 	subscription, err := subscriptionOf(h)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	wanted, err := statusOfHandshake(h)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	who, err := r.admit(h)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s := &session{
-		id: c.ID(), conn: c, subscription: subscription,
+		service: r, id: c.ID(), clientID: c.ClientID(), conn: c, subscription: subscription,
 		fixed: who.key, token: who.token(), guest: who.guest, wantsObject: h.Query.Get("userId") != "",
 		address: h.Address,
 		initial: startStatus(wanted, who.status),
@@ -38,8 +38,8 @@ func (r *Rooms) Connect(c Conn, h Handshake) error {
 	_, taken := r.sessions[s.id]
 	if !taken {
 		r.sessions[s.id] = s
-		if own := c.ClientID(); own != s.id {
-			r.aliases[own] = s
+		if s.clientID != s.id {
+			r.aliases[s.clientID] = s
 		}
 		if subscription == countOnly {
 			s.owedCount, r.pending.counts = true, true
@@ -47,25 +47,25 @@ func (r *Rooms) Connect(c Conn, h Handshake) error {
 	}
 	r.mu.Unlock()
 	if taken {
-		return fmt.Errorf("connect: socket id %q is connected already", s.id)
+		return nil, fmt.Errorf("connect: socket id %q is connected already", s.id)
 	}
 	r.wakeUp()
 	if who.user == nil {
-		return nil
+		return s, nil
 	}
 	if _, err := r.register(s, []json.RawMessage{who.user}); err != nil {
-		r.Disconnect(c, Closed)
-		return err
+		s.Disconnect(Closed)
+		return nil, err
 	}
 	r.expireAt(s, who.expires)
-	return nil
+	return s, nil
 }
 
-// Disconnect lets go of a socket and removes its entries, for the given reason.
-// A socket that is unknown or gone already is none of its business.
-func (r *Rooms) Disconnect(c Conn, reason Reason) {
-	s := r.session(c)
-	if s == nil {
+// Disconnect lets go of a socket and removes its entries, for the given reason. A
+// second call does nothing.
+func (s *session) Disconnect(reason Reason) {
+	r := s.service
+	if s.disconnected.Swap(true) {
 		return
 	}
 	s.mu.Lock()
@@ -90,7 +90,7 @@ func (r *Rooms) Disconnect(c Conn, reason Reason) {
 	s.mu.Unlock()
 	r.mu.Lock()
 	delete(r.sessions, s.id)
-	delete(r.aliases, c.ClientID())
+	delete(r.aliases, s.clientID)
 	r.membership.leaveAll(s)
 	r.mu.Unlock()
 	if !registered {
@@ -102,14 +102,3 @@ func (r *Rooms) Disconnect(c Conn, reason Reason) {
 // entries of sockets that go stay in the store, so that nobody is seen to leave
 // who comes back on another instance. The store looks after what is left.
 func (r *Rooms) HandOver() { r.handingOver.Store(true) }
-
-// session finds what Connect took, nil if it did not or if the socket is gone.
-func (r *Rooms) session(c Conn) *session {
-	id := c.ID()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if s := r.sessions[id]; s != nil && s.conn == c {
-		return s
-	}
-	return nil
-}

@@ -64,10 +64,15 @@ func EventKind(event string) string {
 	return kind
 }
 
-// Handle answers one event of a connected socket: one of Events. It returns a
-// Refusal with code unknown_event for any other, and with not_connected for a
-// socket that Connect did not take or that is gone.
-func (r *Rooms) Handle(c Conn, event string, args []json.RawMessage) (map[string]any, error) {
+var errBinary = &Refusal{"binary_not_supported", "Events carry JSON only."}
+
+// Handle answers one of Events. It returns a Refusal with code unknown_event for
+// any other, with binary_not_supported for one with attachments, and with
+// not_connected if the socket is gone.
+func (s *session) Handle(event string, args []json.RawMessage, attachments [][]byte) (map[string]any, error) {
+	if len(attachments) > 0 {
+		return nil, errBinary
+	}
 	handle := handlers[event]
 	if handle == nil {
 		handle, _ = named(event)
@@ -75,14 +80,13 @@ func (r *Rooms) Handle(c Conn, event string, args []json.RawMessage) (map[string
 	if handle == nil {
 		return nil, &Refusal{"unknown_event", fmt.Sprintf("There is no event %.64q.", event)}
 	}
-	s := r.session(c)
-	if s == nil {
+	if s.disconnected.Load() {
 		return nil, errNotConnected
 	}
 	if !passive[event] {
-		r.noteActive(s)
+		s.service.noteActive(s)
 	}
-	return handle(r, s, args)
+	return handle(s.service, s, args)
 }
 
 // What events with a name in their name are called together.

@@ -1,6 +1,9 @@
 package rooms
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // What the tests see of the inside.
 
@@ -53,3 +56,29 @@ func (r *Rooms) Forget(now time.Time) { r.forget(now) }
 
 // HoldAtMost sets the bound of what is held for the grace.
 func (r *Rooms) HoldAtMost(n int) { r.leaving.most = n }
+
+// session finds the session that Connect returned for a socket, nil if there is
+// none.
+func (r *Rooms) session(c Conn) *session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.sessions[c.ID()]; s != nil && s.conn == c {
+		return s
+	}
+	return nil
+}
+
+// Handle is Session.Handle, for tests that know only the socket.
+func (r *Rooms) Handle(c Conn, event string, args []json.RawMessage) (map[string]any, error) {
+	if s := r.session(c); s != nil {
+		return s.Handle(event, args, nil)
+	}
+	return nil, errNotConnected
+}
+
+// Disconnect is Session.Disconnect, for tests that know only the socket.
+func (r *Rooms) Disconnect(c Conn, reason Reason) {
+	if s := r.session(c); s != nil {
+		s.Disconnect(reason)
+	}
+}

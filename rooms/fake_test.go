@@ -159,7 +159,7 @@ func newHouse(t *testing.T) *house {
 func (h *house) connect(id, presence string) *fakeConn {
 	h.t.Helper()
 	c := &fakeConn{id: id}
-	if err := h.rooms.Connect(c, handshake(presence)); err != nil {
+	if _, err := h.rooms.Connect(c, handshake(presence)); err != nil {
 		h.t.Fatal(err)
 	}
 	return c

@@ -117,7 +117,7 @@ func TestGraceIsHandedOver(t *testing.T) {
 	r := rooms.New(rooms.Options{Grace: time.Hour}, store, &fakeSender{})
 	held, late := &fakeConn{id: "held"}, &fakeConn{id: "late"}
 	for i, c := range []*fakeConn{held, late} {
-		if err := r.Connect(c, rooms.Handshake{}); err != nil {
+		if _, err := r.Connect(c, rooms.Handshake{}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := r.Handle(c, "register", raw([]string{`{"id":` + string(rune('1'+i)) + `}`})); err != nil {

@@ -16,7 +16,7 @@ func TestUserIDOfNobody(t *testing.T) {
 	for _, id := range append(nothings, "0", "false", "Undefined", " ") {
 		h := newHouse(t)
 		c := &fakeConn{id: "c"}
-		if err := h.rooms.Connect(c, rooms.Handshake{Query: url.Values{"userId": {id}}}); err != nil {
+		if _, err := h.rooms.Connect(c, rooms.Handshake{Query: url.Values{"userId": {id}}}); err != nil {
 			t.Fatalf("%q: %v", id, err)
 		}
 		want := fmt.Sprintf(`[{"id":%q}]`, id)
@@ -33,7 +33,7 @@ func TestUserIDOfNobody(t *testing.T) {
 	// have been meant to hide.
 	for _, status := range []any{nil, 1.0, true, map[string]any{"status": "hidden"}, []any{"hidden"}, "", "undefined", "null", "NaN", "[object Object]"} {
 		h := newHouse(t)
-		if err := h.rooms.Connect(&fakeConn{id: "c"}, handshakeOf("userId=1", map[string]any{"status": status})); err != nil {
+		if _, err := h.rooms.Connect(&fakeConn{id: "c"}, handshakeOf("userId=1", map[string]any{"status": status})); err != nil {
 			t.Fatalf("%v: %v", status, err)
 		}
 		if list := string(h.rooms.OnlineUsers()); list != `[{"id":"1"}]` {
@@ -42,7 +42,7 @@ func TestUserIDOfNobody(t *testing.T) {
 	}
 	for _, h := range []rooms.Handshake{handshakeOf("userId=1&status=Hidden", nil), handshakeOf("userId=1", map[string]any{"status": "invisible"})} {
 		house := newHouse(t)
-		if err := house.rooms.Connect(&fakeConn{id: "c"}, h); code(err) != "bad_status" || house.rooms.Counts().Connections != 0 {
+		if _, err := house.rooms.Connect(&fakeConn{id: "c"}, h); code(err) != "bad_status" || house.rooms.Counts().Connections != 0 {
 			t.Errorf("%v: %v", h, err)
 		}
 	}
@@ -67,7 +67,7 @@ func TestStatusOfHandshake(t *testing.T) {
 		join := func(instance int, id, query string, auth map[string]any) *fakeConn {
 			c := &fakeConn{id: id}
 			w.home[c] = w.instances[instance]
-			if err := w.home[c].Connect(c, handshakeOf("presence=none&"+query, auth)); err != nil {
+			if _, err := w.home[c].Connect(c, handshakeOf("presence=none&"+query, auth)); err != nil {
 				t.Fatal(err)
 			}
 			return c

@@ -19,7 +19,7 @@ import (
 func (h *house) connectAs(id, clientID string, query url.Values) *fakeConn {
 	h.t.Helper()
 	c := &fakeConn{id: id, clientID: clientID}
-	if err := h.rooms.Connect(c, rooms.Handshake{Query: query}); err != nil {
+	if _, err := h.rooms.Connect(c, rooms.Handshake{Query: query}); err != nil {
 		h.t.Fatal(err)
 	}
 	return c
@@ -59,7 +59,7 @@ func TestMessagesToTheClientsOwnID(t *testing.T) {
 		t.Errorf("gone, it was told %q", got)
 	}
 	// It has left the namespace and is back, under the same ids.
-	if err := h.rooms.Connect(old, rooms.Handshake{}); err != nil {
+	if _, err := h.rooms.Connect(old, rooms.Handshake{}); err != nil {
 		t.Fatal(err)
 	}
 	bus.Publish(message("notice", []string{"secret"}, nil))

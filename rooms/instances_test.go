@@ -173,7 +173,8 @@ func (net *network) connect(n *node) error {
 	net.opened++
 	c := &fakeConn{id: fmt.Sprintf("%x-%d", net.random.IntN(16), net.opened)}
 	n.conns = append(n.conns, c)
-	return n.rooms.Connect(c, handshake([]string{"both", "changes"}[net.random.IntN(2)]))
+	_, err := n.rooms.Connect(c, handshake([]string{"both", "changes"}[net.random.IntN(2)]))
+	return err
 }
 
 func (net *network) act(n *node, c *fakeConn) error {

@@ -145,7 +145,7 @@ func TestRoomsUnderConcurrency(t *testing.T) {
 		}
 		next++
 	}
-	if err := h.rooms.Connect(watcher, handshake("none")); err != nil {
+	if _, err := h.rooms.Connect(watcher, handshake("none")); err != nil {
 		t.Fatal(err)
 	}
 	publishing.Go(func() {
@@ -158,7 +158,7 @@ func TestRoomsUnderConcurrency(t *testing.T) {
 		using.Go(func() {
 			for j := range 300 {
 				c := &fakeConn{id: fmt.Sprintf("s%d-%d", i, j), see: func(rooms.Event) {}}
-				if err := h.rooms.Connect(c, handshake("none")); err != nil {
+				if _, err := h.rooms.Connect(c, handshake("none")); err != nil {
 					t.Error(err)
 				}
 				var crossing sync.WaitGroup

@@ -69,7 +69,7 @@ func TestMessageUnconfirmed(t *testing.T) {
 		r := rooms.New(rooms.Options{}, silent{w.store}, &fakeSender{})
 		c := &fakeConn{id: "c"}
 		w.home[c] = r
-		if err := r.Connect(c, rooms.Handshake{}); err != nil {
+		if _, err := r.Connect(c, rooms.Handshake{}); err != nil {
 			t.Fatal(err)
 		}
 		w.do(c, "join", `{"room":"r"}`)

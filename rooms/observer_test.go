@@ -45,7 +45,7 @@ func TestObserver(t *testing.T) {
 			&fakeSender{cost: func([]rooms.Delivery) time.Duration { return cost }})
 		both, changes, counting := &fakeConn{id: "b"}, &fakeConn{id: "c"}, &fakeConn{id: "n"}
 		for c, presence := range map[*fakeConn]string{both: "both", changes: "changes", counting: "count"} {
-			if err := r.Connect(c, handshake(presence)); err != nil {
+			if _, err := r.Connect(c, handshake(presence)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -100,7 +100,7 @@ func TestEventsSent(t *testing.T) {
 		seen := newRecorder()
 		bus := adapter.NewMemoryBus()
 		r := rooms.New(rooms.Options{Observer: seen, Bus: bus}, adapter.NewMemory(), &fakeSender{})
-		if err := r.Connect(&fakeConn{id: "a"}, rooms.Handshake{}); err != nil {
+		if _, err := r.Connect(&fakeConn{id: "a"}, rooms.Handshake{}); err != nil {
 			t.Fatal(err)
 		}
 		bus.Publish(rooms.Message{Event: rooms.Event{Name: event, Args: []json.RawMessage{[]byte("1")}}})

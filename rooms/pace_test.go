@@ -68,7 +68,7 @@ func runFor(t *testing.T, interval, total time.Duration, cost func(list bool) ti
 		listed = false
 		return d
 	}})
-	if err := r.Connect(watcher, rooms.Handshake{}); err != nil {
+	if _, err := r.Connect(watcher, rooms.Handshake{}); err != nil {
 		t.Fatal(err)
 	}
 	go func() { done <- r.Run(ctx) }()
@@ -175,7 +175,7 @@ func TestGathering(t *testing.T) {
 			}}
 			store := adapter.NewMemory()
 			r := rooms.New(rooms.Options{}, store, &fakeSender{cost: func([]rooms.Delivery) time.Duration { return c.cost }})
-			if err := r.Connect(watcher, handshake("both")); err != nil {
+			if _, err := r.Connect(watcher, handshake("both")); err != nil {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithCancel(t.Context())
@@ -221,7 +221,7 @@ func TestOwedIsFlushed(t *testing.T) {
 		go func() { done <- r.Run(ctx) }()
 		for presence, want := range map[string]string{"both": "online_users []", "none": "online_users []"} {
 			c := &fakeConn{id: presence}
-			if err := r.Connect(c, handshake(presence)); err != nil {
+			if _, err := r.Connect(c, handshake(presence)); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := r.Handle(c, "sync", nil); err != nil {
@@ -233,7 +233,7 @@ func TestOwedIsFlushed(t *testing.T) {
 			}
 		}
 		counter := &fakeConn{id: "counter"}
-		if err := r.Connect(counter, handshake("count")); err != nil {
+		if _, err := r.Connect(counter, handshake("count")); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

@@ -31,6 +31,18 @@ type Conn interface {
 	Close(again bool)
 }
 
+// Session is a connected socket, as the layer below calls it. The events come one
+// at a time and in order; Disconnect may come at any time.
+type Session interface {
+	// Handle answers an event. Args are complete JSON values that are valid until
+	// it returns; attachments are the binary arguments that placeholders in them
+	// stand for. The reply's fields extend {"ok":true}; an error is the
+	// acknowledgement, or rollcall_error if the client asked for none.
+	Handle(event string, args []json.RawMessage, attachments [][]byte) (reply map[string]any, err error)
+	// Disconnect lets go of the socket, for a reason.
+	Disconnect(Reason)
+}
+
 // Frames is a run of encoded events, made by Sender.Encode. It is immutable:
 // the same bytes are queued to every receiver.
 type Frames []byte

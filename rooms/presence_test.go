@@ -352,7 +352,7 @@ func TestJoinedAt(t *testing.T) {
 	defer store.Watch(func(c rooms.Change) { got = append(got, c.Entry) })()
 	for _, c := range []struct{ socket, user string }{{"a", `{"id":"1"}`}, {"b", `{"id":2}`}} {
 		conn := &fakeConn{id: c.socket}
-		if err := r.Connect(conn, rooms.Handshake{}); err != nil {
+		if _, err := r.Connect(conn, rooms.Handshake{}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := r.Handle(conn, "register", raw([]string{c.user})); err != nil {

@@ -206,7 +206,8 @@ func (h *history) connect() error {
 	s.presence = []string{"both", "both", "list", "changes", "changes", "count", "none"}[h.random.IntN(7)]
 	s.countOwed = s.presence == "count"
 	h.sockets = append(h.sockets, s)
-	return h.rooms.Connect(s, handshake(s.presence))
+	_, err := h.rooms.Connect(s, handshake(s.presence))
+	return err
 }
 
 // user makes a random user for a socket: one of a few ids in different

@@ -9,7 +9,9 @@ import (
 
 // A session is one connected socket of this instance.
 type session struct {
-	id           string
+	service *Rooms
+	// id and clientID are those of conn.
+	id, clientID string
 	conn         Conn
 	subscription subscription
 	// wantsObject: gets updateOnlineUsers with each list.
@@ -26,6 +28,8 @@ type session struct {
 	// an event of somebody active costs no lock.
 	activeAt, touchedAt atomic.Int64
 	away                atomic.Bool
+	// disconnected: Disconnect was called.
+	disconnected atomic.Bool
 
 	// These are guarded by Rooms.mu.
 

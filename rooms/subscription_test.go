@@ -53,7 +53,7 @@ func TestHandshake(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHouse(t)
 			conn := &fakeConn{id: "a"}
-			err := h.rooms.Connect(conn, c.h)
+			_, err := h.rooms.Connect(conn, c.h)
 			if c.want == "" {
 				if code(err) != "bad_presence" {
 					t.Fatalf("got %v, want bad_presence", err)
@@ -84,7 +84,7 @@ func TestConnectTwice(t *testing.T) {
 	h := newHouse(t)
 	first, second := h.connect("a", ""), &fakeConn{id: "a"}
 	h.do(first, "register", `{"id":1}`)
-	if err := h.rooms.Connect(second, rooms.Handshake{}); err == nil {
+	if _, err := h.rooms.Connect(second, rooms.Handshake{}); err == nil {
 		t.Fatal("two sockets of one id were taken")
 	}
 	h.rooms.Disconnect(second, rooms.Closed)

@@ -30,7 +30,7 @@ func withTokens(t *testing.T, story func(w *town, connect func(instance int, id,
 		story(w, func(instance int, id, token, query string) *fakeConn {
 			c := &fakeConn{id: id}
 			w.home[c] = w.instances[instance]
-			if err := w.home[c].Connect(c, handshakeOf(query, map[string]any{"token": token})); err != nil {
+			if _, err := w.home[c].Connect(c, handshakeOf(query, map[string]any{"token": token})); err != nil {
 				t.Fatal(err)
 			}
 			return c

@@ -56,7 +56,7 @@ func (w *town) connect(instance int, id, query string) *fakeConn {
 	}
 	c := &fakeConn{id: id}
 	w.home[c] = w.instances[instance]
-	if err := w.home[c].Connect(c, rooms.Handshake{Query: values}); err != nil {
+	if _, err := w.home[c].Connect(c, rooms.Handshake{Query: values}); err != nil {
 		w.t.Fatal(err)
 	}
 	return c

@@ -66,7 +66,7 @@ func seenBeside(t *testing.T, options rooms.Options, seed uint64, present bool) 
 			if user == "7" {
 				auth["status"] = "hidden"
 			}
-			if err := h.rooms.Connect(c, handshakeOf(query, auth)); err != nil {
+			if _, err := h.rooms.Connect(c, handshakeOf(query, auth)); err != nil {
 				t.Fatal(err)
 			}
 			return c
@@ -216,7 +216,7 @@ func TestActingAsOthers(t *testing.T) {
 		for _, token := range []string{"666", ""} {
 			c := &fakeConn{id: "c" + token}
 			w.home[c] = w.instances[0]
-			if err := w.home[c].Connect(c, handshakeOf("", map[string]any{"token": token})); err != nil {
+			if _, err := w.home[c].Connect(c, handshakeOf("", map[string]any{"token": token})); err != nil {
 				t.Fatal(err)
 			}
 			w.do(c, "add_car", `{"race_id":"x"}`)

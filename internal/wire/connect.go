@@ -80,7 +80,7 @@ func connect(sock *socket.Socket) *socket.ExtendedError {
 	}
 	s.mu.Unlock()
 	auth, _ := sock.Handshake().Auth.(map[string]any)
-	err := l.srv.handler.Connect(s, rooms.Handshake{Query: l.handshakeQuery(), Auth: auth, Address: l.srv.opts.Network(l.address)})
+	domain, err := l.srv.handler.Connect(s, rooms.Handshake{Query: l.handshakeQuery(), Auth: auth, Address: l.srv.opts.Network(l.address)})
 	if err != nil {
 		code, message := explain(err)
 		l.srv.opts.Observer.Refusal(code)
@@ -88,11 +88,11 @@ func connect(sock *socket.Socket) *socket.ExtendedError {
 		return socket.NewExtendedError(code, map[string]any{"ok": false, "error": code, "message": message})
 	}
 	s.mu.Lock()
-	s.taken = true
+	s.domain = domain
 	late := s.phase == ended
 	s.mu.Unlock()
 	if late { // it was lost while the handler decided
-		l.srv.handler.Disconnect(s, rooms.Closed)
+		domain.Disconnect(rooms.Closed)
 		return socket.NewExtendedError("closed", nil)
 	}
 	return nil

@@ -59,7 +59,6 @@ func (s *session) binary(data []byte) {
 }
 
 var (
-	errBinary  = &rooms.Refusal{Code: "binary_not_supported", Message: "Events carry JSON only."}
 	errNoEvent = &rooms.Refusal{Code: "bad_event", Message: "The event has no name."}
 	errRate    = &rooms.Refusal{Code: "rate_limited", Message: "Too many events; some were not taken."}
 )
@@ -86,11 +85,8 @@ func (s *session) packet(p packet) {
 		return
 	}
 	s.link.srv.opts.Observer.EventIn(name)
-	if p.attachments > 0 {
-		s.answer(p, name, nil, errBinary)
-		return
-	}
-	reply, err := s.handle(name, args)
+	// The attachments themselves are not kept: the domain refuses such events.
+	reply, err := s.handle(name, args, make([][]byte, p.attachments))
 	s.answer(p, name, reply, err)
 	if errors.Is(err, errPanic) {
 		s.violation()
@@ -100,14 +96,14 @@ func (s *session) packet(p packet) {
 var errPanic = errors.New("panic in a handler")
 
 // handle calls the domain; a panic there costs one connection, not the process.
-func (s *session) handle(name string, args []json.RawMessage) (reply map[string]any, err error) {
+func (s *session) handle(name string, args []json.RawMessage, attachments [][]byte) (reply map[string]any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.link.srv.opts.Log.Error("panic in a handler", "event", shorten(name), "panic", p, "stack", string(debug.Stack()))
 			err = errPanic
 		}
 	}()
-	return s.link.srv.handler.Handle(s, name, args)
+	return s.domain.Handle(name, args, attachments)
 }
 
 // answer acknowledges an event, or reports its refusal if nobody waits for an

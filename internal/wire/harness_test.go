@@ -50,24 +50,34 @@ type domain struct {
 	reasons []rooms.Reason
 }
 
-func (d *domain) Connect(c rooms.Conn, h rooms.Handshake) error {
+func (d *domain) Connect(c rooms.Conn, h rooms.Handshake) (rooms.Session, error) {
 	if h.Query.Get("refuse") != "" || h.Auth["refuse"] == "yes" {
-		return &rooms.Refusal{Code: "refused", Message: "as asked"}
+		return nil, &rooms.Refusal{Code: "refused", Message: "as asked"}
 	}
 	d.connects.Add(1)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.present[c.ID()] != nil {
-		return fmt.Errorf("%s connected twice", c.ID())
+		return nil, fmt.Errorf("%s connected twice", c.ID())
 	}
 	d.present[c.ID()] = c
 	if n, _ := strconv.Atoi(h.Query.Get("early")); n > 0 {
 		c.Send(d.ticks(n))
 	}
-	return nil
+	return guest{d, c}, nil
 }
 
-func (d *domain) Handle(c rooms.Conn, event string, args []json.RawMessage) (map[string]any, error) {
+// guest is a socket that the domain has taken.
+type guest struct {
+	*domain
+	conn rooms.Conn
+}
+
+func (d guest) Handle(event string, args []json.RawMessage, attachments [][]byte) (map[string]any, error) {
+	if len(attachments) > 0 {
+		return nil, &rooms.Refusal{Code: "binary_not_supported", Message: "Events carry JSON only."}
+	}
+	c := d.conn
 	n := 0
 	if len(args) > 0 {
 		json.Unmarshal(args[0], &n)
@@ -102,7 +112,8 @@ func (d *domain) Handle(c rooms.Conn, event string, args []json.RawMessage) (map
 	return nil, nil
 }
 
-func (d *domain) Disconnect(c rooms.Conn, reason rooms.Reason) {
+func (d guest) Disconnect(reason rooms.Reason) {
+	c := d.conn
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.present[c.ID()] == nil {

@@ -33,8 +33,8 @@ type session struct {
 	mu      sync.Mutex // guards all below
 	id      string
 	phase   phase
-	taken   bool   // by the handler, to be told of the end
-	carrier string // the transport it is counted under
+	domain  rooms.Session // set before the phase is connected; nil: not taken
+	carrier string        // the transport it is counted under
 	since   time.Time
 }
 
@@ -125,10 +125,10 @@ func (s *session) end(reason rooms.Reason) {
 	}
 	s.phase = ended
 	s.link.dropKept()
-	taken := s.taken
+	domain := s.domain
 	s.mu.Unlock()
-	if taken {
-		s.link.srv.handler.Disconnect(s, reason)
+	if domain != nil {
+		domain.Disconnect(reason)
 	}
 }
 

@@ -181,7 +181,14 @@ func TestCandidateHasATime(t *testing.T) {
 // stuck is a domain that never comes back from a Disconnect.
 type stuck struct{ *domain }
 
-func (s stuck) Disconnect(rooms.Conn, rooms.Reason) { <-s.gate }
+func (s stuck) Connect(c rooms.Conn, h rooms.Handshake) (rooms.Session, error) {
+	_, err := s.domain.Connect(c, h)
+	return stuckGuest{guest{s.domain, c}}, err
+}
+
+type stuckGuest struct{ guest }
+
+func (s stuckGuest) Disconnect(rooms.Reason) { <-s.gate }
 
 // Stop waits for nothing longer than its context: not for clients, not for the
 // domain.

@@ -17,7 +17,6 @@
 package wire
 
 import (
-	"encoding/json"
 	"log/slog"
 	"net/http"
 	"time"
@@ -26,18 +25,12 @@ import (
 	"rollcall/rooms"
 )
 
-// Handler is the domain, as sessions see it. For one connection the calls come
-// one at a time and in order; different connections call concurrently.
+// Handler is the domain, as sessions see it. Different connections call it
+// concurrently. Of what it returns Disconnect is called exactly once.
 type Handler interface {
 	// Connect takes a socket, before any of its events. An error refuses it: a
 	// *rooms.Refusal is shown to the client as the connect error.
-	Connect(rooms.Conn, rooms.Handshake) error
-	// Handle is one event. Args are complete JSON values and alias the frame:
-	// clone what is kept. The reply's fields extend {"ok":true}; an error is
-	// the acknowledgement, or rollcall_error if the client asked for none.
-	Handle(c rooms.Conn, event string, args []json.RawMessage) (reply map[string]any, err error)
-	// Disconnect ends what Connect began, exactly once.
-	Disconnect(rooms.Conn, rooms.Reason)
+	Connect(rooms.Conn, rooms.Handshake) (rooms.Session, error)
 }
 
 // Observer is told what happens, for metrics. Calls must not block. Transports
