@@ -11,6 +11,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	socketio "rollcall/e2e/client"
 	"rollcall/e2e/program"
 )
 
@@ -32,8 +33,8 @@ func (s *server) pollTransport(protocol string) string {
 func TestBodiesOfSeparators(t *testing.T) {
 	s := serve(t, "LOG_LEVEL=warn")
 	bodies := map[string][]string{"4": {strings.Repeat("\x1e", 1_000_000)}, "3": {strings.Repeat("0:", 500_000), strings.Repeat("0", 1_000_000)}}
-	s.endures(t, toll{lasts: 2 * time.Second, grows: 80}, func(int) {
-		atOnce(manyAttack, func(i int) {
+	s.attack(t, limits{duration: 2 * time.Second, maxGrowth: 80}, func(int) {
+		atOnce(attackers, func(i int) {
 			protocol := []string{"3", "4"}[i%2]
 			for _, body := range bodies[protocol] {
 				if path := s.pollTransport(protocol); path != "" {
@@ -51,7 +52,7 @@ func TestBodiesThatStall(t *testing.T) {
 	s := serve(t, "LOG_LEVEL=warn", "MAX_INBOUND=8MiB", "MAX_CONNECTIONS=1000")
 	part := strings.Repeat("4", 700_000)
 	var stalled []net.Conn
-	s.endures(t, toll{lasts: time.Second, grows: 60}, func(call int) {
+	s.attack(t, limits{duration: time.Second, minCalls: 14, maxGrowth: 60}, func(call int) {
 		if call > 20 {
 			s.ask("GET", "/healthz", "")
 			return
@@ -79,7 +80,7 @@ func TestQueuesTogether(t *testing.T) {
 	var conns [20]*websocket.Conn
 	var polls [20]string
 	var lost, largest atomic.Int64
-	s.endures(t, toll{lasts: 3 * time.Second, grows: 80}, func(int) {
+	s.attack(t, limits{duration: 3 * time.Second, minCalls: 4, maxGrowth: 80}, func(int) {
 		atOnce(len(conns), func(i int) {
 			if polls[i] == "" {
 				polls[i] = s.pollTransport("4")
@@ -89,7 +90,7 @@ func TestQueuesTogether(t *testing.T) {
 				lost.Add(1)
 			}
 			if conns[i] == nil {
-				conn, err := s.enter("presence=none", "", nil)
+				conn, err := s.connect("presence=none", "", nil)
 				if err != nil {
 					return
 				}
@@ -122,8 +123,8 @@ func TestQueuesTogether(t *testing.T) {
 func TestLongEventNames(t *testing.T) {
 	s := serve(t, "EVENTS_PER_SECOND=0", "LOG_LEVEL=warn")
 	body := strings.Repeat(`42["`+strings.Repeat("<", 60_000)+"\"]\x1e", 10) + "3"
-	s.endures(t, toll{lasts: 2 * time.Second, grows: 40}, func(int) {
-		atOnce(manyAttack, func(int) {
+	s.attack(t, limits{duration: 2 * time.Second, maxGrowth: 40}, func(int) {
+		atOnce(attackers, func(int) {
 			path := s.pollTransport("4")
 			if path == "" {
 				return
@@ -147,9 +148,9 @@ func TestFloodsOfFrames(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			flood := []byte(strings.Repeat(c.unit, 10_000))
-			s.endures(t, toll{lasts: 2 * time.Second, grows: 60}, func(int) {
-				atOnce(manyAttack, func(int) {
-					conn, err := s.enter("presence=none", "", nil)
+			s.attack(t, limits{duration: 2 * time.Second, maxGrowth: 60}, func(int) {
+				atOnce(attackers, func(int) {
+					conn, err := s.connect("presence=none", "", nil)
 					if err != nil {
 						t.Error(err)
 						return
@@ -163,7 +164,7 @@ func TestFloodsOfFrames(t *testing.T) {
 			})
 		})
 	}
-	s.countsRefusal("invalid_packet", 2*manyAttack)
+	s.countsRefusal("invalid_packet", 2*attackers)
 }
 
 // Candidates of upgrades that are probed without end: each is ended at its second
@@ -171,14 +172,14 @@ func TestFloodsOfFrames(t *testing.T) {
 func TestFloodsOfProbes(t *testing.T) {
 	s := serve(t, "LOG_LEVEL=warn")
 	flood := frames("2probe", 5000)
-	s.endures(t, toll{lasts: 2 * time.Second, grows: 80}, func(int) {
-		atOnce(manyAttack, func(int) {
+	s.attack(t, limits{duration: 2 * time.Second, maxGrowth: 80}, func(int) {
+		atOnce(attackers, func(int) {
 			path := s.pollTransport("4")
 			if path == "" {
 				return
 			}
 			_, sid, _ := strings.Cut(path, "&sid=")
-			conn, _, err := dialer.Dial(s.wsURL("sid="+sid), nil)
+			conn, _, err := socketio.Dialer.Dial(socketio.URL(s.port, "sid="+sid), nil)
 			if err != nil {
 				return
 			}
@@ -194,8 +195,8 @@ func TestFloodsOfProbes(t *testing.T) {
 // them up to whoever comes.
 func TestAllPlacesTaken(t *testing.T) {
 	s := serve(t, "MAX_CONNECTIONS=200", "LOG_LEVEL=warn")
-	s.endures(t, toll{lasts: 2 * time.Second, grows: 60}, func(int) {
-		atOnce(manyAttack, func(int) {
+	s.attack(t, limits{duration: 2 * time.Second, maxGrowth: 60}, func(int) {
+		atOnce(attackers, func(int) {
 			for range 25 {
 				s.try("GET", "/socket.io/?EIO=4&transport=polling", "")
 			}
@@ -205,7 +206,7 @@ func TestAllPlacesTaken(t *testing.T) {
 		t.Errorf("only %v places were taken", n)
 	}
 	for range 50 {
-		s.connect(t, "presence=none").gets(t, "", "heartbeat", "")
+		s.client(t, "presence=none").expect(t, "", "heartbeat", "")
 	}
 	s.countsRefusal("displaced", 1)
 }
@@ -215,7 +216,7 @@ func TestIdleConnections(t *testing.T) {
 	s := serve(t, "MAX_IDLE_CONNECTIONS=100", "LOG_LEVEL=warn")
 	var mu sync.Mutex // guards conns
 	var conns []net.Conn
-	s.endures(t, toll{lasts: 2 * time.Second, grows: 30}, func(call int) {
+	s.attack(t, limits{duration: 2 * time.Second, minCalls: 300, maxGrowth: 30}, func(call int) {
 		if call > 500 {
 			s.ask("GET", "/healthz", "")
 			return
@@ -227,7 +228,7 @@ func TestIdleConnections(t *testing.T) {
 		conns = append(conns, conn)
 	})
 	s.countsRefusal("idle_connection", 100)
-	if n := s.metric("process_open_fds"); n > 100+manyWitness+50 {
+	if n := s.metric("process_open_fds"); n > 100+observers+50 {
 		t.Errorf("%v files are open", n)
 	}
 }

@@ -14,11 +14,11 @@ import (
 func TestHiddenUserIsLookedFor(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "EVENTS_PER_SECOND=0")
-	ada := s.connect(t, "presence=none&status=hidden")
-	ada.gets(t, "", "register", `{"id":"seven","name":"Ada"}`)
-	ada.gets(t, "", "join", `{"room":"r","username":"seven"}`)
+	ada := s.client(t, "presence=none&status=hidden")
+	ada.expect(t, "", "register", `{"id":"seven","name":"Ada"}`)
+	ada.expect(t, "", "join", `{"room":"r","username":"seven"}`)
 	seen := func(id string) string {
-		c := s.connect(t, "presence=both")
+		c := s.client(t, "presence=both")
 		var told strings.Builder
 		fill := func(text string) string { return strings.ReplaceAll(text, "ID", id) }
 		for _, try := range [][2]string{
@@ -27,10 +27,10 @@ func TestHiddenUserIsLookedFor(t *testing.T) {
 			{"start_race_t-ID", `{}`}, {"invite", `{"id":"ID"}`}, {"join", `{"room":"r","username":"ID"}`}, {"typing", `{"room":"r"}`},
 			{"leave", `{"room":"r"}`}, {"sync", ""},
 		} {
-			r, err := c.ask(fill(try[0]), fill(try[1]))
+			r, err := c.Ask(fill(try[0]), fill(try[1]))
 			fmt.Fprintln(&told, try, r, err)
 		}
-		program.Eventually(t, patience, "the last list has come", func() bool { return c.heard("online_users") > 0 && c.heard(fill("race_r-ID_update")) > 0 })
+		program.Eventually(t, patience, "the last list has come", func() bool { return c.received("online_users") > 0 && c.received(fill("race_r-ID_update")) > 0 })
 		for _, path := range []string{"/api/users/ID", "/api/online_users", "/api/online_users/count", "/api/rooms/r/users"} {
 			got := s.ask("GET", fill(path), "")
 			fmt.Fprintln(&told, path, got.status, strings.ReplaceAll(got.body, id, "ID"))
@@ -42,8 +42,8 @@ func TestHiddenUserIsLookedFor(t *testing.T) {
 		for _, name := range []string{"race_r-ID_update", "update_stage_t-ID", "update_r-ID_speed", "invite", "user_joined", "user_left", "typing", "add_user", "remove_user"} {
 			fmt.Fprintln(&told, name, events[fill(name)] > 0)
 		}
-		c.conn.Close()
-		<-c.gone
+		c.Conn.Close()
+		<-c.Gone
 		program.Eventually(t, patience, "the seeker is gone", func() bool { return s.ask("GET", "/api/online_users", "").body == "[]" })
 		return told.String()
 	}
@@ -56,11 +56,11 @@ func TestHiddenUserIsLookedFor(t *testing.T) {
 	if log := s.Log.String(); strings.Contains(log, "seven") || strings.Contains(log, "Ada") {
 		t.Errorf("the log names the hidden user:\n%s", log)
 	}
-	ada.gets(t, "", "status", `"active"`)
+	ada.expect(t, "", "status", `"active"`)
 	if list := s.ask("GET", "/api/online_users", "").body; list != `[{"id":"seven","name":"Ada"}]` {
 		t.Errorf("the user is back as %s", list)
 	}
-	if n := ada.heard("invite"); n != 1 {
+	if n := ada.received("invite"); n != 1 {
 		t.Errorf("%d invitations came, want 1", n)
 	}
 }

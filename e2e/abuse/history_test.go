@@ -14,10 +14,10 @@ import (
 func TestHistoryIsNotPushedOut(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "EVENTS_PER_SECOND=0")
-	calm := s.connect(t, "presence=none")
-	calm.gets(t, "", "join", `{"room":"calm","username":"ann"}`)
+	calm := s.client(t, "presence=none")
+	calm.expect(t, "", "join", `{"room":"calm","username":"ann"}`)
 	for n := range 50 {
-		calm.gets(t, "", "message", fmt.Sprintf(`{"room":"calm","content":"message %d","nonce":"%d"}`, n, n))
+		calm.expect(t, "", "message", fmt.Sprintf(`{"room":"calm","content":"message %d","nonce":"%d"}`, n, n))
 	}
 	kept := func(room string) int {
 		var all []any
@@ -30,14 +30,14 @@ func TestHistoryIsNotPushedOut(t *testing.T) {
 	content := strings.Repeat("漢", 4000) // 12,000 bytes
 	var talking sync.WaitGroup
 	for k := range 40 {
-		c := s.connect(t, "presence=none")
+		c := s.client(t, "presence=none")
 		talking.Go(func() {
 			for n := range 200 { // 96 MB in all
 				room := fmt.Sprintf("loud-%d-%d", k, n/50)
 				if n%50 == 0 {
-					c.gets(t, "", "join", fmt.Sprintf(`{"room":%q}`, room))
+					c.expect(t, "", "join", fmt.Sprintf(`{"room":%q}`, room))
 				}
-				c.gets(t, "", "message", fmt.Sprintf(`{"room":%q,"content":%q}`, room, content))
+				c.expect(t, "", "message", fmt.Sprintf(`{"room":%q,"content":%q}`, room, content))
 			}
 		})
 	}
@@ -48,8 +48,8 @@ func TestHistoryIsNotPushedOut(t *testing.T) {
 	if n, m := kept("loud-0-0"), kept("loud-0-3"); n != 0 || m != 50 {
 		t.Errorf("of the oldest and the latest room of one of them %d and %d messages are kept, want none and 50", n, m)
 	}
-	calm.gets(t, "", "message", `{"room":"calm","content":"and on","nonce":"49"}`) // sent again
-	calm.gets(t, "", "message", `{"room":"calm","content":"and on"}`)
+	calm.expect(t, "", "message", `{"room":"calm","content":"and on","nonce":"49"}`) // sent again
+	calm.expect(t, "", "message", `{"room":"calm","content":"and on"}`)
 	if n := kept("calm"); n != 51 {
 		t.Errorf("of the calm room %d messages are kept, want 51", n)
 	}

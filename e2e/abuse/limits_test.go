@@ -25,11 +25,11 @@ func TestMessageTooLarge(t *testing.T) {
 		const frame = `42["unknown",""]`
 		return strings.Replace(frame, `""`, `"`+strings.Repeat("x", size-len(frame))+`"`, 1)
 	}
-	c := s.connect(t, "")
-	c.send(packet(64 << 10))
-	program.Eventually(t, patience, "64 KiB are taken", func() bool { return c.heard("rollcall_error") == 1 })
-	c.send(packet(64<<10 + 1))
-	if err := c.isGone(t); !websocket.IsCloseError(err, websocket.CloseMessageTooBig) {
+	c := s.client(t, "")
+	c.Send(packet(64 << 10))
+	program.Eventually(t, patience, "64 KiB are taken", func() bool { return c.received("rollcall_error") == 1 })
+	c.Send(packet(64<<10 + 1))
+	if err := c.waitEnd(t); !websocket.IsCloseError(err, websocket.CloseMessageTooBig) {
 		t.Errorf("one byte more: %v, want a close frame that says so", err)
 	}
 
@@ -41,7 +41,7 @@ func TestMessageTooLarge(t *testing.T) {
 	if got := p.post(`42["sync"]`); got.status != http.StatusBadRequest || !strings.Contains(got.body, "Session ID unknown") {
 		t.Errorf("after it: %d %s", got.status, got.body)
 	}
-	if c.heard("rollcall_error") != 2 {
+	if c.received("rollcall_error") != 2 {
 		t.Error("over WebSocket no event says why")
 	}
 	// A body too large is not looked at.
@@ -55,13 +55,13 @@ func TestMessageTooLarge(t *testing.T) {
 func TestUserTooLarge(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	c := s.connect(t, "")
+	c := s.client(t, "")
 	user := func(size int) string {
 		return `{"id":"big","pad":"` + strings.Repeat("x", size-len(`{"id":"big","pad":""}`)) + `"}`
 	}
-	c.gets(t, "user_too_large", "register", user(4097))
-	c.gets(t, "", "register", user(4096))
-	c.gets(t, "user_too_large", "register", user(4097))
+	c.expect(t, "user_too_large", "register", user(4097))
+	c.expect(t, "", "register", user(4096))
+	c.expect(t, "user_too_large", "register", user(4097))
 	if got := s.ask("GET", "/api/online_users", "").body; strings.TrimSpace(got) != "["+user(4096)+"]" {
 		t.Errorf("listed is %.100s", got)
 	}
@@ -71,14 +71,14 @@ func TestUserTooLarge(t *testing.T) {
 func TestTooManyEvents(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	c := s.connect(t, "presence=none")
-	if _, err := c.conn.NetConn().Write(frames(`42["heartbeat"]`, 200)); err != nil {
+	c := s.client(t, "presence=none")
+	if _, err := c.Conn.NetConn().Write(frames(`42["heartbeat"]`, 200)); err != nil {
 		t.Fatal(err)
 	}
-	c.isGone(t)
+	c.waitEnd(t)
 	// 40 at once, then 41 refusals, each of which costs it the time after which the
 	// next is taken.
-	if n := c.heard("rollcall_error"); n < 40 || n > 41 {
+	if n := c.received("rollcall_error"); n < 40 || n > 41 {
 		t.Errorf("it heard of %d refusals before the end, want 40 or 41", n)
 	}
 	if n := s.metric(`rollcall_events_in_total{event="heartbeat"}`); n < 115 {
@@ -91,19 +91,19 @@ func TestTooManyEvents(t *testing.T) {
 func TestRoomLimits(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "EVENTS_PER_SECOND=0")
-	c := s.connect(t, "presence=none")
+	c := s.client(t, "presence=none")
 	for n := range 50 {
-		c.gets(t, "", "join", fmt.Sprintf(`{"room":"r%d","username":"ann"}`, n))
+		c.expect(t, "", "join", fmt.Sprintf(`{"room":"r%d","username":"ann"}`, n))
 	}
-	c.gets(t, "too_many_rooms", "join", `{"room":"r50","username":"ann"}`)
-	c.gets(t, "", "join", `{"room":"r49","username":"`+strings.Repeat("ü", 64)+`"}`) // is in it
-	c.gets(t, "", "leave", `{"room":"r0"}`)
-	c.gets(t, "", "join", `{"room":"`+strings.Repeat("r", 128)+`"}`)
-	c.gets(t, "bad_room", "join", `{"room":"`+strings.Repeat("r", 129)+`"}`)
-	c.gets(t, "bad_username", "join", `{"room":"r1","username":"`+strings.Repeat("ü", 65)+`"}`)
-	c.gets(t, "", "message", `{"room":"r1","content":"`+strings.Repeat("ü", 4000)+`"}`)
-	c.gets(t, "bad_message", "message", `{"room":"r1","content":"`+strings.Repeat("ü", 4001)+`"}`)
-	c.gets(t, "not_in_room", "message", `{"room":"r0","content":"x"}`)
+	c.expect(t, "too_many_rooms", "join", `{"room":"r50","username":"ann"}`)
+	c.expect(t, "", "join", `{"room":"r49","username":"`+strings.Repeat("ü", 64)+`"}`) // is in it
+	c.expect(t, "", "leave", `{"room":"r0"}`)
+	c.expect(t, "", "join", `{"room":"`+strings.Repeat("r", 128)+`"}`)
+	c.expect(t, "bad_room", "join", `{"room":"`+strings.Repeat("r", 129)+`"}`)
+	c.expect(t, "bad_username", "join", `{"room":"r1","username":"`+strings.Repeat("ü", 65)+`"}`)
+	c.expect(t, "", "message", `{"room":"r1","content":"`+strings.Repeat("ü", 4000)+`"}`)
+	c.expect(t, "bad_message", "message", `{"room":"r1","content":"`+strings.Repeat("ü", 4001)+`"}`)
+	c.expect(t, "not_in_room", "message", `{"room":"r0","content":"x"}`)
 	for _, code := range []string{"too_many_rooms", "bad_room", "bad_username", "bad_message", "not_in_room"} {
 		s.countsRefusal(code, 1)
 	}
@@ -115,13 +115,13 @@ func TestRoomLimits(t *testing.T) {
 func TestQueueTooLong(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "API_KEY="+apiKey)
-	slow, err := s.enter("presence=none", "", nil)
+	slow, err := s.connect("presence=none", "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer slow.Close()
 	slow.NetConn().(*net.TCPConn).SetReadBuffer(4096) // and never reads again
-	good := s.connect(t, "presence=none")
+	good := s.client(t, "presence=none")
 	body := `{"event":"news","args":["` + strings.Repeat("x", 60<<10) + `"]}`
 	sent := 0
 	for ; s.metric("rollcall_slow_disconnects_total") == 0; sent++ {
@@ -132,7 +132,7 @@ func TestQueueTooLong(t *testing.T) {
 			t.Fatalf("%d %s", got.status, got.body)
 		}
 	}
-	program.Eventually(t, patience, "who reads gets everything", func() bool { return good.heard("news") == sent })
+	program.Eventually(t, patience, "who reads gets everything", func() bool { return good.received("news") == sent })
 	if !strings.Contains(s.Log.String(), "cut off") {
 		t.Error("the log does not say it")
 	}
@@ -144,7 +144,7 @@ func TestQueueTooLong(t *testing.T) {
 func TestConnectionsOfOneAddress(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "MAX_CONNECTIONS_PER_ADDRESS=2")
-	first := s.connect(t, "")
+	first := s.client(t, "")
 	s.poll(t, "")
 	for range 3 {
 		if _, err := s.open("", nil); err == nil || !strings.Contains(err.Error(), "429") {
@@ -158,7 +158,7 @@ func TestConnectionsOfOneAddress(t *testing.T) {
 	if n := s.metric("rollcall_connections"); n != 2 {
 		t.Errorf("%v connections are counted", n)
 	}
-	first.conn.Close()
+	first.Conn.Close()
 	program.Eventually(t, patience, "a place becomes free", func() bool {
 		conn, err := s.open("", nil)
 		if err == nil {
@@ -173,8 +173,8 @@ func TestConnectionsOfOneAddress(t *testing.T) {
 func TestShutdown(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "API_KEY="+apiKey)
-	good := s.connect(t, "")
-	deaf, err := s.enter("", "", nil)
+	good := s.client(t, "")
+	deaf, err := s.connect("", "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +201,7 @@ func TestShutdown(t *testing.T) {
 	program.Eventually(t, 11*time.Second, "the server ends", s.Ended)
 	t.Logf("ended after %s", time.Since(began).Round(time.Millisecond))
 	var closed *websocket.CloseError
-	if err := good.isGone(t); !errors.As(err, &closed) || closed.Code == websocket.CloseAbnormalClosure {
+	if err := good.waitEnd(t); !errors.As(err, &closed) || closed.Code == websocket.CloseAbnormalClosure {
 		t.Errorf("a client was not told: %v", err)
 	}
 	if !strings.Contains(s.Log.String(), "bye") {

@@ -91,7 +91,7 @@ func TestLogThatNobodyReads(t *testing.T) {
 	}
 	s.fillLog(t, func() bool { return s.metric(dropped) > 0 })
 	for range 20 {
-		if r, err := c.ask("heartbeat", ""); err != nil || !r.OK {
+		if r, err := c.Ask("heartbeat", ""); err != nil || !r.OK {
 			t.Fatalf("an event while nobody reads the log: %v %v", r, err)
 		}
 	}
@@ -136,7 +136,7 @@ func TestLogThatIsClosed(t *testing.T) {
 		if err != nil {
 			t.Fatalf("a connection when the log is closed: %v", err)
 		}
-		if r, err := c.ask("heartbeat", ""); err != nil || !r.OK {
+		if r, err := c.Ask("heartbeat", ""); err != nil || !r.OK {
 			t.Fatalf("an event when the log is closed: %v %v", r, err)
 		}
 	}

@@ -19,8 +19,8 @@ var binary string
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	if port := os.Getenv(witnessOf); port != "" {
-		return testify(port)
+	if port := os.Getenv(observedPort); port != "" {
+		return observe(port)
 	}
 	path, remove, err := program.Rollcall(false) // memory and time are measured
 	if err != nil {

@@ -102,7 +102,7 @@ func TestSecretsStaySecret(t *testing.T) {
 			continue
 		}
 		good := name == "a good token"
-		conn, err := s.enter("token="+url.QueryEscape(secret), "", nil)
+		conn, err := s.connect("token="+url.QueryEscape(secret), "", nil)
 		if (err == nil) != good {
 			t.Errorf("%s in the query: %v", name, err)
 		}
@@ -110,7 +110,7 @@ func TestSecretsStaySecret(t *testing.T) {
 		if err == nil {
 			defer conn.Close()
 		}
-		conn, err = s.enter("", fmt.Sprintf(`{"token":%q}`, secret), nil)
+		conn, err = s.connect("", fmt.Sprintf(`{"token":%q}`, secret), nil)
 		if (err == nil) != good {
 			t.Errorf("%s in auth: %v", name, err)
 		}

@@ -26,7 +26,7 @@ type server struct {
 func serve(t testing.TB, vars ...string) *server {
 	t.Helper()
 	s := &server{t: t, port: program.FreePort(t)}
-	s.Process = program.Launch(t, newLog(), append([]string{"HOST=127.0.0.1", "PORT=" + s.port, "LOG_FORMAT=logfmt", "GRACE=0s"}, vars...), first[0], append(first[1:], binary)...)
+	s.Process = program.Launch(t, newLog(), append([]string{"HOST=127.0.0.1", "PORT=" + s.port, "LOG_FORMAT=logfmt", "GRACE=0s"}, vars...), priority[0], append(priority[1:], binary)...)
 	program.Eventually(t, patience, "the server is ready", func() bool {
 		if s.Ended() {
 			t.Fatalf("the server ended:\n%s", s.Log.Last(3000))

@@ -91,7 +91,7 @@ func TestSlowRequests(t *testing.T) {
 			t.Logf("%s: %d connections are ended within %s", c.name, c.many, longest.Round(time.Millisecond))
 		})
 	}
-	s.endures(t, toll{lasts: 2 * time.Second, grows: 30}, func(int) { s.ask("GET", "/healthz", "") })
+	s.attack(t, limits{duration: 2 * time.Second, maxGrowth: 30}, func(int) { s.ask("GET", "/healthz", "") })
 	all.Wait()
-	program.Eventually(t, patience, "their sessions have ended", func() bool { return s.metric("rollcall_connections") == manyWitness })
+	program.Eventually(t, patience, "their sessions have ended", func() bool { return s.metric("rollcall_connections") == observers })
 }

@@ -40,7 +40,7 @@ func longToken(user string, size int) string {
 func TestLongTokens(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "AUTH_SECRET="+authSecret, "LOG_LEVEL=debug")
-	ann := s.connect(t, "token="+url.QueryEscape(longToken(`{"id":"ann"}`, maxToken)))
+	ann := s.client(t, "token="+url.QueryEscape(longToken(`{"id":"ann"}`, maxToken)))
 	tokens := map[string]string{
 		"a byte or two over the limit": longToken(`{"id":"bob"}`, maxToken+2),
 		"as long as a request may be":  longToken(`{"id":"cid"}`, minHeaders),
@@ -60,7 +60,7 @@ func TestLongTokens(t *testing.T) {
 		} else {
 			refusals += 2
 		}
-		if _, err := s.enter("token="+long, "", nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := s.connect("token="+long, "", nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s, WebSocket: %v, want %s", name, err, want)
 		} else {
 			fmt.Fprintln(&told, err)
@@ -83,7 +83,7 @@ func TestLongTokens(t *testing.T) {
 		// In auth a token is a message, of at most 64 KiB.
 		if len(long) < 64<<10 {
 			refusals++
-			if _, err := s.enter("", fmt.Sprintf(`{"token":%q}`, long), nil); err == nil || !strings.Contains(err.Error(), "unauthorized") {
+			if _, err := s.connect("", fmt.Sprintf(`{"token":%q}`, long), nil); err == nil || !strings.Contains(err.Error(), "unauthorized") {
 				t.Errorf("%s, in auth: %v, want unauthorized", name, err)
 			} else {
 				fmt.Fprintln(&told, err)
@@ -92,10 +92,10 @@ func TestLongTokens(t *testing.T) {
 	}
 	s.countsRefusal("unauthorized", float64(refusals))
 
-	ann.gets(t, "", "heartbeat", "")
-	late := s.connect(t, "token="+token(`{"id":"late"}`, authSecret, time.Now().Add(time.Hour)))
-	program.Eventually(t, patience, "who has a good token is let in, and shown", func() bool { return ann.heard("add_user") > 0 })
-	late.gets(t, "", "heartbeat", "")
+	ann.expect(t, "", "heartbeat", "")
+	late := s.client(t, "token="+token(`{"id":"late"}`, authSecret, time.Now().Add(time.Hour)))
+	program.Eventually(t, patience, "who has a good token is let in, and shown", func() bool { return ann.received("add_user") > 0 })
+	late.expect(t, "", "heartbeat", "")
 	if online := s.ask("GET", "/api/online_users", "", "Authorization: Bearer "+token(`{"id":"ann"}`, authSecret, time.Now().Add(time.Hour))).body; online != `[{"id":"ann"},{"id":"late"}]` {
 		t.Errorf("online are %.500s", online)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	socketio "rollcall/e2e/client"
 	"rollcall/e2e/program"
 )
 
@@ -44,7 +45,7 @@ func unread(t testing.TB, s *server) {
 			}
 			return conn, err
 		}}
-		conn, _, err := dialer.Dial(s.wsURL("presence=none"), http.Header{})
+		conn, _, err := dialer.Dial(socketio.URL(s.port, "presence=none"), http.Header{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,26 +84,26 @@ func unread(t testing.TB, s *server) {
 // Clients that do not read are let go of: they are not listed for long, their
 // places are free again, and a shutdown does not wait for them.
 func TestAnswersThatAreNotRead(t *testing.T) {
-	limits := []string{"WRITE_TIMEOUT=1s", "PING_INTERVAL=2s", "PING_TIMEOUT=2s", "EVENTS_PER_SECOND=0", "MAX_QUEUE=32MiB", "GRACE=0s", "SHUTDOWN_TIMEOUT=5s", "API_KEY=" + apiKey}
-	s := serve(t, limits...)
-	s.endures(t, toll{lasts: time.Second, grows: 250}, func(int) { unread(t, s) })
+	vars := []string{"WRITE_TIMEOUT=1s", "PING_INTERVAL=2s", "PING_TIMEOUT=2s", "EVENTS_PER_SECOND=0", "MAX_QUEUE=32MiB", "GRACE=0s", "SHUTDOWN_TIMEOUT=5s", "API_KEY=" + apiKey}
+	s := serve(t, vars...)
+	s.attack(t, limits{duration: time.Second, maxGrowth: 250}, func(int) { unread(t, s) })
 	t.Run("they are not listed", func(t *testing.T) {
 		program.Eventually(t, patience, "nobody who does not read is listed", func() bool {
 			return !strings.Contains(s.ask("GET", "/api/online_users", "").body, "ghost")
 		})
 	})
 	t.Run("their places are free", func(t *testing.T) {
-		program.Eventually(t, patience, "their sessions have ended", func() bool { return s.metric("rollcall_connections") <= manyWitness })
+		program.Eventually(t, patience, "their sessions have ended", func() bool { return s.metric("rollcall_connections") <= observers })
 	})
 	t.Run("their connections are closed", func(t *testing.T) {
-		program.Eventually(t, patience, "files are closed", func() bool { return s.metric("process_open_fds") < manyWitness+40 })
+		program.Eventually(t, patience, "files are closed", func() bool { return s.metric("process_open_fds") < observers+40 })
 	})
 	if cut := s.metric("rollcall_slow_disconnects_total"); cut == 0 {
 		t.Error("nobody was cut off")
 	}
 	t.Run("a shutdown after that", func(t *testing.T) { stops(t, s) })
 	t.Run("a shutdown meanwhile", func(t *testing.T) {
-		s := serve(t, append(limits, "WRITE_TIMEOUT=10m")...)
+		s := serve(t, append(vars, "WRITE_TIMEOUT=10m")...)
 		unread(t, s)
 		stops(t, s)
 	})

@@ -27,19 +27,19 @@ var unreadable = map[string]string{
 func TestUnreadableValues(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "API_KEY=0123456789abcdef", "EVENTS_PER_SECOND=0")
-	other := s.connect(t, "presence=changes")
-	other.gets(t, "", "register", `{"id":"other"}`)
-	other.gets(t, "", "join", `{"room":"r","username":"other"}`)
-	other.gets(t, "", "watch_stage", `{"token":"t"}`)
-	other.gets(t, "", "watch_race", `{"race_id":"x"}`)
-	c := s.connect(t, "presence=none")
-	c.gets(t, "", "register", `{"id":"poisoner"}`)
-	c.gets(t, "", "join", `{"room":"r","username":"poisoner"}`)
-	c.gets(t, "", "add_car", `{"race_id":"x"}`)
-	other.gets(t, "", "sync", "")
+	other := s.client(t, "presence=changes")
+	other.expect(t, "", "register", `{"id":"other"}`)
+	other.expect(t, "", "join", `{"room":"r","username":"other"}`)
+	other.expect(t, "", "watch_stage", `{"token":"t"}`)
+	other.expect(t, "", "watch_race", `{"race_id":"x"}`)
+	c := s.client(t, "presence=none")
+	c.expect(t, "", "register", `{"id":"poisoner"}`)
+	c.expect(t, "", "join", `{"room":"r","username":"poisoner"}`)
+	c.expect(t, "", "add_car", `{"race_id":"x"}`)
+	other.expect(t, "", "sync", "")
 	told := func() (n int) {
 		for _, event := range []string{"update_user", "invite", "update_stage_t", "update_x_speed", "message"} {
-			n += other.heard(event)
+			n += other.received(event)
 		}
 		return n
 	}
@@ -56,15 +56,15 @@ func TestUnreadableValues(t *testing.T) {
 			{"bad_message", "message", `{"room":"r","content":%s}`},
 			{"bad_room", "typing", `{"room":%s}`},
 		} {
-			c.gets(t, try.code, try.event, fmt.Sprintf(try.arg, value))
+			c.expect(t, try.code, try.event, fmt.Sprintf(try.arg, value))
 		}
 		body := fmt.Sprintf(`{"event":"x","args":[%s]}`, value)
 		if got := s.ask("POST", "/api/emit", body, "Authorization: Bearer 0123456789abcdef"); got.status != 400 || !strings.Contains(got.body, "bad_args") {
 			t.Errorf("%s: POST /api/emit answers %d %.100s", name, got.status, got.body)
 		}
 	}
-	c.gets(t, "", "message", `{"room":"r","content":"done"}`) // comes after all else
-	other.gets(t, "", "heartbeat", "")
+	c.expect(t, "", "message", `{"room":"r","content":"done"}`) // comes after all else
+	other.expect(t, "", "heartbeat", "")
 	if n := told() - before; n != 1 {
 		t.Errorf("the other heard of %d things, want the last message alone", n)
 	}

@@ -87,7 +87,7 @@ func (d *deployment) end() {
 		c := w.client
 		w.mu.Unlock()
 		if c != nil {
-			c.hangUp()
+			c.Close()
 		}
 	}
 	d.running.Wait()

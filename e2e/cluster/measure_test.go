@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/e2e/client"
 	"rollcall/e2e/program"
 )
 
@@ -32,13 +33,13 @@ func BenchmarkAcross(b *testing.B) {
 		var times []time.Duration
 		for i := range 200 {
 			id := fmt.Sprintf("u%d", i)
-			c, err := dial(d.instances[0], "presence=none", nil, nil)
+			c, err := client.Dial(d.instances[0].port, "presence=none", client.Handlers{})
 			if err != nil {
 				b.Fatal(err)
 			}
-			b.Cleanup(c.hangUp)
+			b.Cleanup(c.Close)
 			began := time.Now()
-			if err := c.send(`42["register",{"id":"` + id + `"}]`); err != nil {
+			if err := c.Send(`42["register",{"id":"` + id + `"}]`); err != nil {
 				b.Fatal(err)
 			}
 			program.Eventually(b, patience, "all are told", func() bool { return book.told(id) == 300 })
@@ -58,14 +59,14 @@ func BenchmarkThousand(b *testing.B) {
 		d := bare(b, plan{instances: 3})
 		const n = 1000
 		book := &arrivals{} // who and when is not asked
-		var clients []*client
+		var clients []*client.Client
 		for i := range n {
 			clients = append(clients, book.follow(b, d.instances[i%3]))
 		}
 		before, trips := d.redis.commands(), d.redis.trips()
 		began := time.Now()
 		for i, c := range clients {
-			if err := c.send(fmt.Sprintf(`42["register",{"id":"u%d","name":"User %d"}]`, i, i)); err != nil {
+			if err := c.Send(fmt.Sprintf(`42["register",{"id":"u%d","name":"User %d"}]`, i, i)); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -132,13 +133,13 @@ func (a *arrivals) arrived(id string, at time.Time, where *instance) {
 }
 
 // follow connects a client of changes, which has its snapshot.
-func (a *arrivals) follow(b *testing.B, in *instance) *client {
+func (a *arrivals) follow(b *testing.B, in *instance) *client.Client {
 	a.clients.Add(1)
 	complete := false
 	seen := make(map[string]bool) // of one goroutine
 	first := make(chan struct{})
 	var once sync.Once
-	c, err := (&client{onRaw: func(at time.Time, event []byte) {
+	c, err := client.Dial(in.port, "presence=changes", client.Handlers{Raw: func(at time.Time, event []byte) {
 		// Decoding JSON would take longer than what is measured.
 		for _, part := range bytes.Split(event, []byte(`{"id":"`))[1:] {
 			id, _, _ := bytes.Cut(part, []byte(`"`))
@@ -156,14 +157,14 @@ func (a *arrivals) follow(b *testing.B, in *instance) *client {
 			complete = true
 			a.complete.Add(1)
 		}
-	}}).dial(in, "presence=changes", nil)
+	}})
 	if err == nil {
-		err = c.ask("sync", "")
+		err = c.Do("sync", "")
 	}
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(c.hangUp)
+	b.Cleanup(c.Close)
 	<-first
 	return c
 }

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"rollcall/e2e/client"
 )
 
 // A member is one tab of somebody who is online or wants to be: the members are
@@ -17,14 +19,14 @@ type member struct {
 	hear  func(at time.Time, event string, args []json.RawMessage)
 	ended func()
 	// settle is what it does with each new connection, once it is registered; nil: nothing.
-	settle func(*client) error
+	settle func(*client.Client) error
 
 	mu      sync.Mutex // guards all below
 	user    string     // JSON; "": it does not register
 	returns bool       // connects again when it is dropped, as browsers do
 	wanted  bool       // wants to be online
 	home    *instance  // where it is or was last connected
-	client  *client
+	client  *client.Client
 	lost    int // how many connections ended
 }
 
@@ -72,7 +74,7 @@ func (m *member) tryJoin(in *instance) error {
 
 // connect registers at an instance, as long as the member wants that.
 func (m *member) connect(in *instance) error {
-	c, err := dial(in, "presence=none", m.hear, m.dropped)
+	c, err := client.Dial(in.port, "presence=none", client.Handlers{Event: m.hear, Ended: m.dropped})
 	if err != nil {
 		return err
 	}
@@ -81,11 +83,11 @@ func (m *member) connect(in *instance) error {
 		user, wanted := m.user, m.wanted
 		m.mu.Unlock()
 		if !wanted {
-			c.hangUp()
+			c.Close()
 			return nil
 		}
 		if err := m.enter(c, user); err != nil {
-			c.hangUp()
+			c.Close()
 			return err
 		}
 		if done, err := m.arrived(c, in, user); done {
@@ -94,9 +96,9 @@ func (m *member) connect(in *instance) error {
 	}
 }
 
-func (m *member) enter(c *client, user string) error {
+func (m *member) enter(c *client.Client, user string) error {
 	if user != "" {
-		if err := c.ask("register", user); err != nil {
+		if err := c.Do("register", user); err != nil {
 			return err
 		}
 	}
@@ -108,12 +110,12 @@ func (m *member) enter(c *client, user string) error {
 
 // arrived takes a registered connection as the member's, unless what was
 // registered is not what the member wants any more.
-func (m *member) arrived(c *client, in *instance, user string) (bool, error) {
+func (m *member) arrived(c *client.Client, in *instance, user string) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
-	case c.isOver():
-		return true, errGone
+	case c.HasEnded():
+		return true, client.ErrEnded
 	case !m.wanted || m.user != user:
 		return false, nil
 	}
@@ -122,7 +124,7 @@ func (m *member) arrived(c *client, in *instance, user string) (bool, error) {
 }
 
 // dropped is what happens when a connection has ended.
-func (m *member) dropped(c *client) {
+func (m *member) dropped(c *client.Client) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.client != c {
@@ -170,7 +172,7 @@ func (m *member) rename(version int) error {
 	if c == nil {
 		return nil // it registers as that when it is back
 	}
-	return c.ask("register", user)
+	return c.Do("register", user)
 }
 
 // losses is how often the member's connection has ended.
@@ -187,7 +189,7 @@ func (m *member) leave() {
 	c := m.client
 	m.mu.Unlock()
 	if c != nil {
-		c.hangUp()
+		c.Close()
 	}
 }
 
@@ -200,8 +202,8 @@ func (m *member) signOut() error {
 	if c == nil {
 		return nil
 	}
-	err := c.ask("unregister", "")
-	c.hangUp()
+	err := c.Do("unregister", "")
+	c.Close()
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/e2e/client"
 	"rollcall/e2e/program"
 )
 
@@ -80,11 +81,11 @@ func (p *party) sit(d *deployment, in *instance, id string, registers, returns b
 		p.stay[id] = true
 	}
 	p.mu.Unlock()
-	m.settle = func(c *client) error {
-		if err := c.ask("join", fmt.Sprintf(`{"room":"r","username":%q}`, id)); err != nil {
+	m.settle = func(c *client.Client) error {
+		if err := c.Do("join", fmt.Sprintf(`{"room":"r","username":%q}`, id)); err != nil {
 			return err
 		}
-		return c.ask("join_stage", fmt.Sprintf(`{"token":"s","id":%q}`, id))
+		return c.Do("join_stage", fmt.Sprintf(`{"token":"s","id":%q}`, id))
 	}
 	m.hear = func(at time.Time, event string, args []json.RawMessage) { p.hear(id, at, event, args) }
 	m.join(in)
@@ -150,7 +151,7 @@ func (p *party) talk(d *deployment) (stop func()) {
 			m.mu.Lock()
 			c := m.client
 			m.mu.Unlock()
-			if c != nil && c.ask("message", `{"room":"r","content":"hello"}`) == nil {
+			if c != nil && c.Do("message", `{"room":"r","content":"hello"}`) == nil {
 				said++
 			}
 		}

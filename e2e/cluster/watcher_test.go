@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"rollcall/e2e/client"
 	"rollcall/e2e/program"
 )
 
@@ -20,7 +21,7 @@ type watcher struct {
 
 	mu     sync.Mutex // guards all below
 	home   *instance
-	client *client
+	client *client.Client
 	view   view
 	synced bool // it has had its first list
 	life   int  // how often it has connected
@@ -61,27 +62,27 @@ func (w *watcher) connect(in *instance) error {
 	w.home = in
 	w.life++
 	w.mu.Unlock()
-	c, err := dial(in, "presence="+w.kind, w.hear, w.dropped)
+	c, err := client.Dial(in.port, "presence="+w.kind, client.Handlers{Event: w.hear, Ended: w.dropped})
 	if err != nil {
 		return err
 	}
-	if err := c.ask("sync", ""); err != nil {
-		c.hangUp()
+	if err := c.Do("sync", ""); err != nil {
+		c.Close()
 		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if c.isOver() {
-		return errGone
+	if c.HasEnded() {
+		return client.ErrEnded
 	}
 	w.client = c
 	if w.d.closed() {
-		c.conn.Close() // nobody else will
+		c.Conn.Close() // nobody else will
 	}
 	return nil
 }
 
-func (w *watcher) dropped(c *client) {
+func (w *watcher) dropped(c *client.Client) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.client != c || w.d.closed() {
