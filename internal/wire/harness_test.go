@@ -43,6 +43,7 @@ type domain struct {
 	srv      *Server
 	connects atomic.Int64
 	gate     chan struct{}
+	accepted sync.Map // the server's connections, by the address of the client
 
 	mu      sync.Mutex // guards all below
 	present map[string]rooms.Conn
@@ -169,6 +170,11 @@ func start(t testing.TB, opts Options) (*domain, string) {
 	s.Serve(d)
 	server := httptest.NewUnstartedServer(headerTwice(s))
 	server.Listener = stall.Listen(server.Listener, s.opts.WriteTimeout)
+	server.Config.ConnState = func(c net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			d.accepted.Store(c.RemoteAddr().String(), c)
+		}
+	}
 	server.Start()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
