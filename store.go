@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"rollcall/adapter"
+	"rollcall/adapter/memory"
+	"rollcall/adapter/pubsub"
 	"rollcall/internal/config"
 	"rollcall/internal/observe"
 	"rollcall/rooms"
@@ -31,7 +33,7 @@ type store interface {
 // alone is the store of an instance without others.
 type alone struct {
 	*adapter.Memory
-	bus *adapter.MemoryBus
+	bus *memory.Bus
 }
 
 func (a alone) Bus() rooms.Bus            { return a.bus }
@@ -41,7 +43,7 @@ func (alone) Close(context.Context) error { return nil }
 
 func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, metrics *observe.Metrics) (store, error) {
 	if cfg.RedisURL == "" {
-		return alone{adapter.NewMemory(), adapter.NewMemoryBus()}, nil
+		return alone{adapter.NewMemory(), &memory.Bus{}}, nil
 	}
 	name := cfg.Instance
 	if name == "" {
@@ -59,7 +61,7 @@ func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, metrics
 	if err != nil {
 		return nil, fmt.Errorf("REDIS_URL: %w", err)
 	}
-	bus := shared.OpenBus(adapter.BusOptions{Key: cfg.RedisChannel, Log: log})
+	bus := pubsub.New(shared.Client(), pubsub.Options{Key: cfg.RedisChannel, Log: log})
 	metrics.WatchStore(func() observe.StoreStats {
 		s, b := shared.Stats(), bus.Stats()
 		return observe.StoreStats{
@@ -74,7 +76,7 @@ func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, metrics
 // together is the store of instances that share one view.
 type together struct {
 	*adapter.Redis
-	bus *adapter.RedisBus
+	bus *pubsub.Bus
 }
 
 func (t together) Bus() rooms.Bus { return t.bus }

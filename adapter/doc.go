@@ -1,6 +1,6 @@
 // Package adapter keeps the state that the instances of one deployment share,
-// and carries changes and messages between them: the implementations of
-// rooms.Store, rooms.Records and rooms.Bus.
+// and carries changes between them: the implementations of rooms.Store and
+// rooms.Records. Those of rooms.Bus are adapter/memory and adapter/pubsub.
 //
 // What lives here: storage and transport. What may not: any rule about who is
 // shown to whom (rooms). Every implementation passes the contract suites of

@@ -14,6 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/ratelog"
 	"rollcall/rooms"
 )
 
@@ -46,11 +47,11 @@ type Redis struct {
 	revoked  revocations
 	compared chan struct{} // tells that everything was compared with Redis
 
-	seen    sightings
-	clock   *sharedClock  // Redis', measured at each renewal of the lease
-	tokens  atomic.Uint64 // given out
-	refused occasional    // what came from Redis and cannot be shown
-	damage  damage
+	seen     sightings
+	clock    *sharedClock     // Redis', measured at each renewal of the lease
+	tokens   atomic.Uint64    // given out
+	rejected *ratelog.Warning // values in Redis that no client may get
+	damage   damage
 
 	cancel          context.CancelFunc
 	writing, living sync.WaitGroup // writer, lease and sightings; reader and connection
@@ -125,7 +126,7 @@ func startRedis(ctx context.Context, o RedisOptions, server server) *Redis {
 		own:        newOwnState(),
 		others:     newOthersState(),
 	}
-	r.refused = occasional{log: r.log, text: "a value in Redis is not one of ours, and is left out"}
+	r.rejected = ratelog.New(r.log, "a value in Redis is not one of ours, and is left out")
 	r.health.start(r.timing.Now())
 	_ = r.repair(ctx, "start") // the reader goes on trying
 	_ = r.loadRevoked(ctx)     // followRevoked does
@@ -137,6 +138,9 @@ func startRedis(ctx context.Context, o RedisOptions, server server) *Redis {
 	r.living.Go(func() { r.showLife(running) })
 	return r
 }
+
+// Client is the store's connection to Redis, which Close ends.
+func (r *Redis) Client() redis.UniversalClient { return r.client }
 
 // Instance is the id of this instance, which all its entries carry.
 func (r *Redis) Instance() string { return r.instance }

@@ -55,10 +55,10 @@ func (r *Redis) leave(ctx context.Context) error {
 	backoff := r.newBackoff()
 	for {
 		_, err := r.bury(ctx, r.instance, why, "", rooms.Closed)
-		if err == nil || ctx.Err() != nil || backoff.next == r.timing.MaxBackoff {
+		if err == nil || ctx.Err() != nil || backoff.AtMax() {
 			return err
 		}
-		sleep(ctx, backoff.pause())
+		backoff.Wait(ctx)
 	}
 }
 

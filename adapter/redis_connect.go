@@ -7,6 +7,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"rollcall/internal/retry"
 )
 
 // connect makes the client. It dials when it is used.
@@ -66,26 +68,6 @@ func (r *Redis) eval(ctx context.Context, limit time.Duration, script *luaScript
 	return reply, err
 }
 
-// A backoff is the growing pause between failed attempts.
-type backoff struct{ first, most, next time.Duration }
-
-func (r *Redis) newBackoff() backoff {
-	return backoff{first: r.timing.MaxBackoff / 16, most: r.timing.MaxBackoff}
-}
-
-func (b *backoff) reset() { b.next = 0 }
-
-func (b *backoff) pause() time.Duration {
-	b.next = min(max(b.first, 2*b.next), b.most)
-	return b.next
-}
-
-// sleep waits, and not beyond ctx.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+func (r *Redis) newBackoff() retry.Backoff {
+	return retry.Backoff{First: r.timing.MaxBackoff / 16, Max: r.timing.MaxBackoff}
 }

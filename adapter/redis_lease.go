@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"rollcall/internal/retry"
 	"rollcall/rooms"
 )
 
@@ -53,10 +54,10 @@ func (r *Redis) holdLease(ctx context.Context) {
 		r.noteHealth(err)
 		if err != nil {
 			failed = true
-			sleep(ctx, backoff.pause())
+			backoff.Wait(ctx)
 			continue
 		}
-		backoff.reset()
+		backoff.Reset()
 		interrupted := judge.heldBy(now, started, r.timing.Now())
 		if failed { // the others may have been cut off too, and come back a little later
 			judge.waitFrom(r.timing.Now())
@@ -68,7 +69,7 @@ func (r *Redis) holdLease(ctx context.Context) {
 		if r.judgeOthers(ctx, &judge, now) {
 			pause /= 4 // somebody is suspect: look again soon
 		}
-		sleep(ctx, pause)
+		retry.Sleep(ctx, pause)
 	}
 }
 

@@ -12,9 +12,9 @@ func (r *Redis) showLife(ctx context.Context) {
 	backoff := r.newBackoff()
 	for ctx.Err() == nil {
 		if r.listen(ctx) {
-			backoff.reset()
+			backoff.Reset()
 		}
-		sleep(ctx, backoff.pause())
+		backoff.Wait(ctx)
 	}
 }
 

@@ -91,10 +91,10 @@ func (r *Redis) read(ctx context.Context) {
 			err = r.readOn(ctx)
 		}
 		if err != nil {
-			sleep(ctx, backoff.pause())
+			backoff.Wait(ctx)
 			continue
 		}
-		backoff.reset()
+		backoff.Reset()
 	}
 }
 

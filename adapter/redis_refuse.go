@@ -16,7 +16,7 @@ import (
 // at a limited rate. The rest goes on without it.
 func (r *Redis) refuse(err error) {
 	r.counters.refused.Add(1)
-	r.refused.note(err)
+	r.rejected.Note(err)
 }
 
 // Bounds of what is taken from Redis. Those of clients are narrower; these keep

@@ -4,6 +4,8 @@ import (
 	"context"
 	"strconv"
 	"time"
+
+	"rollcall/internal/retry"
 )
 
 // This file is whose tokens are revoked. A revocation is written and announced
@@ -45,10 +47,10 @@ func (r *Redis) followRevoked(ctx context.Context) {
 	backoff := r.newBackoff()
 	for ctx.Err() == nil {
 		if r.loadRevoked(ctx) != nil {
-			sleep(ctx, max(backoff.pause(), time.Millisecond))
+			retry.Sleep(ctx, max(backoff.Next(), time.Millisecond))
 			continue
 		}
-		backoff.reset()
+		backoff.Reset()
 		timer := time.NewTimer(reloadRevoked)
 		select {
 		case <-r.compared:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/internal/retry"
 	"rollcall/rooms"
 )
 
@@ -146,7 +147,7 @@ func (r *Redis) noteSeen(ctx context.Context) {
 		if r.flushSeen(ctx) != nil {
 			signal(r.seen.some) // it is tried again
 		}
-		sleep(ctx, seenEvery)
+		retry.Sleep(ctx, seenEvery)
 	}
 }
 

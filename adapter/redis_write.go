@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"rollcall/internal/retry"
 )
 
 // What one call carries at most: Redis does nothing else meanwhile.
@@ -47,15 +49,15 @@ func (r *Redis) write(ctx context.Context) {
 		}
 		done, err := r.apply(ctx, batch)
 		if err != nil {
-			sleep(ctx, backoff.pause())
+			backoff.Wait(ctx)
 			continue
 		}
-		backoff.reset()
+		backoff.Reset()
 		r.confirm(batch, done)
 		signal(r.written)
 		if len(batch) < r.batch {
 			gather = min(max(time.Millisecond, 2*gather), r.timing.MaxGather)
-			sleep(ctx, gather)
+			retry.Sleep(ctx, gather)
 		}
 	}
 }

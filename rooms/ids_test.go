@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rollcall/adapter"
+	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
 
@@ -96,7 +97,7 @@ func TestSocketIDsAreToldToNobody(t *testing.T) {
 	for name, strict := range map[string]bool{"by default": false, "strict": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store, bus := &recordingStore{Memory: adapter.NewMemory()}, adapter.NewMemoryBus()
+				store, bus := &recordingStore{Memory: adapter.NewMemory()}, &memory.Bus{}
 				var passed []rooms.Message
 				defer bus.Subscribe(func(m rooms.Message) { passed = append(passed, m) })()
 				r := rooms.New(rooms.Options{Bus: bus, Strict: strict, IdleAfter: time.Minute, Tracks: func() []json.RawMessage { return []json.RawMessage{[]byte("1")} }}, store, &fakeSender{})

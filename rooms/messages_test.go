@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rollcall/adapter"
+	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
 
@@ -25,8 +26,8 @@ func (s *countingSender) Encode(events ...rooms.Event) rooms.Frames {
 }
 
 // newHall is a house with a bus.
-func newHall(t *testing.T, grace time.Duration) (*house, *adapter.MemoryBus, *countingSender) {
-	store, bus, sender := adapter.NewMemory(), adapter.NewMemoryBus(), &countingSender{}
+func newHall(t *testing.T, grace time.Duration) (*house, *memory.Bus, *countingSender) {
+	store, bus, sender := adapter.NewMemory(), &memory.Bus{}, &countingSender{}
 	r := rooms.New(rooms.Options{Bus: bus, Grace: grace}, store, sender)
 	return &house{t, r, store}, bus, sender
 }

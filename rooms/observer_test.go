@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rollcall/adapter"
+	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
 
@@ -98,7 +99,7 @@ func TestEventsSent(t *testing.T) {
 		"start_race_7": "start_race_*", "update_7_speed": "update_*_speed", "notice": "notice", "race_": "race_",
 	} {
 		seen := newRecorder()
-		bus := adapter.NewMemoryBus()
+		bus := &memory.Bus{}
 		r := rooms.New(rooms.Options{Observer: seen, Bus: bus}, adapter.NewMemory(), &fakeSender{})
 		if _, err := r.Connect(&fakeConn{id: "a"}, rooms.Handshake{}); err != nil {
 			t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rollcall/adapter"
+	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
 
@@ -26,7 +27,7 @@ func inTown(t *testing.T, n int, options rooms.Options, story func(*town)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		store, bus := adapter.NewMemory(), adapter.NewMemoryBus()
+		store, bus := adapter.NewMemory(), &memory.Bus{}
 		w := &town{t: t, store: store, home: make(map[*fakeConn]*rooms.Rooms)}
 		for i := range n {
 			options.Instance = string(rune('A' + i))

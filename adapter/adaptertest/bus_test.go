@@ -7,32 +7,32 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/adapter"
+	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
 
 // A spoiltBus is a bus of one process with one fault.
 type spoiltBus struct {
-	*adapter.MemoryBus
+	*memory.Bus
 	// publish takes the place of Publish, and spoil what subscribers hear.
-	publish func(b *adapter.MemoryBus, m rooms.Message)
+	publish func(b *memory.Bus, m rooms.Message)
 	spoil   func(f func(rooms.Message)) func(rooms.Message)
 	endless bool
 }
 
 func (b *spoiltBus) Publish(m rooms.Message) {
 	if b.publish != nil {
-		b.publish(b.MemoryBus, m)
+		b.publish(b.Bus, m)
 		return
 	}
-	b.MemoryBus.Publish(m)
+	b.Bus.Publish(m)
 }
 
 func (b *spoiltBus) Subscribe(f func(rooms.Message)) func() {
 	if b.spoil != nil {
 		f = b.spoil(f)
 	}
-	stop := b.MemoryBus.Subscribe(f)
+	stop := b.Bus.Subscribe(f)
 	if b.endless {
 		return func() {}
 	}
@@ -80,14 +80,14 @@ func TestBrokenBusesFail(t *testing.T) {
 			}
 		}}},
 		{"tells its own late", "the own subscribers have been called when Publish returns", &spoiltBus{
-			publish: func(b *adapter.MemoryBus, m rooms.Message) {
+			publish: func(b *memory.Bus, m rooms.Message) {
 				time.AfterFunc(5*time.Millisecond, func() { b.Publish(m) })
 			}}},
-		{"forgets exceptions", "messages arrive whole", &spoiltBus{publish: func(b *adapter.MemoryBus, m rooms.Message) {
+		{"forgets exceptions", "messages arrive whole", &spoiltBus{publish: func(b *memory.Bus, m rooms.Message) {
 			m.Except = nil
 			b.Publish(m)
 		}}},
-		{"re-encodes values", "numbers, text and order of keys are kept", &spoiltBus{publish: func(b *adapter.MemoryBus, m rooms.Message) {
+		{"re-encodes values", "numbers, text and order of keys are kept", &spoiltBus{publish: func(b *memory.Bus, m rooms.Message) {
 			m.Event.Args = slices.Clone(m.Event.Args)
 			for i, arg := range m.Event.Args {
 				var v any
@@ -96,7 +96,7 @@ func TestBrokenBusesFail(t *testing.T) {
 			}
 			b.Publish(m)
 		}}},
-		{"lets reserved names pass", "what is no event reaches nobody", &spoiltBus{publish: func(b *adapter.MemoryBus, m rooms.Message) {
+		{"lets reserved names pass", "what is no event reaches nobody", &spoiltBus{publish: func(b *memory.Bus, m rooms.Message) {
 			m.Event.Name = strings.TrimPrefix(m.Event.Name, "dis")
 			if m.Event.Name == "connecting" {
 				m.Event.Name = "is passed"
@@ -110,7 +110,7 @@ func TestBrokenBusesFail(t *testing.T) {
 			if i < 0 {
 				t.Fatalf("there is no check %q", b.fails)
 			}
-			b.bus.MemoryBus = adapter.NewMemoryBus()
+			b.bus.Bus = &memory.Bus{}
 			r := &recorder{}
 			done := make(chan struct{})
 			go func() { // of its own, for Fatalf to end

@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"rollcall/adapter"
+	"rollcall/adapter/pubsub"
 	"rollcall/rooms"
 )
 
@@ -32,7 +33,7 @@ func run() error {
 	}
 	client := redis.NewUniversalClient(options)
 	defer client.Close()
-	bus := adapter.NewRedisBus(client, adapter.BusOptions{})
+	bus := pubsub.New(client, pubsub.Options{})
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		var line struct {

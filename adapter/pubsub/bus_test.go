@@ -1,10 +1,11 @@
-package adapter
+package pubsub
 
 import (
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"strings"
 	"sync"
@@ -12,34 +13,38 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
 
 	"rollcall/adapter/adaptertest"
 	"rollcall/adapter/redistest"
 	"rollcall/rooms"
 )
 
-func TestRedisBus(t *testing.T) {
+func TestContract(t *testing.T) {
 	server := redistest.Start(t)
 	adaptertest.RunBus(t, func(t *testing.T, n int) []rooms.Bus {
 		var buses []rooms.Bus
 		for range n {
-			buses = append(buses, openBus(t, server, BusOptions{Key: "a*[k]?" + t.Name()}))
+			buses = append(buses, openBus(t, server, Options{Key: "a*[k]?" + t.Name()}))
 		}
 		return buses
 	})
 }
 
-// openBus opens a bus on a client of its own and waits until it listens.
-func openBus(t *testing.T, server *redistest.Server, o BusOptions) *RedisBus {
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func eventually(t *testing.T, what string, met func() bool) {
 	t.Helper()
-	connection, err := ParseRedisURL(server.URL(), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	timing := RedisTiming{}
-	timing.setDefaults()
-	client := connect(connection, timing)
-	b := NewRedisBus(client, o)
+	adaptertest.Eventually(t, what, met)
+}
+
+// openBus opens a bus on a client of its own and waits until it listens.
+func openBus(t *testing.T, server *redistest.Server, o Options) *Bus {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{
+		Addr: server.Addr(), Protocol: 2, DisableIdentity: true, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true,
+	})
+	b := New(client, o)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -48,19 +53,19 @@ func openBus(t *testing.T, server *redistest.Server, o BusOptions) *RedisBus {
 		}
 		client.Close()
 	})
-	eventually(t, "the subscription", bound, b.Listening)
+	eventually(t, "the subscription", func() bool { return b.Ready() == nil })
 	return b
 }
 
-// A heard is what a bus's subscriber was told: event names and arguments.
-type heard struct {
+// An inbox is what a bus's subscriber got: event names and arguments.
+type inbox struct {
 	mu    sync.Mutex // guards what
 	what  []string
 	times map[string]int
 }
 
-func hear(b rooms.Bus) *heard {
-	h := &heard{times: make(map[string]int)}
+func subscribe(b rooms.Bus) *inbox {
+	h := &inbox{times: make(map[string]int)}
 	b.Subscribe(func(m rooms.Message) {
 		text := m.Event.Name
 		for _, arg := range m.Event.Args {
@@ -74,17 +79,37 @@ func hear(b rooms.Bus) *heard {
 	return h
 }
 
-func (h *heard) count(text string) int {
+func (h *inbox) count(text string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.times[text]
 }
 
-func (h *heard) all() string {
+func (h *inbox) all() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return strings.Join(h.what, "\n")
 }
+
+// recordLog is a log and what was written to it.
+func recordLog() (*slog.Logger, func() string) {
+	var mu sync.Mutex
+	var text bytes.Buffer
+	write := writerFunc(func(b []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return text.Write(b)
+	})
+	return slog.New(slog.NewTextHandler(write, nil)), func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		return text.String()
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
 // dialing tells whether a client that has been closed still tries to dial: it
 // notices after a second at most, which is more than goleak waits.
@@ -99,7 +124,7 @@ func named(name string) rooms.Message { return rooms.Message{Event: rooms.Event{
 // have the room listen.
 func TestBusChannels(t *testing.T) {
 	server := redistest.Start(t)
-	b := openBus(t, server, BusOptions{})
+	b := openBus(t, server, Options{})
 	sub := server.Client().PSubscribe(t.Context(), "*")
 	defer sub.Close()
 	if _, err := sub.Receive(t.Context()); err != nil {
@@ -130,8 +155,8 @@ func TestBusChannels(t *testing.T) {
 func TestBusRefusesFromElsewhere(t *testing.T) {
 	server := redistest.Start(t)
 	log, lines := recordLog()
-	b := openBus(t, server, BusOptions{MaxMessage: 1000, Log: log})
-	got := hear(b)
+	b := openBus(t, server, Options{MaxMessage: 1000, Log: log})
+	got := subscribe(b)
 	refused := []string{"", "x", "\x93", "{}", string(pack(t, []any{"u"})), strings.Repeat("x", 1001),
 		string(pack(t, []any{"u", map[string]any{"type": 2, "data": []any{"bytes", []byte{1}}}, map[string]any{}})),
 		string(pack(t, []any{"u", map[string]any{"type": 2, "data": []any{"connect"}}, map[string]any{}})),
@@ -144,9 +169,9 @@ func TestBusRefusesFromElsewhere(t *testing.T) {
 	server.Do("PUBLISH", "socket.io#/#", pack(t, []any{"u", map[string]any{"type": 2, "data": []any{"good"}}, map[string]any{}}))
 	server.Do("PUBLISH", "socket.io#/other#", pack(t, []any{"u", map[string]any{"type": 2, "data": []any{"bad"}, "nsp": "/other"}, map[string]any{}}))
 	server.Do("PUBLISH", "socket.io#/#room#", pack(t, []any{"u", map[string]any{"type": 2, "data": []any{"last"}}, map[string]any{}}))
-	eventually(t, "the last message", bound, func() bool { return got.count("last") == 1 })
+	eventually(t, "the last message", func() bool { return got.count("last") == 1 })
 	if got.all() != "good\nlast" {
-		t.Errorf("heard %q", got.all())
+		t.Errorf("got %q", got.all())
 	}
 	if s := b.Stats(); s.Refused != uint64(50*len(refused)) || s.Received != 2 {
 		t.Errorf("counted %+v", s)
@@ -162,28 +187,28 @@ func TestBusOutage(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	log, lines := recordLog()
-	t.Cleanup(func() { waitUntil(bound, func() bool { return !dialing() }) })
-	a, b := openBus(t, server, BusOptions{Log: log, Silence: 500 * time.Millisecond, Patience: 1500 * time.Millisecond}), openBus(t, server, BusOptions{Silence: 500 * time.Millisecond})
-	ownHeard, otherHeard := hear(a), hear(b)
+	t.Cleanup(func() { eventually(t, "the end of dialing", func() bool { return !dialing() }) })
+	a, b := openBus(t, server, Options{Log: log, IdleTimeout: 500 * time.Millisecond, PublishTimeout: 1500 * time.Millisecond}), openBus(t, server, Options{IdleTimeout: 500 * time.Millisecond})
+	own, other := subscribe(a), subscribe(b)
 
 	server.Kill()
-	eventually(t, "the loss", bound, func() bool { return a.Ready() != nil && b.Ready() != nil })
+	eventually(t, "the loss", func() bool { return a.Ready() != nil && b.Ready() != nil })
 	for i := range 200 {
 		a.Publish(named(fmt.Sprintf("lost %d", i)))
-		if ownHeard.count(fmt.Sprintf("lost %d", i)) != 1 {
+		if own.count(fmt.Sprintf("lost %d", i)) != 1 {
 			t.Fatal("an own subscriber was not called")
 		}
 	}
-	eventually(t, "the drops", bound, func() bool { return a.Stats().Dropped == 200 && a.Stats().Queued == 0 })
+	eventually(t, "the drops", func() bool { return a.Stats().Dropped == 200 && a.Stats().Queued == 0 })
 	server.Restart()
-	eventually(t, "the subscriptions", bound, func() bool { return a.Ready() == nil && b.Ready() == nil })
+	eventually(t, "the subscriptions", func() bool { return a.Ready() == nil && b.Ready() == nil })
 	a.Publish(named("back"))
 	b.Publish(named("too"))
-	eventually(t, "messages both ways", bound, func() bool { return otherHeard.count("back") == 1 && ownHeard.count("too") == 1 })
-	if otherHeard.all() != "back\ntoo" && otherHeard.all() != "too\nback" {
-		t.Errorf("the other heard %q", otherHeard.all())
+	eventually(t, "messages both ways", func() bool { return other.count("back") == 1 && own.count("too") == 1 })
+	if other.all() != "back\ntoo" && other.all() != "too\nback" {
+		t.Errorf("the other got %q", other.all())
 	}
-	for _, text := range []string{"messages from other instances are not heard", "messages from other instances are heard again", "a message does not reach other instances"} {
+	for _, text := range []string{"messages from other instances are not received", "messages from other instances are received again", "a message does not reach other instances"} {
 		if n := strings.Count(lines(), text); n != 1 {
 			t.Errorf("%d times %q in the log:\n%s", n, text, lines())
 		}
@@ -203,12 +228,12 @@ func TestBusReconnects(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
-			a, b := openBus(t, server, BusOptions{Silence: 500 * time.Millisecond}), openBus(t, server, BusOptions{Silence: 500 * time.Millisecond})
-			got := hear(b)
+			a, b := openBus(t, server, Options{IdleTimeout: 500 * time.Millisecond}), openBus(t, server, Options{IdleTimeout: 500 * time.Millisecond})
+			got := subscribe(b)
 			fault(server)
 			// A message may be lost around the fault, but none is doubled.
 			n := 0
-			eventually(t, "a message", bound, func() bool {
+			eventually(t, "a message", func() bool {
 				n++
 				a.Publish(named(fmt.Sprint(n)))
 				return got.count(fmt.Sprint(n-1)) > 0
@@ -226,8 +251,8 @@ func TestBusReconnects(t *testing.T) {
 // counted, and Publish does not wait.
 func TestBusQueueIsBounded(t *testing.T) {
 	server := redistest.Start(t)
-	b := openBus(t, server, BusOptions{MaxQueue: 10_000})
-	own := hear(b)
+	b := openBus(t, server, Options{MaxQueue: 10_000})
+	own := subscribe(b)
 	server.Do("CLIENT", "PAUSE", "60000", "WRITE") // PUBLISH counts as one
 	for range 2000 {
 		b.Publish(named("x"))
@@ -237,10 +262,10 @@ func TestBusQueueIsBounded(t *testing.T) {
 		t.Errorf("counted %+v", s)
 	}
 	if n := own.count("x"); n != 2000 {
-		t.Errorf("own subscribers heard %d", n)
+		t.Errorf("own subscribers got %d", n)
 	}
 	server.Do("CLIENT", "UNPAUSE")
-	eventually(t, "an empty queue", bound, func() bool { return b.Stats().Queued == 0 })
+	eventually(t, "an empty queue", func() bool { return b.Stats().Queued == 0 })
 	if s := b.Stats(); s.Published+s.Dropped != 2000 || s.Published == 0 {
 		t.Errorf("counted %+v", s)
 	}
@@ -249,18 +274,18 @@ func TestBusQueueIsBounded(t *testing.T) {
 // Close publishes what is queued.
 func TestBusCloseFlushes(t *testing.T) {
 	server := redistest.Start(t)
-	other := openBus(t, server, BusOptions{})
-	got := hear(other)
+	other := openBus(t, server, Options{})
+	got := subscribe(other)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
 	defer client.Close()
-	b := NewRedisBus(client, BusOptions{})
+	b := New(client, Options{})
 	for range 1000 {
 		b.Publish(named("x"))
 	}
 	if err := b.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "all messages", bound, func() bool { return got.count("x") == 1000 })
+	eventually(t, "all messages", func() bool { return got.count("x") == 1000 })
 	b.Publish(named("late")) // goes nowhere, and does no harm
 	if s := b.Stats(); s.Published != 1000 || s.Dropped != 1 {
 		t.Errorf("counted %+v", s)
@@ -272,7 +297,7 @@ func TestBusCloseFlushes(t *testing.T) {
 	// If Redis does not take it, Close ends with its context and says so.
 	server.Do("CLIENT", "PAUSE", "60000", "WRITE")
 	defer server.Do("CLIENT", "UNPAUSE")
-	stuck := NewRedisBus(client, BusOptions{})
+	stuck := New(client, Options{})
 	stuck.Publish(named("x"))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -1,16 +1,15 @@
-package adapter
+package pubsub
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"strconv"
 	"unicode/utf8"
 
 	"github.com/vmihailenco/msgpack/v5"
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 
+	"rollcall/adapter/memory"
+	"rollcall/internal/msgjson"
 	"rollcall/rooms"
 )
 
@@ -19,8 +18,8 @@ import (
 //
 //	[uid, {type: 2, data: [event, …args], nsp: "/"}, {rooms: […], except: […], flags: {…}}]
 //
-// uid is the publisher, so that it knows its own. Of the flags none concerns us:
-// what a client is sent is neither compressed nor lost for being slow.
+// uid is the publisher, so that it knows its own. The flags do not concern us:
+// what a client is sent is neither compressed nor dropped because it is slow.
 
 const (
 	packetEvent       = 2
@@ -33,50 +32,60 @@ const (
 
 var (
 	// errNotForUs is a message for others: of another namespace, or our own.
-	errNotForUs  = errors.New("not for this instance")
-	errMalformed = errors.New("it is not what the Socket.IO Redis adapter writes")
-	errBinary    = errors.New("it has binary data, which these clients get as JSON only")
-	errDepth     = fmt.Errorf("it is nested more than %d deep", maxDepth)
+	errNotForUs = errors.New("not for this instance")
+	errFormat   = errors.New("it is not what the Socket.IO Redis adapter writes")
 )
 
-// encodePacket makes the payload of a message.
-func encodePacket(uid string, m rooms.Message) ([]byte, error) {
-	data := []any{m.Event.Name}
+// encode makes the payload of a message.
+func encode(uid string, m rooms.Message) ([]byte, error) {
+	var b bytes.Buffer
+	p := msgpack.NewEncoder(&b)
+	// Writing to a buffer cannot fail; only the arguments can.
+	_ = p.EncodeArrayLen(3)
+	_ = p.EncodeString(uid)
+
+	_ = p.EncodeMapLen(3)
+	_ = p.EncodeString("type")
+	_ = p.EncodeInt(packetEvent)
+	_ = p.EncodeString("data")
+	_ = p.EncodeArrayLen(1 + len(m.Event.Args))
+	_ = p.EncodeString(m.Event.Name)
 	for _, arg := range m.Event.Args {
-		v, err := parseJSON(arg)
-		if err != nil {
+		if err := msgjson.Encode(p, arg, maxDepth); err != nil {
 			return nil, err
 		}
-		data = append(data, v)
 	}
-	var b bytes.Buffer
-	err := packValue(msgpack.NewEncoder(&b), []any{
-		uid,
-		object{{"type", json.Number(strconv.Itoa(packetEvent))}, {"data", data}, {"nsp", mainNamespace}},
-		object{{"rooms", stringsOf(m.Rooms)}, {"except", stringsOf(m.Except)}, {"flags", object{}}},
-	})
-	return b.Bytes(), err
+	_ = p.EncodeString("nsp")
+	_ = p.EncodeString(mainNamespace)
+
+	_ = p.EncodeMapLen(3)
+	_ = p.EncodeString("rooms")
+	encodeNames(p, m.Rooms)
+	_ = p.EncodeString("except")
+	encodeNames(p, m.Except)
+	_ = p.EncodeString("flags")
+	_ = p.EncodeMapLen(0)
+	return b.Bytes(), nil
 }
 
-func stringsOf(list []string) []any {
-	out := make([]any, len(list))
-	for i, s := range list {
-		out[i] = s
+func encodeNames(p *msgpack.Encoder, names []string) {
+	_ = p.EncodeArrayLen(len(names))
+	for _, name := range names {
+		_ = p.EncodeString(name)
 	}
-	return out
 }
 
-// decodePacket reads a payload of anybody but self.
-func decodePacket(payload []byte, self string) (rooms.Message, error) {
+// decode reads a payload of anybody but self.
+func decode(payload []byte, self string) (rooms.Message, error) {
 	in := bytes.NewReader(payload)
-	p := packetReader{unpacker: unpacker{msgpack.NewDecoder(in)}, namespace: mainNamespace}
+	p := reader{Decoder: msgpack.NewDecoder(in), namespace: mainNamespace}
 	n, err := p.DecodeArrayLen()
 	if err != nil || n != 3 {
-		return rooms.Message{}, errMalformed
+		return rooms.Message{}, errFormat
 	}
 	switch uid, err := p.text(); {
 	case err != nil:
-		return rooms.Message{}, errMalformed
+		return rooms.Message{}, errFormat
 	case uid == self:
 		return rooms.Message{}, errNotForUs
 	}
@@ -88,28 +97,22 @@ func decodePacket(payload []byte, self string) (rooms.Message, error) {
 	}
 	switch {
 	case in.Len() > 0:
-		return rooms.Message{}, errMalformed
+		return rooms.Message{}, errFormat
 	case p.namespace != mainNamespace:
 		return rooms.Message{}, errNotForUs
 	case p.kind != packetEvent && p.kind != packetBinaryEvent:
 		return rooms.Message{}, errors.New("it is not an event")
 	case p.wantsAck:
 		return rooms.Message{}, errors.New("it asks for acknowledgements, which do not travel between servers")
+	case !utf8.ValidString(p.message.Event.Name):
+		return rooms.Message{}, errFormat
 	}
-	return p.message, checkTaken(p.message)
+	return p.message, memory.CheckMessage(p.message)
 }
 
-// checkTaken says why a message from elsewhere cannot be brought to clients.
-func checkTaken(m rooms.Message) error {
-	if !utf8.ValidString(m.Event.Name) {
-		return errMalformed
-	}
-	return checkMessage(m)
-}
-
-// A packetReader gathers the fields of a payload.
-type packetReader struct {
-	unpacker
+// A reader gathers the fields of a payload.
+type reader struct {
+	*msgpack.Decoder
 	message   rooms.Message
 	kind      int64
 	namespace string
@@ -117,15 +120,15 @@ type packetReader struct {
 }
 
 // fields reads an object, with a call for each field's value.
-func (p *packetReader) fields(read func(name string) error) error {
+func (p *reader) fields(read func(name string) error) error {
 	n, err := p.DecodeMapLen()
 	if err != nil || n < 0 {
-		return errMalformed
+		return errFormat
 	}
 	for range n {
 		name, err := p.text()
 		if err != nil {
-			return errMalformed
+			return errFormat
 		}
 		if err := read(name); err != nil {
 			return err
@@ -134,29 +137,29 @@ func (p *packetReader) fields(read func(name string) error) error {
 	return nil
 }
 
-func (p *packetReader) packetField(name string) (err error) {
+func (p *reader) packetField(name string) (err error) {
 	switch name {
 	case "type":
 		if p.kind, err = p.DecodeInt64(); err != nil {
-			return errMalformed
+			return errFormat
 		}
 		return nil
 	case "nsp":
 		if p.namespace, err = p.text(); err != nil {
-			return errMalformed
+			return errFormat
 		}
 		return nil
 	case "data":
 		return p.event()
 	case "id":
-		id, err := p.appendJSON(nil, 0)
+		id, err := msgjson.Decode(p.Decoder, maxDepth)
 		p.wantsAck = string(id) != "null"
 		return err
 	}
 	return p.skip()
 }
 
-func (p *packetReader) optionField(name string) (err error) {
+func (p *reader) optionField(name string) (err error) {
 	switch name {
 	case "rooms":
 		p.message.Rooms, err = p.names()
@@ -169,17 +172,17 @@ func (p *packetReader) optionField(name string) (err error) {
 }
 
 // event reads the array of an event's name and arguments.
-func (p *packetReader) event() error {
+func (p *reader) event() error {
 	n, err := p.DecodeArrayLen()
 	if err != nil || n < 1 {
-		return errMalformed
+		return errFormat
 	}
 	e := rooms.Event{}
 	if e.Name, err = p.text(); err != nil {
-		return errNoName
+		return errors.New("the event's name is no text")
 	}
 	for range n - 1 {
-		arg, err := p.appendJSON(nil, 0)
+		arg, err := msgjson.Decode(p.Decoder, maxDepth)
 		if err != nil {
 			return err
 		}
@@ -191,27 +194,27 @@ func (p *packetReader) event() error {
 
 // names reads a list of rooms. A number is as good as its digits: to JavaScript
 // they are different rooms, to all others one.
-func (p *packetReader) names() ([]string, error) {
+func (p *reader) names() ([]string, error) {
 	n, err := p.DecodeArrayLen()
 	if err != nil {
-		return nil, errMalformed
+		return nil, errFormat
 	}
 	var names []string
 	for range n { // none for nil
 		code, err := p.PeekCode()
 		if err != nil {
-			return nil, errMalformed
+			return nil, errFormat
 		}
 		var name string
 		if msgpcode.IsString(code) {
 			name, err = p.DecodeString()
 		} else {
 			var number []byte
-			number, err = p.appendJSON(nil, maxDepth)
+			number, err = msgjson.Decode(p.Decoder, 0)
 			name = string(number)
 		}
 		if err != nil {
-			return nil, errMalformed
+			return nil, errFormat
 		}
 		names = append(names, name)
 	}
@@ -219,15 +222,15 @@ func (p *packetReader) names() ([]string, error) {
 }
 
 // text reads a string, and nothing that is only like one.
-func (p *packetReader) text() (string, error) {
+func (p *reader) text() (string, error) {
 	if code, err := p.PeekCode(); err != nil || !msgpcode.IsString(code) {
-		return "", errMalformed
+		return "", errFormat
 	}
 	return p.DecodeString()
 }
 
 // skip leaves out a value. The library's own Skip knows no bound of depth.
-func (p *packetReader) skip() error {
-	_, err := p.appendJSON(nil, 0)
+func (p *reader) skip() error {
+	_, err := msgjson.Decode(p.Decoder, maxDepth)
 	return err
 }

@@ -1,16 +1,16 @@
-package adapter_test
+package memory_test
 
 import (
 	"slices"
 	"testing"
 
-	"rollcall/adapter"
 	"rollcall/adapter/adaptertest"
+	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
 
-func TestMemoryBus(t *testing.T) {
+func TestBus(t *testing.T) {
 	adaptertest.RunBus(t, func(_ *testing.T, n int) []rooms.Bus {
-		return slices.Repeat([]rooms.Bus{adapter.NewMemoryBus()}, n)
+		return slices.Repeat([]rooms.Bus{&memory.Bus{}}, n)
 	})
 }

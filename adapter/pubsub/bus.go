@@ -1,0 +1,180 @@
+// Package pubsub is the bus of instances that share a Redis: messages in the
+// format of the official @socket.io/redis-adapter, over Redis pub/sub. Whatever
+// speaks that, such as @socket.io/redis-emitter, is one more publisher, and Node
+// servers with that adapter are further instances.
+//
+// Pub/sub is at most once: what is published while an instance has no
+// connection to Redis does not reach it later. Nor is anything published twice:
+// what could not be written is dropped and counted.
+//
+// The bus does not subscribe to the official adapter's request channel. That is
+// what a Node server counts its peers by and then waits for; not being counted,
+// an instance is never waited for, not even if it is stopped or cut off.
+package pubsub
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rollcall/adapter/memory"
+	"rollcall/internal/ratelog"
+	"rollcall/rooms"
+)
+
+// Options configures a bus. The zero value of each field means its default.
+type Options struct {
+	// Key is what the channels' names begin with, as in the options of the
+	// official adapter and emitter. Default "socket.io".
+	Key string
+	// MaxMessage bounds the payload of one message from elsewhere, in bytes:
+	// a larger one is refused. Default 1 MiB.
+	MaxMessage int
+	// MaxQueue bounds what waits to be published, in bytes; what does not fit
+	// is dropped. Default 8 MiB.
+	MaxQueue int
+	// IdleTimeout is how long Redis may send nothing, not even the answer to a
+	// ping, before the connection counts as dead. Default 3 s.
+	IdleTimeout time.Duration
+	// PublishTimeout is how long a message may wait for a connection to Redis;
+	// then it is dropped. Default 3 s.
+	PublishTimeout time.Duration
+	// Log gets what an operator should know. Default: nothing is logged.
+	Log *slog.Logger
+}
+
+func (o *Options) setDefaults() {
+	o.Key = cmp.Or(o.Key, "socket.io")
+	o.MaxMessage = cmp.Or(o.MaxMessage, 1<<20)
+	o.MaxQueue = cmp.Or(o.MaxQueue, 8<<20)
+	o.IdleTimeout = cmp.Or(o.IdleTimeout, 3*time.Second)
+	o.PublishTimeout = cmp.Or(o.PublishTimeout, 3*time.Second)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+}
+
+// Bus is a rooms.Bus over Redis pub/sub. Two goroutines, which end with Close,
+// empty the queue (publish.go) and receive the others' messages (receive.go).
+type Bus struct {
+	client    redis.UniversalClient
+	options   Options
+	uid       string // names this instance among all publishers
+	channel   string
+	local     memory.Bus // this instance's subscribers
+	queue     queue
+	counts    counts
+	rejected  *ratelog.Warning // messages from elsewhere
+	lost      *ratelog.Warning // messages of this instance
+	listening atomic.Bool
+
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	closing sync.Once
+}
+
+var _ rooms.Bus = (*Bus)(nil)
+
+// New starts a bus on a client, which stays the caller's and must live longer.
+// It does not wait for Redis.
+func New(client redis.UniversalClient, o Options) *Bus {
+	o.setDefaults()
+	ctx, cancel := context.WithCancel(context.Background())
+	b := &Bus{
+		client:   client,
+		options:  o,
+		uid:      "rollcall-" + strings.ToLower(rand.Text()[:12]),
+		channel:  o.Key + "#" + mainNamespace + "#",
+		queue:    newQueue(o.MaxQueue),
+		rejected: ratelog.New(o.Log, "a message from Redis cannot be brought to clients"),
+		lost:     ratelog.New(o.Log, "a message does not reach other instances"),
+		cancel:   cancel,
+	}
+	b.running.Go(func() { b.publish(ctx) })
+	b.running.Go(func() { b.receive(ctx) })
+	return b
+}
+
+// Publish implements rooms.Bus. A message that cannot be encoded for the others
+// does not reach this instance's subscribers either.
+func (b *Bus) Publish(m rooms.Message) {
+	err := memory.CheckMessage(m)
+	var payload []byte
+	if err == nil {
+		payload, err = encode(b.uid, m)
+	}
+	if err != nil {
+		b.counts.refused.Add(1)
+		b.lost.Note(err)
+		return
+	}
+	channel := b.channel
+	if len(m.Rooms) == 1 { // so that Node servers without that room need not decode it
+		channel += m.Rooms[0] + "#"
+	}
+	if !b.queue.add(channel, payload) {
+		b.drop(1, errQueueFull)
+	}
+	b.local.Deliver(m)
+}
+
+// Subscribe implements rooms.Bus.
+func (b *Bus) Subscribe(f func(rooms.Message)) (stop func()) { return b.local.Subscribe(f) }
+
+// Close publishes what is queued, for as long as ctx lasts, and ends the bus.
+// Afterwards messages go to this instance's subscribers only.
+func (b *Bus) Close(ctx context.Context) error {
+	var err error
+	b.closing.Do(func() {
+		select {
+		case <-b.queue.close():
+		case <-ctx.Done():
+			err = fmt.Errorf("redis bus: publish what is queued: %w", ctx.Err())
+		}
+		b.cancel()
+		b.running.Wait()
+	})
+	return err
+}
+
+// Ready is nil while messages from other instances are received.
+func (b *Bus) Ready() error {
+	if !b.listening.Load() {
+		return errors.New("redis: messages from other instances are not received")
+	}
+	return nil
+}
+
+// Stats is what a bus counts. The counters only rise.
+type Stats struct {
+	// Published messages were given to Redis; Dropped ones were not, because
+	// too much was waiting or Redis was not there.
+	Published, Dropped uint64
+	// Received messages came from elsewhere and went to the subscribers.
+	Received uint64
+	// Refused messages, from elsewhere or from here, went to nobody: too
+	// large, malformed, binary, or with a name that no event may have.
+	Refused uint64
+	// Queued is how many bytes wait to be published now.
+	Queued int
+}
+
+type counts struct{ published, dropped, received, refused atomic.Uint64 }
+
+// Stats returns the counters.
+func (b *Bus) Stats() Stats {
+	return Stats{
+		Published: b.counts.published.Load(),
+		Dropped:   b.counts.dropped.Load(),
+		Received:  b.counts.received.Load(),
+		Refused:   b.counts.refused.Load(),
+		Queued:    b.queue.size(),
+	}
+}
