@@ -14,7 +14,7 @@ run: setup-run client bin/rollcall ## set up what is missing and serve on PORT (
 	@exec bin/rollcall
 
 .PHONY: test
-test: ## check everything; STEPS="unit e2e" picks some of: client gofmt vet staticcheck unit simulation abuse fuzz image build e2e
+test: ## check everything; STEPS="unit e2e" picks some of: client build gofmt vet staticcheck unit e2e image cluster abuse simulation
 	@scripts/test.sh $(STEPS)
 
 .PHONY: build
@@ -57,7 +57,7 @@ faults: ## mix faults at random for FAULT_SECONDS (default 600); FAULT_SEED=n re
 	FAULT_SECONDS=$(or $(FAULT_SECONDS),600) go test -race -count=1 -v -timeout 2h -run Random ./e2e/cluster
 
 .PHONY: soak
-soak: ## simulated histories of the Redis store, and random faults with real processes, for SOAK (default 1h)
+soak: ## fuzzing, random histories and random faults for SOAK (default 1h), then the figures of the attacks; SEED=n repeats
 	@scripts/soak.sh $(or $(SOAK),1h)
 
 .PHONY: bench

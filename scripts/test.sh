@@ -1,12 +1,23 @@
 #!/usr/bin/env bash
 # Everything that `make test` checks. A step that fails does not stop the
-# others, but it fails the whole.
+# others, but it fails the whole. The long forms of random tests are in soak.sh.
 #
-#   scripts/test.sh [STEP...]    default: all of them, in this order
+#   scripts/test.sh [STEP...]    default: all of them
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
+# First these, one after the other; then each line of lanes is a row of steps,
+# and the lanes run side by side, since many tests wait more than they compute.
+first="client build"
+lanes=(
+  "gofmt vet staticcheck unit"
+  "e2e image"
+  "cluster abuse simulation"
+)
+
 step_client() { scripts/client.sh; }
+
+step_build() { make bin/rollcall; }
 
 step_gofmt() {
   local wrong
@@ -18,15 +29,19 @@ step_vet() { go vet ./...; }
 
 step_staticcheck() { go run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./...; }
 
-# Never from the cache: it does not know of the programs that tests start.
-# The abuse suite measures what others feel of an attack, so it has the machine
-# to itself.
+# Never from the cache: it does not know of the programs that tests start. Fuzz
+# targets run their corpus here.
 step_unit() {
   local packages
-  packages=$(go list ./... | grep -v /e2e/abuse$) || return 1
+  packages=$(go list ./... | grep -vE '/e2e/(abuse|cluster)$') || return 1
   # shellcheck disable=SC2086 # one word a package
-  CGO_ENABLED=1 go test -race -count=1 $packages
+  go_test -race $packages
 }
+
+# More tests at a time than there are cores: they wait for leases to end.
+step_cluster() { go_test -race -parallel 6 ./e2e/cluster; }
+
+step_abuse() { ROLLCALL_BIN=$PWD/bin/rollcall go_test -short ./e2e/abuse; }
 
 # Histories of the Redis store in virtual time, without -race: the more the
 # better. Always from the same seed on, so that two runs see the same; make soak
@@ -35,20 +50,52 @@ step_simulation() {
   go test -count=1 -v -run 'TestSimulation$' ./adapter -sim.time "${SIM_TIME:-30s}" -sim.from "${SIM_FROM:-1}"
 }
 
-step_abuse() { go test -count=1 ./e2e/abuse; }
-
-step_fuzz() { scripts/fuzz.sh; }
-
 step_image() { scripts/image-check.sh; }
 
-step_build() { make bin/rollcall; }
-
 # The tests in e2e/ start bin/rollcall.
-step_e2e() { (cd e2e && npm ci --silent && npm test); }
+step_e2e() {
+  cd e2e || return 1
+  cmp -s package-lock.json node_modules/.installed || { npm ci --silent && cp package-lock.json node_modules/.installed; } || return 1
+  npm test --silent
+}
 
-steps=("$@")
-[ ${#steps[@]} -gt 0 ] || steps=(client gofmt vet staticcheck unit simulation abuse fuzz image build e2e)
-for step in "${steps[@]}"; do
+# go_test runs tests, prints what fails, and which took longest.
+go_test() {
+  local failed=0 events=$work/${FUNCNAME[1]}.json
+  gotestsum --format pkgname --jsonfile "$events" -- -count=1 "$@" || failed=1
+  echo "slowest tests:"
+  gotestsum tool slowest --jsonfile "$events" --num 10
+  return $failed
+}
+
+gotestsum() { CGO_ENABLED=1 go run gotest.tools/gotestsum@v1.13.0 "$@"; }
+
+# run_steps runs steps one after the other. What a step prints comes out at its
+# end, in one piece.
+run_steps() {
+  local step began
+  for step in "$@"; do
+    began=$SECONDS
+    if ("step_$step") </dev/null >"$work/$step.log" 2>&1; then
+      echo "$((SECONDS - began)) $step passed" >>"$work/results"
+    else
+      echo "$((SECONDS - began)) $step FAILED" >>"$work/results"
+    fi
+    flock "$work/results" sh -c 'echo "== $1"; cat "$2"; tail -1 "$3" | sed -E "s/^([0-9]+) (.*)/== \2 in \1 s/"' \
+      - "$step" "$work/$step.log" <(grep " $step " "$work/results")
+  done
+}
+
+# chosen are those of these steps that were asked for.
+chosen() {
+  local step
+  for step in "$@"; do
+    [[ " $wanted " != *" $step "* ]] || echo "$step"
+  done
+}
+
+wanted=${*:-$first ${lanes[*]}}
+for step in $wanted; do
   declare -F "step_$step" >/dev/null || { echo "there is no step $step" >&2; exit 2; }
 done
 
@@ -56,18 +103,16 @@ done
 scripts/setup.sh test || exit 1
 . scripts/env.sh
 
-passed=() failed=()
-for step in "${steps[@]}"; do
-  echo "== $step"
-  began=$SECONDS
-  if "step_$step"; then
-    passed+=("$step")
-    echo "== $step passed in $((SECONDS - began)) s"
-  else
-    failed+=("$step")
-    echo "== $step FAILED in $((SECONDS - began)) s"
-  fi
-done
-[ ${#failed[@]} -eq 0 ] || echo "failed: ${failed[*]}"
-echo "${#passed[@]} passed, ${#failed[@]} failed"
-[ ${#failed[@]} -eq 0 ]
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+: >"$work/results"
+# shellcheck disable=SC2046,SC2086 # one word a step
+{
+  run_steps $(chosen $first)
+  for lane in "${lanes[@]}"; do run_steps $(chosen $lane) & done
+  wait
+}
+
+echo "== slowest steps, $SECONDS s in all"
+sort -rn "$work/results" | awk '{ printf "%7d s  %s %s\n", $1, $2, $3 }'
+! grep -q FAILED "$work/results"

@@ -13,14 +13,14 @@ import (
 )
 
 // TestRandomFaults mixes all faults with people who come, go and change their
-// names, for FAULT_SECONDS (default 60). After each round comes quiet: then
+// names, for FAULT_SECONDS (default 20). After each round comes quiet: then
 // everybody sees the truth again, and nobody was seen leaving without a cause.
 // A round's faults come from FAULT_SEED, which is printed; when exactly what
 // happens within a process is not ours to repeat.
 func TestRandomFaults(t *testing.T) {
 	t.Parallel()
 	seed := number(t, "FAULT_SEED", time.Now().UnixNano()%1_000_000)
-	end := time.Now().Add(time.Duration(number(t, "FAULT_SECONDS", 60)) * time.Second)
+	end := time.Now().Add(time.Duration(number(t, "FAULT_SECONDS", 20)) * time.Second)
 	t.Logf("FAULT_SEED=%d", seed)
 	d := deploy(t, plan{instances: 3, linked: true})
 	c := &chaos{
