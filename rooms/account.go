@@ -82,13 +82,13 @@ func (r *Rooms) SignOut(id string) (sockets int) {
 func (r *Rooms) signOut(id string) {
 	r.leaving.releaseUser(userKey{id: id}, SignedOut)
 	r.mu.Lock()
-	tabs := r.inAny([]string{UserRoom(id), id})
+	tabs := r.inAny([]string{UserRoom(id), unregisteredRoom(id), id})
 	r.mu.Unlock()
 	goodbye := r.sender.Encode(Event{Name: "signed_out"})
 	for s := range tabs {
 		s.mu.Lock()
-		registered := s.registered() && (s.key.id == id || s.key.anonymous && s.clientID == id)
-		if registered {
+		theirs := s.fixed.id == id || s.registered() && (s.key.id == id || s.key.anonymous && s.clientID == id)
+		if theirs {
 			r.noteLastLocked(s)
 			for place := range s.places {
 				s.removeLocked(r.store, place, SignedOut)
@@ -96,7 +96,7 @@ func (r *Rooms) signOut(id string) {
 			s.gone = true // an event that is being handled puts nothing back
 		}
 		s.mu.Unlock()
-		if registered {
+		if theirs {
 			s.conn.Send(goodbye)
 			s.conn.Close(false)
 		}

@@ -48,6 +48,31 @@ func TestSignOut(t *testing.T) {
 	})
 }
 
+// A connection that unregistered shows no user, but its token still is one's: it
+// is signed out with the user's other connections, on every instance, and cannot
+// register again.
+func TestSignOutOfWhoUnregistered(t *testing.T) {
+	withTokens(t, func(w *town, connect func(int, string, string, string) *fakeConn) {
+		a := connect(0, "a", `1h {"id":1,"name":"Ada"}`, "presence=none")
+		other := connect(0, "o", `1h {"id":2,"name":"Bob"}`, "presence=none")
+		for _, c := range []*fakeConn{a, other} {
+			w.do(c, "join", `{"room":"r"}`)
+			w.do(c, "unregister")
+		}
+		w.settle()
+		other.told()
+		w.instances[1].SignOut("1")
+		w.hears(other, `user_left {"room":"r","username":"Ada","users":["Bob"],"count":1}`)
+		if told := a.told(); told[len(told)-1] != "signed_out" || !a.closed() {
+			t.Errorf("told %q, closed: %v", told, a.closed())
+		}
+		w.refused(a, "not_connected", "register", one)
+		if other.closed() {
+			t.Error("somebody else went too")
+		}
+	})
+}
+
 func TestUserWithoutRecords(t *testing.T) {
 	h := newHouse(t)
 	if got := h.rooms.User(context.Background(), "1"); got != (rooms.UserInfo{ID: "1"}) {

@@ -10,6 +10,10 @@ import "fmt"
 // id: all tabs of one user.
 func UserRoom(id string) string { return "user:" + id }
 
+// unregisteredRoom names the room of the sessions whose token is a user's, but
+// which have no registered user: a sign-out finds them there.
+func unregisteredRoom(id string) string { return "unregistered:" + id }
+
 // A membership is who is in which room, except for the room that each socket
 // has to itself: its id names it, and the sessions are known by that. Only rooms
 // with members exist. It has no lock of its own: Rooms.mu guards it, and the
@@ -68,11 +72,15 @@ func (r *Rooms) inAny(rooms []string) map[*session]struct{} {
 
 // enterUserRoom moves a session into the room of its user, and out of the one
 // of the user before. Without a user ("" or somebody known by the socket id
-// only) it is in none: the socket's own room does.
+// only) it is in none: the socket's own room does. With a token it is in
+// unregisteredRoom then.
 func (r *Rooms) enterUserRoom(s *session, k userKey) {
 	room := ""
-	if k.id != "" && !k.anonymous {
+	switch {
+	case k.id != "" && !k.anonymous:
 		room = UserRoom(k.id)
+	case s.fixed.id != "":
+		room = unregisteredRoom(s.fixed.id)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

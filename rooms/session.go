@@ -36,7 +36,8 @@ type session struct {
 	// rooms are those the session is in, but for its own; membership changes
 	// them.
 	rooms map[string]struct{}
-	// userRoom is the one of them that is its user's, "" if there is none.
+	// userRoom is the one of them that is its user's, or its token's while it is
+	// not registered; "" if there is none.
 	userRoom string
 
 	// These are guarded by Rooms.mu and belong to the flush.
