@@ -14,7 +14,7 @@ COPY go.mod go.sum ./
 COPY internal/stubs ./internal/stubs
 RUN go mod download
 COPY . .
-COPY --from=client /src/public/client ./public/client
+COPY --from=client /src/public/dist ./public/dist
 RUN make bin/rollcall
 
 FROM scratch

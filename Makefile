@@ -18,10 +18,10 @@ test: ## check everything; STEPS="unit e2e" picks some of: client build gofmt ve
 	@scripts/test.sh $(STEPS)
 
 .PHONY: build
-build: setup-run client bin/rollcall ## make the static binary bin/rollcall, browser client included
+build: setup-run client bin/rollcall ## make the static binary bin/rollcall, with what browsers load
 
 .PHONY: client
-client: ## fetch the official browser client, which the binary embeds
+client: ## build what browsers load, which the binary embeds
 	@scripts/client.sh
 
 .PHONY: fuzz
@@ -70,4 +70,5 @@ bench: ## measure against the Node service; BENCH="-quick" or "-rows storm,churn
 
 .PHONY: clean
 clean: ## remove what was built or fetched
-	rm -rf bin node_modules e2e/node_modules bench/node/node_modules public/client/socket.io*
+	rm -rf bin node_modules e2e/node_modules bench/node/node_modules
+	find public/dist -type f ! -name README.md -delete

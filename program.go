@@ -89,8 +89,8 @@ func (p *program) serve(ctx context.Context, listener net.Listener) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(stall.Listen(listener, p.cfg.WriteTimeout)) }()
 	p.log.Info("rollcall is listening", "address", listener.Addr().String(), "page", pageURL(p.cfg))
-	if !public.HasClient() {
-		p.log.Info("the official browser client is not built in: the page works without, /socket.io/socket.io.js is not there")
+	if !public.IsBuilt() {
+		p.log.Info("the page, the element and the official browser client are not part of this build: make build")
 	}
 	logMemory(p.cfg, p.log)
 	logWarnings(p.cfg, p.log)

@@ -136,17 +136,17 @@ func logMemory(cfg config.Config, log *slog.Logger) {
 
 // routes is every path of the server.
 func routes(sockets, api, health http.Handler) http.Handler {
-	client := public.Client()
+	files := public.Handler()
 	mux := http.NewServeMux()
 	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
 		mux.Handle(path, health)
 	}
-	mux.Handle("/", public.Handler())
+	mux.Handle("/", files)
 	// Not routes of mux, which would redirect some of these paths.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case public.IsClient(r.URL.Path):
-			client.ServeHTTP(w, r)
+			files.ServeHTTP(w, r)
 		case isEndpoint(r.URL.Path):
 			sockets.ServeHTTP(w, r)
 		case strings.HasPrefix(r.URL.Path, "/api/"): // whose ids may be "." and ".."

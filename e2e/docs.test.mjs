@@ -6,7 +6,7 @@ import { anchorsOf, blocksOf, linksOf } from './migrating/samples.mjs';
 
 const root = new URL('../', import.meta.url);
 const at = (path) => new URL(path, root);
-const documents = ['README.md', 'CHANGELOG.md', 'e2e/README.md', 'public/client/README.md',
+const documents = ['README.md', 'CHANGELOG.md', 'e2e/README.md', 'public/dist/README.md',
   ...readdirSync(at('docs'), { recursive: true }).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)];
 const read = (path) => readFileSync(at(path), 'utf8');
 

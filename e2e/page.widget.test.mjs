@@ -136,6 +136,13 @@ test('without the official client', async (t) => {
   assert.deepEqual(profile.faults, []);
 });
 
+test('as a module of another origin', async (t) => {
+  const online = watcher(t);
+  const { profile } = await openHost(t, `<script type="module" src="${server.url}/rollcall.mjs"></script><rollcall-online ${ann}></rollcall-online>`);
+  await online(['Ann'], 'Ann to come');
+  assert.deepEqual(profile.faults, []);
+});
+
 test('the client that the host page has is used, however old', async (t) => {
   const online = watcher(t);
   let ours = 0;

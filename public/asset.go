@@ -5,40 +5,45 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
+	"io/fs"
 	"net/http"
 	"path"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
-// types holds what we serve; the system's own table differs by machine.
+// types are the content types of what is served; the system's own table differs
+// by machine.
 var types = map[string]string{
 	".html": "text/html; charset=utf-8",
 	".css":  "text/css; charset=utf-8",
 	".js":   "text/javascript; charset=utf-8",
+	".mjs":  "text/javascript; charset=utf-8",
 	".map":  "application/json",
 	".svg":  "image/svg+xml",
 }
 
-// asset is one file as it goes over the wire: immutable, hashed once, and
-// compressed once, when somebody first asks for that.
+// An asset is one file as it is sent: immutable, hashed once, and compressed
+// once, on the first request for that.
 type asset struct {
 	body    []byte
 	kind    string
-	etag    string
-	cache   string
-	foreign bool
+	tag     string
+	shared  bool
 	gzipped func() []byte
 }
 
-func newAsset(name string, body []byte, cache string) *asset {
+// newAsset reads a file; nil: it is not there.
+func newAsset(dist fs.FS, f file) *asset {
+	body, err := fs.ReadFile(dist, f.name)
+	if err != nil {
+		return nil
+	}
 	sum := sha256.Sum256(body)
 	return &asset{
-		body:  body,
-		kind:  types[path.Ext(name)],
-		etag:  hex.EncodeToString(sum[:12]),
-		cache: cache,
+		body: body, kind: types[path.Ext(f.name)], tag: hex.EncodeToString(sum[:12]), shared: f.shared,
 		gzipped: sync.OnceValue(func() []byte {
 			var out bytes.Buffer
 			zip, _ := gzip.NewWriterLevel(&out, gzip.BestCompression)
@@ -49,12 +54,6 @@ func newAsset(name string, body []byte, cache string) *asset {
 	}
 }
 
-// crossOrigin marks an asset that other sites' pages load.
-func (a *asset) crossOrigin() *asset {
-	a.foreign = true
-	return a
-}
-
 func (a *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -62,42 +61,23 @@ func (a *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Only GET and HEAD are answered here.", http.StatusMethodNotAllowed)
 		return
 	}
-	body, etag := a.body, `"`+a.etag+`"`
-	h.Set("Vary", "Accept-Encoding")
+	body, tag := a.body, a.tag
 	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
-		body, etag = a.gzipped(), `"`+a.etag+`-gzip"`
+		body, tag = a.gzipped(), a.tag+"-gzip"
 		h.Set("Content-Encoding", "gzip")
 	}
+	h.Set("Vary", "Accept-Encoding")
 	h.Set("Content-Type", a.kind)
-	h.Set("Cache-Control", a.cache)
-	h.Set("ETag", etag)
-	if a.foreign {
+	h.Set("Content-Length", strconv.Itoa(len(body))) // http.ServeContent does not where there is an encoding
+	h.Set("ETag", `"`+tag+`"`)
+	if a.shared { // other sites' visitors may keep it for a while
+		h.Set("Cache-Control", "public, max-age=3600")
 		h.Set("Access-Control-Allow-Origin", "*")
 		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	} else { // the parts of the page must be of one version
+		h.Set("Cache-Control", "no-cache")
 	}
-	if matches(r.Header.Get("If-None-Match"), etag) {
-		h.Del("Content-Encoding")
-		h.Del("Content-Type")
-		w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(http.StatusOK)
-	if r.Method == http.MethodGet {
-		w.Write(body) // the client may be gone; nobody is left to tell
-	}
-}
-
-// matches says whether an If-None-Match header names etag. Proxies that
-// compress make tags weak; for GET that is the same.
-func matches(header, etag string) bool {
-	for tag := range strings.SplitSeq(header, ",") {
-		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
-		if tag == etag || tag == "*" {
-			return true
-		}
-	}
-	return false
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
 }
 
 // acceptsGzip reads an Accept-Encoding header; "gzip;q=0" is a refusal.

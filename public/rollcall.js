@@ -1,13 +1,11 @@
-// The drop-in script for any page:
+// The element <rollcall-online> for any page, as a classic script or a module:
 //
 //   <script src="https://your-rollcall/rollcall.js" defer></script>
-//   <rollcall-online></rollcall-online>
-//
-// Served as one classic script: the server puts the modules that are imported
-// here in place (bundle.go).
+//   <script type="module" src="https://your-rollcall/rollcall.mjs"></script>
 
 import { define } from "./js/element.js";
 
-// Our server is where this script came from.
+// The server is where this script came from. In a classic script, build.mjs
+// makes import.meta.url undefined.
 const tag = document.currentScript ?? document.querySelector('script[src*="rollcall.js"]');
-define(new URL(".", tag?.src || document.baseURI).href);
+define(new URL(".", import.meta.url ?? (tag?.src || document.baseURI)).href);

@@ -144,10 +144,13 @@ try() {
     sleep 0.1
   done
   (inside "${health[@]}") || { cat "$work/log" >&2; fail "the health check fails"; }
+  local file
   [ "$(ask /healthz)" = ok ] || fail "/healthz is not ok"
   [[ $(ask /metrics) == *$'\nrollcall_users 0'* ]] || fail "/metrics has no rollcall_users"
   [[ $(ask /) == *"<!doctype html>"* ]] || fail "/ is not the page"
-  local file
+  for file in page.js rollcall.js rollcall.mjs; do
+    [[ $(ask "/$file") == *"//# sourceMappingURL=$file.map" ]] || fail "/$file is not what esbuild makes"
+  done
   for file in "${stages[client]}"/src/node_modules/socket.io-client/dist/*; do
     ask "/socket.io/${file##*/}" | cmp - "$file" || fail "the browser client's ${file##*/} is not the one from npm"
   done

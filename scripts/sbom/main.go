@@ -87,17 +87,21 @@ func document(info *debug.BuildInfo, bundled []component) bom {
 	return bom{"CycloneDX", "1.6", 1, metadata{one("application", "golang", info.Main.Path, info.Main.Version)}, components}
 }
 
-// fromNPM is what the lock file has: all of it ends up in the bundle, or makes it.
+// fromNPM is what the lock file has, without the tools: all of it ends up in the
+// official browser client.
 func fromNPM(lock []byte) ([]component, error) {
 	var file struct {
-		Packages map[string]struct{ Version string }
+		Packages map[string]struct {
+			Version string
+			Dev     bool
+		}
 	}
 	if err := json.Unmarshal(lock, &file); err != nil {
 		return nil, err
 	}
 	var out []component
 	for path, p := range file.Packages {
-		if i := strings.LastIndex(path, "node_modules/"); i >= 0 {
+		if i := strings.LastIndex(path, "node_modules/"); i >= 0 && !p.Dev {
 			out = append(out, one("library", "npm", path[i+len("node_modules/"):], p.Version))
 		}
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 func TestDocument(t *testing.T) {
-	bundled, err := fromNPM([]byte(`{"packages":{"":{"version":"1"},"node_modules/a":{"version":"2.0.0"},"node_modules/a/node_modules/@x/b":{"version":"3.0.0"}}}`))
+	bundled, err := fromNPM([]byte(`{"packages":{"":{"version":"1"},"node_modules/a":{"version":"2.0.0"},"node_modules/a/node_modules/@x/b":{"version":"3.0.0"},"node_modules/tool":{"version":"4.0.0","dev":true}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
