@@ -35,6 +35,8 @@ type Redis struct {
 	grace    time.Duration
 	handOver time.Duration
 	batch    int // changes that one call carries at most
+	format   int // of what is in Redis
+	scripts  *scripts
 	log      *slog.Logger
 	client   redis.UniversalClient // nil in the simulation
 	server   server
@@ -112,6 +114,8 @@ func startRedis(ctx context.Context, o RedisOptions, server server) *Redis {
 		grace:      o.Grace,
 		handOver:   o.HandOver,
 		batch:      cmp.Or(o.batch, maxBatch),
+		format:     cmp.Or(o.format, storeFormat),
+		scripts:    defaultScripts,
 		log:        cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 		server:     server,
 		compared:   make(chan struct{}, 1),
@@ -125,6 +129,9 @@ func startRedis(ctx context.Context, o RedisOptions, server server) *Redis {
 		replica:    newSummedReplica(),
 		own:        newOwnState(),
 		others:     newOthersState(),
+	}
+	if o.format != 0 || o.maxHistories != 0 {
+		r.scripts = newScripts(r.format, cmp.Or(o.maxHistories, maxHistories))
 	}
 	r.rejected = ratelog.New(r.log, "a value in Redis is not one of ours, and is left out")
 	r.health.start(r.timing.Now())

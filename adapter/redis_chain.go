@@ -44,6 +44,7 @@ type announcement struct {
 	floor    uint64 // of whole: the version of its reset
 	count    uint64 // of a message or a sign-out
 	reason   rooms.Reason
+	format   int // 1 also for releases that do not say it
 }
 
 var errNoAnnouncement = errors.New("not an announcement")
@@ -64,6 +65,7 @@ func parseAnnouncement(message redis.XMessage) (announcement, error) {
 		floor:    number("r"),
 		count:    number("w"),
 		reason:   rooms.Reason(field("why")),
+		format:   max(1, int(number("f"))),
 	}
 	if a.seq == 0 {
 		return announcement{}, errNoAnnouncement

@@ -79,7 +79,7 @@ func (r *Redis) compareReplicas(ctx context.Context, c *comparison, now renewal)
 	if !ok {
 		return
 	}
-	reply, err := r.run(ctx, r.timing.Call, compareScript, r.instance, strconv.FormatUint(seq, 10), digest)
+	reply, err := r.run(ctx, r.timing.Call, r.scripts.compare, r.instance, strconv.FormatUint(seq, 10), digest)
 	if err != nil {
 		return // the next one shows it
 	}

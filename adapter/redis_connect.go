@@ -52,10 +52,12 @@ func (r *Redis) call(ctx context.Context, limit time.Duration, f func(context.Co
 }
 
 // run runs a script. What makes it fail by its content is mended before it is
-// tried again.
+// tried again. Of data in a later format the error is a formatError.
 func (r *Redis) run(ctx context.Context, limit time.Duration, script *luaScript, args ...any) (any, error) {
 	reply, err := r.eval(ctx, limit, script, args...)
-	r.damage.note(ctx, r, script, err)
+	if err = asFormatError(err, r.format); err == nil || isDamage(err) {
+		r.damage.note(ctx, r, script, err)
+	}
 	return reply, err
 }
 

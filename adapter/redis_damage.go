@@ -39,11 +39,8 @@ func isDamage(err error) bool {
 	return false
 }
 
-// note takes the result of a script.
+// note takes the result of a script that met damage, or none.
 func (d *damage) note(ctx context.Context, r *Redis, script *luaScript, err error) {
-	if err != nil && !isDamage(err) {
-		return
-	}
 	d.mu.Lock()
 	if err == nil {
 		delete(d.times, script)
@@ -80,7 +77,7 @@ func (r *Redis) mend(ctx context.Context, all bool, why error) {
 		}
 	}
 	r.mu.Unlock()
-	reply, err := r.eval(ctx, 5*r.timing.Call, mendScript, args...)
+	reply, err := r.eval(ctx, 5*r.timing.Call, r.scripts.mend, args...)
 	if keys := texts(reply); err == nil && len(keys) > 0 {
 		r.log.Error("somebody else wrote under the prefix in Redis; what cannot be used is deleted",
 			"keys", keys, "error", why)

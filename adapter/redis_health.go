@@ -50,6 +50,8 @@ func (r *Redis) noteHealth(err error) {
 	since := h.since
 	r.mu.Unlock()
 	switch {
+	case wentNow && isFormatError(err):
+		r.log.Error("the data in Redis cannot be used; own clients are served on", "error", err)
 	case wentNow:
 		r.log.Error("Redis is gone; own clients are served on", "error", err)
 	case cameNow:
@@ -67,6 +69,8 @@ func (r *Redis) Ready() error {
 	switch {
 	case r.closed:
 		return errors.New("redis: closed")
+	case isFormatError(h.lastErr):
+		return fmt.Errorf("redis: %w", h.lastErr)
 	case h.times == 0 || age > r.timing.Lease:
 		return fmt.Errorf("redis: no lease for %s: %w", age.Round(time.Second), orUnknown(h.lastErr))
 	case !h.synced || r.others.repair != "":

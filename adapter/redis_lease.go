@@ -162,14 +162,14 @@ func (r *Redis) bury(ctx context.Context, instance string, why verdict, till str
 	if r.grace > 0 { // whoever starts next finds the users, and they it
 		toNobody = "1"
 	}
-	reply, err := r.run(ctx, r.timing.Call, buryScript,
+	reply, err := r.run(ctx, r.timing.Call, r.scripts.bury,
 		instance, string(why), till, string(reason), stay.Milliseconds(), toNobody, r.newToken())
 	return reply == int64(1), err
 }
 
 func (r *Redis) renew(ctx context.Context) (renewal, error) {
 	asked := r.timing.Now()
-	reply, err := r.run(ctx, r.timing.Call, renewScript,
+	reply, err := r.run(ctx, r.timing.Call, r.scripts.renew,
 		r.instance, r.timing.Lease.Milliseconds())
 	if err != nil {
 		return renewal{}, err

@@ -83,7 +83,7 @@ func (r *Redis) SignOut(user string) {
 
 // History implements rooms.Records.
 func (r *Redis) History(ctx context.Context, room string) ([]rooms.Said, error) {
-	reply, err := r.recall(ctx, historyScript, room)
+	reply, err := r.recall(ctx, r.scripts.history, room)
 	if err != nil {
 		return nil, err
 	}

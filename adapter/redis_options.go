@@ -34,6 +34,9 @@ type RedisOptions struct {
 	Timing RedisTiming
 	// batch bounds the changes that one call carries. Default maxBatch.
 	batch int
+	// format is the version of what is in Redis, maxHistories bounds all rooms'
+	// histories there (bytes). Defaults storeFormat and the constant.
+	format, maxHistories int
 }
 
 // RedisTiming is how long things take. Leases are measured by Redis' clock

@@ -142,6 +142,8 @@ func (r *Redis) take(message redis.XMessage) bool {
 	case errors.Is(err, errNoAnnouncement):
 		o.lastID = message.ID
 		return o.repair == ""
+	case a.format != r.format:
+		o.wantRepair("announcements have another format") // which waits until they have not
 	case !a.follows(o.seq, o.token):
 		o.wantRepair("announcements are missing")
 	}

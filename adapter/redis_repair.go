@@ -24,7 +24,7 @@ func (r *Redis) repair(ctx context.Context, why string) error {
 		args = append(args, instance)
 	}
 	r.mu.Unlock()
-	reply, err := r.run(ctx, 5*r.timing.Call, snapshotScript, args...)
+	reply, err := r.run(ctx, 5*r.timing.Call, r.scripts.snapshot, args...)
 	if err != nil {
 		return err
 	}

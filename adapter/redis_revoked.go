@@ -64,7 +64,7 @@ func (r *Redis) followRevoked(ctx context.Context) {
 // loadRevoked reads the revocations that Redis has, and writes those that it
 // lacks.
 func (r *Redis) loadRevoked(ctx context.Context) error {
-	reply, err := r.run(ctx, 5*r.timing.Call, revokedScript)
+	reply, err := r.run(ctx, 5*r.timing.Call, r.scripts.revoked)
 	if err != nil {
 		return err
 	}

@@ -3,10 +3,16 @@ package adapter
 import (
 	_ "embed"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
+
+// storeFormat is the version of all that the store has in Redis: the names and
+// contents of keys, the announcements, and what a call of a script means. Each
+// change that an instance of the release before would not understand raises it.
+const storeFormat = 1
 
 // Bounds of what Redis keeps, beside those of memory_records.go.
 const (
@@ -49,18 +55,35 @@ var (
 	compareLua string
 	//go:embed scripts/mend.lua
 	mendLua string
-
-	applyScript      = newScript("apply", messagesLua, applyLua)
-	renewScript      = newScript("renew", messagesLua, seenLua, renewLua)
-	buryScript       = newScript("bury", buryLua)
-	snapshotScript   = newScript("snapshot", snapshotLua)
-	touchScript      = newScript("touch", seenLua, touchLua)
-	historyScript    = newScript("history", historyLua)
-	lastActiveScript = newScript("lastActive", seenLua, lastActiveLua)
-	revokedScript    = newScript("revoked", revokedLua)
-	mendScript       = newScript("mend", mendLua)
-	compareScript    = newScript("compare", compareLua)
 )
+
+// scripts are what a store runs.
+type scripts struct {
+	apply, renew, bury, snapshot, touch, history, lastActive, revoked, mend, compare *luaScript
+}
+
+// defaultScripts are those of production.
+var defaultScripts = newScripts(storeFormat, maxHistories)
+
+func newScripts(format, maxHistories int) *scripts {
+	bounds := bounds(format, maxHistories)
+	script := func(name string, parts ...string) *luaScript {
+		source := bounds + prelude + strings.Join(parts, "")
+		return &luaScript{name, source, redis.NewScript(source)}
+	}
+	return &scripts{
+		apply:      script("apply", messagesLua, applyLua),
+		renew:      script("renew", messagesLua, seenLua, renewLua),
+		bury:       script("bury", buryLua),
+		snapshot:   script("snapshot", snapshotLua),
+		touch:      script("touch", seenLua, touchLua),
+		history:    script("history", historyLua),
+		lastActive: script("lastActive", seenLua, lastActiveLua),
+		revoked:    script("revoked", revokedLua),
+		mend:       script("mend", mendLua),
+		compare:    script("compare", compareLua),
+	}
+}
 
 // A luaScript is a script by its name and its text.
 type luaScript struct {
@@ -68,19 +91,19 @@ type luaScript struct {
 	redis        *redis.Script
 }
 
-// newScript joins what a script shares with others and its own part, behind
-// the bounds, which are written here alone.
-func newScript(name string, parts ...string) *luaScript {
-	source := ""
+// bounds are the numbers that scripts share with the rest, as Lua.
+func bounds(format, maxHistories int) string {
+	var source strings.Builder
 	for _, bound := range []struct {
 		name  string
 		value int64
 	}{
+		{"FORMAT", int64(format)},
 		{"MAX_STREAM", maxStream},
 		{"MAX_STREAM_BYTES", maxStreamBytes},
 		{"KEEP_PROGRESS", int64(keepProgress.Seconds())},
 		{"MAX_HISTORY", maxHistory},
-		{"MAX_HISTORIES", maxHistories},
+		{"MAX_HISTORIES", int64(maxHistories)},
 		{"MAX_NONCES", maxNonces},
 		{"KEEP_NONCE", keepNonce.Milliseconds()},
 		{"KEEP_HISTORY", keepHistory.Milliseconds()},
@@ -91,11 +114,7 @@ func newScript(name string, parts ...string) *luaScript {
 		{"MAX_REVOKED", maxRevoked},
 		{"KEEP_REVOKED", keepRevoked.Milliseconds()},
 	} {
-		source += fmt.Sprintf("local %s = %d\n", bound.name, bound.value)
+		fmt.Fprintf(&source, "local %s = %d\n", bound.name, bound.value)
 	}
-	source += prelude
-	for _, part := range parts {
-		source += part
-	}
-	return &luaScript{name, source, redis.NewScript(source)}
+	return source.String()
 }

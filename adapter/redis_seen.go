@@ -162,7 +162,7 @@ func (r *Redis) flushSeen(ctx context.Context) error {
 		for user, last := range batch {
 			args = append(args, user, last.at, last.remembered)
 		}
-		if _, err := r.run(ctx, r.timing.Call, touchScript, args...); err != nil {
+		if _, err := r.run(ctx, r.timing.Call, r.scripts.touch, args...); err != nil {
 			return err
 		}
 		r.seen.done(batch)
@@ -172,7 +172,7 @@ func (r *Redis) flushSeen(ctx context.Context) error {
 // LastActive implements rooms.Records.
 func (r *Redis) LastActive(ctx context.Context, user string) (int64, error) {
 	waiting := r.seen.of(user)
-	reply, err := r.recall(ctx, lastActiveScript, user)
+	reply, err := r.recall(ctx, r.scripts.lastActive, user)
 	if err != nil {
 		return 0, err
 	}

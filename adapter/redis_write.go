@@ -77,7 +77,7 @@ func (r *Redis) apply(ctx context.Context, batch []op) (applied, error) {
 		body := one.body()
 		args = append(args, body[:]...)
 	}
-	reply, err := r.run(ctx, r.timing.Call, applyScript, args...)
+	reply, err := r.run(ctx, r.timing.Call, r.scripts.apply, args...)
 	if err != nil {
 		return applied{}, err
 	}

@@ -64,7 +64,13 @@ func (r *Redis) Eval(name, source, key string, args []string) (any, error) {
 		}
 		return nil, err
 	}
-	return fromLua(r.lua.Get(-1)), nil
+	reply := r.lua.Get(-1)
+	if table, ok := reply.(*lua.LTable); ok {
+		if failed, ok := table.RawGetString("err").(lua.LString); ok {
+			return nil, errors.New(string(failed))
+		}
+	}
+	return fromLua(reply), nil
 }
 
 // call is redis.call, or redis.pcall, which returns an error as a table.

@@ -35,7 +35,10 @@ local function announce(n, ...)
   local before = tokenOf(text(n - 1))
   linked = n .. ' ' .. token
   redis.call('SET', link, linked)
-  redis.call('XADD', stream, 'MAXLEN', '~', MAX_STREAM, '*', 'n', n, 'p', before, 'c', token, ...)
+  local fields = { 'n', n, 'p', before, 'c', token, ... }
+  fields[#fields + 1] = 'f'
+  fields[#fields + 1] = text(FORMAT)
+  redis.call('XADD', stream, 'MAXLEN', '~', MAX_STREAM, '*', unpack(fields))
 end
 
 -- Reads what a script is about to change, so that a key of a wrong type stops
@@ -100,3 +103,21 @@ local function listening(instance)
   local reply = redis.pcall('PUBSUB', 'NUMSUB', alive(instance))
   return reply.err and -1 or tonumber(reply[2])
 end
+
+-- Everything here has one format, by its number in a key; without the number it
+-- is 1. What has a later format is not touched. What has an earlier one is
+-- deleted, so far as the instances put it back: histories, activity and
+-- revocations stay, and a release that changes these converts them here.
+local formatKey = P .. ':format'
+local found = redis.pcall('GET', formatKey)
+found = type(found) == 'string' and tonumber(found)
+local format = found or 1
+if format > FORMAT then return { err = 'FORMAT ' .. text(format) } end
+if format < FORMAT then
+  for _, instance in ipairs(redis.call('ZRANGE', instances, 0, -1)) do
+    redis.call('DEL', sockets(instance), outdated(instance), progress(instance))
+  end
+  for _, address in ipairs(redis.call('HKEYS', entries)) do redis.call('DEL', members((place(address)))) end
+  redis.call('DEL', users, online, instances, entries, tabs, stream, link, P .. ':compared')
+end
+if found ~= FORMAT then redis.call('SET', formatKey, text(FORMAT)) end
