@@ -10,9 +10,9 @@ import (
 	"rollcall/internal/auth"
 	"rollcall/internal/config"
 	"rollcall/internal/httpapi"
-	"rollcall/internal/limit"
 	"rollcall/internal/memory"
 	"rollcall/internal/observe"
+	"rollcall/internal/remote"
 	"rollcall/rooms"
 )
 
@@ -78,7 +78,7 @@ type httpOptions struct {
 
 // handlers are those of the API and of health checks.
 func (o httpOptions) handlers() (api, health http.Handler) {
-	address := limit.Address(o.cfg.TrustedProxies)
+	address := remote.Address(o.cfg.TrustedProxies)
 	attempts := httpapi.NewAttempts(address, o.log, o.metrics.Refusal)
 	options := httpapi.Options{
 		Rooms:    o.rooms,

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"rollcall/internal/config"
+	"rollcall/internal/connlimit"
 	"rollcall/internal/httpapi"
-	"rollcall/internal/limit"
 	"rollcall/internal/memory"
 	"rollcall/internal/observe"
 	"rollcall/internal/stall"
@@ -27,7 +27,7 @@ type program struct {
 	cfg          config.Config
 	log          *slog.Logger
 	metrics      *observe.Metrics
-	conns        *limit.Conns
+	conns        *connlimit.Limiter
 	sockets      *wire.Server
 	store        store
 	hall         *rooms.Rooms
@@ -48,7 +48,7 @@ func newProgram(ctx context.Context, cfg config.Config, log *slog.Logger, metric
 	}
 	inbound := memory.NewBudget(maxInbound(cfg))
 	metrics.WatchInbound(inbound.Used, inbound.Limit())
-	p.conns = limit.NewConns(maxIdle(cfg, openFilesLimit()), func() { metrics.Refusal("idle_connection") })
+	p.conns = connlimit.New(maxIdle(cfg, openFilesLimit()), func() { metrics.Refusal("idle_connection") })
 	options := wireOptions(cfg, inbound, log, metrics)
 	options.Polls = p.conns.CarriesSession
 	p.sockets = wire.New(options)

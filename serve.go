@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"rollcall/internal/config"
-	"rollcall/internal/limit"
 	"rollcall/internal/memory"
 	"rollcall/internal/observe"
+	"rollcall/internal/remote"
 	"rollcall/internal/stall"
 	"rollcall/internal/wire"
 	"rollcall/public"
@@ -41,8 +41,8 @@ func wireOptions(cfg config.Config, inbound *memory.Budget, log *slog.Logger, me
 		MaxQueue:       int(cfg.MaxQueue),
 		MaxConnections: cfg.MaxConnections,
 		MaxPerAddress:  cfg.MaxConnectionsPerAddress,
-		Address:        limit.Address(cfg.TrustedProxies),
-		Network:        limit.Network,
+		Address:        remote.Address(cfg.TrustedProxies),
+		Network:        remote.Network,
 		NoJSONP:        !cfg.CORSOrigins.Any(),
 		OriginAllowed:  originAllowed(cfg),
 		PingInterval:   cfg.PingInterval,
@@ -86,14 +86,14 @@ func serveDebug(address string, log *slog.Logger) (stop func() error, err error)
 // originAllowed tells which pages may connect and ask.
 func originAllowed(cfg config.Config) func(*http.Request) bool {
 	if cfg.CORSOrigins.Any() {
-		return limit.Origin(cfg.TrustedProxies, nil)
+		return remote.Origin(cfg.TrustedProxies, nil)
 	}
-	return limit.Origin(cfg.TrustedProxies, func(origin string) bool { return slices.Contains(cfg.CORSOrigins, origin) })
+	return remote.Origin(cfg.TrustedProxies, func(origin string) bool { return slices.Contains(cfg.CORSOrigins, origin) })
 }
 
 // hostAllowed tells under which names the server may be asked for.
 func hostAllowed(cfg config.Config) func(*http.Request) bool {
-	host := limit.Host(cfg.TrustedProxies)
+	host := remote.Host(cfg.TrustedProxies)
 	return func(r *http.Request) bool { return cfg.AllowedHosts.Allow(host(r)) }
 }
 

@@ -75,7 +75,7 @@ func TestBadImport(t *testing.T) {
 		{"", "/internal/wire", true},
 		{"", "/rooms", true},
 		{"/internal/wire", "/rooms", true},
-		{"/internal/wire", "/internal/limit", true},
+		{"/internal/wire", "/internal/remote", true},
 		{"/internal/wire/wiretest", "/internal/wire", true},
 		{"/internal/httpapi", "/rooms", true},
 		{"/adapter", "/rooms", true},

@@ -1,4 +1,4 @@
-package limit
+package remote
 
 import (
 	"net/http"
@@ -7,35 +7,34 @@ import (
 	"strings"
 )
 
-// Origin returns a function that tells whether the page that a request comes
-// from may ask: one of this server's own, or one that allowed lets in. A nil
-// allowed lets every page in.
+// Origin returns a function that reports whether the page that a request comes
+// from is allowed: the server's own page, and one whose origin allowed accepts. A
+// nil allowed accepts every page.
 //
-// A page names itself in Origin. Without it the request may still be a page's:
-// <script> and <img> send none. Then browsers say in Sec-Fetch-Site how far away
-// the page is, and in Referer which one it is. A request without any of these
-// comes from no page.
+// Browsers name the page's origin in Origin, but not for <script> and <img>. There
+// Sec-Fetch-Site says how the page's site relates to the server's, and Referer
+// which page it is. A request without any of these comes from no page.
 //
-// Our own page has our host, and our scheme as far as we know it: a trusted
-// proxy says so in X-Forwarded-Proto; behind others it may be either.
+// The server's own page has its host, and its scheme as far as that is known: from
+// TLS or a trusted proxy's X-Forwarded-Proto; otherwise either scheme will do.
 func Origin(trusted Trusted, allowed func(origin string) bool) func(*http.Request) bool {
 	if allowed == nil {
 		return func(*http.Request) bool { return true }
 	}
-	mayAsk := func(r *http.Request, origin string) bool { return allowed(origin) || isOwn(r, origin, trusted) }
+	isAllowed := func(r *http.Request, origin string) bool { return allowed(origin) || isOwn(r, origin, trusted) }
 	return func(r *http.Request) bool {
 		if origins := present(r, "Origin"); len(origins) > 0 {
-			return all(origins, func(origin string) bool { return mayAsk(r, origin) })
+			return all(origins, func(origin string) bool { return isAllowed(r, origin) })
 		}
 		return all(present(r, "Sec-Fetch-Site"), isNear) &&
 			all(present(r, "Referer"), func(referer string) bool {
 				origin, ok := originOf(referer)
-				return ok && mayAsk(r, origin)
+				return ok && isAllowed(r, origin)
 			})
 	}
 }
 
-// present are a header's values that are not empty.
+// present returns the values of a header that are not empty.
 func present(r *http.Request, name string) []string {
 	var out []string
 	for _, value := range r.Header.Values(name) {
@@ -55,11 +54,11 @@ func all(values []string, good func(string) bool) bool {
 	return true
 }
 
-// isNear tells whether a page in this relation may be one of the app's: "none"
-// is what somebody has typed.
+// isNear reports whether Sec-Fetch-Site names a page of the same site, or none: the
+// user typed the address.
 func isNear(site string) bool { return site == "same-origin" || site == "same-site" || site == "none" }
 
-// originOf is the origin of a page, if its address has one.
+// originOf is the origin of a page's URL, if it has one.
 func originOf(page string) (string, bool) {
 	u, err := url.Parse(page)
 	if err != nil || u.Scheme == "" || u.Host == "" {
@@ -68,7 +67,7 @@ func originOf(page string) (string, bool) {
 	return strings.ToLower(u.Scheme + "://" + u.Host), true
 }
 
-// isOwn tells whether an origin is this server's.
+// isOwn reports whether an origin is this server's.
 func isOwn(r *http.Request, origin string, trusted Trusted) bool {
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" || u.Host != r.Host && u.Host != Host(trusted)(r) {
@@ -78,8 +77,8 @@ func isOwn(r *http.Request, origin string, trusted Trusted) bool {
 	return scheme == "" || scheme == u.Scheme
 }
 
-// Host returns a function that tells which host a request was sent to: a trusted
-// proxy says so in X-Forwarded-Host, if it does not leave Host as it is.
+// Host returns a function that gives the host that a request was sent to: a trusted
+// proxy's X-Forwarded-Host if there is one, else Host.
 func Host(trusted Trusted) func(*http.Request) string {
 	return func(r *http.Request) string {
 		if host := fromProxy(r, trusted, "X-Forwarded-Host"); host != "" {
@@ -89,7 +88,7 @@ func Host(trusted Trusted) func(*http.Request) string {
 	}
 }
 
-// schemeOf is what the client asked with, "" if that is not known.
+// schemeOf is the scheme of the client's request, "" if that is not known.
 func schemeOf(r *http.Request, trusted Trusted) string {
 	if r.TLS != nil {
 		return "https"
@@ -97,8 +96,8 @@ func schemeOf(r *http.Request, trusted Trusted) string {
 	return strings.ToLower(fromProxy(r, trusted, "X-Forwarded-Proto"))
 }
 
-// fromProxy is what a trusted proxy says in a header, "" without one. The
-// nearest proxy's word is the last.
+// fromProxy is a trusted proxy's value of a header, "" without one. The nearest
+// proxy appends its value at the end.
 func fromProxy(r *http.Request, trusted Trusted, name string) string {
 	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || !trusted.Contains(peer.Addr().Unmap()) {
 		return ""

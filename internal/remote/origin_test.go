@@ -1,4 +1,4 @@
-package limit
+package remote
 
 import (
 	"crypto/tls"

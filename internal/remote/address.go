@@ -1,6 +1,6 @@
-// Package limit knows from whom a request comes, behind proxies too: whose
-// address it counts under, whether its page may ask, and for which host.
-package limit
+// Package remote tells where a request comes from, behind trusted proxies too: the
+// address of its client, whether its page is allowed, and the host it was sent to.
+package remote
 
 import (
 	"net"
@@ -17,7 +17,7 @@ type Trusted interface {
 // Address returns a function that names a request's client by its address, in
 // one spelling: IPv4 as IPv4, IPv6 in its short form without a zone. Behind
 // trusted proxies that is the last address in X-Forwarded-For that is not one of
-// them; what stands before it anybody can have written.
+// them; any client can have written what stands before it.
 func Address(trusted Trusted) func(*http.Request) string {
 	return func(r *http.Request) string {
 		client, ok := parseAddress(r.RemoteAddr)
@@ -53,8 +53,8 @@ func parseAddress(text string) (netip.Addr, bool) {
 	return addr.WithZone("").Unmap(), err == nil
 }
 
-// Network is what an address that Address returned counts under: itself, of
-// IPv6 its /64 network, which is what one customer gets at least.
+// Network is what limits count an address from Address by: an IPv4 address itself,
+// the /64 network of an IPv6 address, since one customer has at least that.
 func Network(address string) string {
 	addr, err := netip.ParseAddr(address)
 	if err != nil || addr.Is4() {

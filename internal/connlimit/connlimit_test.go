@@ -1,4 +1,4 @@
-package limit
+package connlimit
 
 import (
 	"fmt"
@@ -35,20 +35,20 @@ func asks(conn net.Conn, path string) error {
 	return err
 }
 
-// bounded is a server whose connections are bounded by a Conns.
+// bounded is a server whose connections are bounded by a Limiter.
 type bounded struct {
-	*Conns
+	*Limiter
 	t       *testing.T
 	server  *httptest.Server
-	closed  atomic.Int64  // connections that the Conns has closed
+	closed  atomic.Int64  // connections that the Limiter has closed
 	began   chan struct{} // a handler has begun
 	release func()        // lets all handlers end
 }
 
 // serveBounded starts one, which ends with the test.
-func serveBounded(t *testing.T, most int) *bounded {
+func serveBounded(t *testing.T, max int) *bounded {
 	b := &bounded{t: t, began: make(chan struct{}, 10)}
-	b.Conns = NewConns(most, func() { b.closed.Add(1) })
+	b.Limiter = New(max, func() { b.closed.Add(1) })
 	released := make(chan struct{})
 	b.release = sync.OnceFunc(func() { close(released) })
 	b.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -102,7 +102,7 @@ func (b *bounded) begin(path string) net.Conn {
 	return conn
 }
 
-func TestConns(t *testing.T) {
+func TestLimiter(t *testing.T) {
 	b := serveBounded(t, 3)
 
 	// What carries a session, or is a WebSocket, does not count.
@@ -152,7 +152,7 @@ func TestConns(t *testing.T) {
 	remembered := func() int {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		return len(b.conns)
+		return len(b.groups)
 	}
 	for end := time.Now().Add(patience); remembered() != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
