@@ -15,7 +15,7 @@ import (
 )
 
 // An application on Rack and Puma, with the controllers and the hook of
-// docs/rails.md word for word: signing out must remove the session's cookie
+// docs/how-to/call-from-your-app.md word for word: signing out must remove the session's cookie
 // before Rollcall tells the page, and must work without Rollcall.
 
 // rackApplication is what the documents take as given. A request with the
@@ -75,7 +75,7 @@ end
 // rubyApp is the application, with Rollcall at base.
 func rubyApp(t *testing.T) string {
 	t.Helper()
-	blocks := rubyOf(t, "docs/rails.md", "client", "sign-out", "devise")
+	blocks := rubyOf(t, "docs/how-to/call-from-your-app.md", "client", "sign-out", "devise")
 	return fmt.Sprintf(rackApplication, strings.Join(blocks, "\n"))
 }
 

@@ -15,11 +15,11 @@ import (
 // The Ruby of the documents is run word for word against a live server. What
 // belongs to the application around it is given here.
 
-// TestRuby runs the Ruby of docs/redis.md: it must list who is online.
+// TestRuby runs the Ruby of docs/reference/redis-keys.md: it must list who is online.
 func TestRuby(t *testing.T) {
-	blocks := rubyOf(t, "docs/redis.md")
+	blocks := rubyOf(t, "docs/reference/redis-keys.md")
 	if len(blocks) != 3 {
-		t.Fatalf("docs/redis.md has %d blocks of Ruby; this test knows of three, which set users, names and ids", len(blocks))
+		t.Fatalf("redis-keys.md has %d blocks of Ruby; this test knows of three, which set users, names and ids", len(blocks))
 	}
 	script := "require 'redis'; require 'json'\n" + strings.Join(blocks, "") +
 		"puts users.map { |u| u['name'] }.sort.join(','), ids.sort.join(','), names.join(',')\n"
@@ -64,11 +64,11 @@ end
 room, session, params = Room.new, { username: "Ada" }, { content: "kept by the app" }
 `
 
-// TestRubyOverHTTP runs the Ruby of docs/rails.md and of docs/migrating.md
-// that speaks to Rollcall over HTTP.
+// TestRubyOverHTTP runs the Ruby of docs/how-to/call-from-your-app.md and
+// migrate/sinatra.md, which speaks to Rollcall over HTTP.
 func TestRubyOverHTTP(t *testing.T) {
-	blocks := rubyOf(t, "docs/rails.md", "client", "list", "emit", "sign-out")
-	archive := rubyOf(t, "docs/migrating.md", "archive")
+	blocks := rubyOf(t, "docs/how-to/call-from-your-app.md", "client", "list", "emit", "sign-out")
+	archive := rubyOf(t, "docs/how-to/migrate/sinatra.md", "archive")
 	client, list, emit, signOut := blocks[0], blocks[1], blocks[2], blocks[3]
 	index := list + "\nputs UsersController.new.tap(&:index).instance_variable_get(:@online).map { |user| user['name'] }.inspect\n"
 

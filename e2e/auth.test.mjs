@@ -243,10 +243,10 @@ describe('messages of Rails', { concurrency: 2 }, () => {
     });
   }
 
-  // The Ruby of docs/rails.md, word for word, in what an app has around it.
-  test('as docs/rails.md makes them', async (t) => {
+  // The Ruby of docs/how-to/sign-users-in.md, word for word, in what an app has around it.
+  test('as docs/how-to/sign-users-in.md makes them', async (t) => {
     const server = await startAuth(t);
-    const blocks = Object.fromEntries(blocksOf(readDoc('rails.md')).map(({ name, code }) => [name, code]));
+    const blocks = Object.fromEntries(blocksOf(readDoc('how-to/sign-users-in.md')).map(({ name, code }) => [name, code]));
     const app = `
       User = Struct.new(:id, :name)
       class ApplicationController
@@ -257,7 +257,7 @@ describe('messages of Rails', { concurrency: 2 }, () => {
       end`;
     const [nothing, ...tokens] = await ruby(['($nobody = true) && RollcallTokensController.new.show',
       '($nobody = false) || RollcallTokensController.new.show', "rollcall_jwt(User.new(7, 'Ada'))"],
-    { given: [app, blocks.token, blocks.jwt].join('\n'), env: { ROLLCALL_AUTH_SECRET: SECRET } });
+    { given: [app, blocks['token-rails'], blocks['token-ruby']].join('\n'), env: { ROLLCALL_AUTH_SECRET: SECRET } });
     assert.equal(nothing, 'head unauthorized');
     for (const token of tokens) {
       const client = enter(t, server, plain, token, { way: 'auth' });

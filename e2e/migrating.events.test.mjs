@@ -1,4 +1,4 @@
-// docs/events.md: every sample of the guide shows what the text around it says.
+// docs/how-to: every sample about the list and about tokens shows what the text around it says.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ import { Samples } from './migrating/samples.mjs';
 import { atEnd, connected, cut, eachClient, joined, Peer, says, serve, shows, Stage } from './migrating/stage.mjs';
 
 const stage = new Stage();
-const samples = new Samples('events.md');
+const samples = new Samples(['how-to/show-a-list.md', 'how-to/sign-users-in.md']);
 before(() => stage.start());
 after(() => stage.stop());
 
@@ -20,7 +20,7 @@ const bob = { id: 8, name: 'Bob' };
 const given = 'const me = { id: 7, name: "Ada" }; let drawn; const draw = (users) => { drawn = users; };';
 const drawnIds = 'drawn?.map(user => user.id)';
 
-describe('events.md', { concurrency: 2 }, () => {
+describe('show-a-list.md and sign-users-in.md', { concurrency: 2 }, () => {
   test('page: the client that the server serves', async (t) => {
     const server = await serve(t);
     const peer = await joined(t, server, bob);

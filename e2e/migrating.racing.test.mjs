@@ -1,18 +1,18 @@
-// docs/racing.md: every sample shows what the text says, and refusals are those of its table.
+// docs/how-to/races.md: every sample shows what the text says; refusals are those of docs/reference/events.md.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Samples } from './migrating/samples.mjs';
 import { connected, eachClient, Peer, serve, shows, Stage, startRails } from './migrating/stage.mjs';
 
 const stage = new Stage();
-const samples = new Samples('racing.md');
+const samples = new Samples('how-to/races.md');
 before(() => stage.start());
 after(() => stage.stop());
 
 const ada = { id: 7, name: 'Ada' };
 const bob = { id: 8, name: 'Bob' };
 
-describe('racing.md', { concurrency: 2 }, () => {
+describe('races.md', { concurrency: 2 }, () => {
   const player = (user) => `
     const me = ${JSON.stringify(user)}, token = "derby", raceId = "heat-1";
     let racers, cars, track;
@@ -75,7 +75,7 @@ describe('racing.md', { concurrency: 2 }, () => {
   });
 
   eachClient('race: cars and speeds, for the stands too', async (t, client) => {
-    const server = await serve(t);
+    const server = await serve(t, { PING_TIMEOUT: '1m' }); // a page that comes back has a second car
     const tribune = await open(t, server, client, { id: 1 }, 'watch');
     const first = await open(t, server, client, ada, 'race');
     await shows(first, 'cars', [7]);

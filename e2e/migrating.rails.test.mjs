@@ -1,18 +1,25 @@
-// docs/rails.md: its JavaScript (its Ruby: ruby_test.go and ruby_rack_test.go).
+// The element's samples.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Samples } from './migrating/samples.mjs';
 import { joined, serve, shows, Stage } from './migrating/stage.mjs';
 
 const stage = new Stage();
-const samples = new Samples('rails.md');
+const samples = new Samples('reference/element.md');
 before(() => stage.start());
 after(() => stage.stop());
 
 const ada = { id: 7, name: 'Ada' };
 const bob = { id: 8, name: 'Bob' };
 
-describe('rails.md', { concurrency: 2 }, () => {
+describe('element.md', { concurrency: 2 }, () => {
+  test('element: registers and draws', async (t) => {
+    const server = await serve(t);
+    await joined(t, server, bob);
+    const page = await stage.open(t, { server, client: null, body: samples.take('element', server), scripts: [] });
+    await shows(page, 'document.querySelector("rollcall-online").users.map(user => user.name)', ['Bob', 'Ada']);
+  });
+
   test('change: the number in the title', async (t) => {
     const server = await serve(t);
     const page = await stage.open(t, {
@@ -28,9 +35,9 @@ describe('rails.md', { concurrency: 2 }, () => {
 test('every sample was run', () => assert.deepEqual(samples.unread(), []));
 
 test('a name that is missing, double or unknown is noticed', () => {
-  assert.throws(() => new Samples('x', '```js\n1;\n```\n'), /without a name/);
-  assert.throws(() => new Samples('x', '```js a\n1;\n```\n```html a\n2\n```\n'), /two blocks named a/);
-  const one = new Samples('x', '```js before\n0;\n```\n```js a\nio("https://rollcall.example.com")\n```\n```ruby\nputs 1\n```\n');
+  assert.throws(() => new Samples('x', () => '```js\n1;\n```\n'), /without a name/);
+  assert.throws(() => new Samples(['x', 'y'], () => '```js a\n1;\n```\n'), /two blocks named a/);
+  const one = new Samples('x', () => '```js before\n0;\n```\n```js a\nio("https://rollcall.example.com")\n```\n```ruby\nputs 1\n```\n');
   assert.deepEqual(one.unread(), ['a']);
   assert.throws(() => one.take('b', { url: 'x' }), /no sample named b/);
   assert.equal(one.take('a', { url: 'http://here' }), 'io("http://here")\n');

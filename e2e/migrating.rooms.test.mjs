@@ -1,4 +1,4 @@
-// docs/rooms.md: every sample shows what the text says, and refusals are those of its table.
+// docs/how-to/chat-rooms.md: every sample shows what the text says; refusals are those of docs/reference/events.md.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { versions } from './lib/clients.mjs';
@@ -8,13 +8,13 @@ import { Samples } from './migrating/samples.mjs';
 import { atEnd, connected, eachClient, Peer, says, serve, shows, Stage } from './migrating/stage.mjs';
 
 const stage = new Stage();
-const samples = new Samples('rooms.md');
+const samples = new Samples('how-to/chat-rooms.md');
 before(() => stage.start());
 after(() => stage.stop());
 
 const given = 'const me = { id: 7, name: "Ada" };';
 
-describe('rooms.md', { concurrency: 2 }, () => {
+describe('chat-rooms.md', { concurrency: 2 }, () => {
   const chat = (server) => [given, `
     let shown, members, typist;
     const drawMessages = (messages) => { shown = messages.map(({ username, content }) => [username, content]); };

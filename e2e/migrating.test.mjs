@@ -1,4 +1,4 @@
-// docs/migrating.md: every "after" shows what the text says, in a page of
+// docs/how-to/migrate: every "after" shows what the text says, in a page of
 // another origin. What belongs to the application (its collections, functions
 // that draw) is given here; the rest is the document's, word for word.
 import assert from 'node:assert/strict';
@@ -15,7 +15,9 @@ const require = createRequire(import.meta.url);
 const backbone = ['underscore/underscore-umd.js', 'backbone/backbone.js'].map((file) => readFileSync(require.resolve(file), 'utf8'));
 
 const stage = new Stage();
-const samples = new Samples('migrating.md');
+const samples = new Samples([
+  'how-to/migrate/node.md', 'how-to/migrate/pusher.md', 'how-to/migrate/actioncable.md', 'how-to/migrate/sinatra.md', 'how-to/migrate/userid.md',
+]);
 before(() => stage.start());
 after(() => stage.stop());
 

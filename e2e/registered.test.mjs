@@ -1,4 +1,4 @@
-// What a client can rely on when `register` has been acknowledged (docs/events.md,
+// What a client can rely on when `register` has been acknowledged (docs/reference/events.md,
 // "After register"): in every version, over every transport, in both modes, with
 // one instance and with two.
 import assert from 'node:assert/strict';

@@ -24,10 +24,10 @@ if [ "$purpose" = test ]; then
   need git git
   need redis-server redis-server
   need chromium chromium
-  # The lines of Ruby in docs/redis.md are run, and Rails' own code makes tokens.
+  # The Ruby of the documents is run, and Rails' own code makes tokens.
   command -v ruby >/dev/null && ruby -rredis -ractive_support -e 0 2>/dev/null ||
     packages+=(ruby ruby-redis ruby-activesupport)
-  # The application of docs/rails.md runs on these.
+  # The application of docs/how-to/call-from-your-app.md runs on these.
   command -v puma >/dev/null && ruby -rrack -rwarden -e 0 2>/dev/null ||
     packages+=(puma ruby-rack ruby-warden)
   # The race detector links C.

@@ -12,6 +12,6 @@ rc=0
 go run golang.org/x/vuln/cmd/govulncheck@v1.1.4 -db "$database" "${@:-.}" || rc=$?
 if [ "$rc" != 0 ]; then
   echo "vulncheck: failed: a hole is named above, or $database could not be asked." >&2
-  echo "docs/security.md, \"Supply chain\", has the last review by hand." >&2
+  echo "docs/dev/supply-chain.md has the last review by hand." >&2
 fi
 exit "$rc"

@@ -1,6 +1,6 @@
 // Package config is the sole reader of the environment. Config documents every
-// variable: the README's table is made from its tags and comments, and a test
-// holds the two equal. No other package may look at the environment.
+// variable: docs/reference/configuration.md is made from its tags and comments, and a
+// test holds the two equal. No other package may look at the environment.
 package config
 
 import (
@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-//go:generate go test -run TestReadmeTable -update
+//go:generate go test -run TestConfigurationTable -update
 
 // Config is everything an operator can set. Each comment is the variable's
-// meaning in the README. min and max are inclusive and read in the field's type.
+// meaning in the reference. min and max are inclusive and read in the field's type.
 type Config struct {
 	// The port to listen on.
 	Port int `env:"PORT" envDefault:"8000" min:"1" max:"65535"`
@@ -32,11 +32,11 @@ type Config struct {
 	MaxUser Size `env:"MAX_USER" envDefault:"4KiB" min:"64" max:"64MiB"`
 	// The largest body of one polling POST, which may carry several messages; at least `MAX_MESSAGE`.
 	MaxBody Size `env:"MAX_BODY" envDefault:"1000000" min:"1KiB" max:"256MiB"`
-	// How much of bodies and long messages all clients together may be sending at the same time; at the bound the next one waits for up to 1 s and is then refused (503). 0: an eighth of the memory limit, which is `GOMEMLIMIT`, else that of the container, else 512 MiB, but at least three times `MAX_BODY`; see [Memory](docs/operating.md#memory).
+	// How much of bodies and long messages all clients together may be sending at the same time; at the bound the next one waits for up to 1 s and is then refused (503). 0: an eighth of the memory limit, which is `GOMEMLIMIT`, else that of the container, else 512 MiB, but at least three times `MAX_BODY`; see [Memory](limits.md#memory).
 	MaxInbound Size `env:"MAX_INBOUND" envDefault:"0" min:"0" max:"1024GiB"`
 	// How much may wait to be sent to one socket before it is disconnected as too slow.
 	MaxQueue Size `env:"MAX_QUEUE" envDefault:"4MiB" min:"1KiB" max:"1GiB"`
-	// How much may wait to be sent to all sockets together, in which what many wait for counts once; over it those with the longest queues are disconnected. 0: a quarter of the memory limit, but at least `MAX_QUEUE`; see [Memory](docs/operating.md#memory).
+	// How much may wait to be sent to all sockets together, in which what many wait for counts once; over it those with the longest queues are disconnected. 0: a quarter of the memory limit, but at least `MAX_QUEUE`; see [Memory](limits.md#memory).
 	MaxQueues Size `env:"MAX_QUEUES" envDefault:"0" min:"0" max:"1024GiB"`
 	// How many events a second a socket may send in the long run; 0: no limit.
 	EventsPerSecond int `env:"EVENTS_PER_SECOND" envDefault:"20" min:"0" max:"1000000"`

@@ -13,35 +13,35 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "rewrite the README's configuration table")
+var update = flag.Bool("update", false, "rewrite the table of settings in the documents")
 
 const (
-	readme     = "../../README.md"
+	reference  = "../../docs/reference/configuration.md"
 	tableBegin = "<!-- configuration: made by `go generate ./internal/config`, checked by its tests -->\n"
 	tableEnd   = "<!-- /configuration -->"
 )
 
-func TestReadmeTable(t *testing.T) {
+func TestConfigurationTable(t *testing.T) {
 	want := table(t)
-	text, err := os.ReadFile(readme)
+	text, err := os.ReadFile(reference)
 	if err != nil {
 		t.Fatal(err)
 	}
 	before, rest, ok := strings.Cut(string(text), tableBegin)
 	got, after, ok2 := strings.Cut(rest, tableEnd)
 	if !ok || !ok2 {
-		t.Fatalf("the README has no table between %q and %q", tableBegin, tableEnd)
+		t.Fatalf("configuration.md has no table between %q and %q", tableBegin, tableEnd)
 	}
 	if got == want {
 		return
 	}
 	if *update {
-		if err := os.WriteFile(readme, []byte(before+tableBegin+want+tableEnd+after), 0o644); err != nil {
+		if err := os.WriteFile(reference, []byte(before+tableBegin+want+tableEnd+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	t.Errorf("the README's table differs from Config (go generate ./internal/config rewrites it)\n got:\n%s\nwant:\n%s", got, want)
+	t.Errorf("configuration.md differs from Config (go generate ./internal/config rewrites it)\n got:\n%s\nwant:\n%s", got, want)
 }
 
 // table is Config as Markdown: name, default and meaning of each variable.
