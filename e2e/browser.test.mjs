@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { launchBrowser, newProfile } from './lib/browser.mjs';
 import { startSite } from './lib/pages.mjs';
 import { startServer } from './lib/server.mjs';
-import { onJudge, startTarget } from './lib/target.mjs';
+import { onReference, startTarget } from './lib/target.mjs';
 import { PATIENCE } from './lib/wait.mjs';
 
 const zoe = { id: 7, nickname: 'Zoë 山田 😀 </script>', score: 1.5 };
@@ -23,7 +23,7 @@ const kinds = [
 ];
 
 // Socket.IO 4 in Node no longer speaks to 1.x browsers over XHR polling.
-const served = ({ version, mode }) => !onJudge || version !== '1.3' || mode === 'WebSocket only';
+const served = ({ version, mode }) => !onReference || version !== '1.3' || mode === 'WebSocket only';
 
 let browser;
 before(async () => { browser = await launchBrowser(); });
@@ -92,7 +92,7 @@ describe('the application in Chromium', { concurrency: 2 }, () => {
     });
   }
 
-  if (!onJudge) test('old and new clients see each other', async (t) => {
+  if (!onReference) test('old and new clients see each other', async (t) => {
     const { site } = await stage(t);
     const old = await visit(t, site.page('1.3', zoe));
     await listed(old.page, 7);
@@ -108,7 +108,7 @@ describe('the application in Chromium', { concurrency: 2 }, () => {
     assert.deepEqual(young.profile.faults, []);
   });
 
-  if (!onJudge) test('a page finds the server again after it was restarted', async (t) => {
+  if (!onReference) test('a page finds the server again after it was restarted', async (t) => {
     const first = await startServer();
     t.after(() => first.stop('SIGKILL'));
     const site = await startSite(t, first);

@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { connect, every } from './lib/clients.mjs';
 import { PollSession, WsSession } from './lib/raw.mjs';
-import { onJudge, startTarget } from './lib/target.mjs';
+import { onReference, startTarget } from './lib/target.mjs';
 
 const names = ['Zoë', '山田 太郎', 'Ωmega', 'שלום', '😀', '👩‍🚀 & 🏎️', 'a\u2028b\u2029c', 'tab\tand\nline', '"quoted" \\ /', '\u0000\u001f', 'ﬁ\ufeff', '\u007f\u0080\u00ff'];
 
 // The Node server garbles or loses these with 1.x clients over polling: they
 // encode UTF-8 twice and expect the same. Rollcall is right with them too.
-const garbledByNode = ({ version, mode }) => onJudge && version === '1.7.4' && mode !== 'websocket';
+const garbledByNode = ({ version, mode }) => onReference && version === '1.7.4' && mode !== 'websocket';
 
 describe('unicode in both directions', { concurrency: 4 }, () => {
   for (const kind of every.filter((kind) => !garbledByNode(kind))) {
@@ -71,7 +71,7 @@ describe('the size of a user object', { concurrency: 4 }, () => {
 const exact = '{ "id":9007199254740993,"one":1.0, "e":1E+2,"zero":-0,"big":123456789012345678901234567890.10,'
   + '"name":"Zoë 😀 \\u00e9 \\/ \\ud83d\\ude00","z":{"b":[ ],"a":{}},"dup":1,"dup":2,"__proto__":null}';
 
-if (!onJudge) {
+if (!onReference) {
   const sessions = {
     'EIO4 WebSocket': (server) => WsSession.open(server, { eio: 4 }),
     'EIO3 WebSocket': (server) => WsSession.open(server, { eio: 3 }),

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before, describe, test } from 'node:test';
 import { names } from './lib/browser.mjs';
-import { startJudge } from './lib/judge.mjs';
+import { startReference } from './lib/reference.mjs';
 import { until } from './lib/wait.mjs';
 import { Samples } from './migrating/samples.mjs';
 import { atEnd, clients, joined, Peer, serve, shows, Stage, startRails } from './migrating/stage.mjs';
@@ -107,7 +107,7 @@ describe('code_racer before Node', { concurrency: 2 }, () => {
 
 test('both side by side: the old one draws, the new one is counted', async (t) => {
   const server = await serve(t);
-  const old = await startJudge();
+  const old = await startReference();
   atEnd(t, () => old.stop());
   const page = await stage.open(t, {
     server,

@@ -1,11 +1,45 @@
-// COMPAT=strict is the Node service, transcript for transcript: the same
-// scripts of clients on both. Here beside socket.io 4.8, with all clients.
+// COMPAT=strict is the Node service, transcript for transcript: the same scripts
+// of clients on both, beside socket.io 4.8 with all clients, and beside 1.7, as
+// it was in its time, with the clients that it serves.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { beside, stage } from './racing/beside.mjs';
+import { servedBy, startCodeRacer } from './lib/coderacer.mjs';
+import { startTarget } from './lib/target.mjs';
+import { compareTranscripts } from './racing/compare-transcripts.mjs';
 import { Player } from './racing/player.mjs';
+import { TRACKS, known, startRails } from './racing/rails.mjs';
+import { refusals, writeScript } from './racing/script.mjs';
+import { seeds } from './racing/seed.mjs';
 
-beside('4.8.3', [1, 2, 3, 4]);
+const STRICT = { COMPAT: 'strict', EVENTS_PER_SECOND: '0', EVENTS_BURST: '0' };
+
+async function startServers(t, library, tracks = TRACKS) {
+  const rails = await startRails(t, tracks);
+  const [subject, reference] = await Promise.all([
+    startTarget(t, { ...STRICT, RAILS_URL: rails.url }), startCodeRacer({ library, railsUrl: rails.url })]);
+  t.after(() => reference.stop());
+  await known(subject);
+  return { subject, reference, tracks };
+}
+
+for (const [library, usual] of [['4.8.3', [1, 2]], ['1.7.4', [1]]]) {
+  const versions = servedBy[library];
+  describe(`beside the Node service on socket.io ${library}`, { concurrency: 2 }, () => {
+    for (const seed of seeds(usual)) {
+      test(`seed ${seed}`, async (t) => {
+        const script = writeScript({ seed, versions, steps: 50 });
+        const { ours } = await compareTranscripts(t, script, await startServers(t, library));
+        // Who races without taking part is told so, which Node passed over in
+        // silence; nobody else is refused.
+        for (const [name, player] of ours.players) assert.deepEqual(player.refused(), refusals(script, name), name);
+      });
+    }
+    test('many at once, seed 7', async (t) => {
+      const script = writeScript({ seed: 7, versions, size: 16, users: 8, steps: 30, crowds: 0.9 });
+      await compareTranscripts(t, script, await startServers(t, library));
+    });
+  });
+}
 
 // By hand: [client, event, ...arguments], one after the other.
 const odd = {
@@ -39,7 +73,7 @@ const odd = {
 describe('odd, but possible', { concurrency: 2 }, () => {
   for (const [name, acts] of Object.entries(odd)) {
     test(name, async (t) => {
-      const { subject, reference } = await stage(t, '4.8.3', [{ id: 1 }]);
+      const { subject, reference } = await startServers(t, '4.8.3', [{ id: 1 }]);
       const play = async (server) => {
         const players = await Promise.all([0, 1].map(async (n) => {
           const player = new Player(t, server.url, { name: `player ${n}`, version: '4.8.3', mode: 'websocket' });
@@ -63,7 +97,7 @@ describe('odd, but possible', { concurrency: 2 }, () => {
 // The one difference that is meant: an id is its text, here as everywhere else
 // in Rollcall. To Node's service 1 and "1" were two racers.
 test('a racer whose id comes as a number and as text is one racer', async (t) => {
-  const { subject } = await stage(t, '4.8.3');
+  const { subject } = await startServers(t, '4.8.3');
   const player = new Player(t, subject.url, { name: 'player', version: '4.8.3', mode: 'websocket' });
   await player.perform({ does: 'connect' });
   player.socket.emit('join_stage', { token: 's', id: 1 });

@@ -1,7 +1,7 @@
 // The reference: the Node service code_racer as PROTOCOL.md, section 3, lists
 // it, on npm's socket.io 4.8.3 or 1.7.4. Every emit goes to all sockets.
 //
-// Its known defects are mended, as little as it takes; each mend has a name and
+// Its known defects are fixed, as little as it takes; each fix has a name and
 // can be left out, so that a test can show the defect:
 //   'join twice'   a socket that joins a stage twice started two races
 //   'car twice'    a socket with two cars in a race sent each speed twice
@@ -20,7 +20,7 @@ import { createRequire } from 'node:module';
 import { Server } from 'socket.io';
 
 const require = createRequire(import.meta.url);
-export const MENDS = ['join twice', 'car twice', 'no tracks', 'no data', 'inherited'];
+export const FIXES = ['join twice', 'car twice', 'no tracks', 'no data', 'inherited'];
 export const RULES = ['unique users', 'forget'];
 
 const libraries = {
@@ -53,7 +53,7 @@ export async function startCodeRacer({ library = '4.8.3', railsUrl, without = []
   const emit = (event, ...args) => {
     for (const [name, ...rest] of fault?.(event, ...args) ?? [[event, ...args]]) io.sockets.emit(name, ...rest);
   };
-  serve(io, { tracks, emit, mended: new Set(MENDS.filter((mend) => !without.includes(mend))), rules: new Set(rules) });
+  serve(io, { tracks, emit, fixed: new Set(FIXES.filter((fix) => !without.includes(fix))), rules: new Set(rules) });
 
   await new Promise((resolve) => http.listen(0, '127.0.0.1', resolve));
   return {
@@ -68,8 +68,8 @@ export async function startCodeRacer({ library = '4.8.3', railsUrl, without = []
   };
 }
 
-function serve(io, { tracks, emit, mended, rules }) {
-  const table = () => (mended.has('inherited') ? Object.create(null) : {});
+function serve(io, { tracks, emit, fixed, rules }) {
+  const table = () => (fixed.has('inherited') ? Object.create(null) : {});
   const users = onlineUsers(rules.has('unique users'));
   const stages = table();
   const races = table();
@@ -78,8 +78,8 @@ function serve(io, { tracks, emit, mended, rules }) {
   io.on('connection', (socket) => {
     const handled = new Set();
     // handle binds an event, as Node did, in the midst of another's handler.
-    const handle = (mend, event, act) => {
-      if (mended.has(mend) && handled.has(event)) return;
+    const handle = (fix, event, act) => {
+      if (fixed.has(fix) && handled.has(event)) return;
       handled.add(event);
       socket.on(event, act);
     };
@@ -98,20 +98,20 @@ function serve(io, { tracks, emit, mended, rules }) {
     socket.on('invite', (data) => emit('invite', data));
 
     socket.on('join_stage', (data) => {
-      if (mended.has('no data') && !data) return;
+      if (fixed.has('no data') && !data) return;
       const stage = stages[data.token] ??= [];
       // To forget it has to know who else would be there, once the first is gone.
       const there = stage.some((racer) => racer.data.id === data.id && (!rules.has('forget') || racer.socket === socket.id));
       if (!there) stage.push({ data, socket: socket.id });
       tellStage(data.token);
       handle('join twice', `start_race_${data.token}`, () => {
-        if (mended.has('no tracks') && tracks.length === 0) return;
+        if (fixed.has('no tracks') && tracks.length === 0) return;
         emit(`start_race_${data.token}`, { track_id: tracks[Math.floor(Math.random() * tracks.length)].id });
       });
     });
 
     socket.on('add_car', (car) => {
-      if (mended.has('no data') && !car) return;
+      if (fixed.has('no data') && !car) return;
       const race = races[car.race_id] ??= [];
       race.push(car);
       emit(`race_${car.race_id}_update`, race);

@@ -1,13 +1,13 @@
-// What the tests run against: the binary, or with TARGET=judge the Node server
+// What the tests run against: the binary, or with TARGET=reference the Node server
 // (to find out whether a test is right before the binary is blamed).
-import { startJudge } from './judge.mjs';
+import { startReference } from './reference.mjs';
 import { startServer } from './server.mjs';
 
-export const onJudge = process.env.TARGET === 'judge';
+export const onReference = process.env.TARGET === 'reference';
 
 // startTarget starts a server of its own for the test or hook context t.
 export async function startTarget(t, env) {
-  const server = onJudge ? await startJudge(env) : await startServer(env);
+  const server = onReference ? await startReference(env) : await startServer(env);
   t.after(async () => {
     const crashed = server.exited();
     await server.stop();

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
 import { io } from 'client-4.8';
-import { duel } from './lib/duel.mjs';
+import { compare } from './lib/compare.mjs';
 import { PollSession, request, WsSession } from './lib/raw.mjs';
 import { startTarget } from './lib/target.mjs';
 import { PATIENCE, until } from './lib/wait.mjs';
@@ -51,7 +51,7 @@ const handshakes = {
   'upgrade to something else': { inWords: true, path: path('EIO=4&transport=websocket'), headers: { ...upgrading, Upgrade: 'h2c' } },
 };
 
-duel('handshakes', Object.entries(handshakes).map(([name, options]) => ({ name, play: ask(options), rollcall: options.rollcall, because: options.because })));
+compare('handshakes', Object.entries(handshakes).map(([name, options]) => ({ name, run: ask(options), rollcall: options.rollcall, because: options.because })));
 
 // Every path below /socket.io/ but the client's files is the endpoint.
 const below = {
@@ -62,12 +62,12 @@ const below = {
   'a client file that is further below': '/socket.io/1/socket.io.js',
   'two slashes': '/socket.io//',
 };
-duel('paths of the endpoint', Object.entries(below).flatMap(([name, at]) => [
-  { name, play: ask({ path: at }) },
-  { name: `${name}, a WebSocket`, play: ask({ path: `${at}?EIO=4&transport=websocket&sid=nobody`, headers: upgrading }) },
+compare('paths of the endpoint', Object.entries(below).flatMap(([name, at]) => [
+  { name, run: ask({ path: at }) },
+  { name: `${name}, a WebSocket`, run: ask({ path: `${at}?EIO=4&transport=websocket&sid=nobody`, headers: upgrading }) },
   {
     name: `${name}, a handshake`,
-    async play(server) {
+    async run(server) {
       const { status, headers, body } = await request(server, { path: `${at}?EIO=3&transport=polling` });
       return { status, type: headers['content-type'], shape: shape(body) };
     },
@@ -79,12 +79,12 @@ const shape = (body) => body.replace(/"sid":"[\w-]+"/, '"sid":"…"').replace(/^
 
 // What the clients of microcontrollers and games send, who look for text. The
 // packets that follow the first one may or may not come with it.
-duel('the first packet', [
+compare('the first packet', [
   'EIO=3&transport=polling', 'EIO=4&transport=polling', 'EIO=2&transport=polling&b64=true',
   'EIO=3&transport=polling&b64=1', 'EIO=3&transport=polling&b64=1&t=1', 'EIO=4&transport=polling&t=1', 'transport=polling',
 ].map((query) => ({
   name: query,
-  async play(server) {
+  async run(server) {
     const { status, headers, body } = await request(server, { path: path(query) });
     return { status, type: headers['content-type'], shape: shape(body).replace(/\}2:40$/, '}') };
   },
@@ -119,9 +119,9 @@ test('the endpoint without a slash', async (t) => {
 });
 
 // Browsers fail when they offered protocols and none comes back.
-duel('WebSocket protocols', [['racer'], ['b', 'a'], ['a', 'b', 'c']].flatMap((protocols) => [4, 3].map((eio) => ({
+compare('WebSocket protocols', [['racer'], ['b', 'a'], ['a', 'b', 'c']].flatMap((protocols) => [4, 3].map((eio) => ({
   name: `${protocols}, EIO${eio}`,
-  async play(server) {
+  async run(server) {
     const ws = new WebSocket(`${server.url.replace('http', 'ws')}${path(`EIO=${eio}&transport=websocket`)}`, protocols);
     try {
       await new Promise((resolve, reject) => ws.once('open', resolve).once('error', reject));
@@ -142,9 +142,9 @@ test('protocols are answered to an upgrade too', async (t) => {
 
 // Which protocol a handshake without or with an odd EIO is served in: 3 is the
 // one that connects without being asked.
-duel('protocol versions', ['', '&EIO=3', '&EIO=4', '&EIO=5', '&EIO=2', '&EIO=1', '&EIO=x', '&EIO=', '&EIO=4&EIO=3', '&EIO=44', '&EIO=4.0'].map((eio) => ({
+compare('protocol versions', ['', '&EIO=3', '&EIO=4', '&EIO=5', '&EIO=2', '&EIO=1', '&EIO=x', '&EIO=', '&EIO=4&EIO=3', '&EIO=44', '&EIO=4.0'].map((eio) => ({
   name: `the handshake of "${eio}"`,
-  async play(server) {
+  async run(server) {
     const first = await request(server, { path: path(`transport=polling&b64=1${eio}`) });
     const outcome = reduced(first);
     if (first.status !== 200) return outcome;
@@ -157,7 +157,7 @@ duel('protocol versions', ['', '&EIO=3', '&EIO=4', '&EIO=5', '&EIO=2', '&EIO=1',
 })));
 
 // A session asked in another way than it was opened.
-duel('a session in the wrong words', [
+compare('a session in the wrong words', [
   ['the other protocol', 'EIO=3&transport=polling', 'GET'],
   ['no protocol', 'transport=polling', 'GET'],
   ['WebSocket without upgrade', 'EIO=4&transport=websocket', 'GET'],
@@ -166,7 +166,7 @@ duel('a session in the wrong words', [
   ['DELETE', 'EIO=4&transport=polling', 'DELETE'],
 ].map(([name, query, method]) => ({
   name,
-  async play(server) {
+  async run(server) {
     const session = await PollSession.open(server, { query: { presence: 'none' }, poll: false });
     const answer = reduced(await request(server, { method, path: path(`${query}&sid=${session.sid}`) }));
     session.pollEnded = session.poll();
@@ -180,14 +180,14 @@ const HEADERS = ['access-control-allow-origin', 'access-control-allow-credential
 const pick = (headers) => Object.fromEntries(HEADERS.filter((name) => headers[name]).map((name) => [name, headers[name].toLowerCase()]));
 const origin = { Origin: 'https://racer.example' };
 
-duel('headers', [
-  { name: 'a handshake, EIO4', play: async (server) => pick((await request(server, { path: path('EIO=4&transport=polling') })).headers), rollcall: { 'access-control-allow-credentials': undefined }, because: 'without an Origin there is nothing to allow' },
-  { name: 'a handshake from another origin, EIO4', play: async (server) => pick((await request(server, { path: path('EIO=4&transport=polling'), headers: origin })).headers) },
-  { name: 'a handshake from another origin, EIO3', play: async (server) => pick((await request(server, { path: path('EIO=3&transport=polling&b64=1'), headers: origin })).headers) },
-  { name: 'an error from another origin', play: async (server) => pick((await request(server, { path: path('EIO=4&transport=polling&sid=x'), headers: origin })).headers) },
+compare('headers', [
+  { name: 'a handshake, EIO4', run: async (server) => pick((await request(server, { path: path('EIO=4&transport=polling') })).headers), rollcall: { 'access-control-allow-credentials': undefined }, because: 'without an Origin there is nothing to allow' },
+  { name: 'a handshake from another origin, EIO4', run: async (server) => pick((await request(server, { path: path('EIO=4&transport=polling'), headers: origin })).headers) },
+  { name: 'a handshake from another origin, EIO3', run: async (server) => pick((await request(server, { path: path('EIO=3&transport=polling&b64=1'), headers: origin })).headers) },
+  { name: 'an error from another origin', run: async (server) => pick((await request(server, { path: path('EIO=4&transport=polling&sid=x'), headers: origin })).headers) },
   ...[4, 3].map((eio) => ({
     name: `a POST from another origin, EIO${eio}`,
-    async play(server) {
+    async run(server) {
       const session = await PollSession.open(server, { eio, query: { presence: 'none' } });
       const { status, headers, body } = await session.post(eio === 4 ? '42["sync"]' : '10:42["sync"]', { headers: origin });
       session.close();

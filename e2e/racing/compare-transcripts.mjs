@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { taken } from './order.mjs';
 import { assemble } from './player.mjs';
 
-// compare plays the script on a subject and a reference. A crowd's acts go to
+// compareTranscripts plays the script on a subject and a reference. A crowd's acts go to
 // the subject all at once and to the reference one after the other, in the
 // order in which the subject took them: so every transcript is determined,
 // event for event, but for two things, which are compared modulo just that:
@@ -14,7 +14,7 @@ import { assemble } from './player.mjs';
 //     clients of one server.
 // tamper, for negative controls, may change what a client is said to have
 // received from the subject.
-export async function compare(t, script, { subject, reference, tracks, tamper = (name, transcript) => transcript }) {
+export async function compareTranscripts(t, script, { subject, reference, tracks, tamper = (name, transcript) => transcript }) {
   const [ours, theirs] = await Promise.all([subject, reference].map((server) => Scene.open(t, server, script, tracks)));
   for (const [n, step] of script.steps.entries()) {
     try {

@@ -5,16 +5,16 @@ import { isDeepStrictEqual } from 'node:util';
 import { raise } from './barrier.mjs';
 import { Page } from './page.mjs';
 import { assemble } from './player.mjs';
-import { Scene } from './strict.mjs';
+import { Scene } from './compare-transcripts.mjs';
 import { until } from '../lib/wait.mjs';
 
-// look plays the script on Rollcall, which may be several instances, and on the
+// comparePages plays the script on Rollcall, which may be several instances, and on the
 // reference, and waits after each step until the pages are equal. Of two acts
 // of one crowd nobody determines which comes first, so a script with crowds is
 // compared without the order in collections. The track is random: one of the
 // known. Instances agree on the order of what they hear of between two steps
 // only. patience is how long, in ms, a step may take.
-export async function look(t, script, { servers, reference, tracks, patience }) {
+export async function comparePages(t, script, { servers, reference, tracks, patience }) {
   const ordered = script.steps.slice(1).every((step) => new Set(step.map((act) => act.client)).size === 1);
   const ours = await assemble(t, servers, script.cast);
   const passed = servers.length > 1 && await raise(t, servers);

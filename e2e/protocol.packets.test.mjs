@@ -1,18 +1,31 @@
-// Packets of every kind, right and wrong, each in a session of its own over
-// WebSocket and polling, EIO 3 and 4: what Node does, Rollcall does.
-import { duel, frames } from './lib/duel.mjs';
+// Packets of every kind, right and wrong, each in a session of its own: what Node
+// does, Rollcall does. Packets whose treatment depends on the transport or on the
+// protocol go over all four kinds of sessions, others over one kind, in turn.
+import { compare, frames } from './lib/compare.mjs';
 
 const hole = (num) => `{"_placeholder":true,"num":${num}}`;
 const nested = (open, close, depth) => open.repeat(depth) + close.repeat(depth);
 const RESERVED = ['connect', 'connect_error', 'disconnect', 'disconnecting', 'newListener', 'removeListener', 'error', 'connection', 'ping', 'pong', 'data', 'message', 'close', 'open', '__proto__', 'constructor', 'toString', ''];
 
 // name: packets. Text packets only, so that all four sessions can carry them.
-const texts = {
+const dependent = {
   ...Object.fromEntries(['0', '0{"sid":"x"}', '1', '1x', '2', '2x', '2probe', '3', '3x', '3probe', '4', '5', '5x', '6', '6x', '7', '9', 'x', ' ', '\n', 'ü', '😀', '\u0000', 'b', 'b!', 'bAQID', 'b4AQID', 'b4'].map((one) => [JSON.stringify(one), [one]])),
 
   ...Object.fromEntries([
     '40', '40/', '40/,', '40{}', '40{"a":1}', '40[]', '40"x"', '40null', '401', '40x', '40{', '40/unknown', '40/unknown,', '40/unknown,{}', '40/unknown?a=b,', '40/,{}',
     '41', '41{}', '41x', '41/', '41/unknown', '41/unknown,',
+  ].map((one) => [JSON.stringify(one), [one]])),
+  'CONNECT 5,000 deep': [`40${nested('[', ']', 5000)}`],
+  'CONNECT payload of 60,000 bytes': [`40{"a":"${'x'.repeat(60_000)}"}`],
+  'three CONNECTs': ['40', '40', '40'],
+  'DISCONNECT and CONNECT again': ['41', '40'],
+  'an attachment as base64, as protocol 4 has it': [`451-7["sync",${hole(0)}]`, 'bAQID'],
+  'an attachment as base64, as protocol 3 has it': [`451-7["sync",${hole(0)}]`, 'b4AQID'],
+  'an empty attachment as base64': [`451-7["sync",${hole(0)}]`, 'b4'],
+};
+
+const independent = {
+  ...Object.fromEntries([
     '42', '42[]', '42{}', '42"sync"', '42null', '421', '42[null]', '42[1]', '42[0]', '42[-1.5]', '42[true]', '42[{}]', '42[[]]', '42[[["sync"]]]',
     '42["sync"', '42["sync"]x', '42["sync"],', '42["sync"]]', '42["sync"]["sync"]', '42 ["sync"]', '42["sync"] ', '42["sync",]', "42['sync']", '42[sync]', '42["sync",NaN]', '42["sync",1e999]', '42["sync",01]', '42["\\ud800"]', '42["sync","\\u0000"]', '42["sync","\u0001"]', '42["\ufeffsync"]', '\ufeff42["sync"]',
     '42["nobody listens to this"]', '42["sync",1,2,3,null]', '42["register"]', '42["register",{"__proto__":{"x":1}}]', '42["register",{"id":1,"id":2}]',
@@ -34,18 +47,11 @@ const texts = {
   'arrays 30,000 deep': [`42["sync",${nested('[', ']', 30_000)}]`],
   'objects 5,000 deep': [`42["sync",${nested('{"a":', '}', 5000).replace(':}', ':0}')}]`],
   'arrays that never close': [`42["sync",${'['.repeat(30_000)}`],
-  'CONNECT 5,000 deep': [`40${nested('[', ']', 5000)}`],
-  'CONNECT payload of 60,000 bytes': [`40{"a":"${'x'.repeat(60_000)}"}`],
   '10,000 arguments': [`42["sync"${',1'.repeat(10_000)}]`],
   'an event of 60,000 bytes': [`42["sync","${'x'.repeat(60_000)}"]`],
   'an event name of 10,000 characters': [`42["${'x'.repeat(10_000)}"]`],
   'a namespace of 10,000 characters': [`40/${'x'.repeat(10_000)},`],
-  'three CONNECTs': ['40', '40', '40'],
-  'DISCONNECT and CONNECT again': ['41', '40'],
   'text when an attachment is due': [`451-["sync",${hole(0)}]`, '42["sync"]'],
-  'an attachment as base64, as protocol 4 has it': [`451-7["sync",${hole(0)}]`, 'bAQID'],
-  'an attachment as base64, as protocol 3 has it': [`451-7["sync",${hole(0)}]`, 'b4AQID'],
-  'an empty attachment as base64': [`451-7["sync",${hole(0)}]`, 'b4'],
   'a second binary event when an attachment is due': [`451-["sync",${hole(0)}]`, `451-["sync",${hole(0)}]`],
 };
 
@@ -78,14 +84,14 @@ const difference = ({ via, eio }, name) => {
   return found && { rollcall: found[via], because: found.because };
 };
 
-for (const kind of kinds) {
-  duel(`packets, ${kind.via} EIO${kind.eio}`, Object.entries(texts).map(([name, packets]) => ({
-    name, play: frames(kind, ...packets), ...difference(kind, name),
-  })));
-}
+const over = (kind, [name, packets]) => ({
+  name: `${name}, ${kind.via} EIO${kind.eio}`, run: frames(kind, ...packets), ...difference(kind, name),
+});
+compare('packets over every kind of session', kinds.flatMap((kind) => Object.entries(dependent).map((packet) => over(kind, packet))));
+compare('packets over one kind of session', Object.entries(independent).map((packet, n) => over(kinds[n % kinds.length], packet)));
 
-duel('packets before CONNECT, EIO4', ['41', '42["sync"]', '421["sync"]', '431[]', '44', '450-["sync"]', '451-["sync"]', '42', '3', '6', '40/unknown,', '40x'].flatMap((packet) =>
-  ['ws', 'polling'].map((via) => ({ name: `${via} ${packet}`, play: frames({ via, eio: 4, connect: false }, packet) }))));
+compare('packets before CONNECT, EIO4', ['41', '42["sync"]', '421["sync"]', '431[]', '44', '450-["sync"]', '451-["sync"]', '42', '3', '6', '40/unknown,', '40x'].flatMap((packet) =>
+  ['ws', 'polling'].map((via) => ({ name: `${via} ${packet}`, run: frames({ via, eio: 4, connect: false }, packet) }))));
 
 // Binary messages, which only a WebSocket carries as they are.
 const bytes = Buffer.from([1, 2, 3]);
@@ -118,26 +124,26 @@ const refusal = { rollcall: { session: 'alive' }, because: 'binary events are re
 for (const eio of [4, 3]) {
   const prefixed = (one) => (Buffer.isBuffer(one) && eio === 3 ? Buffer.concat([Buffer.from([4]), one]) : one);
   const kind = { via: 'ws', eio };
-  duel(`binary messages, EIO${eio}`, [
-    ...Object.entries(binary).map(([name, packets]) => ({ name, play: frames(kind, ...packets.map(prefixed)), ...(holes.includes(name) && refusal) })),
+  compare(`binary messages, EIO${eio}`, [
+    ...Object.entries(binary).map(([name, packets]) => ({ name, run: frames(kind, ...packets.map(prefixed)), ...(holes.includes(name) && refusal) })),
     ...(eio === 3 ? [0, 1, 2, 5, 6, 7, 200].map((type) => ({
-      name: `bytes of type ${type}`, play: frames(kind, Buffer.from([type, 1])), ...typed,
+      name: `bytes of type ${type}`, run: frames(kind, Buffer.from([type, 1])), ...typed,
     })) : []),
-    ...(eio === 3 ? [{ name: 'bytes of type 3', play: frames(kind, Buffer.from([3, 1])) }] : []),
-    { name: 'an empty binary message', play: frames(kind, Buffer.alloc(0)), ...(eio === 3 && typed) },
-    { name: 'an empty text message', play: frames(kind, '') },
+    ...(eio === 3 ? [{ name: 'bytes of type 3', run: frames(kind, Buffer.from([3, 1])) }] : []),
+    { name: 'an empty binary message', run: frames(kind, Buffer.alloc(0)), ...(eio === 3 && typed) },
+    { name: 'an empty text message', run: frames(kind, '') },
     ...Object.entries({
       'a lone continuation byte': [0x34, 0x32, 0x80], 'an overlong slash': [0x34, 0x32, 0xc0, 0xaf],
       'half a sequence': [0x34, 0x32, 0xe2, 0x82], 'a surrogate': [0x34, 0x32, 0xed, 0xa0, 0x80], 'bytes 0xff': [0xff, 0xff],
-    }).map(([name, raw]) => ({ name: `text that is not UTF-8: ${name}`, play: frames(kind, { text: Buffer.from(raw) }) })),
+    }).map(([name, raw]) => ({ name: `text that is not UTF-8: ${name}`, run: frames(kind, { text: Buffer.from(raw) }) })),
     {
-      name: 'a message of 70,000 bytes', play: frames(kind, `42["sync","${'x'.repeat(70_000)}"]`),
+      name: 'a message of 70,000 bytes', run: frames(kind, `42["sync","${'x'.repeat(70_000)}"]`),
       rollcall: { session: 'closed 1009' }, because: TOO_LARGE,
     },
     // What is sent behind it can cost it the reason for the end.
-    { name: 'a message of 1,100,000 bytes', play: frames({ ...kind, last: true }, `42["sync","${'x'.repeat(1_100_000)}"]`) },
+    { name: 'a message of 1,100,000 bytes', run: frames({ ...kind, last: true }, `42["sync","${'x'.repeat(1_100_000)}"]`) },
     {
-      name: 'an attachment of 70,000 bytes', play: frames(kind, `451-["sync",${hole(0)}]`, prefixed(Buffer.alloc(70_000))),
+      name: 'an attachment of 70,000 bytes', run: frames(kind, `451-["sync",${hole(0)}]`, prefixed(Buffer.alloc(70_000))),
       rollcall: { session: 'closed 1009' }, because: TOO_LARGE,
     },
   ]);

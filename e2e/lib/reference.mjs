@@ -1,4 +1,4 @@
-// The judge: the official Node server with the presence events of the
+// The reference: the official Node server with the presence events of the
 // protocol, sections 2 and 3. What it does with a frame is what Rollcall is
 // expected to do with it. It sends a list for every change, unbatched.
 import { createServer } from 'node:http';
@@ -14,8 +14,8 @@ class Refusal extends Error {
   }
 }
 
-// startJudge takes what it has in common with Rollcall's environment.
-export async function startJudge({ PING_INTERVAL = '25000ms', PING_TIMEOUT = '20000ms' } = {}) {
+// startReference takes what it has in common with Rollcall's environment.
+export async function startReference({ PING_INTERVAL = '25000ms', PING_TIMEOUT = '20000ms' } = {}) {
   const http = createServer((request, response) => {
     response.writeHead(404).end();
   });

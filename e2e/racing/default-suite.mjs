@@ -1,5 +1,5 @@
-// What the tests of the default mode share: the servers, the kinds of scripts,
-// and what must be true when one has been played.
+// The servers and scripts of the tests of the default mode, and what must be
+// true at the end of a script.
 import assert from 'node:assert/strict';
 import { RULES, servedBy, startCodeRacer } from '../lib/coderacer.mjs';
 import { startRedis } from '../lib/redis.mjs';
@@ -9,7 +9,7 @@ import { refusals, writeScript } from './script.mjs';
 
 const UNLIMITED = { EVENTS_PER_SECOND: '0', EVENTS_BURST: '0' };
 
-export async function stage(t, { rules = RULES, fault, instances = 1 } = {}) {
+export async function startServers(t, { rules = RULES, fault, instances = 1 } = {}) {
   const rails = await startRails(t);
   const redis = instances > 1 ? await startRedis() : undefined;
   const env = { ...UNLIMITED, RAILS_URL: rails.url, ...(redis && { REDIS_URL: redis.url }) };

@@ -1,6 +1,6 @@
 // The way from polling to WebSocket, in and out of order, compared with Node.
 import { WebSocket } from 'ws';
-import { duel } from './lib/duel.mjs';
+import { compare } from './lib/compare.mjs';
 import { PollSession, WsSession } from './lib/raw.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -136,20 +136,20 @@ const meant = {
 };
 
 for (const eio of [4, 3]) {
-  duel(`upgrades, EIO${eio}`, Object.entries(cases).map(([name, act]) => ({
+  compare(`upgrades, EIO${eio}`, Object.entries(cases).map(([name, act]) => ({
     name,
     ...meant[name],
-    play: climb(eio, async (tools) => {
+    run: climb(eio, async (tools) => {
       const extra = await act(tools);
       return extra instanceof WsSession ? {} : extra;
     }),
   })));
 }
 
-duel('WebSockets for a sid that is none of theirs', [
+compare('WebSockets for a sid that is none of theirs', [
   ...[4, 3].map((eio) => ({
     name: `an unknown sid, EIO${eio}`,
-    async play(server) {
+    async run(server) {
       const ws = await WsSession.open(server, { eio, sid: 'nobody' });
       ws.send('2probe');
       const end = await Promise.race([ws.closed, until(() => ws.ended, 'an end')]);
@@ -158,7 +158,7 @@ duel('WebSockets for a sid that is none of theirs', [
   })),
   ...[4, 3].map((eio) => ({
     name: `the sid of a WebSocket session, EIO${eio}`,
-    async play(server) {
+    async run(server) {
       const one = await WsSession.open(server, { eio, query: { presence: 'none' } });
       const two = await WsSession.open(server, { eio, sid: one.sid });
       two.send('2probe');
@@ -171,7 +171,7 @@ duel('WebSockets for a sid that is none of theirs', [
   })),
   {
     name: 'the sid of a session of the other protocol',
-    async play(server) {
+    async run(server) {
       const polling = await PollSession.open(server, { eio: 4, query: { presence: 'none' } });
       const ws = await WsSession.open(server, { eio: 3, sid: polling.sid });
       ws.send('2probe');

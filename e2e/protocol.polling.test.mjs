@@ -1,5 +1,5 @@
 // Polling payloads and requests, right and wrong, compared with Node.
-import { duel } from './lib/duel.mjs';
+import { compare } from './lib/compare.mjs';
 import { binaryPayload, breakOff, payload, PollSession } from './lib/raw.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -26,7 +26,7 @@ const answered = ({ status, headers, body }) => ({ status, type: headers['conten
 // stricter lists what Node lets pass and Rollcall does not, with the reason.
 const table = (eio, bodies, stricter = {}) => Object.entries(bodies).map(([name, body]) => ({
   name,
-  play: posts(eio, ...[body].flat()),
+  run: posts(eio, ...[body].flat()),
   ...(stricter[name] && { rollcall: { session: 'ended', replies: [] }, because: stricter[name] }),
 }));
 
@@ -40,18 +40,18 @@ const LENGTH = 'a length is decimal digits; Node takes whatever JavaScript calls
 const too = (what, limit, bytes) => JSON.stringify({ code: 3, message: `${what} is larger than ${limit}, ${bytes} bytes` });
 const SAYS_WHY = { rollcall: { type: 'application/json', body: too('The body', 'MAX_BODY', 1_000_000), session: 'ended', replies: [] }, because: 'the client learns why, by an event too, and then clients close' };
 const limits = (eio) => [
-  { name: 'several packets of the largest size in one body', play: posts(eio, payload(eio, ...[1, 2, 3, 4, 5].map((id) => large(id, LARGEST - 1)))) },
+  { name: 'several packets of the largest size in one body', run: posts(eio, payload(eio, ...[1, 2, 3, 4, 5].map((id) => large(id, LARGEST - 1)))) },
   {
-    name: 'a packet over the largest size', play: posts(eio, payload(eio, large(1, LARGEST + 2))),
+    name: 'a packet over the largest size', run: posts(eio, payload(eio, large(1, LARGEST + 2))),
     rollcall: { status: 413, type: 'application/json', body: too('A message', 'MAX_MESSAGE', LARGEST), session: 'ended', replies: [] }, because: TOO_LARGE,
   },
-  { name: 'a body over the limit', play: posts(eio, 'x'.repeat(1_000_001)), ...SAYS_WHY },
-  { name: 'a body over the limit, chunked', play: posts(eio, 'x'.repeat(1_000_001), { chunked: true }), ...SAYS_WHY },
-  { name: 'a body far over the limit', play: posts(eio, 'x'.repeat(8_000_000)), ...SAYS_WHY },
-  { name: 'a body far over the limit, chunked', play: posts(eio, 'x'.repeat(8_000_000), { chunked: true }), ...SAYS_WHY },
+  { name: 'a body over the limit', run: posts(eio, 'x'.repeat(1_000_001)), ...SAYS_WHY },
+  { name: 'a body over the limit, chunked', run: posts(eio, 'x'.repeat(1_000_001), { chunked: true }), ...SAYS_WHY },
+  { name: 'a body far over the limit', run: posts(eio, 'x'.repeat(8_000_000)), ...SAYS_WHY },
+  { name: 'a body far over the limit, chunked', run: posts(eio, 'x'.repeat(8_000_000), { chunked: true }), ...SAYS_WHY },
 ];
 
-duel('payloads, EIO4', [
+compare('payloads, EIO4', [
   ...table(4, {
     'abc': 'abc',
     'an empty body': '',
@@ -82,7 +82,7 @@ duel('payloads, EIO4', [
   ...limits(4),
 ]);
 
-duel('payloads, EIO3', [
+compare('payloads, EIO3', [
   ...table(3, {
     'abc': 'abc',
     'an empty body': '',
@@ -153,10 +153,10 @@ const over = async (session) => ({
   gone: await until(async () => (await session.post(payload(session.eio, '6'))).status === 400, 'the end').catch(() => false),
 });
 
-duel('requests that overlap or break off', [4, 3].flatMap((eio) => [
+compare('requests that overlap or break off', [4, 3].flatMap((eio) => [
   {
     name: `two GETs, EIO${eio}`,
-    play: withSession({ eio, poll: false }, async (session) => {
+    run: withSession({ eio, poll: false }, async (session) => {
       const answers = await Promise.all([session.get(), session.get()]);
       const refused = answers.filter(({ status }) => status !== 200);
       return { statuses: answers.map(({ status }) => status).sort(), refused: refused.map(answered) };
@@ -164,7 +164,7 @@ duel('requests that overlap or break off', [4, 3].flatMap((eio) => [
   },
   {
     name: `a second POST while one is being sent, EIO${eio}`,
-    play: withSession({ eio }, async (session) => {
+    run: withSession({ eio }, async (session) => {
       const abort = new AbortController();
       const first = half(session, abort.signal);
       const { status } = await until(async () => {
@@ -178,7 +178,7 @@ duel('requests that overlap or break off', [4, 3].flatMap((eio) => [
   },
   {
     name: `a waiting GET hears of the end, EIO${eio}`,
-    async play(server) {
+    async run(server) {
       // Whether the GET waits when the POST comes cannot be known: try again.
       const told = await until(async () => {
         const session = await PollSession.open(server, { eio, query: { presence: 'none' } });
@@ -191,14 +191,14 @@ duel('requests that overlap or break off', [4, 3].flatMap((eio) => [
   },
   {
     name: `a POST that breaks off, EIO${eio}`,
-    play: withSession({ eio }, async (session) => {
+    run: withSession({ eio }, async (session) => {
       await breakOff(session.server, { method: 'POST', query: session.query, headers: { 'Content-Length': 100 }, body: '4' });
       return over(session);
     }),
   },
   {
     name: `a GET that breaks off, EIO${eio}`,
-    play: withSession({ eio, poll: false }, async (session) => {
+    run: withSession({ eio, poll: false }, async (session) => {
       await breakOff(session.server, { query: session.query });
       return over(session);
     }),
@@ -214,11 +214,11 @@ const jsonp = (eio, body, options = {}) => withSession({ eio, query: { b64: '1' 
 // form is what the JSONP transport of the clients posts.
 const form = (text) => `d=${encodeURIComponent(text.replace(/\\n/g, '\\\n').replace(/\n/g, '\\n'))}`;
 
-duel('JSONP', [4, 3].flatMap((eio) => [
+compare('JSONP', [4, 3].flatMap((eio) => [
   {
     name: `a handshake, EIO${eio}`,
     rollcall: { type: 'text/javascript; charset=UTF-8' }, because: 'a browser runs nothing of another type when nosniff is set',
-    async play(server) {
+    async run(server) {
       const probe = Object.assign(new PollSession(), { server, query: { EIO: eio, transport: 'polling', j: '3', b64: '1' } });
       const { status, headers, body } = await probe.request({});
       return { status, type: headers['content-type'], shape: body.replace(/\d*:?0\{.*\}/, '…') };
@@ -226,16 +226,16 @@ duel('JSONP', [4, 3].flatMap((eio) => [
   },
   ...['1', '12', 'x1', '', 'alert(1)//', '1;alert(1)'].map((j) => ({
     name: `j=${j}, EIO${eio}`,
-    async play(server) {
+    async run(server) {
       const probe = Object.assign(new PollSession(), { server, query: { EIO: eio, transport: 'polling', j } });
       const { status, body } = await probe.request({});
       return { status, head: /^[^"]*/.exec(body)[0] };
     },
   })),
-  { name: `a form in a session that began without, EIO${eio}`, play: jsonp(eio, form(payload(eio, sync(1), sync(2)))) },
+  { name: `a form in a session that began without, EIO${eio}`, run: jsonp(eio, form(payload(eio, sync(1), sync(2)))) },
   {
     name: `a whole session, EIO${eio}`,
-    async play(server) {
+    async run(server) {
       const session = Object.assign(new JsonpSession(), { server, eio, query: { EIO: eio, transport: 'polling', j: '0', b64: '1', presence: 'none' } });
       await session.begin();
       const statuses = [];
@@ -248,7 +248,7 @@ duel('JSONP', [4, 3].flatMap((eio) => [
   },
   ...['', 'd=', 'e=1', 'd', 'd=%', 'd=%zz', `d=${'x'.repeat(100)}`, 'd=abc&d=abc'].map((body) => ({
     name: `the form ${JSON.stringify(body.slice(0, 20))}, EIO${eio}`,
-    async play(server) {
+    async run(server) {
       const session = Object.assign(new JsonpSession(), { server, eio, query: { EIO: eio, transport: 'polling', j: '0', b64: '1', presence: 'none' } });
       await session.begin();
       const { status } = await session.post(body, { headers: FORM });
