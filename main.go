@@ -1,8 +1,7 @@
 // Rollcall is a presence server that speaks Socket.IO: a web app's clients tell
 // it who they are, and everybody sees who is online.
 //
-// This file is how the process begins and ends; program.go wires its parts. What
-// each of them is, its package says.
+// This file starts and ends the process; program.go connects its parts.
 package main
 
 import (
@@ -24,25 +23,25 @@ import (
 	"rollcall/rooms"
 )
 
-// handOver bounds how long the other instances are told of our leaving, should
-// Redis not answer. They find out by themselves within 5 s.
-const handOver = 2 * time.Second
+const (
+	// handOverTimeout bounds how long the store may take to tell the other instances
+	// that this one ends. They notice by themselves within 5 s.
+	handOverTimeout = 2 * time.Second
 
-// finish is how long requests that go on may take to end. Sessions have ended
-// then; what is left has had its time.
-const finish = 2 * time.Second
+	// drainTimeout is how long HTTP requests may take to end after the sessions have.
+	drainTimeout = 2 * time.Second
 
-// stay is how long the others go on listing the users of an instance that ended,
-// who are on their way to them.
-const stay = 5 * time.Second
+	// handOverGrace is how long the other instances go on listing the users of an
+	// instance that ended, so that these can reconnect unnoticed.
+	handOverGrace = 5 * time.Second
 
-// comeBack is over what time the clients of an instance that ends are spread,
-// so that they do not all come to another one at once.
-const comeBack = 3 * time.Second
+	// closeSpread is the time over which a shutdown closes connections, so that the
+	// clients do not all reconnect at once.
+	closeSpread = 3 * time.Second
 
-// logTimeout is how long the end waits for somebody to take the last lines of the
-// log.
-const logTimeout = 500 * time.Millisecond
+	// logTimeout bounds the wait for the last lines of the log to be written.
+	logTimeout = 500 * time.Millisecond
+)
 
 func main() {
 	ctx, stop := context.WithCancel(context.Background())
@@ -52,14 +51,14 @@ func main() {
 	go func() {
 		<-signals
 		stop()
-		second := <-signals // ends the process at once, however soon it comes
+		second := <-signals // ends the process at once
 		signal.Reset()
 		_ = syscall.Kill(os.Getpid(), second.(syscall.Signal))
 	}()
-	// A log that nobody reads any more is an error of a write, not our end.
+	// A write to a closed pipe returns an error; it must not end the process.
 	signal.Ignore(syscall.SIGPIPE)
 	stderr := observe.NewLogWriter(os.Stderr, func(lines uint64) []byte { return fmt.Appendf(nil, "rollcall: %d lines were dropped\n", lines) })
-	stdlog.SetOutput(stderr) // whatever a library says
+	stdlog.SetOutput(stderr) // what libraries log
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout)
 	if err != nil {
 		fmt.Fprintln(stderr, "rollcall:", err)
@@ -70,15 +69,15 @@ func main() {
 	}
 }
 
-// flushLog ends a log. What nobody takes by then is lost.
+// flushLog closes a log. Lines that are not written within logTimeout are lost.
 func flushLog(log *observe.LogWriter) {
 	ctx, cancel := context.WithTimeout(context.Background(), logTimeout)
 	defer cancel()
 	_ = log.Close(ctx)
 }
 
-// run is the program. It returns when ctx has ended and everything is shut
-// down, or with the reason why it cannot serve.
+// run is the whole program. It returns nil when ctx has ended and everything is
+// shut down, or the reason why it cannot serve.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
 	cfg, err := config.Load(getenv)
 	if err != nil {
@@ -98,7 +97,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	defer listener.Close() // the server does too, if it comes to that
+	defer listener.Close() // for errors before the server has it
 	metrics := observe.NewMetrics(rooms.Events(), rooms.EventKind, rooms.EventsSent())
 	metrics.WatchLog(logWriter.Dropped)
 	stopDebug, err := serveDebug(cfg.DebugAddress, log)

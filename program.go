@@ -22,42 +22,42 @@ import (
 	"rollcall/rooms"
 )
 
-// program is the parts of a server, wired together.
+// program holds the parts of the server.
 type program struct {
 	cfg          config.Config
 	log          *slog.Logger
 	metrics      *observe.Metrics
-	conns        *connlimit.Limiter
+	connLimit    *connlimit.Limiter
 	sockets      *wire.Server
 	store        store
-	hall         *rooms.Rooms
-	course       *tracks.Tracks
+	service      *rooms.Rooms
+	trackList    *tracks.Tracks
 	authenticate func(token string) (rooms.Identity, error) // nil: clients are trusted
 }
 
-// newProgram makes the parts. Nothing runs yet but the store, which serve closes;
-// it is the last part that can fail.
+// newProgram makes the parts. Only the store runs already; it is the last part that
+// can fail, and serve closes it.
 func newProgram(ctx context.Context, cfg config.Config, log *slog.Logger, metrics *observe.Metrics) (*program, error) {
 	verifier, err := newVerifier(cfg)
 	if err != nil {
 		return nil, err
 	}
 	p := &program{cfg: cfg, log: log, metrics: metrics}
-	if p.course, err = tracks.New(tracks.Options{URL: cfg.RailsURL.Reveal(), Log: log}); err != nil {
+	if p.trackList, err = tracks.New(tracks.Options{URL: cfg.RailsURL.Reveal(), Log: log}); err != nil {
 		return nil, fmt.Errorf("RAILS_URL: %w", err)
 	}
 	inbound := memory.NewBudget(maxInbound(cfg))
 	metrics.WatchInbound(inbound.Used, inbound.Limit())
-	p.conns = connlimit.New(maxIdle(cfg, openFilesLimit()), func() { metrics.Refusal("idle_connection") })
+	p.connLimit = connlimit.New(maxIdle(cfg, openFilesLimit()), func() { metrics.Refusal("idle_connection") })
 	options := wireOptions(cfg, inbound, log, metrics)
-	options.Polls = p.conns.CarriesSession
+	options.Polls = p.connLimit.CarriesSession
 	p.sockets = wire.New(options)
 	metrics.WatchQueues(p.sockets.Queued, maxQueues(cfg))
 	if p.store, err = openStore(ctx, cfg, log, metrics); err != nil {
 		return nil, err
 	}
 	p.authenticate = authenticator(verifier, p.store, log)
-	p.hall = rooms.New(rooms.Options{
+	p.service = rooms.New(rooms.Options{
 		Instance:  p.store.Instance(),
 		MaxUser:   int(cfg.MaxUser),
 		Grace:     cfg.Grace,
@@ -65,27 +65,27 @@ func newProgram(ctx context.Context, cfg config.Config, log *slog.Logger, metric
 		Strict:    cfg.Compat == config.CompatStrict,
 		Bus:       p.store.Bus(),
 		Records:   p.store,
-		Tracks:    p.course.IDs,
+		Tracks:    p.trackList.IDs,
 
 		Authenticate: p.authenticate,
 		AllowGuests:  cfg.AllowGuests,
 		Observer:     metrics,
 	}, p.store, p.sockets)
-	metrics.WatchGrace(p.hall.Unheld)
-	p.sockets.Serve(p.hall)
+	metrics.WatchGrace(p.service.Unheld)
+	p.sockets.Serve(p.service)
 	return p, nil
 }
 
-// serve serves until ctx ends, or the listener fails, and shuts everything down.
+// serve serves until ctx ends or the listener fails, then shuts everything down.
 func (p *program) serve(ctx context.Context, listener net.Listener) error {
 	running, stopRunning := context.WithCancel(context.Background())
 	defer stopRunning()
 	var background sync.WaitGroup
-	background.Go(func() { _ = p.hall.Run(running) })
-	background.Go(func() { p.course.Run(running) })
+	background.Go(func() { _ = p.service.Run(running) })
+	background.Go(func() { p.trackList.Run(running) })
 
-	later := &httpapi.Later{}
-	server := p.newServer(ctx, later)
+	signOuts := &httpapi.Scheduler{}
+	server := p.newServer(ctx, signOuts)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(stall.Listen(listener, p.cfg.WriteTimeout)) }()
 	p.log.Info("rollcall is listening", "address", listener.Addr().String(), "page", pageURL(p.cfg))
@@ -97,14 +97,14 @@ func (p *program) serve(ctx context.Context, listener net.Listener) error {
 
 	var err error
 	select {
-	case err = <-served: // the listener broke
+	case err = <-served: // the listener failed
 	case <-ctx.Done():
 	}
 	p.log.Info("shutting down")
 	shutdown{
 		timeout: p.cfg.ShutdownTimeout, log: p.log,
-		later: later, hall: p.hall, sockets: p.sockets, server: server,
-		stopRest: stopRunning, background: &background, store: p.store,
+		signOuts: signOuts, service: p.service, sockets: p.sockets, server: server,
+		stopBackground: stopRunning, background: &background, store: p.store,
 	}.run()
 	p.log.Info("bye")
 	if errors.Is(err, http.ErrServerClosed) {
@@ -113,23 +113,23 @@ func (p *program) serve(ctx context.Context, listener net.Listener) error {
 	return err
 }
 
-// newServer makes the HTTP server, which is not ready any more when ctx has ended.
-func (p *program) newServer(ctx context.Context, later *httpapi.Later) *http.Server {
+// newServer makes the HTTP server. When ctx has ended, /readyz says so.
+func (p *program) newServer(ctx context.Context, signOuts *httpapi.Scheduler) *http.Server {
 	ready := func() error {
 		if ctx.Err() != nil {
 			return errors.New("shutting down")
 		}
 		return p.store.Ready()
 	}
-	api, health := httpOptions{p.cfg, p.hall, p.store, p.metrics, p.log, ready, later, p.authenticate}.handlers()
+	api, health := p.handlers(ready, signOuts)
 	server := &http.Server{
 		Handler:           httpapi.AllowedHosts(hostAllowed(p.cfg), p.metrics.Refusal, routes(p.sockets, api, health)),
 		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second, // of a request that may take longer, a poll, its handler changes it
+		ReadTimeout:       30 * time.Second, // the handler of a poll extends it
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelWarn),
 	}
-	p.conns.Watch(server)
+	p.connLimit.Watch(server)
 	return server
 }

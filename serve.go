@@ -20,10 +20,9 @@ import (
 	"rollcall/public"
 )
 
-// This file is what the HTTP server serves, and how configuration becomes the
-// options of those who serve it.
+// This file turns the configuration into options and routes.
 
-// pageURL is where somebody at this machine finds the page.
+// pageURL is the page's address on this machine.
 func pageURL(cfg config.Config) string {
 	host := cfg.Host
 	if host == "" {
@@ -57,11 +56,11 @@ func wireOptions(cfg config.Config, inbound *memory.Budget, log *slog.Logger, me
 	return options
 }
 
-// debugWriteTimeout is for how long somebody at the profiler may read nothing.
+// debugWriteTimeout ends connections whose client reads nothing of a profile.
 const debugWriteTimeout = 15 * time.Second
 
-// serveDebug serves Go's profiler until the returned function is called. Without
-// an address it does nothing.
+// serveDebug serves Go's profiler until stop is called. Without an address it does
+// nothing.
 func serveDebug(address string, log *slog.Logger) (stop func() error, err error) {
 	if address == "" {
 		return func() error { return nil }, nil
@@ -83,7 +82,8 @@ func serveDebug(address string, log *slog.Logger) (stop func() error, err error)
 	return server.Close, nil
 }
 
-// originAllowed tells which pages may connect and ask.
+// originAllowed returns a function that reports whether the page of a request is
+// allowed by CORS_ORIGINS.
 func originAllowed(cfg config.Config) func(*http.Request) bool {
 	if cfg.CORSOrigins.Any() {
 		return remote.Origin(cfg.TrustedProxies, nil)
@@ -91,13 +91,14 @@ func originAllowed(cfg config.Config) func(*http.Request) bool {
 	return remote.Origin(cfg.TrustedProxies, func(origin string) bool { return slices.Contains(cfg.CORSOrigins, origin) })
 }
 
-// hostAllowed tells under which names the server may be asked for.
+// hostAllowed returns a function that reports whether the host of a request is
+// allowed by ALLOWED_HOSTS.
 func hostAllowed(cfg config.Config) func(*http.Request) bool {
 	host := remote.Host(cfg.TrustedProxies)
 	return func(r *http.Request) bool { return cfg.AllowedHosts.Allow(host(r)) }
 }
 
-// maxQueues is how much may wait for all clients together, in bytes.
+// maxQueues bounds the bytes that are queued for all clients together.
 func maxQueues(cfg config.Config) int64 {
 	if cfg.MaxQueues > 0 {
 		return int64(cfg.MaxQueues)
@@ -105,8 +106,8 @@ func maxQueues(cfg config.Config) int64 {
 	return max(memory.Detect().Bytes/4, int64(cfg.MaxQueue))
 }
 
-// maxIdle is how many TCP connections without a session there may be, when so many
-// files may be open; 0: not known.
+// maxIdle bounds the TCP connections without a session. files is the limit of open
+// files, 0 if it is not known.
 func maxIdle(cfg config.Config, files uint64) int {
 	const most = 5000
 	switch {
@@ -118,7 +119,7 @@ func maxIdle(cfg config.Config, files uint64) int {
 	return most
 }
 
-// maxInbound is what all clients together may be sending, in bytes.
+// maxInbound bounds the bytes that are being received from all clients together.
 func maxInbound(cfg config.Config) int64 {
 	if cfg.MaxInbound > 0 {
 		return int64(cfg.MaxInbound)
@@ -126,15 +127,14 @@ func maxInbound(cfg config.Config) int64 {
 	return max(memory.Detect().Bytes/8, 3*int64(cfg.MaxBody))
 }
 
-// logMemory says at start how much memory the process counts on, and what follows
-// from it, in bytes.
+// logMemory logs the memory limit and the bounds that follow from it, in bytes.
 func logMemory(cfg config.Config, log *slog.Logger) {
 	limit := memory.Detect()
 	log.Info("memory limit", "bytes", limit.Bytes, "source", string(limit.Source), "collector", limit.Collector(),
 		"max_queues", maxQueues(cfg), "max_inbound", maxInbound(cfg))
 }
 
-// routes is every path of the server.
+// routes serves every path of the server.
 func routes(sockets, api, health http.Handler) http.Handler {
 	files := public.Handler()
 	mux := http.NewServeMux()
@@ -142,14 +142,14 @@ func routes(sockets, api, health http.Handler) http.Handler {
 		mux.Handle(path, health)
 	}
 	mux.Handle("/", files)
-	// Not routes of mux, which would redirect some of these paths.
+	// The mux would redirect some of these paths.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case public.IsClient(r.URL.Path):
 			files.ServeHTTP(w, r)
 		case isEndpoint(r.URL.Path):
 			sockets.ServeHTTP(w, r)
-		case strings.HasPrefix(r.URL.Path, "/api/"): // whose ids may be "." and ".."
+		case strings.HasPrefix(r.URL.Path, "/api/"): // where ids may be "." and ".."
 			api.ServeHTTP(w, r)
 		default:
 			mux.ServeHTTP(w, r)
@@ -157,10 +157,9 @@ func routes(sockets, api, health http.Handler) http.Handler {
 	})
 }
 
-// isEndpoint tells whether a path is Socket.IO's: with a slash behind or, for
-// clients that set addTrailingSlash to false, without; and as in Node every path
-// below it, since old native clients ask for /socket.io/1/ and
-// /socket.io/1/websocket/.
+// isEndpoint reports whether a path is Socket.IO's, as in Node: without the final
+// slash too (clients with addTrailingSlash: false), and every path below it (old
+// native clients request /socket.io/1/ and /socket.io/1/websocket/).
 func isEndpoint(path string) bool {
 	return path == "/socket.io" || strings.HasPrefix(path, "/socket.io/")
 }

@@ -8,71 +8,72 @@ import (
 	"time"
 )
 
-// shutdown is the end of the program: in order, and within a time that no client,
-// no Redis and no fault of ours can extend. Each step has a part of it, so that
-// one that takes long leaves time for the next.
+// shutdown ends the parts of the program in order. It takes no longer than timeout,
+// whatever clients, Redis or a fault of the program do: each step ends at a share of
+// the timeout, so that a slow one leaves time for the next.
 type shutdown struct {
 	timeout time.Duration
 	log     *slog.Logger
 
-	later   interface{ Flush() }
-	hall    interface{ HandOver() }
-	sockets interface {
+	signOuts interface{ Flush() }
+	service  interface{ HandOver() }
+	sockets  interface {
 		Stop(context.Context, time.Duration)
 	}
-	server     *http.Server
-	stopRest   context.CancelFunc // ends what background waits for
-	background *sync.WaitGroup
-	store      interface{ Close(context.Context) error }
+	server         *http.Server
+	stopBackground context.CancelFunc
+	background     *sync.WaitGroup
+	store          interface{ Close(context.Context) error }
 }
 
 func (s shutdown) run() {
 	deadline, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
-	// part ends after a share of the whole, in tenths, and after a time at most.
 	began := time.Now()
-	part := func(tenths int, most time.Duration) (context.Context, context.CancelFunc) {
+	// step returns the context of a step, which ends when so many tenths of the whole
+	// timeout are over, and after most.
+	step := func(tenths int, most time.Duration) (context.Context, context.CancelFunc) {
 		end := min(time.Since(began)+most, s.timeout*time.Duration(tenths)/10)
 		return context.WithDeadline(deadline, began.Add(end))
 	}
 
-	promised, cancel := part(1, s.timeout)
+	flushCtx, cancel := step(1, s.timeout)
 	defer cancel()
-	within(promised, s.later.Flush)
+	within(flushCtx, s.signOuts.Flush)
 
-	// Sessions first: polling requests end with them, and the server waits for those.
-	s.hall.HandOver()
-	closing, cancel := part(6, s.timeout)
+	// Sessions end before the server, which waits for polling requests.
+	s.service.HandOver()
+	stopCtx, cancel := step(6, s.timeout)
 	defer cancel()
-	s.sockets.Stop(closing, min(comeBack, s.timeout/3))
+	s.sockets.Stop(stopCtx, min(closeSpread, s.timeout/3))
 
-	finishing, cancel := part(8, finish)
+	drainCtx, cancel := step(8, drainTimeout)
 	defer cancel()
-	if s.server.Shutdown(finishing) != nil {
+	if s.server.Shutdown(drainCtx) != nil {
 		s.server.Close()
 	}
 
-	s.stopRest()
-	resting, cancel := part(9, s.timeout)
+	s.stopBackground()
+	backgroundCtx, cancel := step(9, s.timeout)
 	defer cancel()
-	if !within(resting, s.background.Wait) {
-		s.log.Warn("something goes on in the background and is cut off")
+	if !within(backgroundCtx, s.background.Wait) {
+		s.log.Warn("background work did not end in time and was cut off")
 	}
 
-	telling, cancel := part(10, handOver)
+	closeCtx, cancel := step(10, handOverTimeout)
 	defer cancel()
 	closed := make(chan error, 1)
 	err := context.DeadlineExceeded
-	if within(telling, func() { closed <- s.store.Close(telling) }) {
+	if within(closeCtx, func() { closed <- s.store.Close(closeCtx) }) {
 		err = <-closed
 	}
 	if err != nil {
-		s.log.Warn("the others have to find out by themselves that this instance is gone", "error", err)
+		s.log.Warn("could not tell the other instances that this one ends: they will notice", "error", err)
 	}
 }
 
-// within does something, and reports whether it was done before ctx ended. If not,
-// it is left to itself.
+// within calls do on a goroutine of its own and reports whether it returned before
+// ctx ended. If not, the goroutine goes on until the process ends.
 func within(ctx context.Context, do func()) bool {
 	done := make(chan struct{})
 	go func() {

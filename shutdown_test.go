@@ -43,7 +43,7 @@ func TestShutdownIsBounded(t *testing.T) {
 			began := time.Now()
 			shutdown{
 				timeout: timeout, log: slog.New(slog.DiscardHandler),
-				later: parts, hall: parts, sockets: parts, server: server, stopRest: func() {},
+				signOuts: parts, service: parts, sockets: parts, server: server, stopBackground: func() {},
 				background: &background, store: parts,
 			}.run()
 			if took := time.Since(began); took > timeout || !parts.stopped {

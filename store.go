@@ -15,39 +15,40 @@ import (
 	"rollcall/rooms"
 )
 
-// store is what instances share, with what main needs of it.
+// store is the state that instances share, as main needs it.
 type store interface {
 	rooms.Store
 	rooms.Records
 	revoker
-	// Bus carries messages to the other instances.
+	// Bus carries broadcasts to the other instances.
 	Bus() rooms.Bus
-	// Instance is this process's name in the map.
+	// Instance is the id of this process among the instances.
 	Instance() string
-	// Ready is nil when the map is in step with the other instances'.
+	// Ready returns nil when this instance is in step with the others.
 	Ready() error
-	// Close takes this instance out of the map, or leaves it for the grace.
+	// Close removes this instance's entries, or after a hand-over leaves them to the
+	// other instances for handOverGrace.
 	Close(ctx context.Context) error
 }
 
-// alone is the store of an instance without others.
-type alone struct {
+// localStore is the store of a single instance.
+type localStore struct {
 	*adapter.Memory
 	bus *memory.Bus
 }
 
-func (a alone) Bus() rooms.Bus            { return a.bus }
-func (alone) Instance() string            { return "local" }
-func (alone) Ready() error                { return nil }
-func (alone) Close(context.Context) error { return nil }
+func (s localStore) Bus() rooms.Bus            { return s.bus }
+func (localStore) Instance() string            { return "local" }
+func (localStore) Ready() error                { return nil }
+func (localStore) Close(context.Context) error { return nil }
 
 func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, metrics *observe.Metrics) (store, error) {
 	if cfg.RedisURL == "" {
-		return alone{adapter.NewMemory(), &memory.Bus{}}, nil
+		return localStore{adapter.NewMemory(), &memory.Bus{}}, nil
 	}
 	name := cfg.Instance
 	if name == "" {
-		name, _ = os.Hostname() // without one, the id's random part must do
+		name, _ = os.Hostname() // on an error the random part of the id suffices
 	}
 	shared, err := adapter.OpenRedis(ctx, adapter.RedisOptions{
 		URL:         cfg.RedisURL.Reveal(),
@@ -55,7 +56,7 @@ func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, metrics
 		Prefix:      cfg.RedisPrefix,
 		Instance:    adapter.InstanceID(name),
 		Grace:       cfg.Grace,
-		HandOver:    stay,
+		HandOver:    handOverGrace,
 		Log:         log,
 	})
 	if err != nil {
@@ -70,27 +71,26 @@ func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, metrics
 			Published: b.Published, Received: b.Received, Refused: b.Refused, Dropped: b.Dropped,
 		}
 	})
-	return together{shared, bus}, nil
+	return sharedStore{shared, bus}, nil
 }
 
-// together is the store of instances that share one view.
-type together struct {
+// sharedStore is the store of several instances over Redis.
+type sharedStore struct {
 	*adapter.Redis
 	bus *pubsub.Bus
 }
 
-func (t together) Bus() rooms.Bus { return t.bus }
+func (s sharedStore) Bus() rooms.Bus { return s.bus }
 
-// Ready asks for both: a client that is let in must miss neither users nor
-// messages.
-func (t together) Ready() error {
-	if err := t.Redis.Ready(); err != nil {
+// Ready needs both, since a new client must miss neither users nor broadcasts.
+func (s sharedStore) Ready() error {
+	if err := s.Redis.Ready(); err != nil {
 		return err
 	}
-	return t.bus.Ready()
+	return s.bus.Ready()
 }
 
-// Close ends the bus first: it uses the store's connection.
-func (t together) Close(ctx context.Context) error {
-	return errors.Join(t.bus.Close(ctx), t.Redis.Close(ctx))
+// Close closes the bus first, since it uses the store's connection.
+func (s sharedStore) Close(ctx context.Context) error {
+	return errors.Join(s.bus.Close(ctx), s.Redis.Close(ctx))
 }

@@ -10,28 +10,28 @@ import (
 	"rollcall/internal/config"
 )
 
-// ownFiles is how many files the process needs beside those of its clients:
-// listener, Redis, log, profiler, and requests that hold no session.
+// ownFiles is how many open files the process needs beside its clients' connections:
+// listener, Redis, log, profiler, and requests without a session.
 const ownFiles = 100
 
-// warnings are what the configuration allows and an operator should know. files
-// is how many files the process may open, 0 if that is not known.
+// warnings are the risks of a configuration that the operator should know. files is
+// the limit of open files, 0 if it is not known.
 func warnings(cfg config.Config, files uint64) []string {
 	var w []string
 	if len(cfg.AuthSecrets()) == 0 {
 		w = append(w, "clients are trusted to be who they say they are: AUTH_SECRET is not set")
 		if cfg.AllowGuests {
-			w = append(w, "ALLOW_GUESTS has no effect without AUTH_SECRET: everybody is let in, as whoever they say")
+			w = append(w, "ALLOW_GUESTS has no effect without AUTH_SECRET: every client is accepted, as the user that it names")
 		}
 		if cfg.PublicAPI {
-			w = append(w, "PUBLIC_API has no effect without AUTH_SECRET: everybody may read over HTTP")
+			w = append(w, "PUBLIC_API has no effect without AUTH_SECRET: anybody may read over HTTP")
 		}
 	}
 	if isReachable(cfg.DebugAddress) {
-		w = append(w, "DEBUG_ADDRESS listens on all interfaces: whoever reaches it can read what is in memory, secrets too; 127.0.0.1:6060 is safe")
+		w = append(w, "DEBUG_ADDRESS listens on all interfaces: anybody who reaches it can read the memory of the process, secrets included; 127.0.0.1:6060 is safe")
 	}
 	if slices.Contains(cfg.CORSOrigins, "null") {
-		w = append(w, "CORS_ORIGINS allows null, which is the origin of any page that another site puts into a sandboxed frame")
+		w = append(w, "CORS_ORIGINS allows null, the origin of any page that another site puts into a sandboxed frame")
 	}
 	switch need := uint64(cfg.MaxConnections) + ownFiles; {
 	case files == 0:
@@ -44,7 +44,7 @@ func warnings(cfg config.Config, files uint64) []string {
 	return w
 }
 
-// isReachable tells whether an address to listen on is that of every interface.
+// isReachable reports whether an address to listen on means every interface.
 func isReachable(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -54,7 +54,7 @@ func isReachable(address string) bool {
 	return host == "" || err == nil && addr.Unmap().IsUnspecified()
 }
 
-// logWarnings says them once, at start.
+// logWarnings logs the warnings, once, at start.
 func logWarnings(cfg config.Config, log *slog.Logger) {
 	for _, w := range warnings(cfg, openFilesLimit()) {
 		log.Warn(w)

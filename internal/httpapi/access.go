@@ -11,12 +11,11 @@ import (
 	"rollcall/rooms"
 )
 
-// fromAllowedOrigins refuses pages of foreign origins that are not allowed, and
-// tells browsers what the others may do. Nothing here depends on cookies, so
-// browsers need not be allowed to send any.
+// fromAllowedOrigins refuses pages whose origin is not allowed, and answers CORS
+// requests of the others. Credentials are not allowed: nothing depends on cookies.
 func (a *api) fromAllowedOrigins(next http.Handler) http.Handler {
 	open := cors.New(cors.Options{
-		AllowOriginFunc: func(string) bool { return true }, // who is not has been refused
+		AllowOriginFunc: func(string) bool { return true }, // others were refused before
 		AllowedMethods:  []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete},
 		AllowedHeaders:  []string{"*"},
 		ExposedHeaders:  []string{"ETag"},
@@ -32,8 +31,8 @@ func (a *api) fromAllowedOrigins(next http.Handler) http.Handler {
 	})
 }
 
-// A key is a secret that requests show as a bearer token. The zero value is
-// shown by nobody.
+// A key is a secret that requests carry as a bearer token. Nothing equals the zero
+// value.
 type key struct {
 	sum [sha256.Size]byte
 	set bool
@@ -41,15 +40,14 @@ type key struct {
 
 func newKey(text string) key { return key{sha256.Sum256([]byte(text)), text != ""} }
 
-// is compares texts of equal length in constant time: the time it takes tells
-// nothing about the key.
+// is compares hashes in constant time, so that the time tells nothing about the key.
 func (k key) is(text string) bool {
-	shown := sha256.Sum256([]byte(text))
-	return k.set && subtle.ConstantTimeCompare(shown[:], k.sum[:]) == 1
+	sum := sha256.Sum256([]byte(text))
+	return k.set && subtle.ConstantTimeCompare(sum[:], k.sum[:]) == 1
 }
 
-// bearer is what a request shows, "" for nothing. It is never taken from the
-// URL, which ends up in logs.
+// bearer is the bearer token of a request, "" without one. It is never taken from
+// the URL, which ends up in logs.
 func bearer(r *http.Request) string {
 	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
@@ -60,7 +58,7 @@ func bearer(r *http.Request) string {
 
 func (a *api) isApp(r *http.Request) bool { return a.key.is(bearer(r)) }
 
-// withKey lets only requests with the key through.
+// withKey passes on requests with the key only.
 func (a *api) withKey(next http.HandlerFunc) http.HandlerFunc {
 	const message = "This needs the header Authorization: Bearer and the API_KEY."
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -77,8 +75,8 @@ func (a *api) withKey(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// reading lets requests through that may read: with Authenticate those with the
-// key or a valid token, and all others only if guests may see as much.
+// reading passes on requests that may read: with Authenticate those with the key or
+// a valid token, and others only with Guests or Public.
 func (a *api) reading(next http.HandlerFunc) http.HandlerFunc {
 	const message = "Reading needs the header Authorization: Bearer with a valid token or the API_KEY."
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -87,8 +85,8 @@ func (a *api) reading(next http.HandlerFunc) http.HandlerFunc {
 		case a.key.is(token):
 			next(w, r.WithContext(rooms.FromApp(r.Context())))
 		case a.Authenticate == nil && a.key.set && token != "":
-			// It can only be meant as the key. The answer differs with the right
-			// one, so trying has to be slow here too.
+			// The token can only be meant as the key. The answer differs with the
+			// right one, so attempts have to be slow here too.
 			if a.Attempts.delays(w, r) {
 				next(w, r)
 			}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -8,7 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 )
+
+const jsonType = "application/json; charset=utf-8"
 
 // answer writes a value as JSON.
 func answer(w http.ResponseWriter, value any) {
@@ -20,13 +24,13 @@ func answer(w http.ResponseWriter, value any) {
 }
 
 func write(w http.ResponseWriter, body []byte) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Content-Type", jsonType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body)
 }
 
-// tagged remembers the entity tag of the last body, so that one that has not
-// changed is not hashed again.
+// tagged keeps the entity tag of the last body, so that an unchanged one is not
+// hashed again.
 type tagged struct{ last atomic.Pointer[taggedBody] }
 
 type taggedBody struct {
@@ -34,8 +38,8 @@ type taggedBody struct {
 	tag  string
 }
 
-// answer writes the body, or that the client has it already. The tag follows
-// from the body alone: it is the same on all instances.
+// answer writes the body, or 304 if the client has it already. The tag depends on
+// the body alone, so it is the same on all instances.
 func (t *tagged) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 	now := t.last.Load()
 	if now == nil || !sameSlice(now.body, body) {
@@ -43,43 +47,16 @@ func (t *tagged) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 		now = &taggedBody{body, `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`}
 		t.last.Store(now)
 	}
+	w.Header().Set("Content-Type", jsonType)
 	w.Header().Set("ETag", now.tag)
-	w.Header().Set("Cache-Control", "private, no-cache") // may be kept, is to be checked each time
-	if hasTag(r.Header.Values("If-None-Match"), now.tag) {
-		w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	write(w, body)
+	w.Header().Set("Cache-Control", "private, no-cache") // may be kept, has to be checked each time
+	// http.ServeContent reads one header of these, and a part of JSON is of no use.
+	r.Header.Set("If-None-Match", strings.Join(r.Header.Values("If-None-Match"), ","))
+	r.Header.Del("Range")
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
 }
 
-// sameSlice needs no comparison of bytes: what is in use is not allocated anew.
+// sameSlice compares addresses: as long as a slice is kept, its memory is not reused.
 func sameSlice(a, b []byte) bool {
 	return len(a) == len(b) && len(a) > 0 && &a[0] == &b[0]
-}
-
-// hasTag reads If-None-Match: entity tags, or a star for any. Weak ones count
-// as well, since proxies that compress make them so. At the first thing that
-// is no tag it stops.
-func hasTag(headers []string, tag string) bool {
-	for _, rest := range headers {
-		for {
-			rest = strings.TrimLeft(rest, " \t,")
-			if rest == "*" {
-				return true
-			}
-			rest = strings.TrimPrefix(rest, "W/")
-			if !strings.HasPrefix(rest, `"`) {
-				break
-			}
-			end := strings.IndexByte(rest[1:], '"')
-			if end < 0 {
-				break
-			}
-			if rest[:end+2] == tag {
-				return true
-			}
-			rest = rest[end+2:]
-		}
-	}
-	return false
 }

@@ -10,22 +10,21 @@ import (
 	"rollcall/rooms"
 )
 
-// Users is what the API needs to know and do about users.
+// Users is what the API needs of users.
 type Users interface {
-	// OnlineUsers is the present list as a JSON array. The same list is the
-	// same slice, and is not changed.
+	// OnlineUsers is the present list as a JSON array. The same list is the same
+	// slice, and is not changed.
 	OnlineUsers() []byte
 	Counts() rooms.Counts
 	User(ctx context.Context, id string) rooms.UserInfo
-	// IsHidden reports whether a user hides.
 	IsHidden(id string) bool
-	// Sockets is how many a user has, on all instances.
+	// Sockets is the number of a user's sockets on all instances.
 	Sockets(id string) int
 	SignOut(id string) (sockets int)
 }
 
-// Talk is what the API needs of rooms and messages.
-type Talk interface {
+// RoomsAPI is what the API needs of chat rooms and broadcasts.
+type RoomsAPI interface {
 	RoomUsers(room string) []string
 	Messages(ctx context.Context, room string) ([]rooms.Said, error)
 	// Emit returns a *rooms.Refusal for an event that cannot be sent.
@@ -35,7 +34,7 @@ type Talk interface {
 // Rooms is the domain, as the API sees it.
 type Rooms interface {
 	Users
-	Talk
+	RoomsAPI
 }
 
 var _ Rooms = (*rooms.Rooms)(nil)
@@ -43,46 +42,45 @@ var _ Rooms = (*rooms.Rooms)(nil)
 // Options configures the API. Rooms is required.
 type Options struct {
 	Rooms Rooms
-	// Key is needed to change something. Empty: nobody may. A request with it is
-	// the app's and never waits behind others.
+	// Key is the bearer token of the app, which only it may use to change something.
+	// Its requests are never delayed. Empty: nothing can be changed.
 	Key string
-	// Authenticate tells whether a token is valid: then reading needs one, or
-	// the key. Default: everybody may read.
+	// Authenticate checks a token. Reading needs a valid one or the key. Default:
+	// everybody may read.
 	Authenticate func(token string) error
-	// Guests lets everybody read all the same, as far as a client without a
-	// token sees it; Public as if there were no Authenticate.
+	// Guests lets requests without a valid token read what a client without a token
+	// sees; Public lets them read as if there were no Authenticate.
 	Guests, Public bool
-	// Revoke refuses the tokens of a user that were issued until now. Default:
-	// nothing does.
+	// Revoke rejects the tokens of a user that were issued until now. Default: tokens
+	// are not revoked.
 	Revoke func(id string)
-	// Later does what is asked for with ?after. Default: one of its own.
-	Later *Later
-	// Attempts slows down wrong keys and tokens. Default: nothing does.
+	// Scheduler delays sign-outs with ?after. Default: a new one.
+	Scheduler *Scheduler
+	// Attempts delays answers to wrong keys and tokens. Default: there is no delay.
 	Attempts *Attempts
-	// Address names a request's client, and Log gets a line of each sign-out
-	// and event of the app. Default: none.
+	// Address is the address of a request's client, for Log, which gets a line for
+	// each sign-out and each event that the app emits. Default: RemoteAddr, no log.
 	Address func(*http.Request) string
 	Log     *slog.Logger
-	// MaxBody is the size limit of a request's body. Default 64 KiB.
+	// MaxBody bounds a request's body, in bytes. Default: 64 KiB.
 	MaxBody int64
-	// Inbound bounds the bodies of all requests together. Default 64 MiB.
+	// Inbound bounds the bodies of all requests together. Default: 64 MiB.
 	Inbound *memory.Budget
-	// OriginAllowed tells whether the page that a request comes from may ask.
-	// Default: all may.
+	// OriginAllowed reports whether the page of a request is allowed. Default: every
+	// page is.
 	OriginAllowed func(*http.Request) bool
-	// Refused is told the code of each refusal, for metrics. It must not block.
-	// Default: nobody is.
+	// Refused gets the code of each refusal, for metrics. It must not block. Default:
+	// refusals are not counted.
 	Refused func(code string)
 }
 
-// Limits of names in paths, and how long anybody may take: the client to send
-// its request and to read the answer, Redis to know something.
 const (
-	maxID        = 4 << 10
-	maxRoom      = 128
-	sendWithin   = 10 * time.Second
-	readWithin   = 30 * time.Second
-	lookUpWithin = 3 * time.Second
+	maxID   = 4 << 10 // bytes of a user's id
+	maxRoom = 128     // bytes of a room's name
+
+	readTimeout   = 10 * time.Second // for a request to arrive
+	writeTimeout  = 30 * time.Second // for its answer to be read
+	lookUpTimeout = 3 * time.Second  // for Redis to answer
 )
 
 type api struct {
@@ -102,8 +100,8 @@ func API(opts Options) http.Handler {
 	if opts.OriginAllowed == nil {
 		opts.OriginAllowed = func(*http.Request) bool { return true }
 	}
-	if opts.Later == nil {
-		opts.Later = &Later{}
+	if opts.Scheduler == nil {
+		opts.Scheduler = &Scheduler{}
 	}
 	if opts.Revoke == nil {
 		opts.Revoke = func(string) {}
@@ -128,7 +126,7 @@ func API(opts Options) http.Handler {
 	all.handle("/api/rooms/{room}/messages", read(a.messages))
 	all.handle("/api/emit", methods{http.MethodPost: a.withKey(a.emit)})
 	all.handle("/api/openapi.json", methods{http.MethodGet: a.description})
-	next := inTime(a.fromAllowedOrigins(private(all)))
+	next := withDeadlines(a.fromAllowedOrigins(private(all)))
 	if a.Refused == nil {
 		return next
 	}
@@ -137,7 +135,7 @@ func API(opts Options) http.Handler {
 	})
 }
 
-// private tells caches that an answer depends on who asks.
+// private tells caches that an answer depends on the token.
 func private(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add("Vary", "Authorization")
@@ -145,7 +143,7 @@ func private(next http.Handler) http.Handler {
 	})
 }
 
-// counted is an answer that tells of its refusal: see fail.
+// counted reports refusals: see fail.
 type counted struct {
 	http.ResponseWriter
 	refused func(code string)
@@ -154,13 +152,13 @@ type counted struct {
 // Unwrap is for http.ResponseController.
 func (c counted) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
-// inTime ends requests whose client does not go on. What cannot be timed (a
-// test's recorder) has no such client.
-func inTime(next http.Handler) http.Handler {
+// withDeadlines bounds how long a client may take to send a request and to read the
+// answer. A test's recorder has no deadlines.
+func withDeadlines(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		now, conn := time.Now(), http.NewResponseController(w)
-		_ = conn.SetReadDeadline(now.Add(sendWithin))
-		_ = conn.SetWriteDeadline(now.Add(readWithin))
+		_ = conn.SetReadDeadline(now.Add(readTimeout))
+		_ = conn.SetWriteDeadline(now.Add(writeTimeout))
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "private, no-store")
 		next.ServeHTTP(w, r)

@@ -16,9 +16,9 @@ import (
 
 const theKey = "k-1/2+3=="
 
-// fakeRooms says what it was told to say, and remembers what was asked for.
+// fakeRooms returns what a test sets and records the calls.
 type fakeRooms struct {
-	mu       sync.Mutex // guards all below
+	mu       sync.Mutex // guards the fields below
 	list     []byte
 	users    map[string]rooms.UserInfo
 	members  map[string][]string
@@ -92,7 +92,7 @@ func (f *fakeRooms) Emit(m rooms.Message) error {
 	return nil
 }
 
-// A server under test. Everything that is asked of it has to be as described.
+// server is a server under test. Every exchange has to match openapi.json.
 type server struct {
 	*fakeRooms
 	t   *testing.T

@@ -10,29 +10,28 @@ import (
 )
 
 const (
-	// attemptDelay is how long an answer to a wrong key waits, maxAttempts how
-	// many wait at a time. Beyond that they are refused at once.
+	// attemptDelay delays the answer to a wrong key, of maxAttempts requests at a time.
+	// Further ones get 429 at once.
 	attemptDelay = 500 * time.Millisecond
 	maxAttempts  = 100
-	// logAttemptsEvery is how often wrong keys are logged at most.
+	// logAttemptsEvery is the time between two lines of the log.
 	logAttemptsEvery = 10 * time.Second
 )
 
-// Attempts slows down, counts and logs requests with a wrong key or token. Those
-// with the right one never wait. It is safe for concurrent use; nil answers at
-// once.
+// Attempts delays, counts and logs requests with a wrong key or token. It is safe for
+// concurrent use; nil delays nothing.
 type Attempts struct {
-	address func(*http.Request) string
-	log     *slog.Logger
-	refused func(code string)
-	delay   time.Duration
-	waiting chan struct{} // holds a place for each answer that waits
-	unsaid  atomic.Int64  // attempts that are not in the log yet
-	logging rate.Sometimes
+	address  func(*http.Request) string
+	log      *slog.Logger
+	refused  func(code string)
+	delay    time.Duration
+	waiting  chan struct{} // a semaphore of maxAttempts
+	unlogged atomic.Int64  // attempts since the last line
+	logging  rate.Sometimes
 }
 
-// NewAttempts makes one for a server. address names a request's client; refused
-// is told "wrong_key" for each attempt.
+// NewAttempts makes the Attempts of a server. address gives the address of a request's
+// client; refused gets "wrong_key" for each attempt.
 func NewAttempts(address func(*http.Request) string, log *slog.Logger, refused func(code string)) *Attempts {
 	return &Attempts{
 		address: address, log: log, refused: refused,
@@ -41,16 +40,16 @@ func NewAttempts(address func(*http.Request) string, log *slog.Logger, refused f
 	}
 }
 
-// refuse answers a request with a wrong key: 401 a moment later, or 429 at once
-// if too many wait.
+// refuse answers a request with a wrong key: 401 after a delay, or 429 at once if too
+// many wait.
 func (a *Attempts) refuse(w http.ResponseWriter, r *http.Request, message string) {
 	if a.delays(w, r) {
 		unauthorized(w, message)
 	}
 }
 
-// delays notes an attempt and waits. It reports false when it has answered with
-// 429, because too many wait.
+// delays counts an attempt and waits. It reports false if too many wait and it has
+// answered 429.
 func (a *Attempts) delays(w http.ResponseWriter, r *http.Request) bool {
 	if a == nil {
 		return true
@@ -64,7 +63,7 @@ func (a *Attempts) delays(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// wait delays an answer. It reports false at once if too many wait.
+// wait waits for attemptDelay. It reports false at once if too many wait.
 func (a *Attempts) wait(r *http.Request) bool {
 	select {
 	case a.waiting <- struct{}{}:
@@ -83,9 +82,9 @@ func (a *Attempts) wait(r *http.Request) bool {
 
 func (a *Attempts) note(r *http.Request) {
 	a.refused("wrong_key")
-	a.unsaid.Add(1)
+	a.unlogged.Add(1)
 	a.logging.Do(func() {
-		a.log.Warn("a wrong key or token was shown over HTTP", "attempts", a.unsaid.Swap(0), "address", a.address(r), "path", clip(r.URL.Path))
+		a.log.Warn("a wrong key or token was shown over HTTP", "attempts", a.unlogged.Swap(0), "address", a.address(r), "path", clip(r.URL.Path))
 	})
 }
 
@@ -94,7 +93,7 @@ func unauthorized(w http.ResponseWriter, message string) {
 	fail(w, http.StatusUnauthorized, "unauthorized", message)
 }
 
-// clip shortens what a client wrote, for a line of the log.
+// clip shortens a client's text for the log.
 func clip(text string) string {
 	const most = 200
 	if len(text) > most {

@@ -15,9 +15,9 @@ import (
 	"rollcall/rooms"
 )
 
-// emit hands an event to the clients of every instance.
+// emit broadcasts an event to the clients of every instance.
 func (a *api) emit(w http.ResponseWriter, r *http.Request) {
-	body, release, err := a.Inbound.ReadBody(w, r, a.MaxBody, sendWithin)
+	body, release, err := a.Inbound.ReadBody(w, r, a.MaxBody, readTimeout)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
@@ -54,8 +54,8 @@ func refuse(code, format string, args ...any) error {
 	return &rooms.Refusal{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// parseEmit reads what is to be sent to whom. The arguments stay as they are,
-// byte for byte. Its errors are refusals.
+// parseEmit reads an event and its recipients. The arguments stay as they are, byte
+// for byte. Its errors are refusals.
 func parseEmit(body []byte) (rooms.Message, error) {
 	var m rooms.Message
 	if !utf8.Valid(body) || !json.Valid(body) {
@@ -81,8 +81,8 @@ func parseEmit(body []byte) (rooms.Message, error) {
 	return m, err
 }
 
-// parseTo reads who is to get it: everybody (null or nothing), a room's members
-// or a user.
+// parseTo reads the recipients: everybody (null or absent), a room's members, or a
+// user.
 func parseTo(to json.RawMessage) ([]string, error) {
 	if len(to) == 0 || string(to) == "null" {
 		return nil, nil
@@ -102,8 +102,8 @@ func parseTo(to json.RawMessage) ([]string, error) {
 	return []string{rooms.UserRoom(id)}, err
 }
 
-// whole are the numbers that every language writes alike, and so the only ones
-// that surely name what they named elsewhere.
+// whole matches whole numbers, the only ones that every language writes alike: as ids
+// others could differ.
 var whole = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
 
 // nameIn reads a room or a user's id: a string, or a whole number as text.
@@ -115,7 +115,7 @@ func nameIn(value json.RawMessage, what string, limit int) (string, error) {
 	} else if !whole.Match(value) {
 		return "", refuse("bad_to", "%s must be a text or a whole number.", what)
 	}
-	// Half a surrogate pair has become this rune: it was another name.
+	// json.Unmarshal replaced half a surrogate pair by this rune: it was another name.
 	if name == "" || len(name) > limit || strings.ContainsRune(name, utf8.RuneError) {
 		return "", refuse("bad_to", "%s", badName(what, limit))
 	}

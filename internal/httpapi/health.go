@@ -1,7 +1,6 @@
-// Package httpapi answers plain HTTP: what load balancers and Prometheus ask
-// (Health) and what the Rails app asks and says (API, described to its users in
-// openapi.json). Nothing of Socket.IO lives here, and no rule of presence: what
-// is answered comes from rooms.
+// Package httpapi serves plain HTTP: health checks and metrics (Health) and the API
+// for the web app (API, described in openapi.json). It has nothing of Socket.IO and
+// no rule of presence: the answers come from rooms.
 package httpapi
 
 import (
@@ -14,14 +13,14 @@ import (
 
 // HealthOptions configures Health. Ready is required.
 type HealthOptions struct {
-	// Ready says why the server cannot serve now; nil: it can.
+	// Ready returns why the server cannot serve now, nil if it can.
 	Ready func() error
 	// Metrics serves /metrics. Default: there is no such path.
 	Metrics http.Handler
-	// MetricsKey has to be shown for /metrics. Default: anybody may read them.
-	// A request with it or with APIKey is told by /readyz what exactly is wrong.
+	// MetricsKey is the bearer token for /metrics. Default: anybody may read them.
+	// With it, or with APIKey, /readyz tells the exact cause.
 	MetricsKey, APIKey string
-	// Attempts slows down wrong keys. Default: nothing does.
+	// Attempts delays answers to wrong keys. Default: there is no delay.
 	Attempts *Attempts
 }
 
@@ -59,8 +58,8 @@ func Health(o HealthOptions) http.Handler {
 	return mux
 }
 
-// withoutCause is what an error says of itself, not what the error says that it
-// wraps: that one comes from the network and names addresses.
+// withoutCause is the text of an error without that of the error it wraps, which
+// comes from the network and names addresses.
 func withoutCause(err error) string {
 	cause := errors.Unwrap(err)
 	if cause == nil {
@@ -81,7 +80,6 @@ func readOnly(next http.HandlerFunc) http.HandlerFunc {
 			fail(w, http.StatusMethodNotAllowed, "method_not_allowed", "Only GET and HEAD are allowed here.")
 			return
 		}
-		// An answer about now is wrong a moment later.
 		w.Header().Set("Cache-Control", "no-store")
 		next(w, r)
 	}
@@ -92,9 +90,9 @@ func ok(w http.ResponseWriter) {
 	_, _ = io.WriteString(w, "ok\n")
 }
 
-// fail writes the one form that every error of the HTTP side has.
+// fail writes an error, in the one form that all errors over HTTP have.
 func fail(w http.ResponseWriter, status int, code, message string) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Content-Type", jsonType)
 	if w.Header().Get("Cache-Control") == "" {
 		w.Header().Set("Cache-Control", "no-store")
 	}

@@ -2,10 +2,10 @@ package httpapi
 
 import "net/http"
 
-// AllowedHosts refuses requests that were sent to a host that allowed does not
-// know, but for those of health checks, which go to whatever address the server
-// has. A page whose own name leads to this server (DNS rebinding) is of the same
-// origin to its browser: only the name tells it apart. refused is told of each.
+// AllowedHosts refuses requests that were sent to a host that is not allowed, except
+// health checks, which use the server's address. The page of a host name that was
+// made to lead to this server (DNS rebinding) has the same origin in its browser: only
+// the host name tells it apart. refused gets the code of each refusal.
 func AllowedHosts(allowed func(*http.Request) bool, refused func(code string), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isHealthCheck(r.URL.Path) || allowed(r) {

@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// A route is a path of the API. Its segments stand for themselves, or in braces
-// for any text that is not empty.
+// A route is a path of the API. A segment in braces matches any text that is not
+// empty.
 type route struct {
 	segments []string
 	methods  methods
 }
 
-// routes finds what a path asks for. http.ServeMux is no help: it redirects
-// paths whose segments are "." or "..", which are ids as good as any.
+// routes finds the route of a path. http.ServeMux would redirect paths with the
+// segments "." and "..", which are valid ids.
 type routes []route
 
 func (rs *routes) handle(path string, m methods) {
@@ -33,7 +33,8 @@ func (rs routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fail(w, http.StatusNotFound, "not_found", "There is no such path: /api/openapi.json describes what there is.")
 }
 
-// matches compares a path, percent-encoded, and gives the request its values.
+// matches compares the percent-encoded segments of a path and sets the request's path
+// values.
 func (one route) matches(r *http.Request, segments []string) bool {
 	if len(segments) != len(one.segments) {
 		return false
@@ -51,7 +52,8 @@ func (one route) matches(r *http.Request, segments []string) bool {
 	return true
 }
 
-// methods is what one path answers to. HEAD is GET: net/http drops its body.
+// methods has the handlers of one path. HEAD is handled as GET: net/http drops the
+// body.
 type methods map[string]http.HandlerFunc
 
 func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -29,11 +29,11 @@ func (a *api) user(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), lookUpWithin)
+	ctx, cancel := context.WithTimeout(r.Context(), lookUpTimeout)
 	defer cancel()
 	info := a.Rooms.User(ctx, id)
 	if !rooms.IsFromApp(ctx) && a.Rooms.IsHidden(id) {
-		info.LastActive = 0 // it would say what hiding hides
+		info.LastActive = 0 // it would show that the user is there
 	}
 	out := struct {
 		ID         string       `json:"id"`
@@ -48,11 +48,11 @@ func (a *api) user(w http.ResponseWriter, r *http.Request) {
 	answer(w, out)
 }
 
-// maxAfter is how much later a sign-out may be.
+// maxAfter bounds the delay of a sign-out.
 const maxAfter = 10 * time.Second
 
-// signOut signs a user out, perhaps a moment later, and perhaps revokes the
-// tokens issued until then: at once, and once more when the sign-out is done.
+// signOut signs a user out, with ?after later. With ?revoke it revokes the tokens
+// issued until then: at once, and again when the sign-out is done.
 func (a *api) signOut(w http.ResponseWriter, r *http.Request) {
 	id, ok := pathName(w, r, "id", maxID)
 	if !ok {
@@ -73,7 +73,7 @@ func (a *api) signOut(w http.ResponseWriter, r *http.Request) {
 		a.Revoke(id)
 	}
 	sockets := a.Rooms.Sockets(id)
-	a.Later.Do(after, func() {
+	a.Scheduler.Do(after, func() {
 		if revoke && after > 0 {
 			a.Revoke(id)
 		}
@@ -105,18 +105,18 @@ func afterOf(query url.Values) (time.Duration, error) {
 	return after, err
 }
 
-// flagOf reads a parameter that is true, false or not there.
+// flagOf reads a parameter that is true, false or absent.
 func flagOf(query url.Values, name string) (set, ok bool) {
 	value := query.Get(name)
 	return value == "true", !query.Has(name) || len(query[name]) == 1 && (value == "true" || value == "false")
 }
 
-// pathName is the id or the room that a path names, percent-decoded, or the
-// query: whatever a path cannot name can stand there. If it cannot be one, that
-// is answered.
+// pathName is the id or the room that the path names, percent-decoded, else the one
+// in the query, for names that a path cannot have. It answers an invalid name itself
+// and reports false.
 func pathName(w http.ResponseWriter, r *http.Request, what string, limit int) (string, bool) {
 	name := r.PathValue(what)
-	if name == "" { // no path has an empty one
+	if name == "" { // a path's is never empty
 		if values := r.URL.Query()[what]; len(values) == 1 {
 			name = values[0]
 		}

@@ -69,21 +69,6 @@ func TestTagOfTheSameSlice(t *testing.T) {
 	}
 }
 
-func FuzzHasTag(f *testing.F) {
-	for _, s := range []string{`"x"`, `W/"x"`, `"a","x"`, `*`, `"`, `"a"x"`, `W/W/"x"`, `,, "x`} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, header string) {
-		if hasTag([]string{header}, `"x"`) && !strings.Contains(header, `"x"`) && !strings.Contains(header, "*") {
-			t.Errorf("%q has it", header)
-		}
-		// Before whatever else: it is found.
-		if !hasTag([]string{`W/"a,b" , "x",` + header}, `"x"`) {
-			t.Errorf("before %q it is not found", header)
-		}
-	})
-}
-
 func TestCount(t *testing.T) {
 	s := serve(t, Options{})
 	x := s.ask("GET", "/api/online_users/count")
@@ -197,8 +182,8 @@ func TestSignOutLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var revoked atomic.Int32
 		f := &fakeRooms{}
-		later := &Later{}
-		handler := API(Options{Rooms: f, Key: theKey, Later: later, Revoke: func(string) { revoked.Add(1) }})
+		scheduler := &Scheduler{}
+		handler := API(Options{Rooms: f, Key: theKey, Scheduler: scheduler, Revoke: func(string) { revoked.Add(1) }})
 		ask := func(query string) {
 			t.Helper()
 			r := httptest.NewRequest("DELETE", "/api/users/7"+query, nil)
@@ -232,7 +217,7 @@ func TestSignOutLater(t *testing.T) {
 		ask("?after=10s&revoke=true")
 		time.Sleep(500 * time.Millisecond)
 		done(4, 4)
-		later.Flush() // the process ends: nothing is lost
+		scheduler.Flush() // the process ends: nothing is lost
 		done(5, 5)
 		ask("?after=10s") // at once from now on
 		done(6, 5)
@@ -260,18 +245,18 @@ func TestSignOutParameters(t *testing.T) {
 }
 
 // Too many do not wait: they are done at once.
-func TestLaterIsBounded(t *testing.T) {
+func TestSchedulerIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var l Later
+		var s Scheduler
 		n := 0
-		for range maxLater + 5 {
-			l.Do(time.Second, func() { n++ })
+		for range maxScheduled + 5 {
+			s.Do(time.Second, func() { n++ })
 		}
 		if n != 5 {
 			t.Errorf("%d were done at once", n)
 		}
-		l.Flush()
-		if n != maxLater+5 {
+		s.Flush()
+		if n != maxScheduled+5 {
 			t.Errorf("%d were done in all", n)
 		}
 	})

@@ -29,11 +29,11 @@ func (a *api) messages(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), lookUpWithin)
+	ctx, cancel := context.WithTimeout(r.Context(), lookUpTimeout)
 	defer cancel()
 	said, err := a.Rooms.Messages(ctx, room)
 	if err != nil {
-		// Why is the operator's business, and in the log.
+		// The cause is in the log, for the operator.
 		fail(w, http.StatusServiceUnavailable, "unavailable", "The room's history cannot be read now.")
 		return
 	}
