@@ -33,7 +33,8 @@ type records struct {
 	histories map[string]*list.Element // of *history, by room
 	byUse     list.List                // of *history, the latest used last
 	size      int                      // of all histories, in bytes
-	addresses takers                   // whose they are
+	maxSize   int
+	addresses takers // whose they are
 	nonces    nonces
 	seen      map[string]*list.Element // of sighting, by user
 	bySight   list.List                // of sighting, the latest noted last
@@ -57,12 +58,17 @@ type sighting struct {
 func newRecords(now func() time.Time) *records {
 	return &records{
 		now:       now,
+		maxSize:   maxHistories,
 		histories: make(map[string]*list.Element),
 		nonces:    newNonces(),
 		seen:      make(map[string]*list.Element),
 		seenLong:  make(map[string]*list.Element),
 	}
 }
+
+// BoundHistories bounds the messages of all rooms by so many bytes instead of 64
+// MiB. It is called before the first message.
+func (m *Memory) BoundHistories(bytes int) { m.records.maxSize = bytes }
 
 // What a room and a message count against the bound: their text, and what
 // holds it.
@@ -99,7 +105,7 @@ func (r *records) say(message rooms.NewMessage) (said rooms.Said, isNew bool) {
 	for front := r.byUse.Front(); front != nil && r.expired(front); front = r.byUse.Front() {
 		r.forget(front)
 	}
-	for r.size > maxHistories {
+	for r.size > r.maxSize {
 		r.forget(r.histories[r.largest()])
 	}
 	return said, true

@@ -45,11 +45,13 @@ func accountedMemory(t *testing.T, r *records) {
 }
 
 func TestMemoryHistoriesAreBounded(t *testing.T) {
+	const maxHistories = 4 << 20
 	r, c := newTestRecords()
+	r.maxSize = maxHistories
 	sayTo(r, "used again", "x")
 	sayTo(r, "first", "x")
-	long := strings.Repeat("x", 16_000)
-	for n := range 6000 { // 96 MB
+	long := strings.Repeat("x", 900)
+	for n := range 6000 { // 6 MB
 		c.at = c.at.Add(time.Second)
 		sayTo(r, fmt.Sprint("room ", n/100), long)
 		if n%1000 == 0 {
@@ -60,7 +62,7 @@ func TestMemoryHistoriesAreBounded(t *testing.T) {
 		}
 	}
 	accountedMemory(t, r)
-	if r.size < maxHistories-100*17_000 {
+	if r.size < maxHistories-100*1100 {
 		t.Errorf("only %d bytes are kept", r.size)
 	}
 	for room, want := range map[string]int{"first": 0, "room 0": 0, "room 59": 100, "used again": 7} {

@@ -10,6 +10,8 @@ import (
 
 func TestMemory(t *testing.T) {
 	adaptertest.Run(t, func(_ *testing.T, n int) []adaptertest.Store {
-		return slices.Repeat([]adaptertest.Store{adapter.NewMemory()}, n)
+		store := adapter.NewMemory()
+		store.BoundHistories(adaptertest.MaxHistories())
+		return slices.Repeat([]adaptertest.Store{store}, n)
 	})
 }

@@ -114,8 +114,8 @@ func startRedis(ctx context.Context, o RedisOptions, server server) *Redis {
 		grace:      o.Grace,
 		handOver:   o.HandOver,
 		batch:      cmp.Or(o.batch, maxBatch),
-		format:     cmp.Or(o.format, storeFormat),
-		scripts:    defaultScripts,
+		format:     cmp.Or(o.limits.format, storeFormat),
+		scripts:    productionScripts,
 		log:        cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 		server:     server,
 		compared:   make(chan struct{}, 1),
@@ -130,8 +130,8 @@ func startRedis(ctx context.Context, o RedisOptions, server server) *Redis {
 		own:        newOwnState(),
 		others:     newOthersState(),
 	}
-	if o.format != 0 || o.maxHistories != 0 {
-		r.scripts = newScripts(r.format, cmp.Or(o.maxHistories, maxHistories))
+	if o.limits != (limits{}) {
+		r.scripts = newScripts(o.limits)
 	}
 	r.rejected = ratelog.New(r.log, "a value in Redis is not one of ours, and is left out")
 	r.health.start(r.timing.Now())

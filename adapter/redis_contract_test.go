@@ -82,7 +82,7 @@ func openN(t *testing.T, url string, n int) []adaptertest.Store {
 	t.Helper()
 	var stores []adaptertest.Store
 	for i := range n {
-		s, err := OpenRedis(t.Context(), RedisOptions{URL: url, Prefix: t.Name(), Instance: adaptertest.Instance(i)})
+		s, err := OpenRedis(t.Context(), RedisOptions{URL: url, Prefix: t.Name(), Instance: adaptertest.Instance(i), limits: limits{maxHistories: adaptertest.MaxHistories()}})
 		if err != nil {
 			t.Fatal(err)
 		}

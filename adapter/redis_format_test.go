@@ -30,7 +30,7 @@ func TestRedisFormat(t *testing.T) {
 	}
 
 	later := func(id string) *instance {
-		return open(t, RedisOptions{URL: server.URL(), Instance: id, format: 2})
+		return open(t, RedisOptions{URL: server.URL(), Instance: id, limits: limits{format: 2}})
 	}
 	b := later("b")
 	b.enter(3)

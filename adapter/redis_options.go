@@ -33,10 +33,8 @@ type RedisOptions struct {
 	// Timing has the intervals; production needs no others than the defaults.
 	Timing RedisTiming
 	// batch bounds the changes that one call carries. Default maxBatch.
-	batch int
-	// format is the version of what is in Redis, maxHistories bounds all rooms'
-	// histories there (bytes). Defaults storeFormat and the constant.
-	format, maxHistories int
+	batch  int
+	limits limits
 }
 
 // RedisTiming is how long things take. Leases are measured by Redis' clock

@@ -54,17 +54,18 @@ func accounted(t *testing.T, server *redistest.Server) int {
 
 // All histories together are bounded: who was not used for longest goes first.
 func TestRedisHistoriesAreBounded(t *testing.T) {
+	const maxHistories, maxStreamBytes = 4 << 20, 2 << 20
 	server := redistest.Start(t)
-	a := open(t, RedisOptions{URL: server.URL(), Instance: "a"})
+	a := open(t, RedisOptions{URL: server.URL(), Instance: "a", limits: limits{maxHistories: maxHistories, maxStreamBytes: maxStreamBytes}})
 	written := func() {
 		t.Helper()
 		a.eventually("written", 4*bound, func() bool { return a.Stats().Queued == 0 })
 	}
-	long := strings.Repeat("漢", 4000) // 12,000 bytes
+	long := strings.Repeat("漢", 250) // 750 bytes
 	say(t, a, "used again", "x")
 	say(t, a, "first", "x")
 	written()
-	for n := range 6000 { // 72 MB
+	for n := range 6000 { // 5 MB
 		for a.say(fmt.Sprintf("room %d", n/100), long) != nil {
 			written()
 		}
@@ -75,7 +76,7 @@ func TestRedisHistoriesAreBounded(t *testing.T) {
 	}
 	written()
 	bytes := accounted(t, server)
-	if bytes > maxHistories || bytes < maxHistories-2*100*12_200 {
+	if bytes > maxHistories || bytes < maxHistories-2*100*900 {
 		t.Errorf("histories take %d bytes, the bound is %d", bytes, maxHistories)
 	}
 	memory, err := server.Client().Eval(t.Context(), `local n = 0

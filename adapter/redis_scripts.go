@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"strings"
@@ -62,11 +63,19 @@ type scripts struct {
 	apply, renew, bury, snapshot, touch, history, lastActive, revoked, mend, compare *luaScript
 }
 
-// defaultScripts are those of production.
-var defaultScripts = newScripts(storeFormat, maxHistories)
+// limits are the numbers of the scripts that tests replace. The zero value of
+// each field means production's.
+type limits struct {
+	format         int // storeFormat
+	maxHistories   int // bytes
+	maxStreamBytes int
+}
 
-func newScripts(format, maxHistories int) *scripts {
-	bounds := bounds(format, maxHistories)
+// productionScripts are shared by all stores but those of tests.
+var productionScripts = newScripts(limits{})
+
+func newScripts(l limits) *scripts {
+	bounds := bounds(l)
 	script := func(name string, parts ...string) *luaScript {
 		source := bounds + prelude + strings.Join(parts, "")
 		return &luaScript{name, source, redis.NewScript(source)}
@@ -92,18 +101,18 @@ type luaScript struct {
 }
 
 // bounds are the numbers that scripts share with the rest, as Lua.
-func bounds(format, maxHistories int) string {
+func bounds(l limits) string {
 	var source strings.Builder
 	for _, bound := range []struct {
 		name  string
 		value int64
 	}{
-		{"FORMAT", int64(format)},
+		{"FORMAT", int64(cmp.Or(l.format, storeFormat))},
 		{"MAX_STREAM", maxStream},
-		{"MAX_STREAM_BYTES", maxStreamBytes},
+		{"MAX_STREAM_BYTES", int64(cmp.Or(l.maxStreamBytes, maxStreamBytes))},
 		{"KEEP_PROGRESS", int64(keepProgress.Seconds())},
 		{"MAX_HISTORY", maxHistory},
-		{"MAX_HISTORIES", int64(maxHistories)},
+		{"MAX_HISTORIES", int64(cmp.Or(l.maxHistories, maxHistories))},
 		{"MAX_NONCES", maxNonces},
 		{"KEEP_NONCE", keepNonce.Milliseconds()},
 		{"KEEP_HISTORY", keepHistory.Milliseconds()},

@@ -48,19 +48,19 @@ func simScript(draw *rand.Rand, next map[string]uint64, n int) (*luaScript, []an
 	token := fmt.Sprint("t", n)
 	switch draw.IntN(12) {
 	case 0:
-		return defaultScripts.renew, []any{instance, 3000}
+		return productionScripts.renew, []any{instance, 3000}
 	case 1:
-		return defaultScripts.snapshot, []any{token, "0-0", "", instance}
+		return productionScripts.snapshot, []any{token, "0-0", "", instance}
 	case 2:
-		return defaultScripts.bury, []any{instance, []string{"absent", "leaving", "handing over", "expired", "silent"}[draw.IntN(5)], "", "closed", 0, "0", token}
+		return productionScripts.bury, []any{instance, []string{"absent", "leaving", "handing over", "expired", "silent"}[draw.IntN(5)], "", "closed", 0, "0", token}
 	case 3:
-		return defaultScripts.touch, []any{fmt.Sprint("u", draw.IntN(4)), 5, true}
+		return productionScripts.touch, []any{fmt.Sprint("u", draw.IntN(4)), 5, true}
 	case 4:
-		return defaultScripts.lastActive, []any{fmt.Sprint("u", draw.IntN(4))}
+		return productionScripts.lastActive, []any{fmt.Sprint("u", draw.IntN(4))}
 	case 5:
-		return defaultScripts.history, []any{"1"}
+		return productionScripts.history, []any{"1"}
 	case 6:
-		return defaultScripts.mend, []any{draw.IntN(20) == 0, 1, instance, "1"}
+		return productionScripts.mend, []any{draw.IntN(20) == 0, 1, instance, "1"}
 	}
 	args := []any{instance, 3000, token}
 	for range 1 + draw.IntN(4) {
@@ -85,7 +85,7 @@ func simScript(draw *rand.Rand, next map[string]uint64, n int) (*luaScript, []an
 		body := one.body()
 		args = append(append(args, string(one.kind), one.version), body[:]...)
 	}
-	return defaultScripts.apply, args
+	return productionScripts.apply, args
 }
 
 // timeless is a reply without times, and with sorted hashes in it.

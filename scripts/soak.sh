@@ -2,7 +2,8 @@
 # Looks for faults at random for a given time: a quarter of it fuzzing, a quarter
 # histories of the real clients, and half of it simulated histories of the Redis
 # store on all cores but one, with random faults in real processes beside them.
-# After that, the figures of the attacks, which take some four minutes.
+# After that, histories as large as they may become, and the figures of the
+# attacks, which take some four minutes.
 #
 #   scripts/soak.sh 1h    a time of Go's, such as 30m or 90s
 #
@@ -37,6 +38,9 @@ GOMAXPROCS=$cores go test -count=1 -v -timeout 0 -run 'TestSimulation$' ./adapte
 simulation=$!
 FAULT_SEED=$seed FAULT_SECONDS=$((seconds / 2)) go test -race -count=1 -v -timeout 0 -run Random ./e2e/cluster || failed+=(faults)
 wait "$simulation" || failed+=(simulation)
+
+# Histories of as many bytes as in production.
+go test -race -count=1 -timeout 1h -run '^Test(Memory|Redis|RedisCluster|RedisSentinel)$/nobody_pushes_out' ./adapter -max-histories 67108864 || failed+=(bounds)
 
 ROLLCALL_BIN=$PWD/bin/rollcall go test -count=1 -v -timeout 1h ./e2e/abuse || failed+=(abuse)
 

@@ -9,6 +9,7 @@ package adaptertest
 
 import (
 	"cmp"
+	"flag"
 	"fmt"
 	"runtime"
 	"sync"
@@ -24,6 +25,12 @@ type Store interface {
 	rooms.Store
 	rooms.Records
 }
+
+var maxHistories = flag.Int("max-histories", 4<<20, "bound of all rooms' histories in the stores under test, in bytes; production's is 67108864")
+
+// MaxHistories is what open bounds all rooms' histories by, in bytes: less than
+// in production, because a check fills it.
+func MaxHistories() int { return *maxHistories }
 
 // Run checks a store. open returns n handles on one fresh shared state, as n
 // instances would have them, the i-th for the instance named Instance(i); it

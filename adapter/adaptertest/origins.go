@@ -95,9 +95,9 @@ func messagesOnce(s *suite) {
 	}
 }
 
-// historiesFair has forty clients of one address, and then one of another,
-// talk 64 MiB full: rooms that they were never in stay whole, also those of
-// another client at the first address.
+// historiesFair has forty clients of one address, and then one of another, send
+// more than is kept of all rooms. Rooms that they were never in stay whole, also
+// those of another client at the first address.
 func historiesFair(s *suite) {
 	calm := []rooms.NewMessage{
 		{Room: "of another address", From: rooms.Origin{Address: "quiet", Client: "c"}},
@@ -110,14 +110,14 @@ func historiesFair(s *suite) {
 			s.send(n%len(s.stores), m)
 		}
 	}
-	long := strings.Repeat("x", 16_000)
+	long := strings.Repeat("x", MaxHistories()/840)
 	var last <-chan int64
-	for n := range 5500 { // 88 MB
+	for n := range 1100 {
 		from := rooms.Origin{Address: "loud", Client: fmt.Sprint(n % 40)}
-		if n >= 4900 {
+		if n >= 980 {
 			from = rooms.Origin{Address: "late", Client: "c"}
 		}
-		last = s.hand(0, rooms.NewMessage{Room: fmt.Sprintf("room %d of %s", n/1000, from), Username: "u", Content: long, From: from})
+		last = s.hand(0, rooms.NewMessage{Room: fmt.Sprintf("room %d of %s", n/200, from), Username: "u", Content: long, From: from})
 	}
 	s.awaitID(last)
 	for i := range s.stores {
@@ -136,7 +136,7 @@ func historiesFair(s *suite) {
 			kept += len(s.history(0, fmt.Sprintf("room %d of {loud %d}", n, client)))
 		}
 	}
-	if kept > 4200 || kept < 3000 {
+	if kept > 840 || kept < 500 {
 		s.Fatalf("of the loud address %d messages are kept", kept)
 	}
 }

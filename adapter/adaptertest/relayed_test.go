@@ -37,7 +37,7 @@ type bus struct {
 
 // newRelayed makes n of them. What is said is queued to all in its order.
 func newRelayed(t *testing.T, n int) []Store {
-	b := &bus{records: adapter.NewMemory(), inbox: make(map[*relayed][]rooms.Change)}
+	b := &bus{records: newMemory(), inbox: make(map[*relayed][]rooms.Change)}
 	b.filled = sync.NewCond(&b.mu)
 	b.records.Watch(func(c rooms.Change) { // mu is held
 		for s := range b.inbox {

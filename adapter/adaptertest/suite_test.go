@@ -204,7 +204,7 @@ func TestBrokenStoresFail(t *testing.T) {
 			if i < 0 {
 				t.Fatalf("there is no check %q", b.fails)
 			}
-			failure := failureOf(contract[i], slices.Repeat([]Store{b.store(adapter.NewMemory())}, contract[i].instances))
+			failure := failureOf(contract[i], slices.Repeat([]Store{b.store(newMemory())}, contract[i].instances))
 			if failure == "" {
 				t.Fatalf("a store that %s passes the check %q", b.fault, b.fails)
 			}
@@ -243,6 +243,12 @@ func TestBrokenInstancesFail(t *testing.T) {
 			t.Logf("%s: %.120s", b.fails, strings.ReplaceAll(failure, "\n", " "))
 		})
 	}
+}
+
+func newMemory() *adapter.Memory {
+	m := adapter.NewMemory()
+	m.BoundHistories(MaxHistories())
+	return m
 }
 
 // failureOf runs a check and returns what it complains of, "" for nothing.
