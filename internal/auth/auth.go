@@ -1,11 +1,10 @@
-// Package auth knows tokens: who a client is, by the word of whoever holds the
-// secret. It takes JSON Web Tokens (jwt.go) and the messages of Rails'
-// ActiveSupport::MessageVerifier (rails.go), and reads the user object out of
-// either (user.go).
+// Package auth verifies tokens: JSON Web Tokens (jwt.go) and messages of Rails'
+// ActiveSupport::MessageVerifier (rails.go). It reads the user object of either
+// (user.go).
 //
-// It only verifies: who may do what is for rooms, where a token comes from is
-// for wire. It makes no token, keeps no state, knows no other package of this
-// module, and none of its errors contains any part of a token or a secret.
+// It makes no token, keeps no state and imports no other package of this module. None
+// of its errors contains any part of a token or a secret. What a user may do is decided
+// in rooms.
 package auth
 
 import (
@@ -17,21 +16,20 @@ import (
 )
 
 const (
-	// MaxToken is the length of the longest token that is looked at, in bytes.
+	// MaxToken is the longest token that is verified, in bytes.
 	MaxToken = 8 << 10
-	// MinSecret is the length of the shortest secret, in bytes: a shorter one
-	// can be found by trying, from a single token.
+	// MinSecret is the shortest secret, in bytes: a shorter one could be guessed from a
+	// single token.
 	MinSecret = 16
 
-	// audience is our name in tokens that say whom they are for.
+	// audience is the name of this server in tokens that have an audience.
 	audience = "rollcall"
-	// alphabet is that of both kinds of tokens. Go's base64 skips line breaks,
-	// which would give one token many spellings.
+	// alphabet has the characters of both kinds of tokens. Go's base64 skips line breaks,
+	// so one token would have many spellings.
 	alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-."
 )
 
-// Why a token is refused. Verify's errors are one of these, most with more
-// words behind it.
+// The reasons why a token is refused. Verify's errors wrap one of these.
 var (
 	ErrTooLong   = errors.New("the token is too long")
 	ErrMalformed = errors.New("the token is malformed")
@@ -47,20 +45,20 @@ type Identity struct {
 	// User is a JSON object whose id is a string that is not empty or a
 	// number, byte for byte as it was signed.
 	User json.RawMessage
-	// Status is the one that the user is to start with: active, away or hidden;
-	// "" if the token names none. Only a JWT can.
+	// Status is the user's first status: active, away or hidden; "" if the token has
+	// none. Only a JWT can have one.
 	Status string
 	// Expires is when the proof ends. It is zero for a message of Rails
 	// without an expiry, which does not end.
 	Expires time.Time
-	// JWT tells a JSON Web Token from a message of Rails. IssuedAt is when it
-	// was made, to the second; zero: it does not say.
+	// JWT reports whether the token is a JSON Web Token. IssuedAt is when that was made,
+	// to the second; zero: it does not say.
 	JWT      bool
 	IssuedAt time.Time
 }
 
-// A Verifier tells whether tokens were signed with one of its secrets. It is
-// safe for concurrent use.
+// A Verifier accepts tokens that were signed with one of its secrets. It is safe for
+// concurrent use.
 type Verifier struct {
 	secrets [][]byte
 }
@@ -82,25 +80,25 @@ func New(secrets []string) (*Verifier, error) {
 	return v, nil
 }
 
-// Verify returns whom the token speaks of, if it is valid at the time now.
-func (v *Verifier) Verify(token string, now time.Time) (who Identity, err error) {
+// Verify returns the identity that a token proves, if it is valid at the time now.
+func (v *Verifier) Verify(token string, now time.Time) (identity Identity, err error) {
 	switch {
 	case len(token) > MaxToken:
 		err = ErrTooLong
 	case strings.Trim(token, alphabet) != "":
 		err = because(ErrMalformed, "it has characters that no token has")
 	case strings.Contains(token, "."): // which no message of Rails has
-		who, err = v.verifyJWT(token, now)
+		identity, err = v.verifyJWT(token, now)
 	case strings.Contains(token, separator):
-		who, err = v.verifyRails(token, now)
+		identity, err = v.verifyRails(token, now)
 	default:
 		err = because(ErrMalformed, "it is neither a JWT nor a message of Rails")
 	}
 	if err != nil {
 		return Identity{}, err
 	}
-	return who, nil
+	return identity, nil
 }
 
-// because adds words to an error. They are ours, never the token's.
+// because adds a constant text to an error, never a part of the token.
 func because(err error, why string) error { return fmt.Errorf("%w: %s", err, why) }

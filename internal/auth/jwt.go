@@ -11,14 +11,13 @@ import (
 )
 
 const (
-	// leeway is how far the signer's clock may be ahead. It is none for exp.
+	// leeway is how far the signer's clock may be ahead, for nbf and iat.
 	leeway = 30 * time.Second
-	// lastSecond is the end of the year 9999: the last that is written with
-	// four digits, far from where a number of seconds overflows.
+	// lastSecond is the end of the year 9999, far below an overflow.
 	lastSecond = 253402300799
 )
 
-// claims are a JWT's, each at most once. The library checks the dates.
+// claims are the claims of a JWT, each at most once. The library checks the dates.
 type claims struct {
 	jwt.RegisteredClaims
 	fields map[string]json.RawMessage
@@ -37,9 +36,8 @@ func (c *claims) UnmarshalJSON(raw []byte) (err error) {
 	return nil
 }
 
-// verifyJWT takes HS256 only. What else the library could verify (HS512 with
-// the same secret, or RS256 with it as the key) is for the token to choose, and
-// a token chooses nothing here.
+// verifyJWT accepts HS256 only. Otherwise the token could choose the algorithm, such as
+// HS512 with the same secret.
 func (v *Verifier) verifyJWT(token string, now time.Time) (Identity, error) {
 	parser := jwt.NewParser(
 		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Name}),
@@ -67,11 +65,11 @@ func (v *Verifier) verifyJWT(token string, now time.Time) (Identity, error) {
 		return Identity{}, err
 	}
 	status, err := c.status()
-	who := Identity{User: user, Status: status, Expires: c.ExpiresAt.Time, JWT: true}
+	identity := Identity{User: user, Status: status, Expires: c.ExpiresAt.Time, JWT: true}
 	if c.IssuedAt != nil {
-		who.IssuedAt = c.IssuedAt.Time
+		identity.IssuedAt = c.IssuedAt.Time
 	}
-	return who, err
+	return identity, err
 }
 
 // status is the claim status. An unknown one is refused: it may have been meant
@@ -95,8 +93,7 @@ func (v *Verifier) keys(*jwt.Token) (any, error) {
 	return set, nil
 }
 
-// refusal puts the library's error into our words, since its own may quote the
-// token.
+// refusal replaces the library's error, which may quote the token.
 func refusal(err error) error {
 	switch {
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid), errors.Is(err, jwt.ErrTokenUnverifiable):
@@ -111,8 +108,8 @@ func refusal(err error) error {
 	return because(ErrMalformed, "it is no JWT, or its claims are not as they should be")
 }
 
-// checkHeader refuses what the library does not look at: fields that are there
-// twice, and crit, which lists extensions that must be understood.
+// checkHeader refuses what the library does not check: duplicate fields, and crit, which
+// lists extensions that must be understood.
 func checkHeader(parser *jwt.Parser, token string) error {
 	segment, _, _ := strings.Cut(token, ".")
 	raw, _ := parser.DecodeSegment(segment) // which the library has done before
@@ -123,8 +120,7 @@ func checkHeader(parser *jwt.Parser, token string) error {
 	return err
 }
 
-// checkAudience holds to RFC 7519: a token that says whom it is for has to say
-// us.
+// checkAudience follows RFC 7519: a token with an audience must name this server.
 func checkAudience(aud json.RawMessage) error {
 	if absent(aud) {
 		return nil
@@ -159,7 +155,7 @@ func (c *claims) user() (json.RawMessage, error) {
 	return user, nil
 }
 
-// date reads seconds since 1970. Parts of a second are cut off.
+// date reads seconds since 1970, without fractions.
 func date(raw json.RawMessage) (*jwt.NumericDate, error) {
 	if absent(raw) {
 		return nil, nil

@@ -13,21 +13,21 @@ import (
 	"time"
 )
 
-// separator stands between data and digest. Data in URL-safe base64 may have it
-// too, so the digest is found by its length.
+// separator stands between data and digest. URL-safe base64 may contain it too, so the
+// digest is found by its length.
 const separator = "--"
 
-// digests are those of MessageVerifier that are taken. SHA1 is its default in
-// many versions, and as an HMAC still sound.
+// digests are the accepted ones of MessageVerifier. SHA1 is its default in many versions,
+// and as an HMAC still secure.
 var digests = []func() hash.Hash{sha1.New, sha256.New}
 
-// encodings are those that versions and settings of Rails make.
+// encodings are those of Rails' versions and settings.
 var encodings = []*base64.Encoding{
 	base64.StdEncoding.Strict(), base64.URLEncoding.Strict(), base64.RawURLEncoding.Strict(),
 }
 
-// verifyRails takes what a MessageVerifier with a JSON serializer signed: a
-// user object, or only an id.
+// verifyRails accepts what a MessageVerifier with a JSON serializer signed: a user object
+// or an id.
 func (v *Verifier) verifyRails(token string, now time.Time) (Identity, error) {
 	data, ok := v.signed(token)
 	if !ok {
@@ -45,7 +45,7 @@ func (v *Verifier) verifyRails(token string, now time.Time) (Identity, error) {
 	return Identity{User: user, Expires: expires}, err
 }
 
-// signed returns the data of a message whose digest one of the secrets made.
+// signed returns the data of a message that was signed with one of the secrets.
 func (v *Verifier) signed(token string) (data string, ok bool) {
 	for _, digest := range digests {
 		at := len(token) - hex.EncodedLen(digest().Size())
@@ -73,8 +73,7 @@ func decode(text string) ([]byte, bool) {
 	return nil, false
 }
 
-// unwrap takes the value out of the envelope that an expiry or a purpose puts
-// around it.
+// unwrap returns the value in the envelope of messages with an expiry or a purpose.
 func unwrap(raw []byte, now time.Time) (value json.RawMessage, expires time.Time, err error) {
 	if !json.Valid(raw) {
 		return nil, expires, because(ErrMalformed, "its value is not JSON (what Marshal wrote is never read)")
@@ -91,7 +90,7 @@ func unwrap(raw []byte, now time.Time) (value json.RawMessage, expires time.Time
 	if err != nil || len(outer) != 1 {
 		return nil, expires, because(ErrMalformed, "its envelope is not as Rails makes it")
 	}
-	// What was made for something else with the same secret is no identity.
+	// A message for another purpose with the same secret is no identity.
 	if pur := inner["pur"]; !absent(pur) && string(pur) != `"`+audience+`"` {
 		return nil, expires, because(ErrAudience, `its purpose must be "`+audience+`", or none`)
 	}
@@ -107,8 +106,8 @@ func unwrap(raw []byte, now time.Time) (value json.RawMessage, expires time.Time
 	return value, expires, err
 }
 
-// content is the value in an envelope: in "data" as it is (Rails since 7.1), or
-// in "message" as base64 of its JSON (before, and by setting).
+// content is the value in an envelope: "data" as it is (since Rails 7.1), or "message" as
+// base64 of JSON (before, and by setting).
 func content(inner map[string]json.RawMessage) (json.RawMessage, error) {
 	for name := range inner {
 		if !slices.Contains([]string{"message", "data", "exp", "pur"}, name) {

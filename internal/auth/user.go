@@ -7,12 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// envelope is the field by which Rails marks metadata. A user has none: there
-// it would be an envelope that nobody opened.
+// envelope is the field of Rails' metadata. A user object must not have it: that would
+// be an envelope whose expiry was not checked.
 const envelope = "_rails"
 
-// userOf is the user that a value names: an object with an id, as it is, or an
-// object of the id alone. The id is returned as text, a number's as written.
+// userOf returns the user of a value: an object with an id, as it is, or an object made
+// of an id. The id is returned as text, a number as written.
 func userOf(value json.RawMessage) (user json.RawMessage, id string, err error) {
 	user = value
 	if value[0] != '{' {
@@ -30,8 +30,8 @@ func userOf(value json.RawMessage) (user json.RawMessage, id string, err error) 
 		return nil, "", because(ErrUser, "it has no id")
 	case raw[0] == '"':
 		if err := json.Unmarshal(raw, &id); err != nil || id == "" || strings.ContainsRune(id, utf8.RuneError) {
-			// Halves of surrogate pairs all become this rune: different ids
-			// would be one.
+			// Halves of surrogate pairs all become this rune, so different ids would
+			// be equal.
 			return nil, "", because(ErrUser, "its id is empty or not Unicode")
 		}
 	case raw[0] == '-' || '0' <= raw[0] && raw[0] <= '9':
@@ -42,8 +42,8 @@ func userOf(value json.RawMessage) (user json.RawMessage, id string, err error) 
 	return user, id, nil
 }
 
-// object reads a JSON object whose fields are there once each: of two equal
-// ones, which counts depends on who reads.
+// object reads a JSON object without duplicate fields: parsers differ in which of two
+// counts.
 func object(raw []byte) (map[string]json.RawMessage, error) {
 	notObject := because(ErrMalformed, "what should be a JSON object is none")
 	if !utf8.Valid(raw) || !json.Valid(raw) {
@@ -69,5 +69,5 @@ func object(raw []byte) (map[string]json.RawMessage, error) {
 	return fields, nil
 }
 
-// absent: not there, or null, which is how some write that.
+// absent reports whether a field is missing or null.
 func absent(raw json.RawMessage) bool { return len(raw) == 0 || raw[0] == 'n' }

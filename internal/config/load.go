@@ -17,7 +17,7 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// minSecret is how long a secret must be, in bytes: what can be guessed is none.
+// minSecret is the least length of a secret, in bytes: a shorter one can be guessed.
 const minSecret = 16
 
 // Mistakes is every wrong variable, one sentence each, in the order of Config.
@@ -25,9 +25,8 @@ type Mistakes []string
 
 func (m Mistakes) Error() string { return strings.Join(m, "\n") }
 
-// Load reads the configuration through getenv (os.Getenv in the program). A
-// variable that is empty counts as not set. The error is a Mistakes with all of
-// them, so that one start shows everything there is to correct.
+// Load reads the configuration with getenv (os.Getenv in the program). An empty variable
+// counts as not set. The error is a Mistakes with every mistake.
 func Load(getenv func(string) string) (Config, error) {
 	fields := reflect.VisibleFields(reflect.TypeFor[Config]())
 	environment := make(map[string]string, len(fields))
@@ -64,7 +63,7 @@ func Load(getenv func(string) string) (Config, error) {
 			wrong(v.name, "at most 64 letters, digits and . _ : / - signs")
 		}
 	}
-	// What is wrong in these may be a secret all the same, and is not shown.
+	// A wrong value of these may still be a secret, and is not shown.
 	if !validWebURL(c.RailsURL.Reveal()) {
 		mistakes = append(mistakes, "RAILS_URL must be an http:// or https:// URL such as https://app.example.com, without ? and #")
 	}
@@ -72,7 +71,7 @@ func Load(getenv func(string) string) (Config, error) {
 	if _, port, err := net.SplitHostPort(c.DebugAddress); c.DebugAddress != "" && (err != nil || port == "") {
 		wrong("DEBUG_ADDRESS", "an address with a port such as 127.0.0.1:6060")
 	}
-	// Comparing two variables makes sense only when each is right by itself.
+	// Two variables can be compared only if each is valid by itself.
 	if len(mistakes) == 0 {
 		mistakes = compare(c)
 	}
@@ -88,8 +87,8 @@ func Load(getenv func(string) string) (Config, error) {
 	return c, nil
 }
 
-// defaultChannel keeps deployments apart that share a Redis: each has its own
-// prefix, and the first one's channel is that of the official adapter.
+// defaultChannel derives the channel from the prefix, so that deployments that share a
+// Redis do not share messages. The default prefix has the official adapter's channel.
 func defaultChannel(prefix string) string {
 	const official = "socket.io"
 	if prefix == "rollcall" {
@@ -98,8 +97,8 @@ func defaultChannel(prefix string) string {
 	return prefix + ":" + official
 }
 
-// wrongSecrets finds secrets that could be guessed or could not be sent. They
-// are not shown.
+// wrongSecrets finds secrets that could be guessed or could not be sent in a header. It
+// does not show them.
 func wrongSecrets(c Config) (m Mistakes) {
 	for _, v := range []struct {
 		name string
@@ -131,7 +130,7 @@ func isOneCharacter(s string) bool {
 	return strings.Trim(s, string(first)) == ""
 }
 
-// compare finds the mistakes that only two variables together make.
+// compare finds mistakes between two variables.
 func compare(c Config) Mistakes {
 	var m Mistakes
 	if c.MaxUser > c.MaxMessage {
@@ -143,16 +142,15 @@ func compare(c Config) Mistakes {
 	if c.MaxQueues != 0 && c.MaxQueues < c.MaxQueue {
 		m = append(m, fmt.Sprintf("MAX_QUEUES must be at least MAX_QUEUE (%v), not %v", c.MaxQueue, c.MaxQueues))
 	}
-	// A body that grows is copied to where there is room for twice as much.
+	// A growing body is copied into a buffer of twice its size.
 	if c.MaxInbound != 0 && c.MaxInbound < 3*c.MaxBody {
 		m = append(m, fmt.Sprintf("MAX_INBOUND must be at least three times MAX_BODY (%v), not %v", c.MaxBody, c.MaxInbound))
 	}
 	return m
 }
 
-// unreadableFields names the fields whose text the parser did not understand,
-// with the reason if the type gives one. An error of another kind is a mistake
-// in Config itself.
+// unreadableFields returns the fields that could not be parsed, with the reason if the
+// type gives one. An error of another kind is a bug in Config.
 func unreadableFields(err error) (map[string]string, error) {
 	names := map[string]string{}
 	var all env.AggregateError
@@ -169,7 +167,7 @@ func unreadableFields(err error) (map[string]string, error) {
 	return names, nil
 }
 
-// reasonOf is what our own types say of a text, beyond that it is wrong.
+// reasonOf is the reason that a type of this package gives, "" for none.
 func reasonOf(parse env.ParseError) string {
 	var why notAnOrigin
 	if errors.As(parse.Err, &why) {
@@ -187,8 +185,7 @@ func inRange(f reflect.StructField, v reflect.Value) bool {
 	return v.Int() >= bound(f, low) && v.Int() <= bound(f, f.Tag.Get("max"))
 }
 
-// bound reads a min or max tag in the field's own type. The tags are ours, so
-// a wrong one is a bug and panics in the first test.
+// bound parses a min or max tag in the field's type. It panics for a wrong tag.
 func bound(f reflect.StructField, tag string) int64 {
 	v := reflect.New(reflect.StructOf([]reflect.StructField{{
 		Name: f.Name, Type: f.Type, Tag: `env:"BOUND"`,
@@ -199,7 +196,7 @@ func bound(f reflect.StructField, tag string) int64 {
 	return v.Elem().Field(0).Int()
 }
 
-// wanted says what a variable must be, for people.
+// wanted describes the valid values of a variable.
 func wanted(f reflect.StructField) string {
 	span := fmt.Sprintf("from %s to %s", f.Tag.Get("min"), f.Tag.Get("max"))
 	switch f.Type {
@@ -227,15 +224,14 @@ func wanted(f reflect.StructField) string {
 	panic("config: no sentence for " + f.Type.String())
 }
 
-// plainName is what may stand in a key, a channel or a log without quotes.
+// plainName matches names that need no quotes in a key, a channel or a log.
 var plainName = regexp.MustCompile(`^[A-Za-z0-9._:/-]{0,64}$`)
 
-// headerToken is what arrives unchanged in a request's header. Its length is
-// checked apart: counted here, it would be 512 copies, half a megabyte at start.
+// headerToken matches what a header carries unchanged. Its length is checked apart: in
+// the pattern it would take half a megabyte.
 var headerToken = regexp.MustCompile(`^[!-~]*$`)
 
-// validWebURL tells whether s is empty or an address below which paths can be
-// asked for.
+// validWebURL reports whether s is empty or a URL to which a path can be appended.
 func validWebURL(s string) bool {
 	if s == "" {
 		return true

@@ -15,7 +15,7 @@ import (
 // send them in the header Origin, or the single element "*".
 type Origins []string
 
-// Any tells whether every origin may connect.
+// Any reports whether every origin may connect.
 func (o Origins) Any() bool { return len(o) == 1 && o[0] == "*" }
 
 // UnmarshalText reads a comma-separated list.
@@ -40,13 +40,12 @@ func (o *Origins) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// notAnOrigin says why a text is no origin or host that a browser sends.
+// notAnOrigin is the reason why browsers send no such origin or host.
 type notAnOrigin string
 
 func (e notAnOrigin) Error() string { return string(e) }
 
-// neverSent are the schemes whose pages send "null" or nothing as their origin,
-// and those that name no page, with what to write instead.
+// neverSent has the schemes that no browser sends in an origin, with the reason.
 var neverSent = map[string]string{
 	"ws": "an origin is that of the page: write http://", "wss": "an origin is that of the page: write https://",
 	"about": "such pages have the origin null", "blob": "such pages have the origin of the page that made them",
@@ -56,9 +55,9 @@ var neverSent = map[string]string{
 
 var originScheme = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`)
 
-// parseOrigin reads one origin and returns it as browsers write it: lower case,
-// names in ASCII (punycode), without the scheme's own port. Its error is
-// errFormat, or says why no page has this origin.
+// parseOrigin returns an origin as browsers write it: lower case, names in ASCII
+// (punycode), without the scheme's default port. Its error is errFormat or a
+// notAnOrigin.
 func parseOrigin(item string) (string, error) {
 	if item == "*" || strings.EqualFold(item, "null") || strings.EqualFold(item, "file://") {
 		return strings.ToLower(item), nil
@@ -88,8 +87,7 @@ func parseOrigin(item string) (string, error) {
 	return scheme + "://" + host, nil
 }
 
-// webHost is a host, perhaps with a port, as browsers write it. The default
-// port is left out.
+// webHost returns a host as browsers write it, with its port unless that is the default.
 func webHost(host, defaultPort string) (string, error) {
 	u, err := url.Parse("http://" + host)
 	if err != nil || u.Hostname() == "" {
@@ -110,13 +108,13 @@ func webHost(host, defaultPort string) (string, error) {
 	return name + ":" + port, nil
 }
 
-// domainToASCII is what browsers do with host names (WHATWG URL, "domain to ASCII").
+// domainToASCII converts host names as browsers do (WHATWG URL, "domain to ASCII").
 var domainToASCII = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.CheckJoiners(true),
 	idna.Transitional(false), idna.StrictDomainName(false), idna.CheckHyphens(false), idna.VerifyDNSLength(false))
 
 var numericLabel = regexp.MustCompile(`^([0-9]+|0x[0-9a-f]*)$`)
 
-// asciiHost is a host's name or address as browsers write it.
+// asciiHost returns a host name or an address as browsers write it.
 func asciiHost(host string, bracketed bool) (string, error) {
 	if bracketed {
 		return ipv6Host(host)
@@ -130,8 +128,8 @@ func asciiHost(host string, bracketed bool) (string, error) {
 	if !numericLabel.MatchString(last) {
 		return name, nil
 	}
-	// A host that ends in a number is an IPv4 address; browsers also take
-	// shorter and hexadecimal forms, and send the usual one.
+	// A host that ends in a number is an IPv4 address. Browsers also accept shorter and
+	// hexadecimal forms, and send four decimal numbers.
 	addr, err := netip.ParseAddr(strings.TrimSuffix(name, "."))
 	if err != nil || !addr.Is4() {
 		return "", notAnOrigin("an IPv4 address has four decimal numbers")
@@ -139,7 +137,7 @@ func asciiHost(host string, bracketed bool) (string, error) {
 	return addr.String(), nil
 }
 
-// ipv6Host is an address in brackets. Browsers write all of it hexadecimal.
+// ipv6Host returns an address in brackets. Browsers write all of it hexadecimal.
 func ipv6Host(host string) (string, error) {
 	addr, err := netip.ParseAddr(host)
 	if err != nil || !addr.Is6() || addr.Zone() != "" {
@@ -152,18 +150,17 @@ func ipv6Host(host string) (string, error) {
 	return "[" + addr.String() + "]", nil
 }
 
-// Hosts are the host names under which requests may come, for ALLOWED_HOSTS.
-// No names: any.
+// Hosts are the host names that requests may be sent to, for ALLOWED_HOSTS. Empty: any.
 type Hosts []allowedHost
 
 type allowedHost struct {
-	name string // "" after a wildcard is not possible
+	name string // never ""
 	port string // "": any
-	wild bool   // the names below name, but not name itself
+	wild bool   // the subdomains of name, but not name itself
 }
 
-// UnmarshalText reads a comma-separated list of names, each perhaps with "*."
-// before it and a port behind it.
+// UnmarshalText reads a comma-separated list of names, each with an optional "*." before
+// it and an optional port.
 func (h *Hosts) UnmarshalText(text []byte) error {
 	var list Hosts
 	for item := range items(text) {
@@ -185,8 +182,7 @@ func (h *Hosts) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Allow reports whether a request for this host, as in the header Host, may be
-// answered.
+// Allow reports whether requests may be sent to a host, as in the header Host.
 func (h Hosts) Allow(host string) bool {
 	if len(h) == 0 {
 		return true
@@ -197,19 +193,18 @@ func (h Hosts) Allow(host string) bool {
 	}
 	name, port := splitHost(host)
 	for _, one := range h {
-		same := name == one.name || one.wild && strings.HasSuffix(name, "."+one.name)
-		if one.wild && name == one.name {
-			same = false
+		match := name == one.name
+		if one.wild {
+			match = strings.HasSuffix(name, "."+one.name)
 		}
-		if same && (one.port == "" || one.port == port) {
+		if match && (one.port == "" || one.port == port) {
 			return true
 		}
 	}
 	return false
 }
 
-// splitHost divides what webHost returned. A dot at the end of a name says
-// nothing.
+// splitHost splits what webHost returned. It removes the dot at the end of a name.
 func splitHost(host string) (name, port string) {
 	if end := strings.LastIndexByte(host, ':'); end > strings.LastIndexByte(host, ']') {
 		host, port = host[:end], host[end+1:]

@@ -9,8 +9,7 @@ import (
 	"strings"
 )
 
-// The types below say only whether they understand a text: the sentence for
-// people is made in one place, by wanted.
+// errFormat is the error of the types below. wanted describes what they accept.
 var errFormat = errors.New("not understood")
 
 // Size is a number of bytes, written 65536, 64KiB, 4MiB or 1GiB.
@@ -69,16 +68,16 @@ func (f *LogFormat) UnmarshalText(text []byte) error {
 	return errFormat
 }
 
-// Compat says how much the server behaves like the Node service code_racer.
+// Compat is how closely the server behaves like the Node service code_racer.
 type Compat string
 
-// The two ways to run.
+// The modes of Compat.
 const (
 	CompatDefault Compat = "default"
 	CompatStrict  Compat = "strict"
 )
 
-// UnmarshalText reads a way to run.
+// UnmarshalText reads a mode.
 func (c *Compat) UnmarshalText(text []byte) error {
 	switch v := Compat(strings.ToLower(string(text))); v {
 	case CompatDefault, CompatStrict:
@@ -88,7 +87,7 @@ func (c *Compat) UnmarshalText(text []byte) error {
 	return errFormat
 }
 
-// Secret is a value that must not show up anywhere: it prints as stars.
+// Secret is a value that must not be shown: it prints as stars.
 type Secret string
 
 func (s Secret) String() string {
@@ -98,16 +97,16 @@ func (s Secret) String() string {
 	return "***"
 }
 
-// GoString is what %#v shows.
+// GoString implements fmt.GoStringer, for %#v.
 func (s Secret) GoString() string { return s.String() }
 
-// Reveal returns the value, for the one place that uses it.
+// Reveal returns the value.
 func (s Secret) Reveal() string { return string(s) }
 
-// Proxies are the networks whose X-Forwarded-For is believed.
+// Proxies are the networks whose forwarding headers are trusted.
 type Proxies []netip.Prefix
 
-// Contains tells whether addr is one of the proxies.
+// Contains reports whether addr is one of the proxies.
 func (p Proxies) Contains(addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
 	for _, prefix := range p {

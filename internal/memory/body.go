@@ -7,46 +7,44 @@ import (
 	"time"
 )
 
-// A body has to go on: in every stallTime at least stallBytes of it have to come,
-// or be missing to its end. So a client that stops holds its part of the budget
-// for no longer than that.
+// A body must make progress: at least stallBytes in every stallTime, except at its end.
+// So a client that stops holds its part of the budget for no longer than that.
 const (
 	stallTime  = 5 * time.Second
 	stallBytes = 1 << 10
 )
 
-// ReadBody reads a request's body of at most max bytes, within a time, and returns
-// it with a function that gives its memory back. Errors are *http.MaxBytesError,
-// ErrFull, or the connection's.
+// ReadBody reads a request's body of at most max bytes within a time. Call the returned
+// function when the body is not used any more. Errors are *http.MaxBytesError, ErrFull,
+// or the connection's.
 func (b *Budget) ReadBody(w http.ResponseWriter, r *http.Request, max int64, within time.Duration) ([]byte, func(), error) {
 	body := http.MaxBytesReader(w, r.Body, max)
 	deadline := http.NewResponseController(w).SetReadDeadline
 	return b.ReadWithin(r.Context(), body, min(r.ContentLength, max), within, deadline)
 }
 
-// ReadWithin is ReadAll for what comes from a connection: within a time, and
-// without a stop. Deadline sets the connection's, which is removed after a
-// success: handling what was read takes its own time.
+// ReadWithin is ReadAll for a connection: within a time, and with progress. Deadline
+// sets the connection's read deadline, which ReadWithin removes after a success.
 func (b *Budget) ReadWithin(ctx context.Context, r io.Reader, expected int64, within time.Duration, deadline func(time.Time) error) ([]byte, func(), error) {
 	now := time.Now()
 	data, release, err := b.ReadAll(ctx, &timed{r: r, deadline: deadline, end: now.Add(within), since: now}, expected)
 	switch err {
 	case nil:
 		_ = deadline(time.Time{})
-	case ErrFull: // what is left is read and dropped, for a moment
-		_ = deadline(time.Now().Add(patience))
+	case ErrFull: // net/http reads the rest and drops it
+		_ = deadline(time.Now().Add(reserveTimeout))
 	}
 	return data, release, err
 }
 
-// timed sets the connection's read deadline before each read. What cannot be
-// timed (a test's recorder) has no connection.
+// timed sets the connection's read deadline before each read. A test's recorder has
+// none.
 type timed struct {
 	r        io.Reader
 	deadline func(time.Time) error
-	end      time.Time // of all
-	since    time.Time // when the present stallBytes began
-	came     int       // of them
+	end      time.Time // of the whole read
+	since    time.Time // when the current stallBytes began
+	came     int       // bytes since then
 }
 
 func (t *timed) Read(p []byte) (int, error) {

@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// patience is how long a reservation waits for others to end.
-const patience = time.Second
+// reserveTimeout is how long a reservation waits for others to end.
+const reserveTimeout = time.Second
 
-// ErrFull is what a reservation gets that waited in vain.
+// ErrFull is returned if there was no room within reserveTimeout.
 var ErrFull = errors.New("too much is being received at the moment")
 
 // Budget bounds the bytes that many readers hold at the same time. Safe for
@@ -35,11 +35,11 @@ func (b *Budget) Limit() int64 { return b.limit }
 // Used is how many bytes are reserved now.
 func (b *Budget) Used() int64 { return b.used.Load() }
 
-// reserve takes n bytes, waiting for up to a second. It returns ErrFull, or the
+// reserve takes n bytes, waiting for up to reserveTimeout. It returns ErrFull or the
 // context's error.
 func (b *Budget) reserve(ctx context.Context, n int64) error {
 	if !b.free.TryAcquire(n) {
-		waiting, cancel := context.WithTimeout(ctx, patience)
+		waiting, cancel := context.WithTimeout(ctx, reserveTimeout)
 		defer cancel()
 		if b.free.Acquire(waiting, n) != nil {
 			if err := ctx.Err(); err != nil {
@@ -57,27 +57,25 @@ func (b *Budget) release(n int64) {
 	b.free.Release(n)
 }
 
-// firstStep is how much a reader reserves before anything has come. The rest is
-// reserved as it comes, in steps that double: a client that announces a megabyte
-// and sends nothing holds this much.
+// firstStep is how much a reader reserves before anything has arrived. It reserves the
+// rest as it arrives, in steps that double, so that a client that announces a megabyte
+// and sends nothing holds this much only.
 const firstStep = 4 << 10
 
-// ReadAll reads all of r and returns it with a function that gives its memory
-// back, to be called when the bytes are not used any more. Expected is how much
-// will come if that is known, else 0 or less. On an error, which is r's, the
+// ReadAll reads all of r. Call release when the bytes are not used any more. Expected
+// is the number of bytes if it is known, else 0 or less. On an error, which is r's, the
 // context's or ErrFull, nothing stays reserved.
 func (b *Budget) ReadAll(ctx context.Context, r io.Reader, expected int64) (data []byte, release func(), err error) {
 	held := int64(0)
 	release = func() { b.release(held); held = 0 }
 	for size := int64(firstStep); ; size = 2 * held {
 		if expected >= held && expected > 0 && expected < 2*size {
-			size = expected + 1 // one more, to see the end
+			size = expected + 1 // one more, to read the end
 		}
 		if err := b.reserve(ctx, size); err != nil {
 			release()
 			return nil, nil, err
 		}
-		// What was read so far is copied, and let go of.
 		data = append(make([]byte, 0, size), data...)
 		b.release(held)
 		held = size

@@ -1,6 +1,5 @@
-// Package memory bounds what clients together can make the process hold: what
-// they are sending (Budget), and by which limit (Limit). What one client may hold
-// is bounded where it is held.
+// Package memory finds the memory limit of the process (Limit) and bounds what is being
+// received from all clients together (Budget).
 package memory
 
 import (
@@ -11,10 +10,10 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// assumed is the limit where nobody sets one.
+// assumed is the limit if none is set.
 const assumed = 512 << 20
 
-// unlimited is what some control groups without a limit name as theirs, or more.
+// unlimited is the least value that stands for no limit in a control group.
 const unlimited = 1 << 60
 
 // Limit is how much memory the process may use, in bytes. It does not change while
@@ -24,21 +23,21 @@ type Limit struct {
 	Source Source
 }
 
-// Source is who set a limit.
+// Source is what set a limit.
 type Source string
 
 const (
 	FromGo        Source = "GOMEMLIMIT"
 	FromContainer Source = "container" // its control group
-	Assumed       Source = "assumed"   // nobody: 512 MiB
+	Assumed       Source = "assumed"   // none is set: 512 MiB
 )
 
-// Detect finds the limit: Go's own, else the container's, else what is assumed.
+// Detect returns Go's limit (GOMEMLIMIT), else the container's, else the assumed one.
 var Detect = sync.OnceValue(func() Limit {
 	return choose(debug.SetMemoryLimit(-1), memlimit.FromCgroup)
 })
 
-// choose takes Go's limit, which is MaxInt64 if none is set, or the control
+// choose returns Go's limit, which is MaxInt64 if none is set, else the control
 // group's.
 func choose(goLimit int64, cgroup func() (uint64, error)) Limit {
 	if goLimit != math.MaxInt64 {
@@ -50,10 +49,9 @@ func choose(goLimit int64, cgroup func() (uint64, error)) Limit {
 	return Limit{assumed, Assumed}
 }
 
-// Collector is the limit that Go's garbage collector has to keep to, 0 if it has
-// none. It is nine tenths of a container's: Go does not count its own program and
-// what the kernel holds for the process. Where the limit is assumed it has none,
-// since the machine may have less or more.
+// Collector is the limit for Go's garbage collector, 0 for none. It is nine tenths of a
+// container's, since Go does not count the program itself and what the kernel holds for
+// the process. An assumed limit does not apply: the machine may have less or more.
 func (l Limit) Collector() int64 {
 	switch l.Source {
 	case FromGo:
@@ -64,7 +62,7 @@ func (l Limit) Collector() int64 {
 	return 0
 }
 
-// Apply tells Go's garbage collector its limit, if it does not know it.
+// Apply sets the limit of Go's garbage collector to that of the container.
 func (l Limit) Apply() {
 	if l.Source == FromContainer {
 		debug.SetMemoryLimit(l.Collector())

@@ -115,17 +115,17 @@ func TestFull(t *testing.T) {
 		out.Write(make([]byte, firstStep-1))
 		began := time.Now()
 		_, _, err := b.ReadAll(t.Context(), bytes.NewReader(make([]byte, 9000)), 0)
-		if err != ErrFull || time.Since(began) != patience || b.Used() != firstStep {
+		if err != ErrFull || time.Since(began) != reserveTimeout || b.Used() != firstStep {
 			t.Errorf("%v after %s, %d are reserved", err, time.Since(began), b.Used())
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(patience/2, cancel)
+		time.AfterFunc(reserveTimeout/2, cancel)
 		began = time.Now()
-		if _, _, err := b.ReadAll(ctx, bytes.NewReader(make([]byte, 9000)), 0); err != context.Canceled || time.Since(began) != patience/2 {
+		if _, _, err := b.ReadAll(ctx, bytes.NewReader(make([]byte, 9000)), 0); err != context.Canceled || time.Since(began) != reserveTimeout/2 {
 			t.Errorf("%v after %s", err, time.Since(began))
 		}
 		// A body that waits is read when another one ends in time.
-		time.AfterFunc(patience/2, func() { out.Close() })
+		time.AfterFunc(reserveTimeout/2, func() { out.Close() })
 		if _, release, err := b.ReadAll(t.Context(), bytes.NewReader(make([]byte, 9000)), 9000); err != nil {
 			t.Errorf("%v: it was to wait", err)
 		} else {

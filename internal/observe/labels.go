@@ -21,9 +21,8 @@ func counter(r prometheus.Registerer, name, help string) prometheus.Counter {
 	return c
 }
 
-// The labelled metrics are resolved once, when they are made: a known set of
-// series costs a map look-up an event, shows 0 before its first one, and
-// cannot grow.
+// The series of labelled metrics are made at start: an event costs a map look-up, a
+// series shows 0 before its first event, and their number cannot grow.
 type (
 	labelledCounter   map[string]prometheus.Counter
 	labelledHistogram map[string]prometheus.Observer
@@ -62,7 +61,7 @@ func eventsCounter(r prometheus.Registerer, name, help string, events []string) 
 	return known
 }
 
-// flushHistogram measures something about flushes, by their kind.
+// flushHistogram has one series for each kind of flush.
 func flushHistogram(r prometheus.Registerer, name, help string, buckets []float64) labelledHistogram {
 	vec := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, []string{"kind"})
 	r.MustRegister(vec)
@@ -88,8 +87,8 @@ func sessionsGauge(r prometheus.Registerer) labelledGauge {
 	return known
 }
 
-// boundedCounter takes label values as they come, up to a limit: the reasons
-// of refusals are spread over the packages that refuse.
+// boundedCounter adds series for new label values up to a limit: each package has
+// reasons of its own for refusals.
 type boundedCounter struct {
 	vec   *prometheus.CounterVec
 	limit int
@@ -123,7 +122,7 @@ func (b *boundedCounter) learn(value string) prometheus.Counter {
 	return b.known.of(value)
 }
 
-// plain tells whether value looks like one of our codes: rate_limited.
+// plain reports whether value has the form of a code such as rate_limited.
 func plain(value string) bool {
 	for i := range len(value) {
 		if c := value[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {

@@ -1,7 +1,5 @@
-// Package observe is how the program shows what it does: log/slog set-up and
-// Prometheus metrics. The packages that are observed know neither; they are
-// handed a *slog.Logger and call small interfaces of their own, which Metrics
-// satisfies.
+// Package observe sets up logging (log/slog) and Prometheus metrics. The other packages
+// get a *slog.Logger and call small interfaces of their own, which Metrics satisfies.
 package observe
 
 import (
@@ -16,21 +14,21 @@ import (
 	"rollcall/internal/config"
 )
 
-// NewLogger makes the program's logger. The format auto is text when out is a
-// terminal and logfmt when it is a file or a pipe that a program reads.
+// NewLogger makes the program's logger. The format auto means text on a terminal, else
+// logfmt.
 func NewLogger(out io.Writer, format config.LogFormat, level slog.Level) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	switch formatFor(out, format) {
 	case config.LogJSON:
 		return slog.New(slog.NewJSONHandler(out, options))
 	case config.LogText:
-		return slog.New(newPeopleHandler(out, options))
+		return slog.New(newTerminalHandler(out, options))
 	default:
 		return slog.New(slog.NewTextHandler(out, options))
 	}
 }
 
-// formatFor is the format that auto means for out.
+// formatFor replaces auto by the format for out.
 func formatFor(out io.Writer, format config.LogFormat) config.LogFormat {
 	switch {
 	case format != config.LogAuto:
@@ -50,41 +48,39 @@ func isTerminal(out io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// peopleHandler writes "15:04:05 INFO  message key=value". The attributes are
-// slog's own: its text handler renders them into buf behind a head that is
-// always the same and is cut off.
-type peopleHandler struct {
+// terminalHandler writes "15:04:05 INFO  message key=value". slog's text handler renders
+// the attributes into buf, behind a constant prefix, which is removed.
+type terminalHandler struct {
 	attributes slog.Handler
-	shared     *peopleOutput
+	shared     *terminalOutput
 }
 
-type peopleOutput struct {
+type terminalOutput struct {
 	out io.Writer
-	// mu makes a record one write; buf belongs to whoever holds it.
-	mu  sync.Mutex
+	mu  sync.Mutex // guards buf, and makes a record one write
 	buf bytes.Buffer
 }
 
-const head = `level=INFO msg=""`
+const prefix = `level=INFO msg=""`
 
-func newPeopleHandler(out io.Writer, options *slog.HandlerOptions) peopleHandler {
-	shared := &peopleOutput{out: out}
-	return peopleHandler{slog.NewTextHandler(&shared.buf, options), shared}
+func newTerminalHandler(out io.Writer, options *slog.HandlerOptions) terminalHandler {
+	shared := &terminalOutput{out: out}
+	return terminalHandler{slog.NewTextHandler(&shared.buf, options), shared}
 }
 
-func (h peopleHandler) Enabled(ctx context.Context, level slog.Level) bool {
+func (h terminalHandler) Enabled(ctx context.Context, level slog.Level) bool {
 	return h.attributes.Enabled(ctx, level)
 }
 
-func (h peopleHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return peopleHandler{h.attributes.WithAttrs(attrs), h.shared}
+func (h terminalHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return terminalHandler{h.attributes.WithAttrs(attrs), h.shared}
 }
 
-func (h peopleHandler) WithGroup(name string) slog.Handler {
-	return peopleHandler{h.attributes.WithGroup(name), h.shared}
+func (h terminalHandler) WithGroup(name string) slog.Handler {
+	return terminalHandler{h.attributes.WithGroup(name), h.shared}
 }
 
-func (h peopleHandler) Handle(ctx context.Context, r slog.Record) error {
+func (h terminalHandler) Handle(ctx context.Context, r slog.Record) error {
 	line := make([]byte, 0, 256)
 	if !r.Time.IsZero() {
 		line = r.Time.AppendFormat(line, "15:04:05 ")
@@ -93,7 +89,7 @@ func (h peopleHandler) Handle(ctx context.Context, r slog.Record) error {
 	for n := len(r.Level.String()); n < len("ERROR "); n++ {
 		line = append(line, ' ')
 	}
-	// A line break in a message must not look like a record of its own.
+	// A line break in a message must not look like a new record.
 	line = append(line, bytes.ReplaceAll([]byte(r.Message), []byte("\n"), []byte("\n  "))...)
 
 	bare := r.Clone()
@@ -101,15 +97,15 @@ func (h peopleHandler) Handle(ctx context.Context, r slog.Record) error {
 	return h.shared.write(ctx, line, bare, h.attributes)
 }
 
-// write is one record: line, and what attributes renders of bare.
-func (o *peopleOutput) write(ctx context.Context, line []byte, bare slog.Record, attributes slog.Handler) error {
+// write writes one record: line, and what attributes renders of bare.
+func (o *terminalOutput) write(ctx context.Context, line []byte, bare slog.Record, attributes slog.Handler) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.buf.Reset()
 	if err := attributes.Handle(ctx, bare); err != nil {
 		return err
 	}
-	_, rendered, _ := bytes.Cut(o.buf.Bytes(), []byte(head))
+	_, rendered, _ := bytes.Cut(o.buf.Bytes(), []byte(prefix))
 	_, err := o.out.Write(append(line, rendered...))
 	return err
 }

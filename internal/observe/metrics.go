@@ -10,9 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Metrics is every number the program publishes. Its methods are safe for
-// concurrent use, take plain values, and turn what is not in a known set of
-// label values into "other": a client cannot make new series.
+// Metrics has every metric of the program. Its methods are safe for concurrent use and
+// count unknown label values as "other", so that a client cannot make new series.
 type Metrics struct {
 	registry *prometheus.Registry
 	kind     func(event string) string
@@ -31,9 +30,8 @@ type Metrics struct {
 	slowDisconnects prometheus.Counter
 }
 
-// NewMetrics makes the metrics in a registry of their own. in are the kinds of
-// events that clients may send, and kind tells which one an event is; out are
-// the kinds that they are sent.
+// NewMetrics makes the metrics in a new registry. in are the kinds of events from
+// clients, and kind returns that of an event; out are the kinds of events to clients.
 func NewMetrics(in []string, kind func(event string) string, out []string) *Metrics {
 	r := prometheus.NewRegistry()
 	m := &Metrics{
@@ -82,19 +80,19 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }
 
-// ConnectionOpened counts a client connection in.
+// ConnectionOpened counts a new client connection.
 func (m *Metrics) ConnectionOpened() { m.connections.Inc() }
 
-// ConnectionClosed counts a client connection out.
+// ConnectionClosed counts the end of a client connection.
 func (m *Metrics) ConnectionClosed() { m.connections.Dec() }
 
-// SessionOpened counts a session in. The transport is "polling" or
-// "websocket", the protocol the Engine.IO version, "3" or "4".
+// SessionOpened counts a new session. The transport is "polling" or "websocket", the
+// protocol the Engine.IO version, "3" or "4".
 func (m *Metrics) SessionOpened(transport, protocol string) {
 	m.sessions.of(transport, protocol).Inc()
 }
 
-// SessionClosed counts a session out, with the values it was counted in by.
+// SessionClosed counts the end of a session, with the labels of SessionOpened.
 func (m *Metrics) SessionClosed(transport, protocol string) {
 	m.sessions.of(transport, protocol).Dec()
 }
@@ -114,10 +112,10 @@ func (m *Metrics) Presence(users, entries int) {
 // EventIn counts one event from a client.
 func (m *Metrics) EventIn(event string) { m.eventsIn.of(m.kind(event)).Inc() }
 
-// Sent counts one event that so many sockets get.
+// Sent counts one event to a number of sockets.
 func (m *Metrics) Sent(kind string, sockets int) { m.eventsOut.of(kind).Add(float64(sockets)) }
 
-// Out counts what was written to clients.
+// Out counts frames and bytes that were written to clients.
 func (m *Metrics) Out(frames, bytes int) {
 	m.framesOut.Add(float64(frames))
 	m.bytesOut.Add(float64(bytes))
@@ -133,8 +131,7 @@ func (m *Metrics) Pause(kind string, pause time.Duration) {
 	m.pauses.of(kind).Observe(pause.Seconds())
 }
 
-// WatchLog publishes how many lines of the log were dropped. It is asked at each
-// scrape.
+// WatchLog publishes how many lines of the log were dropped, read at each scrape.
 func (m *Metrics) WatchLog(dropped func() uint64) {
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "rollcall_log_lines_dropped_total",
@@ -142,8 +139,7 @@ func (m *Metrics) WatchLog(dropped func() uint64) {
 	}, func() float64 { return float64(dropped()) }))
 }
 
-// WatchGrace publishes how many entries were not held for GRACE. It is asked at
-// each scrape.
+// WatchGrace publishes how many entries were not kept for GRACE, read at each scrape.
 func (m *Metrics) WatchGrace(unheld func() uint64) {
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "rollcall_grace_exceeded_total",
@@ -151,8 +147,8 @@ func (m *Metrics) WatchGrace(unheld func() uint64) {
 	}, func() float64 { return float64(unheld()) }))
 }
 
-// WatchQueues publishes how many bytes wait for clients, in all and for the one
-// for whom most wait. It is asked at each scrape.
+// WatchQueues publishes how many bytes are queued for all clients and in the longest
+// queue, read at each scrape.
 func (m *Metrics) WatchQueues(queued func() (all, most int), limit int64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "rollcall_queue_limit_bytes",
@@ -167,8 +163,8 @@ func (m *Metrics) WatchQueues(queued func() (all, most int), limit int64) {
 	})
 }
 
-// WatchInbound publishes how many bytes are being received from all clients, of
-// how many that may be. It is asked at each scrape.
+// WatchInbound publishes how many bytes are being received from all clients, read at
+// each scrape, and their bound.
 func (m *Metrics) WatchInbound(used func() int64, limit int64) {
 	watch := func(name, help string, value func() int64) {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) }))
@@ -177,7 +173,7 @@ func (m *Metrics) WatchInbound(used func() int64, limit int64) {
 	watch("rollcall_inbound_limit_bytes", "How many those may be; at the bound a body waits and is then refused.", func() int64 { return limit })
 }
 
-// queues asks once a scrape, however many numbers come of it.
+// queues reads both numbers with one call.
 type queues struct {
 	queued    func() (all, most int)
 	all, most *prometheus.Desc

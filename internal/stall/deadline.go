@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// A deadline is what a connection's user has set for writes. It is kept, since a
-// write that goes on sets others, for its looks.
+// deadline keeps the write deadline that the connection's user has set, since a write
+// sets others for its checks.
 type deadline struct {
-	mu      sync.Mutex // guards all below, and the order in which deadlines are set
+	mu      sync.Mutex // guards the fields below, and the order in which deadlines are set
 	at      time.Time  // zero: none
-	writing int        // how many writes go on
+	writing int        // writes under way
 }
 
-// set sets it, also for a write that is going on.
+// set sets the deadline, also for a write under way.
 func (d *deadline) set(conn net.Conn, t time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.at = t
-	if t.IsZero() && d.writing > 0 { // the next look comes as it was set
+	if t.IsZero() && d.writing > 0 { // its next check keeps its time
 		return nil
 	}
 	return conn.SetWriteDeadline(t)
@@ -31,7 +31,7 @@ func (d *deadline) begin() {
 	d.writing++
 }
 
-// apply lets a write wait until t, or until the deadline if that is earlier.
+// apply lets a write wait until t, or until the deadline if that comes first.
 func (d *deadline) apply(conn net.Conn, t time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -41,7 +41,7 @@ func (d *deadline) apply(conn net.Conn, t time.Time) error {
 	return conn.SetWriteDeadline(t)
 }
 
-// end leaves the deadline to whoever else writes to the connection.
+// end restores the deadline after the last write under way.
 func (d *deadline) end(conn net.Conn) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -1,7 +1,7 @@
-// Package stall ends writes to peers that have stopped reading. A deadline for a
-// whole answer would cut off whoever reads slowly, and none at all lets a peer
-// keep a goroutine and what it writes for ever; so what counts is progress: a
-// write fails when for a given time the peer has taken nothing.
+// Package stall fails writes to peers that have stopped reading. A deadline for a whole
+// answer would disconnect slow readers, and no deadline would let a peer hold a
+// goroutine and its data for ever. So progress counts: a write fails when the peer has
+// taken nothing for a given time.
 package stall
 
 import (
@@ -13,21 +13,20 @@ import (
 	"time"
 )
 
-// looks is how often within the timeout a blocked write looks for progress: it
-// fails at most a fourth of the timeout late.
-const looks = 4
+// checks is how often within the timeout a blocked write checks for progress. It fails
+// at most a fourth of the timeout late.
+const checks = 4
 
 // Conn is a connection whose writes fail with os.ErrDeadlineExceeded when the
-// peer takes nothing for the timeout. A deadline that is set counts besides. As
-// any net.Conn it is safe for concurrent use; concurrent writes may interleave.
+// peer takes nothing for the timeout. A write deadline applies as well. Like any
+// net.Conn it is safe for concurrent use; concurrent writes may interleave.
 type Conn struct {
 	net.Conn
 	timeout time.Duration
 	limit   deadline
 }
 
-// NewConn gives a connection a timeout. A Conn gets another one, in place of its
-// own.
+// NewConn gives a connection a timeout, and a Conn another one than it had.
 func NewConn(conn net.Conn, timeout time.Duration) *Conn {
 	if c, ok := conn.(*Conn); ok {
 		conn = c.Conn
@@ -47,7 +46,7 @@ func (c *Conn) WriteBuffers(buffers net.Buffers) (written int64, err error) {
 	defer c.limit.end(c.Conn)
 	progress, unread := time.Now(), -1
 	for {
-		if err := c.limit.apply(c.Conn, time.Now().Add(c.timeout/looks)); err != nil {
+		if err := c.limit.apply(c.Conn, time.Now().Add(c.timeout/checks)); err != nil {
 			return written, err
 		}
 		n, err := buffers.WriteTo(c.Conn)
@@ -55,8 +54,8 @@ func (c *Conn) WriteBuffers(buffers net.Buffers) (written int64, err error) {
 		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || c.limit.passed() {
 			return written, err
 		}
-		// The system says that there is room only when there is a lot. What it still
-		// holds for the peer tells of less.
+		// The system reports room only when there is a lot of it. Bytes that the peer
+		// has acknowledged since show smaller progress.
 		now, left := time.Now(), unacknowledged(c.Conn)
 		if n > 0 || left < unread {
 			progress = now
@@ -68,7 +67,7 @@ func (c *Conn) WriteBuffers(buffers net.Buffers) (written int64, err error) {
 	}
 }
 
-// ReadFrom implements io.ReaderFrom: by way of Write.
+// ReadFrom implements io.ReaderFrom with Write.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{c}, r)
 }

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unacknowledged is how many bytes the system holds for the peer, 0 if it does
-// not say.
+// unacknowledged is how many bytes the system holds that the peer has not acknowledged,
+// 0 if it is not known.
 func unacknowledged(conn net.Conn) (n int) {
 	sc, ok := conn.(syscall.Conn)
 	if !ok {

@@ -12,16 +12,15 @@ import (
 	"unicode/utf8"
 )
 
-// What an answer may be at most. A larger one is not taken in part: which part
-// would be chance.
+// Bounds of an answer. A larger one is rejected as a whole.
 const (
 	maxBytes     = 1 << 20
 	maxTracks    = 10_000
 	maxRedirects = 5
 )
 
-// newClient makes a client that leaves nothing behind between two questions and
-// looks for no proxy in the environment.
+// newClient makes a client that keeps no connection between two requests and uses no
+// proxy from the environment.
 func newClient() *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10},
@@ -40,7 +39,7 @@ func newClient() *http.Client {
 	}
 }
 
-// ask gets the tracks once.
+// ask fetches the tracks once.
 func (t *Tracks) ask(ctx context.Context) ([]json.RawMessage, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.opts.Timeout)
 	defer cancel()
@@ -69,7 +68,7 @@ func (t *Tracks) ask(ctx context.Context) ([]json.RawMessage, error) {
 	return parse(body)
 }
 
-// explain takes the URL out of an error: of a redirect it may hold a secret.
+// explain removes the URL from an error: that of a redirect may contain a secret.
 func (t *Tracks) explain(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("no complete answer within %v", t.opts.Timeout)
@@ -81,8 +80,7 @@ func (t *Tracks) explain(err error) error {
 	return err
 }
 
-// parse reads the ids out of an array of objects. It returns one id at least,
-// or an error.
+// parse reads the ids of an array of objects. It returns at least one id, or an error.
 func parse(body []byte) ([]json.RawMessage, error) {
 	if len(body) > maxBytes {
 		return nil, fmt.Errorf("the answer is larger than %d bytes", maxBytes)
@@ -98,7 +96,7 @@ func parse(body []byte) ([]json.RawMessage, error) {
 	}
 	ids := make([]json.RawMessage, 0, len(elements))
 	for _, element := range elements {
-		// A map, since a struct would also take "ID" for "id".
+		// A struct would also match "ID".
 		var track map[string]json.RawMessage
 		if json.Unmarshal(element, &track) != nil {
 			continue
@@ -113,7 +111,7 @@ func parse(body []byte) ([]json.RawMessage, error) {
 	return ids, nil
 }
 
-// isID tells whether a JSON value is a string or a number.
+// isID reports whether a JSON value is a string or a number.
 func isID(value json.RawMessage) bool {
 	return len(value) > 0 && (value[0] == '"' || value[0] == '-' || bytes.IndexByte([]byte("0123456789"), value[0]) >= 0)
 }

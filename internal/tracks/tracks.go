@@ -1,6 +1,5 @@
-// Package tracks knows which tracks there are to race on: it asks the Rails app
-// for them, again and again, and keeps the last good list. What a race is, it
-// does not know; that is the business of rooms.
+// Package tracks fetches the list of race tracks from the Rails app from time to time
+// and keeps the last valid one. It knows nothing of races: see rooms.
 package tracks
 
 import (
@@ -12,23 +11,25 @@ import (
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"rollcall/internal/retry"
 )
 
 // Options configures Tracks. The zero value of a field means its default.
 type Options struct {
-	// URL is the Rails app's, such as https://app.example.com, with user and
-	// password if it asks for them. Empty: there are no tracks.
+	// URL is the Rails app's, such as https://app.example.com, with user and password
+	// if it needs them. Empty: there are no tracks.
 	URL string
-	// Every is the pause after a good answer, and the longest one after a bad
-	// one. Default 5 minutes.
+	// Every is the pause after a success, and the longest one after a failure.
+	// Default: 5 minutes.
 	Every time.Duration
-	// Retry is the pause after the first bad answer; it doubles with each
-	// further one. Default 2 seconds.
+	// Retry is the pause after the first failure; it doubles with each further one.
+	// Default: 2 seconds.
 	Retry time.Duration
-	// Timeout bounds one question and its whole answer. Default 10 seconds.
+	// Timeout bounds one request and its answer. Default: 10 seconds.
 	Timeout time.Duration
-	// Log hears when tracks become known and when they cannot be had. Default:
-	// nobody.
+	// Log gets a line when the list becomes known and when it cannot be fetched.
+	// Default: no log.
 	Log *slog.Logger
 }
 
@@ -52,16 +53,15 @@ func (o Options) withDefaults() Options {
 // once.
 type Tracks struct {
 	opts   Options
-	url    *url.URL      // nil: there are none
-	user   *url.Userinfo // nil: nobody has to be named
+	url    *url.URL      // nil: there are no tracks
+	user   *url.Userinfo // nil: without credentials
 	client *http.Client
-	// fetch asks once. Tests of the pauses put theirs in its place.
+	// fetch does one request. Tests replace it.
 	fetch func(context.Context) ([]json.RawMessage, error)
 	ids   atomic.Pointer[[]json.RawMessage]
 }
 
-// New makes an empty list; Run fills it. An error says what is wrong with the
-// URL, and does not show it.
+// New makes an empty list, which Run fills. An error does not contain the URL.
 func New(opts Options) (*Tracks, error) {
 	t := &Tracks{opts: opts.withDefaults()}
 	if opts.URL == "" {
@@ -71,7 +71,7 @@ func New(opts Options) (*Tracks, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("the tracks' URL is not an http or https URL")
 	}
-	// From here on the URL may be shown: user and password go separately.
+	// Without user and password the URL may be logged.
 	t.user, u.User = u.User, nil
 	t.url = u.JoinPath("api", "tracks")
 	t.client = newClient()
@@ -80,8 +80,7 @@ func New(opts Options) (*Tracks, error) {
 }
 
 // IDs returns the ids of the known tracks as JSON values, strings or numbers,
-// byte for byte as the Rails app wrote them. The list is shared: it must not be
-// changed.
+// byte for byte as the Rails app wrote them. The caller must not change the list.
 func (t *Tracks) IDs() []json.RawMessage {
 	if ids := t.ids.Load(); ids != nil {
 		return *ids
@@ -89,54 +88,35 @@ func (t *Tracks) IDs() []json.RawMessage {
 	return nil
 }
 
-// Run keeps the list up to date until ctx ends. Without a URL it returns at
-// once.
+// Run keeps the list up to date until ctx ends. Without a URL it returns at once.
 func (t *Tracks) Run(ctx context.Context) {
 	if t.fetch == nil {
 		return
 	}
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	known, failures := false, 0
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		}
+	backoff := retry.Backoff{First: t.opts.Retry, Max: t.opts.Every}
+	known, failing := false, false
+	for ctx.Err() == nil {
 		ids, err := t.fetch(ctx)
+		pause := t.opts.Every
 		switch {
 		case ctx.Err() != nil:
-			return // what failed is the end, not the Rails app
+			return // the request failed because ctx ended
 		case err != nil:
-			if failures++; failures == 1 {
+			if !failing {
 				t.opts.Log.Warn("cannot get the tracks", "url", t.shown(), "error", err, "kept", len(t.IDs()))
 			}
-			known = false
+			known, failing = false, true
+			pause = backoff.Next()
 		default:
 			t.ids.Store(&ids)
 			if !known {
 				t.opts.Log.Info("got the tracks", "url", t.shown(), "tracks", len(ids))
 			}
-			known, failures = true, 0
+			known, failing = true, false
+			backoff.Reset()
 		}
-		timer.Reset(t.pause(failures))
+		retry.Sleep(ctx, pause)
 	}
-}
-
-// pause is how long to wait after so many failures in a row.
-func (t *Tracks) pause(failures int) time.Duration {
-	if failures == 0 {
-		return t.opts.Every
-	}
-	pause := t.opts.Retry
-	for range failures - 1 {
-		if pause >= t.opts.Every {
-			break
-		}
-		pause *= 2
-	}
-	return min(pause, t.opts.Every)
 }
 
 // shown is the URL for logs.
