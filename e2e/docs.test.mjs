@@ -59,6 +59,18 @@ test('every test that a document names exists', () => {
   assert.deepEqual(named.filter(([, name]) => !exists(name)), []);
 });
 
+test('the versions that documents name are those that the tests run', () => {
+  const { dependencies } = JSON.parse(read('e2e/package.json'));
+  const clients = Object.entries(dependencies).filter(([name]) => name.startsWith('client-')).map(([, version]) => version.split('@')[1]);
+  const servers = ['@socket.io/redis-adapter', '@socket.io/redis-emitter'].map((name) => dependencies[name]);
+  assert.ok(clients.length >= 5, String(clients));
+  const missing = (path, versions) => versions.filter((version) => !read(path).includes(version));
+  assert.deepEqual(missing('README.md', clients), []);
+  assert.deepEqual(missing('docs/reference/compatibility.md', [...clients, ...servers]), []);
+  const reviewed = read('docs/dev/supply-chain.md').match(/\bv\d+\.\d+\.\d+/g);
+  assert.deepEqual(missing('go.mod', reviewed), []);
+});
+
 test('the secret has one name in all samples', () => {
   const names = documents.flatMap((path) => blocksOf(read(path)).flatMap(({ code }) =>
     [...code.matchAll(/(?:ENV(?:\.fetch\(|\[)["']|process\.env\.)(\w*(?:SECRET|KEY)\w*)/g)].map(([, name]) => `${path} ${name}`)));
