@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"time"
 
 	"rollcall/adapter/adaptertest"
 	"rollcall/adapter/redistest"
@@ -87,7 +86,7 @@ func openN(t *testing.T, url string, n int) []adaptertest.Store {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), bound)
 			defer cancel()
 			if err := s.Close(ctx); err != nil {
 				t.Errorf("close: %v", err)

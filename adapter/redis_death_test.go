@@ -137,7 +137,7 @@ func TestRedisHandsOver(t *testing.T) {
 	if err := b.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	agree(t, time.Second, a)
+	agree(t, bound, a)
 	if why := a.departures()["b/0"]; len(why) != 1 || why[0] != rooms.SignedOut {
 		t.Errorf("the removal before the end was for %v", why)
 	}

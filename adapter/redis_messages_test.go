@@ -134,9 +134,8 @@ func TestRedisMessagesAndOutage(t *testing.T) {
 		}
 		return err != nil
 	})
-	started := time.Now()
-	if err := a.say("1", "x"); !isUnavailable(err) || time.Since(started) > 100*time.Millisecond {
-		t.Errorf("refused with %v after %v", err, time.Since(started))
+	if err := a.say("1", "x"); !isUnavailable(err) {
+		t.Errorf("refused with %v", err)
 	}
 	a.eventually("no history", 2*bound, func() bool { _, err := a.History(t.Context(), "1"); return isUnavailable(err) })
 	a.SignOut("7") // here at once, there later

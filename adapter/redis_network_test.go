@@ -72,7 +72,7 @@ func TestRedisNetworkCut(t *testing.T) {
 	agree(t, bound, all...)
 	errors := c.Stats().Errors
 	w.disturb("timeout", `{"timeout":0}`)
-	c.eventually("noticing it", 3*time.Second, func() bool { return c.Stats().Errors > errors })
+	c.eventually("noticing it", bound, func() bool { return c.Stats().Errors > errors })
 	c.put("c/0", `{"while":"cut"}`)
 	c.Remove(rooms.Place{Key: "c/1"}, rooms.Closed)
 	c.put("c/30", `{"new":true}`)

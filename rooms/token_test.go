@@ -149,9 +149,13 @@ func TestTokenFieldsAreFixed(t *testing.T) {
 			"name": `{"id":7,"name":"Eve"}`, `"\u006eame"`: `{"id":7,"\u006eame":"Eve"}`, "twice": `{"id":7,"name":"Ada","name":"Eve"}`,
 			"role": `{"id":7,"role":"admin"}`, "n": `{"id":7,"n":12345678901234567891}`, "f": `{"id":7,"f":"1.50"}`,
 			"o": `{"id":7,"o":{"a":1}}`, "oo": `{"id":7,"o":{"a":1,"b":[2,"é"],"c":3}}`, "ooo": `{"id":7,"o":{"a":1,"b":["é",2]}}`,
+			"another field within": `{"id":7,"o":{"a":1,"c":[2,"é"]}}`, "a longer list": `{"id":7,"o":{"a":1,"b":[2,"é",3]}}`, "a shorter list": `{"id":7,"o":{"a":1,"b":[2]}}`,
 		} {
 			w.refused(a, "forbidden", "register", other)
 			_, err := w.instances[0].Handle(a, "register", raw([]string{other}))
+			if err == nil {
+				continue // refused has told it
+			}
 			if len(field) <= 2 && !strings.Contains(err.Error(), fmt.Sprintf("%q", field[:1])) || field == "name" && !strings.Contains(err.Error(), `"name"`) {
 				t.Errorf("%s is not named: %v", field, err)
 			}

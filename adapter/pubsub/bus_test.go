@@ -46,7 +46,7 @@ func openBus(t *testing.T, server *redistest.Server, o Options) *Bus {
 	})
 	b := New(client, o)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), bound)
 		defer cancel()
 		if err := b.Close(ctx); err != nil {
 			t.Errorf("close: %v", err)
@@ -188,7 +188,7 @@ func TestBusOutage(t *testing.T) {
 	server := redistest.Start(t)
 	log, lines := recordLog()
 	t.Cleanup(func() { eventually(t, "the end of dialing", func() bool { return !dialing() }) })
-	a, b := openBus(t, server, Options{Log: log, IdleTimeout: 500 * time.Millisecond, PublishTimeout: 1500 * time.Millisecond}), openBus(t, server, Options{IdleTimeout: 500 * time.Millisecond})
+	a, b := openBus(t, server, Options{Log: log, IdleTimeout: 10 * time.Second, PublishTimeout: 1500 * time.Millisecond}), openBus(t, server, Options{IdleTimeout: 10 * time.Second})
 	own, other := subscribe(a), subscribe(b)
 
 	server.Kill()
