@@ -26,10 +26,10 @@ func TestRedisPoisoned(t *testing.T) {
 	poison := map[string]string{
 		"no JSON":          entry(`{"id":`, tail),
 		"two values":       entry(`{"id":7} 1`, tail),
-		"too deep":         entry(strings.Repeat("[", 40)+strings.Repeat("]", 40), tail),
+		"too deep":         entry(`{"x":`+strings.Repeat("[", 40)+strings.Repeat("]", 40)+`}`, tail),
 		"half an emoji":    entry(`{"id":"\ud800"}`, tail),
 		"infinite":         entry(`{"id":1e999}`, tail),
-		"too large":        entry(`"`+strings.Repeat("x", maxStoredData)+`"`, tail),
+		"too large":        entry(`{"x":"`+strings.Repeat("x", maxStoredData)+`"}`, tail),
 		"no user":          entry(`{}`, `,"joined_at":1,"v":1000000,"seq":1`),
 		"a status":         entry(`{}`, tail+`,"status":"gone"`),
 		"a time":           entry(`{}`, `,"joined_at":-5,"id":"7","v":1000000,"seq":1`),
@@ -41,18 +41,28 @@ func TestRedisPoisoned(t *testing.T) {
 		"a list":           entry(`[{"id":7}]`, tail),
 		"no entry":         `x`,
 		"no tail":          `{"user":{}}`,
+		"no instance":      `{"user":{},"instance":""` + tail + `}`,
+		"a long instance":  `{"user":{},"instance":"` + strings.Repeat("x", maxStoredName+1) + `"` + tail + `}`,
 		"a tail of lists":  entry(`{}`, `,"v":[1]`),
-		"bytes, not UTF-8": entry("\"\xff\"", tail),
+		"bytes, not UTF-8": entry("{\"x\":\"\xff\"}", tail),
 	}
 	for name, value := range poison {
 		server.Do("HSET", "{rollcall}:users", "poisoned "+name, value)
 		announced(server, "put", "0:poisoned "+name, "e", value, "i", "a", "v", "1000000")
 	}
-	announced(server, "put", "no address", "e", entry(`{}`, tail))
+	for _, at := range []string{"no address", "0:\xff", "0:" + strings.Repeat("x", maxStoredName+1), "4:roompoisoned", "7:room:\xff\xffpoisoned"} {
+		announced(server, "put", at, "e", entry(`{}`, tail))
+	}
 	announced(server, "del", "9:x", "i", "a", "v", "1000001")
-	announced(server, "said", "1", "m", "{")
-	announced(server, "said", "1", "m", `{"id":9007199254740993,"at":1,"username":"","content":""}`)
-	announced(server, "said", "1", "m", `{"id":5,"at":99999999999999999,"username":"","content":""}`)
+	for _, message := range []string{
+		"{", `{"id":9007199254740993,"at":1}`, `{"id":5,"at":99999999999999999}`, `{"id":0,"at":1}`, `{"id":5,"at":-1}`,
+		`{"id":5,"at":1,"username":"` + strings.Repeat("x", maxStoredName+1) + `"}`,
+		`{"id":5,"at":1,"user_id":"` + strings.Repeat("x", maxStoredName+1) + `"}`,
+		`{"id":5,"at":1,"content":"` + strings.Repeat("x", maxStoredData+1) + `"}`,
+	} {
+		announced(server, "said", "1", "m", message)
+	}
+	announced(server, "said", strings.Repeat("x", maxStoredName+1), "m", `{"id":5,"at":1}`)
 	server.Do("XADD", "{rollcall}:stream", "*", "nothing", "known")
 	b.eventually("all are refused", bound, func() bool { return b.Stats().Refused >= uint64(len(poison)) })
 	repairs := b.Stats().Repairs
@@ -62,14 +72,16 @@ func TestRedisPoisoned(t *testing.T) {
 	}
 	a.put("a/after", `{"id":1}`)
 	b.eventually("what comes after", bound, func() bool { return b.view()["a/after"] != "" })
-	for socket := range b.view() {
-		if strings.HasPrefix(socket, "poisoned") {
-			t.Errorf("b shows %s", socket)
+	b.mu.Lock()
+	for socket := range b.puts {
+		if !strings.HasPrefix(socket, "a/") {
+			t.Errorf("b was told of %.80q", socket)
 		}
 	}
-	if n := len(b.contents("1")); n > 0 {
+	if n := len(b.said); n > 0 {
 		t.Errorf("b was told %d messages", n)
 	}
+	b.mu.Unlock()
 	nobodyLeft(t, a, b)
 }
 

@@ -46,7 +46,7 @@ func openBus(t *testing.T, server *redistest.Server, o Options) *Bus {
 	})
 	b := New(client, o)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), bound)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		if err := b.Close(ctx); err != nil {
 			t.Errorf("close: %v", err)
