@@ -65,30 +65,30 @@ type revoker interface {
 }
 
 // handlers are those of the HTTP API and of health checks.
-func (p *program) handlers(ready func() error, signOuts *httpapi.Scheduler) (api, health http.Handler) {
-	address := remote.Address(p.cfg.TrustedProxies)
-	attempts := httpapi.NewAttempts(address, p.log, p.metrics.Refusal)
+func (s *server) handlers(ready func() error, signOuts *httpapi.Scheduler) (api, health http.Handler) {
+	address := remote.Address(s.cfg.TrustedProxies)
+	attempts := httpapi.NewAttempts(address, s.log, s.metrics.Refusal)
 	options := httpapi.Options{
-		Rooms:     p.service,
-		Key:       p.cfg.APIKey.Reveal(),
-		Guests:    p.cfg.AllowGuests,
-		Public:    p.cfg.PublicAPI,
-		Revoke:    func(id string) { p.store.Revoke(id, time.Now()) },
+		Rooms:     s.service,
+		Key:       s.cfg.APIKey.Reveal(),
+		Guests:    s.cfg.AllowGuests,
+		Public:    s.cfg.PublicAPI,
+		Revoke:    func(id string) { s.store.Revoke(id, time.Now()) },
 		Scheduler: signOuts,
 		Attempts:  attempts,
 		Address:   address,
-		Log:       p.log,
-		MaxBody:   int64(p.cfg.MaxMessage),
+		Log:       s.log,
+		MaxBody:   int64(s.cfg.MaxMessage),
 		// A budget of its own, so that the app does not wait for clients' bodies.
-		Inbound:       memory.NewBudget(max(memory.Detect().Bytes/32, 4*int64(p.cfg.MaxMessage))),
-		OriginAllowed: originAllowed(p.cfg),
-		Refused:       p.metrics.Refusal,
+		Inbound:       memory.NewBudget(max(memory.Detect().Bytes/32, 4*int64(s.cfg.MaxMessage))),
+		OriginAllowed: originAllowed(s.cfg),
+		Refused:       s.metrics.Refusal,
 	}
-	if p.authenticate != nil {
-		options.Authenticate = func(token string) error { _, err := p.authenticate(token); return err }
+	if s.authenticate != nil {
+		options.Authenticate = func(token string) error { _, err := s.authenticate(token); return err }
 	}
 	return httpapi.API(options), httpapi.Health(httpapi.HealthOptions{
-		Ready: ready, Metrics: p.metrics.Handler(), Attempts: attempts,
-		MetricsKey: p.cfg.MetricsKey.Reveal(), APIKey: p.cfg.APIKey.Reveal(),
+		Ready: ready, Metrics: s.metrics.Handler(), Attempts: attempts,
+		MetricsKey: s.cfg.MetricsKey.Reveal(), APIKey: s.cfg.APIKey.Reveal(),
 	})
 }

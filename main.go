@@ -1,7 +1,7 @@
 // Rollcall is a presence server that speaks Socket.IO: a web app's clients tell
 // it who they are, and everybody sees who is online.
 //
-// This file starts and ends the process; program.go connects its parts.
+// This file starts and ends the process; server.go connects its parts.
 package main
 
 import (
@@ -105,9 +105,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		return err
 	}
 	defer stopDebug()
-	p, err := newProgram(ctx, cfg, log, metrics)
+	server, err := newServer(ctx, cfg, log, metrics)
 	if err != nil {
 		return err
 	}
-	return p.serve(ctx, listener)
+	return server.serve(ctx, listener)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -14,51 +13,28 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"rollcall/e2e/program"
 	"rollcall/public"
 )
-
-// freePort finds a port that nobody listens on.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
-}
-
-// buffer is an io.Writer for the log of a program that runs beside the test.
-type buffer struct {
-	mu  sync.Mutex // guards the buffer
-	buf bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
 
 func environment(vars map[string]string) func(string) string {
 	return func(name string) string { return vars[name] }
 }
 
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	program.Eventually(t, 20*time.Second, what, ok)
+}
+
 // serve runs the program until the test ends or stop is called, which returns
 // what run returned.
-func serve(t *testing.T, vars map[string]string) (base string, log *buffer, stop func() error) {
+func serve(t *testing.T, vars map[string]string) (base string, log *program.Log, stop func() error) {
 	t.Helper()
-	vars["HOST"], vars["PORT"] = "127.0.0.1", freePort(t)
+	vars["HOST"], vars["PORT"] = "127.0.0.1", program.FreePort(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	log = &buffer{}
+	log = &program.Log{}
 	go func() { ended <- run(ctx, nil, environment(vars), log) }()
 	stop = sync.OnceValue(func() error {
 		cancel()
@@ -71,14 +47,10 @@ func serve(t *testing.T, vars map[string]string) (base string, log *buffer, stop
 	})
 	t.Cleanup(func() { stop() })
 	base = "http://127.0.0.1:" + vars["PORT"]
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if status, _ := get(base + "/readyz"); status == http.StatusOK {
-			return base, log, stop
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("not ready:\n%s", log)
-		}
+	if program.Wait(20*time.Second, func() bool { status, _ := get(base + "/readyz"); return status == http.StatusOK }) != nil {
+		t.Fatalf("not ready:\n%s", log)
 	}
+	return base, log, stop
 }
 
 func get(url string) (int, string) {
@@ -159,15 +131,6 @@ func TestRun(t *testing.T) {
 	for _, line := range []string{`"msg":"memory limit"`, `AUTH_SECRET is not set"`, `"msg":"bye"`} {
 		if !strings.Contains(log.String(), line) {
 			t.Errorf("%s is not in the log:\n%s", line, log)
-		}
-	}
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("never:", what)
 		}
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rollcall/e2e/program"
 )
 
 // An application on Rack and Puma, with the controllers and the hook of
@@ -86,10 +88,10 @@ func startPuma(t *testing.T, rollcall string) string {
 	if err := os.WriteFile(config, []byte(rubyApp(t)+"\nrun APP\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	port := freePort(t)
+	port := program.FreePort(t)
 	cmd := exec.Command("puma", "--quiet", "--threads", "2:4", "--bind", "tcp://127.0.0.1:"+port, config)
 	cmd.Env = append(os.Environ(), "ROLLCALL_URL="+rollcall, "ROLLCALL_API_KEY="+rackKey, "RACK_ENV=production")
-	out := &buffer{}
+	out := &program.Log{}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("this test needs Puma (on Debian: apt-get install puma ruby-rack ruby-warden, as make test does): %v", err)
@@ -113,7 +115,7 @@ type visit struct {
 	t     *testing.T
 	app   string
 	web   *http.Client
-	heard *buffer
+	heard *program.Log
 }
 
 func signIn(t *testing.T, app, rollcall string) *visit {
@@ -242,7 +244,7 @@ func TestSignOutWithoutRollcall(t *testing.T) {
 	defer page.Close()
 	refusing, _, _ := serve(t, map[string]string{"API_KEY": "another-key-than-the-app-has"})
 	for name, rollcall := range map[string]string{
-		"gone": "http://127.0.0.1:" + freePort(t), "silent": "http://" + silent.Addr().String(),
+		"gone": "http://127.0.0.1:" + program.FreePort(t), "silent": "http://" + silent.Addr().String(),
 		"a proxy's error": page.URL, "another key": refusing,
 	} {
 		t.Run(name, func(t *testing.T) {

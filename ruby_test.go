@@ -6,10 +6,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/gorilla/websocket"
+	"time"
 
 	"rollcall/adapter/redistest"
+	socketio "rollcall/e2e/client"
+	"rollcall/e2e/program"
 )
 
 // The Ruby of the documents is run word for word against a live server. What
@@ -107,7 +108,7 @@ to /login
 	const kept = `["message",{"room":"lobby","data":{"id":1042,"username":"Ada","content":"kept by the app","timestamp":"2026-01-02T03:04:05.678Z"}}]`
 	type hearing struct {
 		who   string
-		heard *buffer
+		heard *program.Log
 		event string
 	}
 	for _, one := range []hearing{
@@ -129,7 +130,7 @@ to /login
 	if err != nil || out != "Rollcall::Refused\nunauthorized\n" {
 		t.Errorf("%v: %s", err, out)
 	}
-	out, err = ruby(client+application+index, "ROLLCALL_URL=http://127.0.0.1:"+freePort(t), "ROLLCALL_API_KEY=any")
+	out, err = ruby(client+application+index, "ROLLCALL_URL=http://127.0.0.1:"+program.FreePort(t), "ROLLCALL_API_KEY=any")
 	if err != nil || !strings.HasPrefix(out, "rollcall: ") || !strings.HasSuffix(out, "\n[]\n") {
 		t.Errorf("%v: %s", err, out)
 	}
@@ -170,28 +171,21 @@ func ruby(script string, env ...string) (string, error) {
 	return string(out), err
 }
 
-// listen connects a client that emits the events and keeps what it hears.
-func listen(t *testing.T, base string, events ...string) *buffer {
+// listen connects a client that emits the events, and returns a log of those that it
+// receives.
+func listen(t *testing.T, base string, events ...string) *program.Log {
 	t.Helper()
-	conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(base, "http")+"/socket.io/?EIO=4&transport=websocket", nil)
+	received := &program.Log{}
+	port := base[strings.LastIndex(base, ":")+1:]
+	c, err := socketio.Dial(port, "", socketio.Handlers{Raw: func(_ time.Time, event []byte) { received.Write(event) }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	heard, ended := &buffer{}, make(chan struct{})
-	t.Cleanup(func() { conn.Close(); <-ended })
-	conn.WriteMessage(websocket.TextMessage, []byte("40"))
+	t.Cleanup(c.Close)
 	for _, event := range events {
-		conn.WriteMessage(websocket.TextMessage, []byte("42"+event))
-	}
-	go func() {
-		defer close(ended)
-		for {
-			_, frame, err := conn.ReadMessage()
-			if err != nil {
-				return
-			}
-			heard.Write(frame)
+		if err := c.Send("42" + event); err != nil {
+			t.Fatal(err)
 		}
-	}()
-	return heard
+	}
+	return received
 }

@@ -8,21 +8,22 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"rollcall/e2e/program"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // start runs Tracks until the test is over. Its log is returned.
-func start(t *testing.T, opts Options) (*Tracks, *lines) {
+func start(t *testing.T, opts Options) (*Tracks, *program.Log) {
 	t.Helper()
-	log := &lines{}
+	log := &program.Log{}
 	opts.Log = slog.New(slog.NewTextHandler(log, nil))
 	tracks, err := New(opts)
 	if err != nil {
@@ -35,33 +36,9 @@ func start(t *testing.T, opts Options) (*Tracks, *lines) {
 	return tracks, log
 }
 
-// lines is a log that can be read while it is written.
-type lines struct {
-	mu   sync.Mutex // guards text
-	text strings.Builder
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-func eventually(t *testing.T, what string, is func() bool) {
+func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !is() {
-		if time.Now().After(deadline) {
-			t.Fatal("never:", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
+	program.Eventually(t, 20*time.Second, what, ok)
 }
 
 func joined(ids []json.RawMessage) string {
@@ -297,7 +274,7 @@ func TestEndWhileAsking(t *testing.T) {
 		close(asked)
 		<-r.Context().Done()
 	})
-	var log lines
+	var log program.Log
 	tracks, err := New(Options{URL: a.URL, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,6 @@ import (
 	"net/http/pprof"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"rollcall/internal/config"
@@ -17,10 +16,9 @@ import (
 	"rollcall/internal/remote"
 	"rollcall/internal/stall"
 	"rollcall/internal/wire"
-	"rollcall/public"
 )
 
-// This file turns the configuration into options and routes.
+// This file turns the configuration into options of the packages.
 
 // pageURL is the page's address on this machine.
 func pageURL(cfg config.Config) string {
@@ -132,34 +130,4 @@ func logMemory(cfg config.Config, log *slog.Logger) {
 	limit := memory.Detect()
 	log.Info("memory limit", "bytes", limit.Bytes, "source", string(limit.Source), "collector", limit.Collector(),
 		"max_queues", maxQueues(cfg), "max_inbound", maxInbound(cfg))
-}
-
-// routes serves every path of the server.
-func routes(sockets, api, health http.Handler) http.Handler {
-	files := public.Handler()
-	mux := http.NewServeMux()
-	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
-		mux.Handle(path, health)
-	}
-	mux.Handle("/", files)
-	// The mux would redirect some of these paths.
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case public.IsClient(r.URL.Path):
-			files.ServeHTTP(w, r)
-		case isEndpoint(r.URL.Path):
-			sockets.ServeHTTP(w, r)
-		case strings.HasPrefix(r.URL.Path, "/api/"): // where ids may be "." and ".."
-			api.ServeHTTP(w, r)
-		default:
-			mux.ServeHTTP(w, r)
-		}
-	})
-}
-
-// isEndpoint reports whether a path is Socket.IO's, as in Node: without the final
-// slash too (clients with addTrailingSlash: false), and every path below it (old
-// native clients request /socket.io/1/ and /socket.io/1/websocket/).
-func isEndpoint(path string) bool {
-	return path == "/socket.io" || strings.HasPrefix(path, "/socket.io/")
 }
