@@ -22,7 +22,7 @@
 //     owner does it, when Redis has left out a change, says of it less than it
 //     had confirmed, or shows something else than its entries.
 //  4. Nobody else ever takes an entry for gone, but for: its owner's removal,
-//     its owner's end in order, its owner's lease as judged by the failure
+//     its owner's end in order, its owner's lease as observed by the failure
 //     detector, all of which are announced; or a content of Redis that is not
 //     older than what was heard of the owner.
 //  5. Announcements are a chain: each names the token of the one before. A

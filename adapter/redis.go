@@ -142,7 +142,7 @@ func startRedis(ctx context.Context, o RedisOptions, server server) *Redis {
 	r.writing.Go(func() { r.noteSeen(running) })
 	r.living.Go(func() { r.read(running) })
 	r.living.Go(func() { r.followRevoked(running) })
-	r.living.Go(func() { r.showLife(running) })
+	r.living.Go(func() { r.holdAliveSubscription(running) })
 	return r
 }
 

@@ -48,13 +48,13 @@ func (r *Redis) close(ctx context.Context) error {
 
 // leave gives up the entries and the lease, or leaves them to the others.
 func (r *Redis) leave(ctx context.Context) error {
-	why := leaving
+	why := signClosed
 	if r.grace > 0 || r.handOver > 0 {
-		why = handingOver
+		why = signHandOver
 	}
 	backoff := r.newBackoff()
 	for {
-		_, err := r.bury(ctx, r.instance, why, "", rooms.Closed)
+		_, err := r.evict(ctx, r.instance, why, "", rooms.Closed)
 		if err == nil || ctx.Err() != nil || backoff.AtMax() {
 			return err
 		}

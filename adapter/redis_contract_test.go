@@ -59,7 +59,7 @@ func TestRedisClusterKilledInstance(t *testing.T) {
 		open(t, RedisOptions{URL: cluster.URL(), Instance: "b", Log: logger}),
 	}
 	for _, i := range ab {
-		i.eventually("a judge", 2*bound, func() bool { return i.renewals() > 4 })
+		i.eventually("a failure detector", 2*bound, func() bool { return i.renewals() > 4 })
 	}
 	p := startProcess(t, cluster.URL(), "c", 20)
 	for _, i := range ab {

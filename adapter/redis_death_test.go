@@ -100,7 +100,7 @@ func TestRedisGivenUpWrongly(t *testing.T) {
 	a.enter(10)
 	b.enter(10)
 	agree(t, bound, a, b)
-	if _, err := a.bury(t.Context(), "b", leaving, "", rooms.Closed); err != nil {
+	if _, err := a.evict(t.Context(), "b", signClosed, "", rooms.Closed); err != nil {
 		t.Fatal(err)
 	}
 	a.eventually("b's end", bound, func() bool { return len(a.departures()) == 10 })
@@ -203,7 +203,7 @@ func TestRedisLostWhileRestoring(t *testing.T) {
 		}
 	}
 	step(true, op{kind: opReset, version: 1}, op{kind: opPut, version: 2, place: rooms.Place{Key: "s"}, entry: rooms.Entry{Place: rooms.Place{Key: "s"}, Instance: "b", UserID: "u", Data: []byte("{}")}})
-	if _, err := client.bury(t.Context(), "b", leaving, "", rooms.InstanceLost); err != nil {
+	if _, err := client.evict(t.Context(), "b", signClosed, "", rooms.InstanceLost); err != nil {
 		t.Fatal(err)
 	}
 	step(false, op{kind: opWhole, version: 3})

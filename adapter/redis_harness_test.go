@@ -106,8 +106,8 @@ func opens(t *testing.T, url string, ids ...string) []*instance {
 	}
 	for _, i := range out {
 		i.eventually("ready", bound, func() bool { return i.Ready() == nil })
-		// Before it has held its lease for that long it would bury nobody.
-		i.eventually("a judge", 2*bound, func() bool { return i.renewals() > 4 })
+		// Before it has held its lease for that long it would suspect nobody.
+		i.eventually("a failure detector", 2*bound, func() bool { return i.renewals() > 4 })
 	}
 	return out
 }
@@ -189,8 +189,8 @@ func eventually(t *testing.T, what string, within time.Duration, met func() bool
 	return time.Since(started)
 }
 
-// settle lets everybody hold a lease for long enough to judge the others, so
-// that a wrong verdict shows.
+// settle lets everybody hold a lease for long enough to suspect the others, so
+// that a wrong eviction shows.
 func settle(all ...*instance) {
 	for _, i := range all {
 		i.t.Helper()
@@ -224,7 +224,7 @@ func agree(t *testing.T, within time.Duration, instances ...*instance) time.Dura
 		}
 		i.eventually("ready", left, func() bool { return i.Ready() == nil })
 		i.Redis.mu.Lock()
-		if slices.Contains(i.others.instances(), i.instance) { // it would judge itself
+		if slices.Contains(i.others.instances(), i.instance) { // it would suspect itself
 			t.Errorf("%s takes itself for another", i.instance)
 		}
 		i.Redis.mu.Unlock()

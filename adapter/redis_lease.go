@@ -33,7 +33,7 @@ type otherLease struct {
 }
 
 // someExpired reports whether the lease of an instance has run out, which will be
-// given up.
+// evicted.
 func (r renewal) someExpired() bool {
 	return slices.ContainsFunc(r.others, func(other otherLease) bool {
 		till, _ := strconv.ParseInt(other.till, 10, 64)
@@ -41,10 +41,10 @@ func (r renewal) someExpired() bool {
 	})
 }
 
-// holdLease renews the lease until ctx ends, and looks after the others'.
+// holdLease renews the lease until ctx ends, and checks the others'.
 func (r *Redis) holdLease(ctx context.Context) {
 	backoff := r.newBackoff()
-	judge := newJudge()
+	detector := newFailureDetector()
 	var watch watch
 	var comparison comparison
 	failed := false
@@ -58,16 +58,16 @@ func (r *Redis) holdLease(ctx context.Context) {
 			continue
 		}
 		backoff.Reset()
-		interrupted := judge.heldBy(now, started, r.timing.Now())
+		interrupted := detector.renewed(now, started, r.timing.Now())
 		if failed { // the others may have been cut off too, and come back a little later
-			judge.waitFrom(r.timing.Now())
+			detector.restart(r.timing.Now())
 			failed = false
 		}
 		r.compare(&watch, before, now, interrupted)
 		r.compareReplicas(ctx, &comparison, now)
 		pause := r.timing.Renew
-		if r.judgeOthers(ctx, &judge, now) {
-			pause /= 4 // somebody is suspect: look again soon
+		if r.detectFailures(ctx, &detector, now) {
+			pause /= 4 // an instance is suspected: look again soon
 		}
 		retry.Sleep(ctx, pause)
 	}
@@ -157,13 +157,15 @@ func (r *Redis) compareOwn(w *watch, before standing, now renewal) {
 	w.drift, w.lost = drift, now.orphans
 }
 
-func (r *Redis) bury(ctx context.Context, instance string, why verdict, till string, reason rooms.Reason) (bool, error) {
-	stay, toNobody := max(r.handOver, r.grace), "0"
-	if r.grace > 0 { // whoever starts next finds the users, and they it
+// evict removes another instance, or this one that ends, with all its entries. It
+// reports whether that was done: Redis may know that the instance still runs.
+func (r *Redis) evict(ctx context.Context, instance string, why sign, till string, reason rooms.Reason) (bool, error) {
+	handOver, toNobody := max(r.handOver, r.grace), "0"
+	if r.grace > 0 { // an instance that starts next finds the users
 		toNobody = "1"
 	}
-	reply, err := r.run(ctx, r.timing.Call, r.scripts.bury,
-		instance, string(why), till, string(reason), stay.Milliseconds(), toNobody, r.newToken())
+	reply, err := r.run(ctx, r.timing.Call, r.scripts.evict,
+		instance, string(why), till, string(reason), handOver.Milliseconds(), toNobody, r.newToken())
 	return reply == int64(1), err
 }
 

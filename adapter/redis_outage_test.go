@@ -138,7 +138,7 @@ func TestRedisRestoredOlder(t *testing.T) {
 	}
 }
 
-// Every connection is cut again and again: nothing is lost, nobody is buried.
+// Every connection is cut again and again: nothing is lost, nobody is evicted.
 func TestRedisConnectionsKilled(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

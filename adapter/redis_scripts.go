@@ -40,8 +40,8 @@ var (
 	applyLua string
 	//go:embed scripts/renew.lua
 	renewLua string
-	//go:embed scripts/bury.lua
-	buryLua string
+	//go:embed scripts/evict.lua
+	evictLua string
 	//go:embed scripts/snapshot.lua
 	snapshotLua string
 	//go:embed scripts/touch.lua
@@ -60,7 +60,7 @@ var (
 
 // scripts are what a store runs.
 type scripts struct {
-	apply, renew, bury, snapshot, touch, history, lastActive, revoked, mend, compare *luaScript
+	apply, renew, evict, snapshot, touch, history, lastActive, revoked, mend, compare *luaScript
 }
 
 // limits are the numbers of the scripts that tests replace. The zero value of
@@ -83,7 +83,7 @@ func newScripts(l limits) *scripts {
 	return &scripts{
 		apply:      script("apply", messagesLua, applyLua),
 		renew:      script("renew", messagesLua, seenLua, renewLua),
-		bury:       script("bury", buryLua),
+		evict:      script("evict", evictLua),
 		snapshot:   script("snapshot", snapshotLua),
 		touch:      script("touch", seenLua, touchLua),
 		history:    script("history", historyLua),

@@ -72,7 +72,7 @@ func (w *simWorld) check() []string {
 		if in.ended || !in.isOpen() {
 			continue
 		}
-		if !w.has(losesEntries) && w.rules.hasPutBack(in.name) && w.rules.buried[in.name].IsZero() {
+		if !w.has(losesEntries) && w.rules.hasPutBack(in.name) && w.rules.evicted[in.name].IsZero() {
 			l.fail("%s put everything back without a cause", in.name)
 		}
 		for _, one := range l.revoked {

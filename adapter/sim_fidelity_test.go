@@ -52,7 +52,7 @@ func simScript(draw *rand.Rand, next map[string]uint64, n int) (*luaScript, []an
 	case 1:
 		return productionScripts.snapshot, []any{token, "0-0", "", instance}
 	case 2:
-		return productionScripts.bury, []any{instance, []string{"absent", "leaving", "handing over", "expired", "silent"}[draw.IntN(5)], "", "closed", 0, "0", token}
+		return productionScripts.evict, []any{instance, []string{"absent", "signClosed", "handing over", "expired", "silent"}[draw.IntN(5)], "", "closed", 0, "0", token}
 	case 3:
 		return productionScripts.touch, []any{fmt.Sprint("u", draw.IntN(4)), 5, true}
 	case 4:

@@ -186,7 +186,7 @@ func (l *simLedger) removeFrom(in *simInstance, v *simView, c rooms.Change) {
 		l.fail("%s was told that its own %v left", in.name, place)
 	case c.Reason == rooms.InstanceLost && !l.wasGivenUp(owner, count):
 		l.fail("%s was told that %v is lost, whose instance nobody gave up", in.name, place)
-	case c.Reason == rooms.InstanceLost && owner.left && !l.loss && l.rules.buried[owner.name].After(owner.stopped):
+	case c.Reason == rooms.InstanceLost && owner.left && !l.loss && l.rules.evicted[owner.name].After(owner.stopped):
 		l.fail("%s was told that %v is lost, whose instance ended in order", in.name, place)
 	case c.Reason != rooms.InstanceLost && l.places[place].removed < count && !owner.ended:
 		l.fail("%s was told that %v left (%s), which is there", in.name, place, c.Reason)
@@ -200,7 +200,7 @@ func (l *simLedger) removeFrom(in *simInstance, v *simView, c rooms.Change) {
 
 // wasGivenUp reports whether an instance was given up after it put an entry.
 func (l *simLedger) wasGivenUp(in *simInstance, count int) bool {
-	at, ok := l.rules.buried[in.name]
+	at, ok := l.rules.evicted[in.name]
 	return ok && at.After(l.putAt[count])
 }
 

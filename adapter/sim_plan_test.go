@@ -54,7 +54,7 @@ func newSimPlan(seed uint64) simPlan {
 		seed:    seed,
 		batch:   []int{2, 5, maxBatch}[draw.IntN(3)],
 		entries: draw.IntN(10),
-		// From 3.2 s on the instances judge each other; a wrong verdict takes up to
+		// From 3.2 s on the instances detect failures; a wrong eviction takes up to
 		// 5 s. Most histories are short, so that there are more of them.
 		calm:  []time.Duration{time.Millisecond, 100 * time.Millisecond, time.Second, 3200 * time.Millisecond}[draw.IntN(4)],
 		right: []int{1, 1, 2, 5}[draw.IntN(4)],

@@ -19,15 +19,15 @@ type simRules struct {
 	// clock was set last.
 	renewed map[string]time.Time
 	jumped  time.Time
-	// buried is when each instance was given up last.
-	buried map[string]time.Time
-	wrong  []string
+	// evicted is when each instance was evicted last.
+	evicted map[string]time.Time
+	wrong   []string
 }
 
 type simOp struct{ kind, address string }
 
 func newSimRules() *simRules {
-	return &simRules{logs: make(map[string]map[int]simOp), renewed: make(map[string]time.Time), buried: make(map[string]time.Time)}
+	return &simRules{logs: make(map[string]map[int]simOp), renewed: make(map[string]time.Time), evicted: make(map[string]time.Time)}
 }
 
 func (s *simRules) fail(format string, args ...any) {
@@ -44,12 +44,12 @@ func (s *simRules) ran(r *redissim.Redis, script string, args []string, reply an
 	case "apply":
 		s.applied(args)
 		s.checkContent(r, args[0])
-	case "bury":
+	case "evict":
 		if reply != int64(1) {
 			return
 		}
-		s.checkVerdict(r, args[0], verdict(args[1]))
-		if verdict(args[1]) != handingOver {
+		s.checkEviction(r, args[0], sign(args[1]))
+		if sign(args[1]) != signHandOver {
 			s.checkContent(r, args[0])
 		}
 	}
@@ -119,27 +119,27 @@ func (s *simRules) checkNone(instance string, stale map[string]string) {
 	}
 }
 
-// checkVerdict says whether an instance may be given up: if it has not renewed
+// checkEviction says whether an instance may be given up: if it has not renewed
 // its lease for the length of one, or if it has not for 1.5 s and none of its
 // connections is open. After the clock was set, a lease may end early.
-func (s *simRules) checkVerdict(r *redissim.Redis, instance string, why verdict) {
-	if why == leaving || why == handingOver {
+func (s *simRules) checkEviction(r *redissim.Redis, instance string, why sign) {
+	if why == signClosed || why == signHandOver {
 		delete(s.renewed, instance)
 		return
 	}
 	var timing RedisTiming
 	timing.setDefaults()
 	least := timing.Lease
-	if why == silent {
+	if why == signSilent {
 		least = timing.Silence
 		if r.Listeners("{r}:alive:"+instance) > 0 {
-			s.fail("%s was given up as silent, and listens", instance)
+			s.fail("%s was evicted as silent, and listens", instance)
 		}
 	}
 	if renewed, ok := s.renewed[instance]; ok && time.Since(renewed) < least-2*time.Millisecond && time.Since(s.jumped) > timing.Lease {
 		s.fail("%s was given up (%s) %v after it renewed its lease", instance, why, time.Since(renewed))
 	}
-	s.buried[instance] = time.Now()
+	s.evicted[instance] = time.Now()
 }
 
 // checkHistory looks for messages that are kept twice.

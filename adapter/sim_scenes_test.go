@@ -33,7 +33,7 @@ var simScenes = []func(draw *rand.Rand) []simStep{
 		steps = append(steps, back, simSoon(draw, simOneOf(draw, "flush", "swap"), 0))
 		return append(steps, simBurst(draw, draw.IntN(5))...)
 	},
-	// One instance's lease runs out while another that judges is slow.
+	// One instance's lease runs out while another that could evict it is slow.
 	func(draw *rand.Rand) []simStep {
 		slow, away := simSoon(draw, "slow", 6*time.Second), simSoon(draw, simOneOf(draw, "hang", "cut", "pause"), 0)
 		away.slot = (slow.slot + 1) % simSlots

@@ -229,7 +229,7 @@ func (w *simWorld) close(slot int, in *simInstance, d time.Duration) {
 
 // fault does what concerns all, and reports whether the step was that.
 func (w *simWorld) fault(s simStep) bool {
-	if losesEntries(s.do) { // and leases: a verdict that is on its way may fit the older ones
+	if losesEntries(s.do) { // and leases: an eviction that is on its way may fit the older ones
 		defer w.change(func() { clear(w.rules.renewed) })
 	}
 	switch s.do {

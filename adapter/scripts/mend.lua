@@ -1,5 +1,5 @@
 -- Deletes what somebody else wrote and no script can work with, and what makes
--- no sense without it; the instances put it back. Returns the keys.
+-- no sense without it; the instances write it again. Returns the keys.
 -- ARGV: '1' if all that may be in the way is to go, else only what has another
 -- type than it may have; how many instances are known, and these; then the
 -- rooms that something is to be written of.
@@ -45,23 +45,23 @@ wrong(instances, 'zset') -- the leases are renewed
 local everyone = redis.call('ZRANGE', instances, 0, -1)
 for i = 3, 2 + ARGV[2] do everyone[#everyone + 1] = ARGV[i] end
 for _, instance in ipairs(everyone) do
-  torn = wrong(sockets(instance), 'hash') or torn
-  torn = wrong(outdated(instance), 'hash') or torn
+  torn = wrong(ownOf(instance), 'hash') or torn
+  torn = wrong(staleOf(instance), 'hash') or torn
   local mark = progress(instance)
   if wrong(mark, 'hash') or not tonumber(redis.call('HGET', mark, 'v') or '0') or not tonumber(redis.call('HGET', mark, 'm') or '0') then
     redis.call('DEL', mark)
     torn = true
   end
-  for _, address in ipairs(redis.call('HKEYS', sockets(instance))) do
-    if string.find(address, '^%d+:') then rooms[(place(address))] = true end
+  for _, address in ipairs(redis.call('HKEYS', ownOf(instance))) do
+    if string.find(address, '^%d+:') then rooms[(splitAddress(address))] = true end
   end
 end
 for list in pairs(rooms) do torn = list ~= '' and wrong(members(list), 'hash') or torn end
 if torn then
   for list in pairs(rooms) do redis.call('DEL', members(list)) end
   for _, instance in ipairs(everyone) do
-    redis.call('DEL', sockets(instance), outdated(instance))
-    -- Its owner has to put back everything.
+    redis.call('DEL', ownOf(instance), staleOf(instance))
+    -- Its owner has to rewrite everything.
     if redis.call('HEXISTS', progress(instance), 'v') == 1 then redis.call('HSET', progress(instance), 'state', 'damaged') end
   end
   redis.call('DEL', users, entries, tabs, online)

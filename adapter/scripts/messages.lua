@@ -1,14 +1,14 @@
 -- The rooms' histories. account has the bytes of each room, 'bytes' of all and
--- the 'last' id; used has the rooms by when something was said there last. What
+-- the 'last' id; used has the rooms by their last message. What
 -- is in none of both does not count, and is gone when the room is used again.
 local account, used = P .. ':messages', P .. ':messages:used'
 local function messages(room) return P .. ':room:' .. room .. ':messages' end
 
--- The owners of the rooms: the client that spoke first in a room answers for what it
--- takes. owners has each room's client, as 'address.client'; addresses has the
+-- The owners of the rooms: the client that sent a room's first message answers for
+-- what it takes. owners has each room's client, as 'address.client'; addresses has the
 -- bytes of each address, clients(a) those of the clients of one, and rooms(o)
--- the rooms of a client by when something was said there last. All of it only
--- says what to forget first: what is damaged there is passed over.
+-- the rooms of a client by their last message. All of it only
+-- says what to forget first: what is damaged is passed over.
 local owners, addresses = P .. ':messages:owners', P .. ':messages:addresses'
 local function clients(address) return P .. ':messages:clients:' .. address end
 local function rooms(owner) return P .. ':messages:rooms:' .. owner end
@@ -53,8 +53,8 @@ local function forget(room)
 end
 
 -- The room to forget when all take too much: of the address that takes most, of
--- its client that does, the one that was not used for longest. So nobody who was
--- never in a room pushes its history out without taking more than its owner.
+-- its client that does, the one that was not used for longest. So a client that was never in
+-- a room cannot push its history out without taking more than its owner.
 local function least()
   local address = (try('ZREVRANGE', addresses, 0, 0) or {})[1]
   if address then
@@ -103,7 +103,7 @@ local function forgetOld()
   end
 end
 
--- Reads what keep changes, as sound does.
+-- Reads what keep changes, as checkTypes does.
 local function canKeep(room)
   for _, field in ipairs({ 'bytes', 'last', 'room:' .. room }) do
     if not tonumber(redis.call('HGET', account, field) or '0') then error(field .. ' is not an integer') end
@@ -113,10 +113,10 @@ local function canKeep(room)
 end
 
 -- Keeps a message and returns it. tail is its JSON behind id and time. Ids
--- rise over all rooms, and are higher than any that the sender has heard.
-local function keep(room, heard, tail, owner)
+-- rise over all rooms, and are higher than any after which the sender wrote.
+local function keep(room, after, tail, owner)
   local list = messages(room)
-  local id = text(math.max(tonumber(redis.call('HGET', account, 'last') or '0') + 1, heard + 1, now))
+  local id = text(math.max(tonumber(redis.call('HGET', account, 'last') or '0') + 1, after + 1, now))
   local known = redis.call('HEXISTS', account, 'room:' .. room) == 1 and redis.call('ZSCORE', used, room)
   if not known or redis.call('LLEN', list) == 0 then
     forget(room)

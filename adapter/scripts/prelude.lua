@@ -10,8 +10,8 @@ local function text(n) return string.format('%.0f', n) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local function sockets(instance) return P .. ':sockets:' .. instance end
-local function outdated(instance) return P .. ':stale:' .. instance end
+local function ownOf(instance) return P .. ':sockets:' .. instance end
+local function staleOf(instance) return P .. ':stale:' .. instance end
 local function progress(instance) return P .. ':progress:' .. instance end
 local function alive(instance) return P .. ':alive:' .. instance end
 local function members(list) return P .. ':' .. list .. ':users' end
@@ -43,7 +43,7 @@ end
 
 -- Reads what a script is about to change, so that a key of a wrong type stops
 -- it before it has changed anything.
-local function sound(own)
+local function checkTypes(own)
   redis.call('HLEN', users)
   redis.call('HLEN', entries)
   redis.call('HLEN', tabs)
@@ -57,42 +57,43 @@ end
 -- An entry's address is the length of its list's name, a colon, that name, and
 -- the key. An instance's own addresses are in its hash sockets, each with '-',
 -- or with '+' and the user if others may read of it.
-local function place(address)
+local function splitAddress(address)
   local length, from = string.match(address, '^(%d+):()')
   return string.sub(address, from, from + length - 1), string.sub(address, from + length)
 end
 
 -- Raises a user's time in a sorted set.
-local function raise(key, user, at)
+local function raiseTime(key, user, at)
   local before = redis.call('ZSCORE', key, user)
   if not before or tonumber(before) < at then redis.call('ZADD', key, text(at), user) end
 end
 
--- One socket of this user is gone.
-local function less(user)
+-- Notes that one socket of a user is gone.
+local function decrementTabs(user)
   if redis.call('HINCRBY', tabs, user, -1) <= 0 then
     redis.call('HDEL', tabs, user)
     redis.call('ZREM', online, user)
   end
 end
 
--- Takes an entry out of everything but its owner's hash.
-local function take(address, mark)
-  local list, key = place(address)
+-- Removes an entry from everything but its owner's hash.
+local function removeEntry(address, mark)
+  local list, key = splitAddress(address)
   local public = string.sub(mark, 1, 1) == '+'
   if list == '' and public then
     redis.call('HDEL', users, key)
-    less(string.sub(mark, 2))
+    decrementTabs(string.sub(mark, 2))
     return
   end
   redis.call('HDEL', entries, address)
   if public then redis.call('HDEL', members(list), key) end
 end
 
--- Takes all entries that a hash of addresses has, and the hash.
-local function clear(key)
+-- Removes all entries of a hash of addresses, and the hash. Returns whether there
+-- were any.
+local function removeAll(key)
   local all = redis.call('HGETALL', key)
-  for i = 1, #all, 2 do take(all[i], all[i + 1]) end
+  for i = 1, #all, 2 do removeEntry(all[i], all[i + 1]) end
   redis.call('DEL', key)
   return #all > 0
 end
@@ -106,7 +107,7 @@ end
 
 -- Everything here has one format, by its number in a key; without the number it
 -- is 1. What has a later format is not touched. What has an earlier one is
--- deleted, so far as the instances put it back: histories, activity and
+-- deleted, so far as the instances write it again: histories, activity and
 -- revocations stay, and a release that changes these converts them here.
 local formatKey = P .. ':format'
 local found = redis.pcall('GET', formatKey)
@@ -115,9 +116,9 @@ local format = found or 1
 if format > FORMAT then return { err = 'FORMAT ' .. text(format) } end
 if format < FORMAT then
   for _, instance in ipairs(redis.call('ZRANGE', instances, 0, -1)) do
-    redis.call('DEL', sockets(instance), outdated(instance), progress(instance))
+    redis.call('DEL', ownOf(instance), staleOf(instance), progress(instance))
   end
-  for _, address in ipairs(redis.call('HKEYS', entries)) do redis.call('DEL', members((place(address)))) end
+  for _, address in ipairs(redis.call('HKEYS', entries)) do redis.call('DEL', members((splitAddress(address)))) end
   redis.call('DEL', users, online, instances, entries, tabs, stream, link, P .. ':compared')
 end
 if found ~= FORMAT then redis.call('SET', formatKey, text(FORMAT)) end

@@ -1,10 +1,10 @@
 -- Renews an instance's lease, and tells what there is to know about the rest.
 -- ARGV: instance, length of the lease.
 local me, lease = ARGV[1], ARGV[2]
-sound(sockets(me))
+checkTypes(ownOf(me))
 local before = redis.call('ZSCORE', instances, me)
 local till = text(now + lease)
--- A call that arrives late gives no lease to whoever has ended.
+-- A call that arrives late gives no lease to an instance that has ended.
 if redis.call('HGET', progress(me), 'state') ~= 'left' then redis.call('ZADD', instances, till, me) end
 redis.call('EXPIRE', progress(me), KEEP_PROGRESS)
 forgetOld()
@@ -16,7 +16,7 @@ end
 
 local others, counted = {}, 0
 local rows = redis.call('ZRANGE', instances, 0, -1, 'WITHSCORES')
-local function held(instance) return redis.call('HLEN', sockets(instance)) + redis.call('HLEN', outdated(instance)) end
+local function held(instance) return redis.call('HLEN', ownOf(instance)) + redis.call('HLEN', staleOf(instance)) end
 for i = 1, #rows, 2 do
   counted = counted + held(rows[i])
   if rows[i] ~= me then

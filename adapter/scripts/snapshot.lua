@@ -1,4 +1,4 @@
--- Everything at one moment, for a reader that lost its place. ARGV: token of
+-- Everything at one moment, for a resync. ARGV: token of
 -- this call; that place, '' if it has none, and its announcement's token; the
 -- instances that the reader knows.
 token = ARGV[1]
@@ -10,7 +10,7 @@ local function ask(instance)
   if asked[instance] then return end
   asked[instance] = true
   local p = redis.call('HMGET', progress(instance), 'v', 'state', 'r', 'm')
-  local held = redis.call('HLEN', sockets(instance)) + redis.call('HLEN', outdated(instance))
+  local held = redis.call('HLEN', ownOf(instance)) + redis.call('HLEN', staleOf(instance))
   progresses[#progresses + 1] = { instance, p[1] or '0', p[2] or '', p[3] or '0', p[4] or '0', text(held) }
 end
 for i = 1, #rows, 2 do ask(rows[i]) end
@@ -23,9 +23,9 @@ if tokenOf(seq) == '' then
   redis.call('SET', link, linked)
 end
 
--- No snapshot holds what was said: it is read on from that place. If Redis does
--- not have it any more, all is read: the reader knows what it was told.
-local spoken = {}
+-- The snapshot holds no messages: those behind that place follow. If Redis does
+-- not have it any more, all is read: the reader knows which it has.
+local missed = {}
 if from ~= '' then
   local at = redis.call('XRANGE', stream, from, from)[1]
   local first = '-'
@@ -35,10 +35,10 @@ if from ~= '' then
   end
   for _, row in ipairs(redis.call('XRANGE', stream, first, '+')) do
     local kind = row[2][7]
-    if kind == 'said' or kind == 'out' or kind == 'rev' or kind == 'kept' then spoken[#spoken + 1] = row end
+    if kind == 'said' or kind == 'out' or kind == 'rev' or kind == 'kept' then missed[#missed + 1] = row end
   end
 end
 return {
   now, tonumber(seq), tokenOf(seq), last[1] and last[1][1] or '0-0',
-  rows, progresses, redis.call('HGETALL', users), redis.call('HGETALL', entries), spoken,
+  rows, progresses, redis.call('HGETALL', users), redis.call('HGETALL', entries), missed,
 }

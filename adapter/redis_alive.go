@@ -5,22 +5,22 @@ import (
 	"errors"
 )
 
-// showLife keeps a connection open on a channel of our own. When this process
-// dies its end closes the connection at once, and the others see that nobody
-// listens any more. Nothing is ever sent there.
-func (r *Redis) showLife(ctx context.Context) {
+// holdAliveSubscription keeps a connection subscribed to a channel of this
+// instance. When the process dies its connections close at once, and the others
+// see that nobody is subscribed any more. Nothing is ever sent there.
+func (r *Redis) holdAliveSubscription(ctx context.Context) {
 	backoff := r.newBackoff()
 	for ctx.Err() == nil {
-		if r.listen(ctx) {
+		if r.subscribeAlive(ctx) {
 			backoff.Reset()
 		}
 		backoff.Wait(ctx)
 	}
 }
 
-// listen returns when the connection has ended, and reports whether there was
-// one.
-func (r *Redis) listen(ctx context.Context) (listened bool) {
+// subscribeAlive returns when the subscription has ended, and reports whether
+// there was one.
+func (r *Redis) subscribeAlive(ctx context.Context) (subscribed bool) {
 	channel := r.server.subscribe(ctx, r.prefix+":alive:"+r.instance)
 	defer channel.Close()
 	defer context.AfterFunc(ctx, func() { channel.Close() })() // ends the wait below
@@ -29,17 +29,17 @@ func (r *Redis) listen(ctx context.Context) (listened bool) {
 		_, err := channel.ReceiveTimeout(ctx, r.timing.Lease)
 		switch {
 		case err == nil:
-			listened, waiting = true, false
+			subscribed, waiting = true, false
 		case !isTimeout(err) || waiting:
-			return listened // broken, or it did not answer
+			return subscribed // broken, or it did not answer
 		default:
 			if channel.Ping(ctx) != nil {
-				return listened
+				return subscribed
 			}
 			waiting = true
 		}
 	}
-	return listened
+	return subscribed
 }
 
 func isTimeout(err error) bool {
