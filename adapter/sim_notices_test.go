@@ -43,7 +43,7 @@ var simFaulty = []simFault{
 	{5, 0, "an end of what Redis does not know", productionScripts.evict, "if till or some or why == 'absent' or why == 'closed' then", "if till or some then"},
 	{515, 0, "a place in another history", productionScripts.snapshot, "at[2][6] == known", "true"},
 	{6, 0, "messages that a reader missed", productionScripts.snapshot, "missed[#missed + 1] = row", ""},
-	{175, 0, "what the reader knows", productionScripts.snapshot, "for i = 4, #ARGV do ask(ARGV[i]) end", ""},
+	{221, 0, "what the reader knows", productionScripts.snapshot, "for i = 4, #ARGV do ask(ARGV[i]) end", ""},
 }
 
 // plan is a history of that scene.
