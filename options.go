@@ -16,6 +16,7 @@ import (
 	"rollcall/internal/remote"
 	"rollcall/internal/stall"
 	"rollcall/internal/wire"
+	"rollcall/rooms"
 )
 
 // This file turns the configuration into options of the packages.
@@ -40,6 +41,7 @@ func wireOptions(cfg config.Config, inbound *memory.Budget, log *slog.Logger, me
 		MaxPerAddress:  cfg.MaxConnectionsPerAddress,
 		Address:        remote.Address(cfg.TrustedProxies),
 		Network:        remote.Network,
+		Parameters:     rooms.Parameters(),
 		NoJSONP:        !cfg.CORSOrigins.Any(),
 		OriginAllowed:  originAllowed(cfg),
 		PingInterval:   cfg.PingInterval,

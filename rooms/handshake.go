@@ -2,6 +2,9 @@ package rooms
 
 import "fmt"
 
+// Parameters names what is read of a handshake's query.
+func Parameters() []string { return []string{"presence", "status", "token", "userId"} }
+
 // isNothing reports whether a text is what JavaScript makes of a value that is
 // not there, or that is no text: io(url, {query: {userId: user.id}}) sends
 // these when nobody has signed in.

@@ -189,6 +189,26 @@ func TestEndlessHandshakes(t *testing.T) {
 	s.countsRefusal("too_many_connections", 1)
 }
 
+// A query may be as long as a request's headers, and its characters three times as
+// long when they are encoded. A connection keeps nothing of it that is not read.
+func TestLongQueries(t *testing.T) {
+	const connections = 1500
+	s := serve(t, "LOG_LEVEL=warn")
+	query := "x=" + strings.Repeat(`"`, 15_000)
+	s.attack(t, limits{minCalls: 1, maxGrowth: 45}, func(int) {
+		atOnce(10, func(int) {
+			for range connections / 10 {
+				conn, err := s.connect(query, "", nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				t.Cleanup(func() { conn.Close() })
+			}
+		})
+	})
+}
+
 // mostNames is where a flood of names ends: what it leaves behind for a while
 // grows with the machine that floods, and the bound of the memory is for all.
 const mostNames = 500_000

@@ -3,6 +3,8 @@ package wire
 import (
 	"container/list"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,7 +24,7 @@ type link struct {
 	protocol int           // 3 or 4
 	sid      string        // set by opened, before the first frame is read; knowing it is being this client
 	public   string        // what others may know it by, of protocol 3; set by opened
-	query    string        // the handshake's, encoded: parsed it is five times as large
+	query    []parameter   // of the handshake: what is read of it later
 	address  string        // the client's
 	encoding encoding      // of polling
 	jsonp    bool          // polling by script
@@ -74,9 +76,9 @@ func newLink(srv *Server, h handshake) *link {
 	l := &link{
 		srv:      srv,
 		protocol: 3,
-		query:    h.query.Encode(),
+		query:    srv.opts.keep(h.query),
 		address:  h.address,
-		jsonp:    h.query.Has("j"),
+		jsonp:    h.query.Has(jsonpIndex),
 		done:     make(chan struct{}),
 		over:     make(chan struct{}),
 		events:   newQuota(srv.opts),
@@ -104,9 +106,30 @@ func (l *link) opened(sid string) {
 	l.srv.heartbeat.begin(l)
 }
 
-// handshakeQuery is the query that the client came with.
+// A parameter is one of a query.
+type parameter struct{ name, value string }
+
+// jsonpIndex is the query's parameter with which a client polls by script.
+const jsonpIndex = "j"
+
+// keep is what a connection keeps of its handshake's query: the first value of each
+// parameter that is read later. The strings are copied, since they are parts of the
+// whole query.
+func (o Options) keep(query url.Values) (kept []parameter) {
+	for name, values := range query {
+		if o.Parameters == nil || name == jsonpIndex || slices.Contains(o.Parameters, name) {
+			kept = append(kept, parameter{strings.Clone(name), strings.Clone(values[0])})
+		}
+	}
+	return slices.Clip(kept)
+}
+
+// handshakeQuery is what is kept of the query that the client came with.
 func (l *link) handshakeQuery() url.Values {
-	query, _ := url.ParseQuery(l.query) // made by Encode
+	query := make(url.Values, len(l.query))
+	for _, p := range l.query {
+		query.Set(p.name, p.value)
+	}
 	return query
 }
 

@@ -189,3 +189,16 @@ func TestJSONP(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A connection keeps what is read of its query later, and no more.
+func TestKeptOfTheQuery(t *testing.T) {
+	query, _ := url.ParseQuery("EIO=3&token=a%20b&token=c&x=" + strings.Repeat("%22", 1000) + "&j=0")
+	l := &link{query: Options{Parameters: []string{"token", "userId"}}.keep(query)}
+	if got := l.handshakeQuery().Encode(); got != "j=0&token=a+b" {
+		t.Error(got)
+	}
+	l.query = Options{}.keep(query)
+	if got := l.handshakeQuery(); len(got) != len(query) {
+		t.Error("not all is kept: ", got)
+	}
+}

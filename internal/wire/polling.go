@@ -150,7 +150,7 @@ func (l *link) respond(w http.ResponseWriter, runs []run) error {
 	contentType := "text/plain; charset=UTF-8"
 	switch {
 	case l.jsonp:
-		body = encodeJSONP(body, l.handshakeQuery().Get("j"))
+		body = encodeJSONP(body, l.handshakeQuery().Get(jsonpIndex))
 		contentType = "text/javascript; charset=UTF-8"
 	case l.encoding == framed:
 		contentType = "application/octet-stream"

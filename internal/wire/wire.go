@@ -72,6 +72,9 @@ type Options struct {
 	Address func(*http.Request) string
 	// Network names what an address counts under: by default itself.
 	Network func(address string) string
+	// Parameters are those of a handshake's query that the Handler reads: others
+	// are not kept for it. Default: all are.
+	Parameters []string
 	// NoJSONP refuses polling by script, whose answers any page can read.
 	NoJSONP bool
 	// Polls is told of each request that carries a session over polling.
