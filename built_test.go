@@ -7,9 +7,8 @@ import (
 	"testing"
 )
 
-// What the Socket.IO library would serve WebTransport with is not built in: of
-// those modules there are only our stubs (internal/stubs), and what the real
-// ones need is not there either.
+// The modules for WebTransport, which the Socket.IO library imports, are not built in:
+// stubs replace them (internal/stubs).
 func TestNoQUIC(t *testing.T) {
 	const packages = `{{with .Module}}{{.Path}} {{with .Replace}}{{.Path}}{{end}}{{end}}`
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", packages, ".").Output()

@@ -155,8 +155,8 @@ func (v *visit) get(path, gate string) string {
 
 func (v *visit) isTold() bool { return strings.Contains(v.heard.String(), `["signed_out"]`) }
 
-// TestSignOutAfterTheResponse holds the app's answer back when it is ready, and
-// looks at who is first at the browser: the answer or Rollcall's event.
+// TestSignOutAfterTheResponse delays the app's answer when it is ready, and checks which
+// reaches the browser first: the answer or Rollcall's event.
 func TestSignOutAfterTheResponse(t *testing.T) {
 	rollcall, _, _ := serve(t, map[string]string{"API_KEY": rackKey})
 	app := startPuma(t, rollcall)

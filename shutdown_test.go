@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// stuck is every part of the program, and none of them ends.
+// stuck stands for every part of the program, none of which ends.
 type stuck struct {
 	gate    chan struct{}
 	stopped bool
@@ -32,7 +32,7 @@ func (s *stuck) Close(context.Context) error {
 	return nil
 }
 
-// A shutdown keeps its time, whatever is stuck.
+// A shutdown ends within its timeout, whatever is stuck.
 func TestShutdownIsBounded(t *testing.T) {
 	for _, timeout := range []time.Duration{100 * time.Millisecond, 10 * time.Second, 10 * time.Minute} {
 		synctest.Test(t, func(t *testing.T) {

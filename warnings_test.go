@@ -7,7 +7,7 @@ import (
 	"rollcall/internal/config"
 )
 
-// What is dangerous or cannot work is said at start, and nothing else.
+// Every risk has a warning at start, and nothing else has.
 func TestWarnings(t *testing.T) {
 	const enough = 1 << 20
 	secret := map[string]string{"AUTH_SECRET": "0123456789abcdef"}

@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// Polls that wait carry a session: however many there are, none is closed as an
-// idle connection.
+// Pending polls carry a session: none is closed as an idle connection.
 func TestPollsAreNotIdle(t *testing.T) {
 	base, _, _ := serve(t, map[string]string{"MAX_IDLE_CONNECTIONS": "10", "LOG_LEVEL": "warn"})
 	const sessions = 20

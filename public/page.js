@@ -1,6 +1,5 @@
-// The page: who you are, how many there are, and how the connection does. The
-// list itself is <rollcall-online>, the same as on any other site; chat and
-// race draw themselves.
+// The page: the own user, the count and the state of the connection. The list is
+// <rollcall-online>, as on any other site; chat and race draw themselves.
 
 import { Chart } from "./js/chart.js";
 import { Chat } from "./js/chat.js";
@@ -20,7 +19,7 @@ const $ = (id) => document.getElementById(id);
 
 const me = new Me();
 const feed = feedOf(home);
-const owner = {}; // what holds the feed for this page
+const owner = {}; // the page as a holder of the feed
 const chart = new Chart($("chart"));
 const news = newsOf($("news"));
 const status = new Status(feed, me);
@@ -39,16 +38,16 @@ let renaming = false;
 let since = 0;
 
 if (entry.user) me.adopt(entry.user);
-feed.hidden = me.hidden; // before anything is said
+feed.hidden = me.hidden; // before anything is sent
 define(home);
 feed.hold(owner, null, entry.source);
 rooms.start(me.joined ? me.name : "");
 track.draw();
 
-// Who we are. Going online waits for the first list: another tab of this
-// browser may be there already, and its `since` is ours.
+// The own user. Going online waits for the first list: another tab of this browser may
+// be listed already, and its `since` applies.
 function settle() {
-  if (me.fixed) return feed.hold(owner, null, entry.source); // the token says it
+  if (me.fixed) return feed.hold(owner, null, entry.source); // the token gives the user
   if (!feed.roster.fresh) return;
   if (!me.joined) {
     since = 0;
@@ -99,7 +98,7 @@ $("leave").addEventListener("click", () => {
   edit();
 });
 
-// With a token we are whom it names, from the next connection on.
+// With a token the user is the token's, from the next connection on.
 entry.addEventListener("token", () => {
   renaming = false;
   me.adopt(entry.user);
@@ -115,7 +114,7 @@ function stopRenaming() {
 
 me.addEventListener("change", () => {
   feed.hidden = me.hidden;
-  // The rooms first: who leaves while hidden must not come to light by name.
+  // The rooms first: leaving while hidden must not show the name.
   rooms.call(me.joined ? me.name : "");
   settle();
   if (me.hidden) race.leave();
@@ -124,7 +123,7 @@ me.addEventListener("change", () => {
   if (!me.joined && !$("name").matches(":focus")) $("name").value = me.name;
 });
 
-// How present you are.
+// The own status.
 const HINTS = {
   active: "",
   away: "The others see that you are away.",
@@ -142,7 +141,7 @@ status.addEventListener("change", () => {
   race.look();
 });
 
-// How many there are.
+// The count.
 feed.addEventListener("change", () => {
   const { roster } = feed;
   if (!roster.fresh) return;
@@ -170,7 +169,7 @@ setInterval(() => {
   if (!document.hidden) drawChart();
 }, 2000);
 
-// How the connection does.
+// The state of the connection.
 const STATES = {
   connecting: () => "Connecting…",
   live: () => `Live · ${feed.transport}`,
@@ -190,7 +189,7 @@ feed.addEventListener("problem", () => {
     return complain(entry.source ? "The server does not accept this token, or no longer. Paste another one." : "");
   }
   complain(problem ? plain(problem.message, 200) || plain(problem.error) || "The server refused that." : "");
-  // Refused at the door, we are not online, whatever we said.
+  // After a refused registration the user is not online.
   if (problem?.event === "register" && !roster.find({ id: me.id })) me.leave();
 });
 feed.addEventListener("signedout", () => {
@@ -209,7 +208,7 @@ $("snippet").textContent = `<script src="${home}rollcall.js" defer></script>\n<r
 $("copy").addEventListener("click", async () => {
   const selection = getSelection();
   selection.selectAllChildren($("snippet"));
-  // Without a secure context there is no clipboard; what is selected can be copied by hand.
+  // Without a secure context there is no clipboard: the selection can be copied by hand.
   const copied = await navigator.clipboard?.writeText($("snippet").textContent).then(() => true, () => false);
   $("copy").textContent = copied ? "Copied" : "Selected";
   setTimeout(() => ($("copy").textContent = "Copy"), 2000);
@@ -219,7 +218,7 @@ if (me.joined) {
   $("name").value = me.name;
   showSelf();
 } else {
-  // On a phone this would open the keyboard over the list.
+  // On a phone the focus would open the keyboard over the list.
   if (matchMedia("(pointer: fine)").matches) edit();
   else {
     $("name").value = me.name;

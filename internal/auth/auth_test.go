@@ -39,8 +39,8 @@ func accepted(t *testing.T, v *Verifier, token string, at time.Time, user string
 	}
 }
 
-// refused fails the test unless the token is refused for that reason, and
-// without a word of the token or the secret in it.
+// refused fails the test unless the token is refused for that reason, and the error has no
+// part of the token or the secret.
 func refused(t *testing.T, v *Verifier, token string, at time.Time, want error) {
 	t.Helper()
 	who, err := v.Verify(token, at)

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// FuzzVerify tries a token as it is, which is accepted only if it is, to the
-// byte, what signing its text anew gives; and header and payload signed, of
-// which only what really is in them may be believed.
+// FuzzVerify verifies a token as it is, which is accepted only if signing its text again
+// gives the same bytes, and a signed header and payload, whose identity must be what they
+// contain.
 func FuzzVerify(f *testing.F) {
 	user := `{"user":{"id":7,"name":"Ann"},"sub":"7","nbf":` + in(0) + `,"exp":` + in(60) + `}`
 	for _, payload := range []string{
@@ -44,7 +44,7 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// signedByUs signs the text of a token in every way that is taken.
+// signedByUs signs the text of a token in every accepted way.
 func signedByUs(token string) bool {
 	for _, key := range []string{secret, oldSecret} {
 		for _, digest := range []string{"SHA1", "SHA256"} {
@@ -63,7 +63,7 @@ func signedByUs(token string) bool {
 	return false
 }
 
-// sound is what holds for every identity.
+// sound checks what holds for every identity.
 func sound(t *testing.T, who Identity) {
 	user, ok := parsed(string(who.User)).(map[string]any)
 	if !ok {
@@ -137,7 +137,7 @@ func honestMessage(t *testing.T, who Identity, payload string) {
 	}
 }
 
-// parsed is a JSON value with its numbers as written, nil for what is none.
+// parsed is a JSON value with its numbers as written, nil for invalid JSON.
 func parsed(text string) (value any) {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()

@@ -19,7 +19,7 @@ const hs256 = `{"alg":"HS256","typ":"JWT"}`
 
 func segment(raw string) string { return base64.RawURLEncoding.EncodeToString([]byte(raw)) }
 
-// signedJWT is made by hand, so that the library is not its own judge.
+// signedJWT signs a JWT without the library under test.
 func signedJWT(digest func() hash.Hash, key, header, payload string) string {
 	text := segment(header) + "." + segment(payload)
 	mac := hmac.New(digest, []byte(key))
@@ -228,8 +228,8 @@ func TestJWTForged(t *testing.T) {
 	}
 }
 
-// The claim status is one of three, or the token is refused: another may have
-// been meant to hide the user.
+// A token whose claim status is none of the three is refused: it may have been meant to
+// hide the user.
 func TestJWTStatus(t *testing.T) {
 	v := verifier(t, secret)
 	for claim, want := range map[string]string{

@@ -74,7 +74,7 @@ func TestRails(t *testing.T) {
 	}
 }
 
-// In URL-safe base64 the data may have the separator, wherever it likes.
+// In URL-safe base64 the data may contain the separator anywhere.
 func TestRailsSeparatorInData(t *testing.T) {
 	v := verifier(t, secret)
 	user := `{"id":"` + strings.Repeat("\u03ef\u03be\u03fe", 40) + `>>>>"}`

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestRuby takes tokens that Ruby made: by Rails' own MessageVerifier of
-// whatever version is installed, and a JWT by OpenSSL alone.
+// TestRuby verifies tokens made by Ruby: by Rails' own MessageVerifier, of the installed
+// version, and a JWT by OpenSSL.
 func TestRuby(t *testing.T) {
 	began := time.Now()
 	user := `{"id":7,"name":"Ann <é>"}`

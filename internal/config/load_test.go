@@ -69,7 +69,7 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// COMPAT=strict changes the default of GRACE, and nothing that is set.
+// COMPAT=strict changes the default of GRACE only.
 func TestGraceInStrictMode(t *testing.T) {
 	got, err := Load(from(map[string]string{"COMPAT": "strict", "GRACE": "3s"}))
 	if err != nil || got.Grace != 3*time.Second {
@@ -154,7 +154,7 @@ func TestAllMistakesAtOnce(t *testing.T) {
 	}
 }
 
-// A secret that can be guessed is none; what it was is not shown.
+// Secrets that can be guessed are refused and not shown.
 func TestAuthSecret(t *testing.T) {
 	for _, value := range []string{"hunter2", ",", "0123456789abcdef,hunter2", "0123456789abcdef,0123456789abcdeg,0123456789abcdeh"} {
 		_, err := Load(from(map[string]string{"AUTH_SECRET": value}))
@@ -174,7 +174,7 @@ func TestAuthSecret(t *testing.T) {
 	}
 }
 
-// A secret does not get into anything that is printed.
+// Secrets are not printed.
 func TestSecret(t *testing.T) {
 	c, err := Load(from(map[string]string{
 		"REDIS_URL": "redis://u:hunter2@db", "RAILS_URL": "http://u:hunter2@app", "API_KEY": "hunter2hunter2hunter2", "METRICS_KEY": "hunter2hunter2hunter2",
@@ -217,7 +217,7 @@ func TestRateLimited(t *testing.T) {
 	}
 }
 
-// No text whatever makes Load panic, and every accepted value is in its range.
+// Load never panics, and every accepted value is in its range.
 func FuzzLoad(f *testing.F) {
 	names := []string{}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[Config]()) {

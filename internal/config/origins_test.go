@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// An origin is kept as browsers send it, however it was written.
+// Every spelling of an origin becomes what browsers send.
 func TestOriginsAreWrittenAsBrowsersSendThem(t *testing.T) {
 	for value, want := range map[string]string{
 		"https://x:443":               "https://x",
@@ -43,7 +43,7 @@ func TestOriginsAreWrittenAsBrowsersSendThem(t *testing.T) {
 	}
 }
 
-// What no browser sends is refused, with the reason.
+// Origins that no browser sends are refused, with the reason.
 func TestOriginsThatNeverMatch(t *testing.T) {
 	for value, why := range map[string]string{
 		"wss://app.example.com":          "write https://",
@@ -129,7 +129,7 @@ func TestAllowedHosts(t *testing.T) {
 	}
 }
 
-// Deployments with different prefixes share nothing, unless they are told to.
+// Deployments with different prefixes share nothing by default.
 func TestRedisChannel(t *testing.T) {
 	for _, c := range []struct{ prefix, channel, want string }{
 		{"", "", "socket.io"},

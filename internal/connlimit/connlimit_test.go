@@ -26,7 +26,7 @@ func ended(t *testing.T, conn net.Conn) {
 	}
 }
 
-// asks does a request on a connection and reports whether it is answered.
+// asks sends a request on a connection and returns an error if it is not answered.
 func asks(conn net.Conn, path string) error {
 	conn.SetDeadline(time.Now().Add(patience))
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)

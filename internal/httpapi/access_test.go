@@ -58,7 +58,7 @@ func with(path, query string) string {
 	return path + "?" + query
 }
 
-// reads are the requests that only tell.
+// reads are the requests that change nothing.
 func reads() (paths []string) {
 	for path, item := range theContract.doc.Paths.Map() {
 		if item.Get != nil && path != "/api/openapi.json" {
@@ -82,7 +82,7 @@ func onlyGood(token string) error {
 	return errors.New("no good token")
 }
 
-// With tokens, reading needs one, or the key, and is nobody else's to keep.
+// With Authenticate, reading needs a token or the key, and caches must not share it.
 func TestReadingNeedsAToken(t *testing.T) {
 	s := serve(t, Options{Key: theKey, Authenticate: onlyGood})
 	if n := len(reads()); n != 8 {
@@ -111,7 +111,7 @@ func TestReadingNeedsAToken(t *testing.T) {
 	s.want(s.exchange(keyed[0], "Authorization", "Bearer good"), 401, "unauthorized")
 }
 
-// Guests may read what a guest's connection sees, and with Public everybody may.
+// With Guests and with Public everybody may read.
 func TestReadingWithoutAToken(t *testing.T) {
 	for _, opts := range []Options{{}, {Authenticate: onlyGood, Guests: true}, {Authenticate: onlyGood, Public: true}} {
 		opts.Key = theKey
@@ -126,7 +126,7 @@ func TestReadingWithoutAToken(t *testing.T) {
 	}
 }
 
-// A caller with the key is the app, and waits behind nobody.
+// A request with the key is the app's and is not delayed.
 func TestTheAppIsMarked(t *testing.T) {
 	s := serve(t, Options{Key: theKey})
 	for authorization, want := range map[string]bool{"Bearer " + theKey: true, "Bearer x": false, "": false} {
@@ -138,8 +138,8 @@ func TestTheAppIsMarked(t *testing.T) {
 	}
 }
 
-// Wrong keys are answered a moment later, a bounded number at a time, counted
-// and logged; the right one and none at all are answered at once.
+// Requests with a wrong key are delayed, a bounded number at a time, counted and logged;
+// those with the right key or none are answered at once.
 func TestWrongKeysAreSlowedDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -195,8 +195,7 @@ func TestWrongKeysAreSlowedDown(t *testing.T) {
 	})
 }
 
-// Where reading is open a wrong key is no reason to refuse it, but trying is
-// slow there too; what is no key at all is not held up.
+// Where everybody may read, a request with a wrong key is delayed and then answered.
 func TestWrongKeysWhereReadingIsOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wrong := 0
@@ -218,7 +217,7 @@ func TestWrongKeysWhereReadingIsOpen(t *testing.T) {
 	})
 }
 
-// When too many wait, every path says so.
+// When too many wait, every path answers 429.
 func TestTooManyAttempts(t *testing.T) {
 	attempts := NewAttempts(func(*http.Request) string { return "" }, slog.New(slog.DiscardHandler), func(string) {})
 	attempts.waiting = nil // nobody may wait
@@ -231,7 +230,7 @@ func TestTooManyAttempts(t *testing.T) {
 	}
 }
 
-// What the app does leaves a line in the log, without any key.
+// The app's requests are logged, without any key.
 func TestAudit(t *testing.T) {
 	var log bytes.Buffer
 	s := serve(t, Options{Key: theKey, Log: slog.New(slog.NewTextHandler(&log, nil)), Address: func(*http.Request) string { return "192.0.2.7" }})
@@ -251,7 +250,7 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-// Without a key nobody has it, not even who shows an empty one.
+// Without a key in the options no request has it, not even with an empty one.
 func TestNoKey(t *testing.T) {
 	s := serve(t, Options{})
 	for _, x := range keyed {
@@ -271,7 +270,7 @@ func onlyOurs(r *http.Request) bool {
 	return origin == "" || origin == ours || origin == "http://"+r.Host
 }
 
-// A page of a foreign origin gets nothing and changes nothing, whatever it asks.
+// A page of a foreign origin reads nothing and changes nothing.
 func TestForeignOrigins(t *testing.T) {
 	s := serve(t, Options{Key: theKey, OriginAllowed: onlyOurs})
 	n := 0
@@ -297,7 +296,7 @@ func TestForeignOrigins(t *testing.T) {
 	}
 }
 
-// The page of an allowed origin may read every answer, errors included.
+// A page of an allowed origin may read every answer, errors included.
 func TestAllowedOrigins(t *testing.T) {
 	s := serve(t, Options{OriginAllowed: onlyOurs})
 	for _, x := range []exchange{
@@ -349,7 +348,7 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-// Each refusal is told by its code, for metrics.
+// Refused gets the code of each refusal.
 func TestRefusalsAreTold(t *testing.T) {
 	told := map[string]int{}
 	s := serve(t, Options{OriginAllowed: onlyOurs, Refused: func(code string) { told[code]++ }})

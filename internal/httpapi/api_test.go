@@ -99,7 +99,7 @@ type server struct {
 	url string
 }
 
-// serve starts one. With no Rooms in the options it gets a fake.
+// serve starts a server with fakeRooms.
 func serve(t *testing.T, opts Options) *server {
 	s := &server{fakeRooms: &fakeRooms{list: []byte("[]")}, t: t}
 	opts.Rooms = s.fakeRooms
@@ -115,7 +115,7 @@ func (s *server) ask(method, path string, headers ...string) exchange {
 	return s.exchange(exchange{method: method, path: path}, headers...)
 }
 
-// exchange sends what x says, and returns it with the answer.
+// exchange sends the request of x and returns x with the answer.
 func (s *server) exchange(x exchange, headers ...string) exchange {
 	s.t.Helper()
 	req, err := http.NewRequest(x.method, s.url+x.path, strings.NewReader(x.body))
@@ -202,7 +202,7 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-// deadlines remembers until when a connection may take.
+// deadlines records the deadlines of a connection.
 type deadlines struct {
 	http.ResponseWriter
 	read, write time.Time
@@ -211,7 +211,7 @@ type deadlines struct {
 func (d *deadlines) SetReadDeadline(t time.Time) error  { d.read = t; return nil }
 func (d *deadlines) SetWriteDeadline(t time.Time) error { d.write = t; return nil }
 
-// Nobody holds a request open by sending or reading slowly.
+// Slow sending or reading does not keep a request open.
 func TestRequestsEnd(t *testing.T) {
 	d := &deadlines{ResponseWriter: httptest.NewRecorder()}
 	before := time.Now()

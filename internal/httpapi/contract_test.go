@@ -22,8 +22,8 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 )
 
-// A contract holds requests and answers to openapi.json, and remembers which of
-// the described answers it has seen.
+// A contract checks requests and answers against openapi.json, and records which of the
+// described answers it has seen.
 type contract struct {
 	doc *openapi3.T
 
@@ -31,7 +31,7 @@ type contract struct {
 	seen map[string]bool
 }
 
-// theContract is what every request of the tests goes through.
+// theContract checks every request of the tests.
 var theContract = loadContract()
 
 func loadContract() *contract {
@@ -45,7 +45,7 @@ func loadContract() *contract {
 	return &contract{doc: doc, seen: map[string]bool{}}
 }
 
-// When all tests have run, all that is described must have been seen.
+// After all tests every described answer must have been seen.
 func TestMain(m *testing.M) {
 	status := m.Run()
 	all := !slices.ContainsFunc([]string{"run", "skip", "list", "fuzz"}, func(name string) bool {
@@ -107,9 +107,8 @@ type exchange struct {
 	beyond bool
 }
 
-// check returns what the description does not allow, in both directions: an
-// answer that it does not know, a request that should have been refused, and
-// one that should not have been.
+// check returns the violations of the description: an unknown answer, a request that
+// should have been refused, and one that should not have been.
 func (c *contract) check(x exchange) error {
 	u, err := url.Parse(x.path)
 	if err != nil {
@@ -223,8 +222,8 @@ func (c *contract) find(escaped string) (path string, params map[string]string) 
 	return "", nil
 }
 
-// operation is what a request asks for. What is not there has the answers that
-// the description names for it.
+// operation is the description of a request. An unknown path or method has the answers
+// that the description names for those.
 func (c *contract) operation(item *openapi3.PathItem, method string) (op *openapi3.Operation, known bool) {
 	status, name := http.StatusNotFound, "NotFound"
 	if item != nil {
@@ -252,8 +251,7 @@ func (c *contract) allow(item *openapi3.PathItem) string {
 	return strings.Join(names, ", ")
 }
 
-// The check finds what it is there for: each of these exchanges is one that the
-// server must never have.
+// The check finds each of these violations.
 func TestTheContractCanBeBroken(t *testing.T) {
 	c := loadContract()
 	asJSON := http.Header{"Content-Type": {"application/json"}}
@@ -308,7 +306,7 @@ func TestTheContractCanBeBroken(t *testing.T) {
 
 func tag() http.Header { return http.Header{"Etag": {`"x"`}} }
 
-// What has not been seen is named.
+// The contract names what it has not seen.
 func TestUnseen(t *testing.T) {
 	c := loadContract()
 	all := slices.Sorted(maps.Keys(c.described()))
@@ -320,7 +318,7 @@ func TestUnseen(t *testing.T) {
 	}
 }
 
-// The description is served as it is in the file.
+// The file is served unchanged.
 func TestDescription(t *testing.T) {
 	s := serve(t, Options{})
 	x := s.ask("GET", "/api/openapi.json")

@@ -106,7 +106,7 @@ func TestEmitRefused(t *testing.T) {
 
 func isUTF8(s string) bool { return strings.ToValidUTF8(s, "") == s }
 
-// The limit is on the bytes that arrive, whatever the header promises.
+// The limit applies to the bytes that arrive, whatever Content-Length says.
 func TestEmitTooLarge(t *testing.T) {
 	s := serve(t, Options{Key: theKey, MaxBody: 2000})
 	body := `{"event":"x","args":["` + strings.Repeat("a", 2000-25) + `"]}`
@@ -131,7 +131,7 @@ func TestEmitTooLarge(t *testing.T) {
 	usual.want(usual.post(exchange{body: strings.Repeat(" ", 64<<10) + `{"event":"x"}`}), 413, "too_large")
 }
 
-// A body that ends early is not taken for what came of it.
+// A body that ends early is refused.
 func TestEmitBrokenOff(t *testing.T) {
 	s := serve(t, Options{Key: theKey})
 	req, err := http.NewRequest("POST", "/api/emit", io.MultiReader(strings.NewReader(`{"event":"x"}`), broken{}))
@@ -160,8 +160,8 @@ func TestEmitUnavailable(t *testing.T) {
 	}
 }
 
-// Whatever is accepted is JSON, names somebody or everybody, and has its
-// arguments out of the body byte for byte.
+// An accepted body is JSON, has valid recipients, and its arguments are parts of the body
+// byte for byte.
 func FuzzEmit(f *testing.F) {
 	for _, s := range []string{
 		`{"event":"x","args":[1.50,"a"],"to":{"user":7}}`, `{"event":"x","to":{"room":"a"}}`, `{"event":"x","to":null}`,

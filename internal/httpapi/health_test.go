@@ -76,7 +76,7 @@ func TestNoMetrics(t *testing.T) {
 	}
 }
 
-// With a key the numbers are for whoever shows it.
+// With a MetricsKey, /metrics needs it.
 func TestMetricsKey(t *testing.T) {
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "numbers") })
 	handler := Health(HealthOptions{Ready: func() error { return nil }, Metrics: metrics, MetricsKey: "m-key", APIKey: theKey})
@@ -93,7 +93,7 @@ func TestMetricsKey(t *testing.T) {
 	}
 }
 
-// Strangers are not told where Redis is.
+// Without a key /readyz does not show the address of Redis.
 func TestReadinessTellsStrangersNoAddress(t *testing.T) {
 	cause := errors.New("dial tcp 10.1.2.3:6379: connect: connection refused")
 	for _, c := range []struct {

@@ -56,7 +56,7 @@ func TestProbeFails(t *testing.T) {
 	}
 }
 
-// A server that accepts and says nothing is given up after the time-out.
+// A server that accepts and does not answer fails after the timeout.
 func TestProbeTimesOut(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -56,7 +56,7 @@ func TestOnlineUsers(t *testing.T) {
 	other.want(other.ask("GET", "/api/online_users", "If-None-Match", etag), 304, "")
 }
 
-// The tag is made anew only for another slice, and always then.
+// Only another slice gets a new tag.
 func TestTagOfTheSameSlice(t *testing.T) {
 	a, b := []byte("[1]"), []byte("[2]")
 	for _, tc := range []struct {
@@ -108,7 +108,7 @@ func TestUser(t *testing.T) {
 	}
 }
 
-// When a hidden user was active last says that there is one: to the app only.
+// Only the app gets when a hidden user was last active.
 func TestHiddenUsersLastActive(t *testing.T) {
 	s := serve(t, Options{Key: theKey})
 	s.users = map[string]rooms.UserInfo{"7": {ID: "7", LastActive: 5}, "8": {ID: "8", LastActive: 6}}
@@ -120,8 +120,7 @@ func TestHiddenUsersLastActive(t *testing.T) {
 	s.want(s.ask("GET", "/api/users/8"), 200, `{"id":"8","online":false,"last_active":6}`)
 }
 
-// Any id can be named, in the query at least; and a path says what it says,
-// without being redirected to another.
+// Every id can be used, at least in the query, and no path is redirected.
 func TestAnyID(t *testing.T) {
 	s := serve(t, Options{Key: theKey})
 	for _, id := range []string{".", "..", "a/b", "//", "../../etc", "a b", "é?&=#%", "\x00", "%2e", "users", "a;b", "+"} {
@@ -176,8 +175,8 @@ func TestSignOut(t *testing.T) {
 	}
 }
 
-// A sign-out may come a moment later, so that the app's own answer is there
-// first; with revoke the tokens issued until then go too.
+// A sign-out can be delayed, so that the app's own answer arrives first; with revoke it
+// revokes the tokens issued until then too.
 func TestSignOutLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var revoked atomic.Int32
@@ -244,7 +243,7 @@ func TestSignOutParameters(t *testing.T) {
 	}
 }
 
-// Too many do not wait: they are done at once.
+// Over the bound functions are called at once.
 func TestSchedulerIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s Scheduler

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// A body that stops, or is slower than a kilobyte in 5 s, is given up after that
-// time, and one that goes on may take all of its own.
+// A body that stops, or is slower than a kilobyte in 5 s, fails after that time. One with
+// progress may take the whole time.
 func TestABodyHasToGoOn(t *testing.T) {
 	for _, c := range []struct {
 		name        string

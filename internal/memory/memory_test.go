@@ -40,7 +40,7 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// Go's collector is told of a container's limit; one that it has stays.
+// Apply sets a container's limit, and leaves one that Go has.
 func TestApply(t *testing.T) {
 	before := debug.SetMemoryLimit(-1)
 	defer debug.SetMemoryLimit(before)
@@ -88,7 +88,7 @@ func TestReadAllGivesBackAfterAnError(t *testing.T) {
 	}
 }
 
-// A reader that has announced much and sent nothing reserves little.
+// A client that announces much and sends nothing reserves little.
 func TestAnnouncedIsNotReserved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(1 << 20)
@@ -139,7 +139,7 @@ func TestFull(t *testing.T) {
 	})
 }
 
-// However many read at once, they hold no more than the budget together.
+// Concurrent readers hold no more than the budget together.
 func TestConcurrentReaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(64 << 10)

@@ -10,8 +10,8 @@ import (
 
 var metricName = regexp.MustCompile(`\b(?:rollcall|go|process)_[a-z_]+`)
 
-// published is what an instance with Redis shows: its names, and the histograms'
-// parts.
+// published are the names of an instance's metrics with Redis, including the parts of
+// histograms.
 func published(t *testing.T) (names, families map[string]bool) {
 	t.Helper()
 	gathered, err := everything().registry.Gather()
@@ -39,7 +39,7 @@ func unknown(text string, names map[string]bool) (out []string) {
 	return out
 }
 
-// What operators are told to watch is there, and what is there they are told of.
+// Every documented metric exists, and every metric is documented.
 func TestDocumentedMetrics(t *testing.T) {
 	names, families := published(t)
 	reference := document(t, "reference/metrics.md")

@@ -63,7 +63,7 @@ func TestTextKeepsGroupsAndOddAttributes(t *testing.T) {
 	}
 }
 
-// A message of two lines stays one record to the eye.
+// A message of two lines looks like one record.
 func TestTextLineBreaks(t *testing.T) {
 	var out bytes.Buffer
 	NewLogger(&out, config.LogText, slog.LevelInfo).Info("one\ntwo", "k", "x\ny")

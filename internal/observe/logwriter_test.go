@@ -15,7 +15,7 @@ import (
 	"rollcall/internal/config"
 )
 
-// A pipe takes what it has room for, blocks beyond that, and can break.
+// A pipe accepts writes while it has room, blocks beyond that, and can fail.
 type pipe struct {
 	mu    sync.Mutex // guards all below
 	more  sync.Cond
@@ -58,7 +58,7 @@ func (p *pipe) String() string {
 
 const plenty = 1 << 30
 
-// What is being written is not overwritten by what comes meanwhile.
+// New lines do not overwrite those that are being written.
 func TestLogKeepsWhatIsBeingWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := newPipe(plenty)
@@ -82,8 +82,8 @@ func TestLogKeepsWhatIsBeingWritten(t *testing.T) {
 	})
 }
 
-// A log that nobody reads stops nothing; when somebody reads again, one line
-// says what is missing, and where.
+// A log that is not read blocks nothing; when it is read again, one line says how many
+// lines are missing, where they are missing.
 func TestLogThatIsNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipe(100)
@@ -121,7 +121,7 @@ func TestLogThatIsNotRead(t *testing.T) {
 	})
 }
 
-// The end does not wait for a reader longer than it is told.
+// Close does not wait for a reader longer than its context.
 func TestCloseOfALogThatIsNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipe(0)
@@ -142,7 +142,7 @@ func TestCloseOfALogThatIsNotRead(t *testing.T) {
 	})
 }
 
-// A closed pipe costs the lines, nothing else; if it comes back, that is said.
+// A closed pipe loses the lines and nothing else; if it works again, the notice follows.
 func TestLogThatBreaks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipe(plenty)
@@ -171,7 +171,7 @@ func TestLogThatBreaks(t *testing.T) {
 	})
 }
 
-// Each format's notice is a record of that format.
+// The notice has the format of the log.
 func TestNoticeOfDroppedLines(t *testing.T) {
 	for format, want := range map[config.LogFormat]string{
 		config.LogJSON: `"level":"WARN","msg":"log lines were dropped, because nobody took them in time","lines":7}` + "\n",

@@ -106,7 +106,7 @@ func TestMetricsLint(t *testing.T) {
 	}
 }
 
-// Whatever label values come in, the number of series has an end.
+// The number of series is bounded, whatever the label values.
 func TestSeriesAreBounded(t *testing.T) {
 	m := NewMetrics([]string{"register"}, itself, []string{"add_user"})
 	var wg sync.WaitGroup
@@ -152,7 +152,7 @@ func TestWatchStore(t *testing.T) {
 	}
 }
 
-// everything is all metrics that an instance can have.
+// everything has all metrics of an instance.
 func everything() *Metrics {
 	m := NewMetrics([]string{"register"}, itself, []string{"add_user"})
 	m.WatchQueues(func() (all, most int) { return 0, 0 }, 0)
@@ -163,5 +163,5 @@ func everything() *Metrics {
 	return m
 }
 
-// itself is for events that are called what they are.
+// itself returns the event as its kind.
 func itself(event string) string { return event }

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Requests without Origin may be a page's all the same: <script>, <img>, a link.
+// Requests without Origin may still come from a page: <script>, <img>, a link.
 func TestPagesWithoutOrigin(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -53,7 +53,7 @@ func TestPagesWithoutOrigin(t *testing.T) {
 	}
 }
 
-// What a proxy says of the host counts only from one that is trusted.
+// X-Forwarded-Host counts only from a trusted proxy.
 func TestHost(t *testing.T) {
 	for _, c := range []struct{ name, remote, forwarded, want string }{
 		{"direct", "192.0.2.1:9", "", "rollcall.internal"},
@@ -77,7 +77,7 @@ func TestHost(t *testing.T) {
 	}
 }
 
-// One client is one, however its address is written.
+// Every spelling of an address counts as the same client.
 func TestSpellingsOfAddresses(t *testing.T) {
 	for _, c := range []struct{ forwarded, address, network string }{
 		{"198.51.100.7", "198.51.100.7", "198.51.100.7"},

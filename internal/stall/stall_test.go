@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// pair is a connection of ours and its peer, which has a buffer of a size.
+// pair is a connection and its peer, with buffers of a size.
 func pair(t *testing.T, timeout time.Duration, buffer int) (ours *Conn, peer *net.TCPConn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -56,8 +56,8 @@ func TestWriteToPeerThatDoesNotRead(t *testing.T) {
 	}
 }
 
-// A peer that reads a little now and then, so little that the system tells of no
-// room for longer than the timeout, gets everything.
+// A peer that reads so slowly that the system reports no room for longer than the timeout
+// gets everything.
 func TestWriteToSlowPeer(t *testing.T) {
 	const timeout = 400 * time.Millisecond
 	ours, peer := pair(t, timeout, 256<<10)
@@ -85,8 +85,7 @@ func TestWriteToSlowPeer(t *testing.T) {
 	}
 }
 
-// A deadline that is set counts too, for a write that goes on as well, and is
-// kept by the write.
+// A deadline applies too, also to a write under way, and a write keeps it.
 func TestDeadlines(t *testing.T) {
 	ours, peer := pair(t, time.Hour, 4096)
 	ours.SetWriteDeadline(time.Now().Add(-time.Second))
@@ -114,8 +113,8 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-// What net/http answers is bounded without any word of the handler, its own
-// answers too, and also what is asked for in one go.
+// Answers of net/http are bounded without help of the handler, its own error answers and
+// pipelined ones too.
 func TestServer(t *testing.T) {
 	ended := make(chan error, 10)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

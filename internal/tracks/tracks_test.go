@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// start runs Tracks until the test is over. Its log is returned.
+// start runs Tracks until the end of the test.
 func start(t *testing.T, opts Options) (*Tracks, *program.Log) {
 	t.Helper()
 	log := &program.Log{}
@@ -49,7 +49,7 @@ func joined(ids []json.RawMessage) string {
 	return strings.Join(texts, " ")
 }
 
-// A Rails app whose answer changes under way.
+// app is a Rails app with an answer that can be changed.
 type app struct {
 	*httptest.Server
 	answer atomic.Pointer[http.HandlerFunc]
@@ -67,11 +67,11 @@ func newApp(t *testing.T, answer http.HandlerFunc) *app {
 	return a
 }
 
-// tell makes the app answer so from the next question on.
+// tell sets the answer to further requests.
 func (a *app) tell(answer http.HandlerFunc) { a.answer.Store(&answer) }
 
-// askedAgain waits until two more questions have been put: the answer to the
-// first of them has been dealt with then.
+// askedAgain waits for two more requests: the answer to the first one has been handled
+// then.
 func (a *app) askedAgain(t *testing.T) {
 	t.Helper()
 	before := a.asked.Load()
@@ -98,8 +98,8 @@ func TestIDsAsTheyAre(t *testing.T) {
 	}
 }
 
-// Whatever the app does wrong, the last good list is kept, the log tells it
-// once, and what comes after is taken again.
+// After any fault of the app the last valid list is kept, the log has one line, and the
+// next valid list is used.
 func TestTheLastGoodListIsKept(t *testing.T) {
 	elsewhere := newApp(t, says(`[{"id":666}]`))
 	release := make(chan struct{})
@@ -170,8 +170,7 @@ func TestTheLastGoodListIsKept(t *testing.T) {
 	}
 }
 
-// timeoutFor is short where it is what is tested, and else long enough for any
-// machine.
+// timeoutFor is short where the test is about it, else long enough for any machine.
 func timeoutFor(name string) time.Duration {
 	if strings.HasPrefix(name, "slow") {
 		return time.Second
@@ -179,7 +178,7 @@ func timeoutFor(name string) time.Duration {
 	return 20 * time.Second
 }
 
-// An app that is not there yet at the start, and is gone again later.
+// The app does not run yet at the start, and stops later.
 func TestGone(t *testing.T) {
 	a := newApp(t, says(`[{"id":1}]`))
 	addr := a.Listener.Addr().String()
@@ -191,7 +190,7 @@ func TestGone(t *testing.T) {
 	}
 }
 
-// As much as may be is taken.
+// A list of the maximal size is accepted.
 func TestTheLargestList(t *testing.T) {
 	a := newApp(t, says("["+strings.Repeat(`{"id":1},`, maxTracks-1)+`{"id":2}`+strings.Repeat(" ", maxBytes-9*maxTracks-1)+"]"))
 	tracks, _ := start(t, Options{URL: a.URL})
@@ -237,8 +236,8 @@ func TestNoURL(t *testing.T) {
 	}
 }
 
-// When it is asked, in virtual time: at once, soon after failures, every five
-// minutes else.
+// The times of requests, in virtual time: at once, soon after failures, otherwise every
+// five minutes.
 func TestPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tracks, err := New(Options{})
@@ -267,7 +266,7 @@ func TestPauses(t *testing.T) {
 	})
 }
 
-// The end of the program is no failure of the app, and does not wait for it.
+// The end of ctx is not logged as a failure of the app, and does not wait for it.
 func TestEndWhileAsking(t *testing.T) {
 	asked := make(chan struct{})
 	a := newApp(t, func(_ http.ResponseWriter, r *http.Request) {

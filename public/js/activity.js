@@ -1,9 +1,9 @@
-// What shows that somebody is at the page.
+// Signs of a user's activity on the page.
 
 const SIGNS = ["pointerdown", "pointermove", "keydown", "wheel"];
 
-// onActivity calls f at each sign, very often, until the function that it
-// returns is called. A tab that comes to the front is a sign too.
+// onActivity calls f for each sign of activity, very often, and returns a function
+// that ends that. A tab that becomes visible is a sign too.
 export function onActivity(f) {
   const shown = () => document.visibilityState === "visible" && f();
   for (const sign of SIGNS) addEventListener(sign, f, { passive: true, capture: true });

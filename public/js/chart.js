@@ -22,11 +22,11 @@ export class Chart {
     if (!last) this.#start = at;
     if (last && at - last.at < APART) last.count = count;
     else if (last?.count !== count) this.#points.push({ at, count });
-    // One point from before the window says where its line begins.
+    // One point before the window is where the line begins.
     while (this.#points.length > 1 && this.#points[1].at < at - LONGEST) this.#points.shift();
   }
 
-  // draw shows the window that ends now and returns what it shows in numbers.
+  // draw draws the window that ends now and returns its numbers.
   draw(now = Date.now()) {
     if (this.#points.length === 0) return null;
     const span = Math.min(LONGEST, Math.max(SHORTEST, now - this.#start));

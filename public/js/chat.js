@@ -1,10 +1,10 @@
-// Draws the chat: a tab for each room, who is in it, what is said, and the
-// line to say something.
+// Draws the chat: a tab for each room, its members, its messages and the form to
+// send one.
 
 import { hueOf, initialsOf, plain, prose } from "./person.js";
 import { el } from "./el.js";
 
-const NAMED = 12; // members; the others are a number
+const NAMED = 12; // members by name; the others are counted
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
 export class Chat {
@@ -42,7 +42,7 @@ export class Chat {
     this.#parts.tabs.append(tab);
     this.#parts.logs.append(log);
 
-    // What is at the end stays there, also when a phone's keyboard takes half the room.
+    // A log at its end stays there, also when a phone's keyboard takes half the height.
     let low = true;
     const look = () => { low = log.scrollHeight - log.scrollTop - log.clientHeight < 40; };
     log.addEventListener("scroll", look);

@@ -1,21 +1,20 @@
-// The connection to one server: it is made, kept, made again after it broke or
-// was refused, each time with a fresh token where one is needed. What is said
-// over it is not known here.
+// The connection to one server: it connects, and reconnects after a failure or a
+// refusal, each time with a new token where one is needed. It knows nothing of events.
 
 import { openerFor } from "./client.js";
 import { refusalOf, tokenFrom } from "./token.js";
 
-const FIRST_PAUSE = 1000; // after a break, doubled with each failure
+const FIRST_PAUSE = 1000; // after a failure, doubled with each further one
 const LONGEST_PAUSE = 10_000;
-const FIRST_REFUSED = 5000; // after the server itself hung up or refused, likewise
+const FIRST_REFUSED = 5000; // after the server disconnected or refused, likewise
 const LONGEST_REFUSED = 60_000;
-const SPARE = 1000; // between two attempts, whatever wakes us
-const RENEW_AGAIN = [1000, 15_000]; // at least and at most, where no new token could be had
+const SPARE = 1000; // the least time between two attempts
+const RENEW_AGAIN = [1000, 15_000]; // at least and at most, when there was no new token
 
 export class Connection {
   state = "connecting"; // connecting, live, reconnecting, refused
   transport = "";
-  token = ""; // the one that the server knows; "": none
+  token = ""; // the one that the server has; "": none
   socket;
 
   #server;
@@ -23,17 +22,17 @@ export class Connection {
   #opener;
   #source = null; // where tokens come from, {url, token}; null: none is needed
   #used = false; // whether the source's own token was used
-  #ended = ""; // the token of a user who was signed out: it does not bring them back
-  #turn = 0; // rises with each attempt: what began before is void
+  #ended = ""; // the token of a signed-out user, which is not used again
+  #turn = 0; // counts attempts: the results of earlier ones are ignored
   #failures = 0;
   #retry; // timers
   #renewal;
   #tried = -Infinity;
   #wake = () => document.visibilityState === "visible" && this.#hurry();
 
-  // hooks are functions: listen(socket) for a new one, connected(), become(state),
-  // refuse(problem), which takes null when the last one is over, and status(),
-  // the status that a token's user begins with.
+  // hooks are functions: listen(socket) for a new socket, connected(), become(state),
+  // refuse(problem), with null when there is none any more, and status(), the first
+  // status of a token's user.
   constructor(server, hooks) {
     this.#server = server;
     this.#hooks = hooks;
@@ -56,13 +55,13 @@ export class Connection {
     this.#become("connecting");
   }
 
-  // signedOut says that the server has ended what the present token began.
+  // signedOut notes that the server has signed the token's user out.
   signedOut() {
     this.#ended = this.token;
   }
 
-  // use says where tokens come from. A new token is shown to the server at once,
-  // without a break if it is for the same user.
+  // use sets the source of tokens. A new token is sent to the server at once, over the
+  // same connection if it is for the same user.
   use(source) {
     if (JSON.stringify(source) === JSON.stringify(this.#source)) return;
     const renewable = this.token && source?.token && this.state === "live";
@@ -70,14 +69,14 @@ export class Connection {
     this.#used = false;
     this.#failures = 0;
     if (renewable) this.#renew({ now: true });
-    else if (this.#tried > -Infinity) this.#attempt(); // else the first one is about to begin
+    else if (this.#tried > -Infinity) this.#attempt(); // else the first attempt is about to begin
   }
 
   async #attempt() {
     this.#void();
     const turn = this.#turn;
     const open = await this.#opener;
-    if (turn !== this.#turn) return; // given up meanwhile
+    if (turn !== this.#turn) return; // stopped meanwhile
     this.#tried = performance.now();
     const source = this.#source;
     const { token: given, problem } = await this.#ask(source);
@@ -93,7 +92,7 @@ export class Connection {
       if (socket.active === false || error?.data?.error) refused(error);
       else this.#lost();
     });
-    // The name of a refused connection in 1.x and 2.x.
+    // A refused connection in 1.x and 2.x.
     on("error", (error) => (typeof error === "string" || error?.error) && refused(typeof error === "string" ? { message: error } : error));
     on("token_expiring", (more) => this.#renew({ left: more?.expires_in }));
     this.#hooks.listen(socket);
@@ -120,7 +119,7 @@ export class Connection {
     this.#become("live");
   }
 
-  // lost is a connection that ended, or did not come about.
+  // lost handles a connection that ended or failed.
   #lost(reason) {
     if (reason === "io server disconnect") this.#later(FIRST_REFUSED, LONGEST_REFUSED);
     else this.#later(FIRST_PAUSE, LONGEST_PAUSE);
@@ -135,9 +134,8 @@ export class Connection {
     this.#hooks.refuse(problem);
   }
 
-  // renew shows the server a new token before the old one has ended, which is in
-  // so many seconds. If that fails the connection ends with the old one, or now,
-  // and the next has a new one.
+  // renew sends the server a new token `left` seconds before the old one expires. If
+  // that fails the connection ends with the old one, or now, and the next has a new one.
   async #renew({ left = 60, now = false }) {
     clearTimeout(this.#renewal);
     const turn = this.#turn, source = this.#source;
@@ -152,7 +150,7 @@ export class Connection {
     this.socket.emit("renew", { token }, (answer) => {
       if (turn !== this.#turn) return;
       if (answer?.ok) this.token = token;
-      else if (now || answer?.error === "forbidden") { // it is somebody else's
+      else if (now || answer?.error === "forbidden") { // it is of another user
         this.#used = !now;
         return this.#attempt();
       }
@@ -166,7 +164,7 @@ export class Connection {
     this.#retry = setTimeout(() => this.#attempt(), pause * (0.5 + Math.random()));
   }
 
-  // hurry does now what would be tried again later.
+  // hurry reconnects now instead of later.
   #hurry() {
     if (this.#retry !== undefined && performance.now() - this.#tried > SPARE) this.#attempt();
   }

@@ -1,4 +1,4 @@
-// Makes elements. What is not an element becomes text, never HTML.
+// Makes elements. Other children become text, never HTML.
 
 export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);

@@ -1,8 +1,8 @@
-// <rollcall-online>: who is online, in any page. Attributes: `user` (JSON;
+// <rollcall-online> lists the online users in any page. Attributes: `user` (JSON;
 // registers it), `token-url` and `token` (for a server with an AUTH_SECRET),
-// `limit` (rows, 50), `server` (another Rollcall's URL). Users who are away are
-// marked so; hidden ones are not there. Fires `rollcall:change` with detail
-// {users, count, away}: `away` is those of the users who are.
+// `limit` (rows, 50), `server` (another Rollcall's URL). Away users are
+// marked; hidden ones are not in the list. Fires `rollcall:change` with the detail
+// {users, count, away}, where `away` has the away users.
 
 import { feedOf } from "./feed.js";
 import { List } from "./list.js";
@@ -11,7 +11,7 @@ import { keyOf } from "./roster.js";
 import { dress } from "./style.js";
 
 const LIMIT = 50;
-const MANY = 12; // from here on a filter helps
+const MANY = 12; // from here on there is a filter
 const TICK = 10_000;
 
 const MARKUP = ["section", { "aria-label": "Who is online", part: "list" },
@@ -30,14 +30,14 @@ function build([tag, attributes, ...children]) {
 }
 
 export function define(home) {
-  if (customElements.get("rollcall-online")) return; // navigation runs scripts again
+  if (customElements.get("rollcall-online")) return; // Turbo runs scripts again
 
   customElements.define("rollcall-online", class extends HTMLElement {
     static observedAttributes = ["user", "token", "token-url", "limit", "server"];
     #feed;
     #list;
     #parts = {};
-    #fault = ""; // what is wrong with our own attributes
+    #fault = ""; // the fault of an attribute
     #ticking;
     #onChange = () => this.#changed();
     #onState = () => this.#draw();
@@ -98,12 +98,12 @@ export function define(home) {
       try {
         const user = JSON.parse(text);
         if (user !== null && typeof user === "object" && !Array.isArray(user)) return user;
-      } catch {} // told below
+      } catch {} // reported below
       this.#fault = "The user attribute is not a JSON object.";
       return null;
     }
 
-    // source is where our tokens come from, null if there are none.
+    // source is the source of tokens, null if there is none.
     #source() {
       const token = this.getAttribute("token")?.trim() || undefined, at = this.getAttribute("token-url");
       if (!token && !at) return null;
@@ -154,7 +154,7 @@ export function define(home) {
 
 const HEAD = { connecting: "Connecting…", live: "Connecting…", reconnecting: "Reconnecting…", refused: "Not connected" };
 
-// pick takes what is to be seen: you first, then the others as they came.
+// pick chooses the rows: the own user first, then the others in order of joining.
 function pick(roster, mine, limit, words) {
   const shown = [];
   const own = [];
@@ -180,6 +180,6 @@ function serverURL(attribute, home) {
   try {
     const url = new URL(attribute.replace(/\/*$/, "/"), document.baseURI);
     if (/^https?:$/.test(url.protocol)) return url.href;
-  } catch {} // as good as none
+  } catch {} // as without one
   return home;
 }

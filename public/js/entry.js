@@ -1,12 +1,12 @@
-// The way in where the server wants a token: a form to paste one into. Events:
-// `token` when another one counts, `change` when the form appears or goes.
+// The form to paste a token into where the server requires one. Events: `token` when
+// the token changes, `change` when the form appears or disappears.
 
 import { userOf } from "./token.js";
 
 const KEY = "rollcall.token";
 
 export class Entry extends EventTarget {
-  needed = false; // whether the server lets nobody in without one
+  needed = false; // whether the server requires one
   user = null; // the user that the token names
 
   #parts;
@@ -24,18 +24,18 @@ export class Entry extends EventTarget {
     parts.forget.addEventListener("click", () => this.use(""));
   }
 
-  // source is where the feed has tokens from; null: there are none.
+  // source is the feed's source of tokens, null without a token.
   get source() {
     return this.#token ? { token: this.#token } : null;
   }
 
-  // use takes another token; "" is none.
+  // use sets the token; "" is none.
   use(token) {
     this.#take(token);
     try {
       if (this.#token) sessionStorage.setItem(KEY, this.#token);
       else sessionStorage.removeItem(KEY);
-    } catch {} // storage may be forbidden; then a reload asks again
+    } catch {} // storage may be forbidden: then a reload asks again
     this.#need(false); // until it is refused
     this.dispatchEvent(new Event("token"));
   }
@@ -57,8 +57,8 @@ export class Entry extends EventTarget {
     this.use(text);
   }
 
-  // refused notes that the server wants a token: to connect, or of a guest to
-  // be listed.
+  // refused notes that the server requires a token: to connect, or for a guest to be
+  // listed.
   #refused({ problem }) {
     const { event, error } = problem ?? {};
     if (error === "unauthorized" || (event === "register" && error === "forbidden" && !this.#token)) this.#need(true);

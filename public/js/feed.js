@@ -1,18 +1,17 @@
-// One connection to one server, shared by all who hold it, with the roster it
-// keeps. Events: `change` (the roster did), `connected`, `state`, `problem`,
-// `signedout`.
-// What is not presence goes through `on` and `send`.
+// One connection to one server, shared by its holders, and its roster. Events:
+// `change` (of the roster), `connected`, `state`, `problem`, `signedout`. Events other
+// than presence go through `on` and `send`.
 
 import { onActivity } from "./activity.js";
 import { Connection } from "./connection.js";
 import { Roster } from "./roster.js";
 import { userOf } from "./token.js";
 
-const LINGER = 500; // an element that is moved, or replaced by navigation, comes back at once
-const GATHER = 16; // increments come in bursts; listeners hear of a burst once
+const LINGER = 500; // an element that is moved, or replaced by navigation, holds it again at once
+const GATHER = 16; // deltas come in bursts; listeners get one event for a burst
 const PATIENCE = 5000; // between two requests for a whole list
-const BEAT_EVERY = 60_000; // signs of life
-const BACK_EVERY = 2000; // while we are away, a sign is to be seen at once
+const BEAT_EVERY = 60_000; // heartbeats of an active user
+const BACK_EVERY = 2000; // of an away user, who is active again at once
 const LOST = { ok: false, error: "not_connected", message: "There is no connection just now." };
 
 const feeds = new Map();
@@ -25,20 +24,20 @@ export function feedOf(server) {
 class Feed extends EventTarget {
   roster = new Roster();
   problem = null; // {error, message, event} of the last refusal
-  me = null; // the user we registered, or want to
-  hidden = false; // whether we are to be seen by nobody; told before registering
-  resting = false; // away by choice: being at the page does not end it
+  me = null; // the user that is registered, or will be
+  hidden = false; // whether to be hidden; sent before registering
+  resting = false; // away by choice: activity does not end it
 
   #connection;
-  #holders = new Map(); // owner → its user and source of tokens, last to ask last
-  #topics = new Map(); // event → functions that hear it
+  #holders = new Map(); // owner → its user and source of tokens, the latest last
+  #topics = new Map(); // event → its listeners
   #asked = new Set(); // functions that wait for an answer
   #open = false;
   #telling; // timers
   #syncing;
   #synced = 0;
   #beaten = -Infinity;
-  #deaf; // ends what onActivity began
+  #stopActivity; // stops onActivity
 
   constructor(server) {
     super();
@@ -63,13 +62,13 @@ class Feed extends EventTarget {
     return this.#connection.token;
   }
 
-  // self is whom the others see in us: whom we registered, or whom the token names.
+  // self is the user that the others see: the registered one, or the token's.
   get self() {
     return this.me ?? (this.token ? userOf(this.token) : null);
   }
 
   // hold keeps the connection open for owner, and with a user registers it. The
-  // source is where tokens come from, if the server wants them (token.js).
+  // source gives tokens, if the server requires them (token.js).
   hold(owner, user = null, source = null) {
     this.#holders.delete(owner);
     this.#holders.set(owner, { user, source });
@@ -82,7 +81,7 @@ class Feed extends EventTarget {
     setTimeout(() => this.#settle(), LINGER);
   }
 
-  // on calls f with every such event, whatever connection it comes by.
+  // on calls f for every such event of this and later connections.
   on(event, f) {
     if (!this.#topics.has(event)) {
       this.#topics.set(event, new Set());
@@ -98,8 +97,8 @@ class Feed extends EventTarget {
     this.#socket?.off(event);
   }
 
-  // send resolves to the server's answer, {ok, …}. What is not answered when the
-  // connection ends never will be, and is refused as not_connected.
+  // send resolves to the server's answer, {ok, …}. When the
+  // connection ends, what is not answered is refused as not_connected.
   send(event, ...args) {
     if (this.state !== "live") return Promise.resolve(LOST);
     return new Promise((resolve) => {
@@ -119,21 +118,21 @@ class Feed extends EventTarget {
   #start() {
     this.#open = true;
     this.#connection.start();
-    this.#deaf = onActivity(() => this.#beat());
+    this.#stopActivity = onActivity(() => this.#beat());
   }
 
   #close() {
     this.#open = false;
     clearTimeout(this.#syncing);
     this.#syncing = undefined;
-    this.#deaf();
+    this.#stopActivity();
     this.roster = new Roster();
     this.me = null;
     this.problem = null;
     this.#connection.stop(); // after which nothing waits for an answer
   }
 
-  // settle makes the connection what the holders want of it.
+  // settle adapts the connection to its holders.
   #settle() {
     if (this.#holders.size === 0) {
       if (this.#open) this.#close();
@@ -187,14 +186,14 @@ class Feed extends EventTarget {
   #connected() {
     this.dispatchEvent(new Event("connected"));
     this.roster.fresh = false;
-    // Hidden first: what comes after must not show us, not even for a moment.
+    // Hidden first, so that the user is not shown even for a moment.
     if (this.hidden) this.#socket.emit("status", "hidden");
-    // Registering brings the whole list; who only watches has to ask.
+    // Registering brings the whole list; without it the list has to be requested.
     if (this.me !== null) this.#register();
     else this.#sync(0);
   }
 
-  // sync asks for a whole list, but not all the time.
+  // sync requests a whole list, but not all the time.
   #sync(pause = this.#synced + PATIENCE - Date.now()) {
     this.#syncing ??= setTimeout(() => {
       this.#syncing = undefined;
@@ -203,7 +202,7 @@ class Feed extends EventTarget {
     }, pause);
   }
 
-  // beat tells the server that somebody is at the page, but not all the time.
+  // beat sends a heartbeat of an active user, but not all the time.
   #beat() {
     if (this.resting || this.state !== "live" || !this.self) return;
     const now = performance.now();
@@ -215,7 +214,7 @@ class Feed extends EventTarget {
 
   #refuse(problem) {
     this.problem = problem;
-    if (problem?.error === "unauthorized") { // what we knew is not ours to see any more
+    if (problem?.error === "unauthorized") { // the known list may not be seen any more
       this.roster = new Roster();
       this.#change();
     }

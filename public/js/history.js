@@ -1,10 +1,9 @@
-// What was said in a room before, by the server's HTTP API.
+// Fetches the messages of a room from the HTTP API.
 
 const PATIENCE = 5000;
 
 // historyOf resolves to the kept messages, oldest first, and the server's time,
-// or to null: a server that cannot tell is no reason not to talk. The token is
-// needed where the connection needed one.
+// or to null on a failure. The token is needed where the connection needed one.
 export async function historyOf(server, room, token) {
   try {
     const url = new URL(`api/rooms/${encodeURIComponent(room)}/messages`, server);

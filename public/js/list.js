@@ -1,6 +1,5 @@
-// Draws the entries of a roster as rows. Only what differs from the last
-// drawing is touched, and never more rows than the limit, so that ten thousand
-// users cost what a screenful costs.
+// Draws the entries of a roster as rows. It changes only what differs, and never has
+// more rows than the limit, so that ten thousand users cost what a screenful costs.
 
 import { ago, hueOf, initialsOf, nameOf, sinceOf } from "./person.js";
 
@@ -33,7 +32,7 @@ export class List {
     this.#drawn = true;
   }
 
-  // tick moves the times on.
+  // tick updates the times.
   tick() {
     for (const row of this.#rows.values()) tell(row);
   }
@@ -53,7 +52,7 @@ export class List {
     };
     row.you.textContent = "you";
     row.away.textContent = "away";
-    // What a filter brings to light, or the first drawing, is nobody's arrival.
+    // A changed filter and the first drawing are no arrivals.
     if (this.#drawn && Date.now() - entry.seen < ARRIVAL) li.className = "new";
     this.#rows.set(entry.slot, row);
     return row;
@@ -75,7 +74,7 @@ function fill(row, entry, mine) {
     row.initials.textContent = initialsOf(name);
     const since = sinceOf(entry.user);
     row.at = Number.isNaN(since) ? entry.seen : since;
-    // Somebody who was here before us, and does not say since when.
+    // The user was listed before this page, without a time.
     row.early = Number.isNaN(since) && entry.early && !mine;
     row.since.dateTime = new Date(row.at).toISOString();
     row.since.title = `${row.early ? "before" : "since"} ${new Date(row.at).toLocaleString()}`;

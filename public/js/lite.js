@@ -1,6 +1,6 @@
-// A small Socket.IO client (protocol 5 over WebSocket) for servers that were
-// built without the official one. It has the part of its interface that we use,
-// and is for one connection: it does not come back by itself.
+// A small Socket.IO client (protocol 5 over WebSocket), for when the official one
+// cannot be loaded. It has the part of its interface that is used here, and is for one
+// connection: it does not reconnect.
 
 export function lite(server, query, token) {
   const url = new URL("socket.io/", server);
@@ -34,7 +34,7 @@ export function lite(server, query, token) {
   ws.onmessage = ({ data }) => !over && typeof data === "string" && read(data);
   ws.onclose = () => closed("transport close");
 
-  // A server that no longer pings is gone, whatever TCP says.
+  // A server that no longer pings is gone, even if TCP does not notice.
   function alive() {
     clearTimeout(watchdog);
     watchdog = setTimeout(() => closed("ping timeout"), patience);
@@ -71,7 +71,7 @@ export function lite(server, query, token) {
       acks.get(Number(id))?.(...data);
       acks.delete(Number(id));
     } else if (type === "41" || type === "44") {
-      socket.active = false; // the server means it; whether to come back is the caller's choice
+      socket.active = false; // the server ended it; the caller decides whether to reconnect
       closed("io server disconnect", Object.assign(new Error(data?.message), { data: data?.data }));
     }
   }

@@ -1,6 +1,6 @@
-// Who this browser is: one person in all its tabs, known again tomorrow. What
-// one tab changes, the others follow (event `change`). With a token this tab is
-// the user that the token names.
+// The user of this browser: one in all its tabs, and kept for the next visit. A change
+// in one tab reaches the others (event `change`). With a token this tab has the token's
+// user.
 
 import { nameOf } from "./person.js";
 
@@ -20,8 +20,8 @@ export class Me extends EventTarget {
   id = "";
   name = "";
   joined = false;
-  hidden = false; // seen by nobody, though joined
-  fixed = false; // whether a token says who we are; then nothing is stored
+  hidden = false; // hidden, though joined
+  fixed = false; // whether a token gives the user; then nothing is stored
 
   constructor() {
     super();
@@ -35,12 +35,12 @@ export class Me extends EventTarget {
     });
   }
 
-  // become takes a name and goes online with it.
+  // become sets the name and goes online.
   become(name) {
     this.#write({ name: name.trim().slice(0, MAX_NAME), joined: true });
   }
 
-  // adopt makes us a token's user, or with null whom this browser remembers.
+  // adopt sets a token's user, or with null the stored one.
   adopt(user) {
     this.fixed = user !== null;
     if (user === null) this.#read();
@@ -62,7 +62,7 @@ export class Me extends EventTarget {
     const { id, name, joined, hidden } = this;
     try {
       localStorage.setItem(KEY, JSON.stringify({ id, name, joined, hidden }));
-    } catch {} // storage may be forbidden; then we are who we are until the tab closes
+    } catch {} // storage may be forbidden: then the user lasts until the tab closes
     this.dispatchEvent(new Event("change"));
   }
 
@@ -75,7 +75,7 @@ export class Me extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
-  // read takes what is stored, whoever wrote it there.
+  // read reads what is stored, whoever wrote it.
   #read() {
     try {
       const { id, name, joined, hidden } = JSON.parse(localStorage.getItem(KEY)) ?? {};
@@ -95,7 +95,7 @@ function hiddenHere(id) {
   }
 }
 
-// newID works without a secure context too, where crypto.randomUUID does not.
+// newID works without a secure context too, unlike crypto.randomUUID.
 function newID() {
   return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

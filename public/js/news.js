@@ -1,12 +1,12 @@
-// What a screen reader says of comings and goings: the last state in one
-// sentence, never more often than every few seconds.
+// Announces joins and leaves to screen readers: the last state in one sentence, once in
+// a few seconds at most.
 
 import { nameOf } from "./person.js";
 
 const PAUSE = 5000;
-const NAMED = 2; // more than these are a number
+const NAMED = 2; // by name; more are counted
 
-// newsOf returns a function that is told of every change of the roster.
+// newsOf returns a function to call for every change of the roster.
 export function newsOf(region) {
   let before; // slot → user, as last announced
   let pending;

@@ -1,6 +1,6 @@
-// What can be shown of a user object. Apps register objects of any shape, and
-// anybody can register anything, so all that leaves this file is short, plain
-// text that cannot break a line's direction or height.
+// What can be shown of a user object. Clients can register objects of any shape, so
+// these functions return short, plain text that cannot break a line's direction or
+// height.
 
 const MAX_NAME = 60;
 const NAME_FIELDS = [
@@ -14,7 +14,7 @@ const PILED_MARKS = /(\p{M}{3})\p{M}+/gu;
 const VISIBLE = /[\p{L}\p{N}\p{P}\p{S}]/u;
 const WORD = /[\p{L}\p{N}\p{So}]/u;
 
-// plain makes a line of text of a string or number, and "" of all else.
+// plain makes a line of text from a string or number, and "" from all else.
 export function plain(value, max = MAX_NAME) {
   if (typeof value === "number" && Number.isFinite(value)) value = String(value);
   if (typeof value !== "string") return "";
@@ -25,7 +25,7 @@ export function plain(value, max = MAX_NAME) {
   return signs.length > max ? signs.slice(0, max - 1).join("").trim() + "…" : text;
 }
 
-// prose makes a text of several lines of a string, and "" of all else.
+// prose makes a text of several lines from a string, and "" from all else.
 export function prose(value, max = 4000) {
   if (typeof value !== "string") return "";
   const lines = value.slice(0, max * 2).split(/\r\n|[\n\r\u0085\u2028\u2029]/);
@@ -37,14 +37,14 @@ export function nameOf(user) {
   const data = user !== null && typeof user === "object" ? user : { name: user };
   for (const field of NAME_FIELDS) {
     const text = plain(data[field]);
-    // An address is nobody else's business; what stands before the @ will do.
+    // A whole address is private; the part before the @ suffices.
     if (text) return field === "email" ? text.replace(/(.)@.*/u, "$1") : text;
   }
   const id = plain(data.id, 12);
   return id ? `User ${id}` : "Someone";
 }
 
-// initialsOf gives one or two signs, whole ones even for emoji.
+// initialsOf returns one or two characters, whole ones even for emoji.
 export function initialsOf(name) {
   const words = name.split(/[\s._-]+/u).filter((word) => WORD.test(word));
   const first = words[0] ?? name;
@@ -63,7 +63,7 @@ function leadingSign(word) {
   return sign.length > 16 ? Array.from(sign)[0] : sign;
 }
 
-// hueOf gives a key its colour: always the same, one of 24 that can be told apart.
+// hueOf returns a key's colour, one of 24 distinct ones.
 export function hueOf(key) {
   let hash = 0x811c9dc5;
   for (let i = 0; i < Math.min(key.length, 200); i++) {
@@ -74,8 +74,8 @@ export function hueOf(key) {
   return ((hash >>> 0) % 24) * 15;
 }
 
-// sinceOf reads a user's own `since` in milliseconds, or NaN where it has no
-// sensible one. Seconds and ISO dates are taken too.
+// sinceOf returns a user's `since` in milliseconds, or NaN where it has no plausible
+// one. It accepts seconds and ISO dates too.
 export function sinceOf(user, now = Date.now()) {
   const value = user?.since;
   let at = typeof value === "string" ? Date.parse(value.slice(0, 40)) : Number(value ?? NaN);

@@ -1,10 +1,10 @@
-// A race between the tabs that are open: who is on the start line, whose car is
-// where. Nothing here draws; event `change`.
+// A race between the open tabs: the racers on the stage and the positions of the cars.
+// It draws nothing; event `change`.
 //
-// Racers gather on a stage. Whoever starts names a race in a room that every
-// page is in: that reaches all of them in one order, so of two who start at
-// once one wins, and it works where no tracks are known. Then each racer adds a
-// car to that race, and says how far it is.
+// Racers join a stage. The one that starts sends the race's name to a room that every
+// page is in: a room has one order for all, so of two that start at once one wins, and
+// it works without tracks. Then each racer adds a car to that race and updates its
+// position.
 
 import { historyOf } from "./history.js";
 import { plain } from "./person.js";
@@ -12,33 +12,33 @@ import { plain } from "./person.js";
 export const FINISH = 40; // steps
 
 const STAGE = "rollcall";
-export const ROOM = "rollcall: races"; // nobody talks there
+export const ROOM = "rollcall: races"; // without messages of users
 const COUNTDOWN = 3;
-const LONGEST = 60_000; // then it is over, whoever is still on the road
+const LONGEST = 60_000; // then it is over, even if cars are still driving
 const TELL_EVERY = 150;
 
 const newID = () => Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 const known = (list) => (Array.isArray(list) ? list : []).filter((one) => typeof one?.id === "string" && one.id.length <= 64);
 
 export class Race extends EventTarget {
-  id = newID(); // this tab's: each one has a car of its own
+  id = newID(); // of this tab: each one has a car
   phase = "idle"; // idle, ready, running, over
   count = 0; // seconds to the start
   onStage = false;
-  track = ""; // what the server chose; "": it knows none
+  track = ""; // the one that the server chose; "": none
 
   #feed;
   #server;
-  #name; // these two are asked when it is needed
+  #name; // this and the next are functions
   #present;
   #racers = new Map(); // id → name
   #cars = new Map(); // id → {id, name, way, ms}
   #race = ""; // the one that is shown
-  #started = 0; // in performance.now()'s time, at first to come
+  #started = 0; // by performance.now(), at first in the future
   #timer;
   #telling;
   #drawn = ""; // the track of the last start
-  #missed; // {message, at}: a race that began while nobody was here
+  #missed; // {message, at}: a race that began while the user was away
 
   constructor(feed, server, name, present) {
     super();
@@ -74,8 +74,8 @@ export class Race extends EventTarget {
     return [...this.#racers.values()];
   }
 
-  // lanes are the cars of the race, and who waits for the next one, in the order
-  // of the stage: there nobody changes place when the race begins.
+  // lanes are the cars of the race and the racers of the next one, in the order of the
+  // stage, so that lanes do not move when the race begins.
   get lanes() {
     const racing = this.phase === "ready" || this.phase === "running";
     const lanes = new Map();
@@ -91,8 +91,8 @@ export class Race extends EventTarget {
     return [...this.#cars.values()].filter((car) => car.ms !== undefined).sort((a, b) => a.ms - b.ms)[0];
   }
 
-  // join puts this tab on the start line. Like start it resolves to a sentence
-  // that says why not, or "".
+  // join adds this tab to the stage. Like start it resolves to the reason of a refusal,
+  // or "".
   async join() {
     const answer = await this.#feed.send("join_stage", { token: STAGE, id: this.id, name: this.#name() });
     this.onStage = answer?.ok === true;
@@ -108,14 +108,14 @@ export class Race extends EventTarget {
     return sentence(await this.#feed.send("message", { room: ROOM, content }));
   }
 
-  // leave is what hiding means: the server has taken us off.
+  // leave is for a hidden user: the server has removed the racer.
   leave() {
     this.onStage = false;
     this.#cars.delete(this.id);
     this.#change();
   }
 
-  // look shows what began while nobody was here.
+  // look shows a race that began while the user was away.
   look() {
     if (!this.#missed || !this.#present()) return;
     const { message, at } = this.#missed;
@@ -158,7 +158,7 @@ export class Race extends EventTarget {
     this.#judge();
   }
 
-  // go begins the race that a message names, `age` milliseconds ago.
+  // go begins the race of a message, `age` milliseconds ago.
   #go(message, age = 0) {
     const { race, track } = parse(message?.content);
     const busy = this.phase === "ready" || this.phase === "running";
@@ -179,12 +179,12 @@ export class Race extends EventTarget {
     this.#countDown();
   }
 
-  // enter looks on at the race, and takes part for who is on the stage.
+  // enter watches the race, and takes part if this tab is on the stage.
   #enter() {
     this.#feed.send("watch_race", { race_id: this.#race });
     if (!this.onStage) return;
     this.#feed.send("add_car", { race_id: this.#race, id: this.id, name: this.#name() });
-    if (this.mine?.way) this.#tell(); // here again after a cut
+    if (this.mine?.way) this.#tell(); // reconnected
   }
 
   #countDown() {
@@ -214,7 +214,7 @@ export class Race extends EventTarget {
     this.#judge();
   };
 
-  // judge ends the race when nobody is left on the road.
+  // judge ends the race when no car is driving any more.
   #judge() {
     const left = (car) => car.ms === undefined && this.#racers.has(car.id);
     if (this.phase === "running" && this.#cars.size > 0 && ![...this.#cars.values()].some(left)) this.#end();
@@ -245,6 +245,6 @@ function parse(content) {
   try {
     return JSON.parse(content) ?? {};
   } catch {
-    return {}; // somebody talks in the room of the races
+    return {}; // a message of another client
   }
 }

@@ -1,14 +1,13 @@
-// One chat room as this page knows it: who is in it, what was said, who types.
-// Nothing here draws. Events: `change` (members, typing, unread), and `line`
-// with what to show: {line, before}, `before` being the line it goes above;
-// `drop` with a line that is too old to be kept.
+// One chat room: its members, messages and who is typing. It draws nothing. Events:
+// `change` (members, typing, unread), `line` with {line, before}, where `before` is the
+// line below, and `drop` with a line that is too old to be kept.
 
 import { plain, prose } from "./person.js";
 
-const LINES = 200; // what is older is dropped
+const LINES = 200; // older ones are dropped
 const TYPING_FOR = 4000;
 const GUEST = "Guest";
-const TYPISTS = 20; // whose typing is noted at once
+const TYPISTS = 20; // typing at the same time
 
 const timeOf = (text) => {
   const at = Date.parse(text);
@@ -17,17 +16,17 @@ const timeOf = (text) => {
 
 export class Room extends EventTarget {
   name;
-  username = ""; // what we are called here, once we are in
+  username = ""; // the own name, once joined
   members = [];
   unread = 0;
-  lines = []; // {id, at, who, text} messages, {note, at} comings and goings
-  unsent = []; // {content, …} that we said and the server has not acknowledged
+  lines = []; // {id, at, who, text} messages, {note, at} joins and leaves
+  unsent = []; // {content, …} that the server has not acknowledged
   sending = false; // whether the first of them is on its way
 
   #said = new Map(); // id → line, since the server remembers
   #last = 0; // the highest id
   #typists = new Map(); // username → timer
-  #waiting = []; // notes that wait for the history, whose place is above them
+  #waiting = []; // notes that wait for the history, which goes above them
 
   constructor(name) {
     super();
@@ -61,8 +60,8 @@ export class Room extends EventTarget {
     this.#change();
   }
 
-  // hear takes a message that was just said. Ids rise; one that does not comes
-  // from a server that lost its memory and began anew.
+  // hear adds a new message. Ids rise; a lower one comes from a server that lost its
+  // data.
   hear(data) {
     const line = messageOf(data);
     if (!line) return;
@@ -77,8 +76,8 @@ export class Room extends EventTarget {
     return this.#last;
   }
 
-  // remember takes the kept messages, nothing where they could not be had. They
-  // were asked for when `last` was the newest.
+  // remember adds the history, or nothing where it could not be fetched. `last` was the
+  // newest message when it was requested.
   remember(history, last) {
     const lines = (Array.isArray(history) ? history : []).map(messageOf).filter(Boolean);
     if (history && this.#last === last && last > (lines.at(-1)?.id ?? 0)) this.#forget();
@@ -107,7 +106,7 @@ export class Room extends EventTarget {
     this.#change();
   }
 
-  // away is what a lost connection leaves: the lines.
+  // away removes all but the lines, after a lost connection.
   away() {
     this.username = "";
     this.members = [];
@@ -118,7 +117,7 @@ export class Room extends EventTarget {
 
   #note(username, what) {
     const who = plain(username);
-    if (!who || who === GUEST) return; // who gives no name comes and goes unmentioned
+    if (!who || who === GUEST) return; // without a name: not mentioned
     const note = { note: `${who} ${what}`, at: Date.now() };
     if (!this.#waiting) this.#show(note);
     else if (this.#waiting.length < LINES) this.#waiting.push(note);

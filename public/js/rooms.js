@@ -1,6 +1,6 @@
-// The chat rooms that this browser is in, kept for the next visit, and what
-// comes and goes for them over the feed's connection. Events: `open` and
-// `close` with a Room as detail; `state` when we are in one or no more.
+// The chat rooms of this browser, kept for the next visit, and their events on the
+// feed's connection. Events: `open` and `close` with a Room as detail; `state` when one
+// is joined or left.
 
 import { historyOf } from "./history.js";
 import { ROOM as RACES } from "./race.js";
@@ -12,7 +12,7 @@ const MOST = 8; // tabs that fit a row or two; the server allows more
 const MAX_NAME = 128; // bytes
 const TYPING_EVERY = 2000;
 const MOST_UNSENT = 100; // texts that wait in a room
-const AGAIN = 2000; // after a text could not be taken just now
+const AGAIN = 2000; // after a text was refused for now
 const LATER = new Set(["not_connected", "not_in_room", "unavailable", "rate_limited", "internal"]);
 
 const newNonce = () => `${Date.now()} ${Math.random()}`;
@@ -21,7 +21,7 @@ export class Rooms extends EventTarget {
   #feed;
   #server;
   #rooms = new Map(); // name → Room
-  #name = ""; // what we want to be called; "": a guest
+  #name = ""; // the own name; "": a guest
   #typed = -Infinity;
 
   constructor(feed, server) {
@@ -52,14 +52,14 @@ export class Rooms extends EventTarget {
     for (const room of stored()) this.open(room);
   }
 
-  // call says what we want to be called, in all rooms.
+  // call sets the own name in all rooms.
   call(name) {
     if (name === this.#name) return;
     this.#name = name;
     for (const room of this.#rooms.values()) this.#join(room);
   }
 
-  // open enters a room and returns it, or a sentence that says why not.
+  // open joins a room and returns it, or the reason of a refusal.
   open(name) {
     name = name.trim();
     const known = this.#rooms.get(name);
@@ -85,7 +85,7 @@ export class Rooms extends EventTarget {
   }
 
   // say keeps a text until the server has acknowledged it, over reconnects too.
-  // It resolves to a sentence that says why the text was refused, or "".
+  // It resolves to the reason of a refusal, or "".
   say(room, content) {
     if (room.unsent.length >= MOST_UNSENT) return Promise.resolve("Too much is waiting to be sent already.");
     return new Promise((settled) => {
@@ -103,7 +103,7 @@ export class Rooms extends EventTarget {
     const answer = await this.#feed.send("message", { room: room.name, content, nonce });
     room.sending = false;
     if (LATER.has(answer?.error)) {
-      if (room.username) setTimeout(() => this.#flush(room), AGAIN); // else when we are in again
+      if (room.username) setTimeout(() => this.#flush(room), AGAIN); // else when it is joined again
       return;
     }
     room.sent();
@@ -119,7 +119,7 @@ export class Rooms extends EventTarget {
   }
 
   said() {
-    this.#typed = -Infinity; // who goes on typing is typing anew
+    this.#typed = -Infinity; // further typing is announced again
   }
 
   async #enter(room) {
@@ -139,7 +139,7 @@ export class Rooms extends EventTarget {
   #store() {
     try {
       localStorage.setItem(KEY, JSON.stringify([...this.#rooms.keys()]));
-    } catch {} // storage may be forbidden; then the next visit begins in the first room
+    } catch {} // storage may be forbidden: then the next visit begins in the first room
   }
 }
 
@@ -147,6 +147,6 @@ function stored() {
   try {
     const names = JSON.parse(localStorage.getItem(KEY)).filter((name) => typeof name === "string" && name);
     if (names.length > 0) return names.slice(0, MOST);
-  } catch {} // nothing there, or nothing of ours
+  } catch {} // nothing stored, or nothing valid
   return [FIRST];
 }

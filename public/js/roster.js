@@ -1,10 +1,10 @@
-// The list of who is online, as told by the server: whole lists replace it,
-// increments change it. Order is the server's, the order of joining. Statuses
-// come beside the users; where nothing is said somebody is active.
+// The list of online users from the server: snapshots replace it, deltas change it. The
+// order is the server's, that of joining. Statuses come beside the users; without one a
+// user is active.
 
-// keyOf is a user's identity, as the server sees it: 5 and "5" are one user, an
-// empty id is none. Without an id that we can trust (JavaScript rounds large
-// integers) the text of the object has to do.
+// keyOf is a user's identity, as for the server: 5 and "5" are one user, an empty id is
+// none. Without a reliable id (JavaScript rounds large integers) it is the text of the
+// object.
 export function keyOf(user) {
   const id = user?.id;
   const known = typeof id === "number" ? !Number.isInteger(id) || Number.isSafeInteger(id)
@@ -20,8 +20,8 @@ export class Roster {
   #entries = new Map(); // slot → {key, slot, user, away, seen, early}; a Map keeps its order
   #alike = new Map(); // key without id → how many users look like that
 
-  // fresh says that a whole list has come since the connection did. Before
-  // that, increments have nothing to build upon.
+  // fresh: a snapshot has come since the connection was made. Deltas before it have no
+  // base.
   fresh = false;
 
   get size() {
@@ -40,13 +40,13 @@ export class Roster {
     return this.#entries.get(keyOf(user));
   }
 
-  // away is the users who are.
+  // away returns the away users.
   away() {
     return Array.from(this.#entries.values()).filter((entry) => entry.away).map((entry) => entry.user);
   }
 
-  // replace takes a whole list, and by id the statuses of those who are not
-  // active. Who was known keeps the time we first saw them.
+  // replace takes a snapshot, and by id the statuses of the users that are not active.
+  // Known users keep the time when they were first seen.
   replace(users, statuses, now = Date.now()) {
     const before = this.#entries;
     const early = before.size === 0 && !this.fresh;
@@ -60,8 +60,8 @@ export class Roster {
     this.fresh = true;
   }
 
-  // add, update and remove return false where an increment does not fit what
-  // we have; then only a new whole list helps. `more` may have a status.
+  // add, update and remove return false where a delta does not fit the list; then a new
+  // snapshot is needed. `more` may have a status.
   add(user, more, now = Date.now()) {
     if (this.fresh) this.#put(user, more?.status, now, false);
     return true;
@@ -79,7 +79,7 @@ export class Roster {
     if (!this.fresh) return true;
     const key = keyOf(user);
     if (hasID(key)) return this.#entries.delete(key);
-    // Of several that look alike, the last to come is as good as any.
+    // Of several equal ones the last is removed.
     const n = this.#alike.get(key) ?? 0;
     this.#alike.set(key, n - 1);
     if (n <= 1) this.#alike.delete(key);

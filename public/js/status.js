@@ -1,17 +1,17 @@
-// Whether we are active, away or hidden: the choice, and whether somebody is
-// likely at the page. The signs of life themselves are sent by the feed.
+// The own status: active, away or hidden, by choice, and whether the user is likely at
+// the page. The feed sends the heartbeats.
 
 import { onActivity } from "./activity.js";
 
 const PRESENT_FOR = 60_000; // after a sign
-const AGREE_WITHIN = 2000; // the list says what we chose a moment later
+const AGREE_WITHIN = 2000; // the list has the choice a moment later
 
 export class Status extends EventTarget {
   #feed;
   #me;
   #chosen = ""; // until the list agrees
   #agreeing;
-  #rested = false; // away by choice, and was seen so
+  #rested = false; // away by choice, and listed so
   #seen = performance.now(); // the last sign; opening the page is one
 
   constructor(feed, me) {
@@ -27,17 +27,17 @@ export class Status extends EventTarget {
     return this.#chosen || this.#known();
   }
 
-  // present tells whether somebody is likely at the page. To the server every
-  // event is activity, so what the page does by itself should wait for that.
+  // present reports whether the user is likely at the page. For the server every event is
+  // activity, so the page should send nothing by itself without it.
   get present() {
     return !this.#feed.resting && this.#known() !== "away" && performance.now() - this.#seen < PRESENT_FOR;
   }
 
-  // choose resolves to a sentence that says why not, or "".
+  // choose resolves to the reason of a refusal, or "".
   async choose(status) {
     this.#chosen = status;
     this.#rest(status === "away");
-    // Kept at once: should the connection be gone, the next one begins hidden.
+    // Kept at once: if the connection is lost, the next one begins hidden.
     if (status === "hidden") this.#me.hide(true);
     const answer = await this.#feed.send("status", status);
     const refused = answer?.ok === false && answer.error !== "not_connected";
@@ -55,7 +55,7 @@ export class Status extends EventTarget {
 
   #look() {
     const known = this.#known();
-    if (this.#feed.resting && this.#rested && known === "active") this.#rest(false); // we did something
+    if (this.#feed.resting && this.#rested && known === "active") this.#rest(false); // the user was active
     if (this.#feed.resting && known === "away") this.#rested = true;
     if (this.#chosen === known) this.#agree();
     else this.#change();

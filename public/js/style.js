@@ -1,6 +1,5 @@
-// How the list looks. It takes its colours from the page around it, so that it
-// is at home in light and dark ones. A constructed sheet needs no exception in
-// a strict Content-Security-Policy.
+// The style of the list. It takes its colours from the page, light or dark. A
+// constructed style sheet needs no exception in a strict Content-Security-Policy.
 
 const CSS = `
 :host { display: block; font: inherit; color: inherit; line-height: 1.4;

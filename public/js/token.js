@@ -1,5 +1,5 @@
-// Tokens in a page: where one comes from, whose it is, and what to tell people
-// when there is none.
+// Tokens in a page: their source, their user, and the sentence for a visitor without
+// one.
 
 import { plain } from "./person.js";
 import { warnOnce } from "./warn.js";
@@ -10,8 +10,8 @@ const TOKEN = /^[\w+/=.-]{16,8192}$/;
 
 const UNAVAILABLE = { event: "connect", error: "no_token", message: "Who is online cannot be shown just now. Trying again…" };
 
-// tokenFrom resolves to {token} or, where that is no fault of the visitor's, to
-// {problem}. An empty token means that nobody is signed in. A source is {token},
+// tokenFrom resolves to {token}, or to {problem} on a failure. An empty token means that
+// the visitor is not signed in. A source is {token},
 // {url} or both: then the token is used first, and the URL from then on.
 export async function tokenFrom({ token, url }, used) {
   if (token && !(url && used)) return { token };
@@ -45,7 +45,7 @@ function read(text, type, url) {
   return { token };
 }
 
-// refusalOf is what people are told when the server did not let us in.
+// refusalOf is the problem to show when the server refused the connection.
 export function refusalOf(error, source, token) {
   const { error: code = "refused", message } = error?.data ?? error ?? {};
   if (code !== "unauthorized") return { event: "connect", error: code, message: plain(message, 200) || "The server refused the connection." };
@@ -55,8 +55,8 @@ export function refusalOf(error, source, token) {
   return { event: "connect", error: code, message: told };
 }
 
-// userOf is the user that a token names, or null where it cannot be read. Only
-// the server knows whether the token is valid.
+// userOf is the user of a token, or null where it cannot be read. Only the server knows
+// whether the token is valid.
 export function userOf(token) {
   try {
     const value = token.includes("--") ? verified(token) : JSON.parse(decode(token.split(".")[1]));

@@ -1,10 +1,10 @@
-// Draws the race: a lane for each car, and the one button that is of use now.
+// Draws the race: a lane for each car, and the button that is useful now.
 
 import { el } from "./el.js";
 import { hueOf } from "./person.js";
 import { FINISH } from "./race.js";
 
-const LANES = 8; // the others are a number
+const LANES = 8; // the others are counted
 const SVG = "http://www.w3.org/2000/svg";
 
 export class Track {
@@ -15,7 +15,7 @@ export class Track {
   #driving = false;
 
   // parts are the page's elements: lanes, more, line, note, join, start, drive,
-  // problem. hidden tells whether we are.
+  // problem. hidden reports whether the user is hidden.
   constructor(race, parts, hidden) {
     this.#race = race;
     this.#parts = parts;
@@ -33,13 +33,13 @@ export class Track {
     ask(parts.start, () => race.start());
     parts.drive.addEventListener("click", () => race.step());
     parts.drive.addEventListener("keydown", (event) => this.#key(event));
-    // Firefox makes the click of a space bar when it is let go.
+    // Firefox sends the click of the space bar on release.
     parts.drive.addEventListener("keyup", (event) => event.key === " " && event.preventDefault());
     race.addEventListener("change", () => this.draw());
     this.hidden = hidden;
   }
 
-  // key drives with any key that means nothing else, once each time it is pressed.
+  // key drives with any key that has no other meaning, once for each press.
   #key(event) {
     const other = event.ctrlKey || event.altKey || event.metaKey || ["Tab", "Escape", "Shift"].includes(event.key);
     if (other) return;
@@ -51,7 +51,7 @@ export class Track {
     const race = this.#race, parts = this.#parts;
     const racing = race.phase === "ready" || race.phase === "running";
     const takingPart = racing && race.onStage && race.mine?.ms === undefined;
-    // The button that had the focus may be about to go.
+    // The focused button may be about to disappear.
     const near = parts.line.parentElement.contains(document.activeElement) || document.activeElement === document.body;
     parts.join.hidden = race.onStage;
     parts.join.disabled = !race.live || this.hidden();
@@ -62,7 +62,7 @@ export class Track {
     if (race.phase !== this.#phase && near) {
       if (race.phase === "ready" && takingPart) parts.drive.focus({ preventScroll: true });
     }
-    // Not to the start button: who still presses keys would start the next race.
+    // Not to the start button: further key presses would start the next race.
     if (near && this.#driving && !takingPart) parts.line.focus({ preventScroll: true });
     this.#driving = takingPart;
     if (race.phase !== this.#phase) this.#complain("");
@@ -90,7 +90,7 @@ export class Track {
 
   #drawLanes() {
     const { lanes, id: own } = this.#race;
-    // One's own is always seen.
+    // The own car is always shown.
     const shown = lanes.slice(0, LANES);
     const mine = lanes.find((car) => car.id === own);
     if (mine && !shown.includes(mine)) shown[LANES - 1] = mine;

@@ -1,4 +1,4 @@
-// What is wrong with the page around us is said to its developer, once.
+// Warns the developer of the page, once for each text.
 
 const said = new Set();
 
