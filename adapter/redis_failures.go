@@ -83,28 +83,29 @@ func (d *failureDetector) restart(local time.Time) {
 
 // detectFailures evicts the instances that have failed, and reports whether any
 // is suspected.
-func (r *Redis) detectFailures(ctx context.Context, d *failureDetector, now renewal) bool {
+func (k *leaseKeeper) detectFailures(ctx context.Context, now renewal) bool {
+	d := &k.detector
 	leases := make(map[string]bool, len(now.others))
 	for _, other := range now.others {
 		leases[other.instance] = true
 	}
-	absent := d.absent(r, leases) // their time runs along with ours
-	if r.timing.Now().Sub(d.from) < r.timing.Lease {
+	absent := k.absent(leases) // their time runs along with ours
+	if k.timing.Now().Sub(d.from) < k.timing.Lease {
 		return false
 	}
 	for _, other := range now.others {
-		sign := d.check(other, now.now, r.timing)
-		if sign == signNone && d.isUnchanged(other, r.timing.Now(), r.timing.Lease+max(r.handOver, r.grace)) {
+		sign := d.check(other, now.now, k.timing)
+		if sign == signNone && d.isUnchanged(other, k.timing.Now(), k.timing.Lease+max(k.handOver, k.grace)) {
 			sign = signUnchanged
 		}
 		if sign != signNone {
-			r.evictFailed(ctx, other.instance, sign, other.till)
+			k.evictFailed(ctx, other.instance, sign, other.till)
 		}
 	}
 	maps.DeleteFunc(d.suspected, func(instance string, _ suspicion) bool { return !leases[instance] })
 	maps.DeleteFunc(d.leases, func(instance string, _ observedLease) bool { return !leases[instance] })
 	for _, instance := range absent {
-		r.evictFailed(ctx, instance, signAbsent, "")
+		k.evictFailed(ctx, instance, signAbsent, "")
 	}
 	return len(d.suspected) > 0
 }
@@ -164,11 +165,12 @@ func (d *failureDetector) isUnchanged(other otherLease, now time.Time, limit tim
 
 // absent is the instances that have entries and had no lease for the length of
 // one.
-func (d *failureDetector) absent(r *Redis, leases map[string]bool) []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	owners := r.others.instances()
-	maps.DeleteFunc(d.withoutLease, func(instance string, _ time.Time) bool {
+func (k *leaseKeeper) absent(leases map[string]bool) []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	since := k.detector.withoutLease
+	owners := k.others.instances()
+	maps.DeleteFunc(since, func(instance string, _ time.Time) bool {
 		return leases[instance] || !slices.Contains(owners, instance)
 	})
 	var out []string
@@ -176,10 +178,10 @@ func (d *failureDetector) absent(r *Redis, leases map[string]bool) []string {
 		if leases[instance] {
 			continue
 		}
-		since, ok := d.withoutLease[instance]
+		from, ok := since[instance]
 		if !ok {
-			d.withoutLease[instance] = r.timing.Now()
-		} else if r.timing.Now().Sub(since) >= r.timing.Lease {
+			since[instance] = k.timing.Now()
+		} else if k.timing.Now().Sub(from) >= k.timing.Lease {
 			out = append(out, instance)
 		}
 	}
@@ -187,10 +189,10 @@ func (d *failureDetector) absent(r *Redis, leases map[string]bool) []string {
 }
 
 // evictFailed evicts an instance, if Redis agrees that it has failed.
-func (r *Redis) evictFailed(ctx context.Context, instance string, why sign, till string) {
-	evicted, err := r.evict(ctx, instance, why, till, rooms.InstanceLost)
+func (k *leaseKeeper) evictFailed(ctx context.Context, instance string, why sign, till string) {
+	evicted, err := k.evict(ctx, instance, why, till, rooms.InstanceLost)
 	if err != nil || !evicted {
 		return
 	}
-	r.log.Info("an instance is lost", "instance", instance, "sign", string(why))
+	k.log.Info("an instance is lost", "instance", instance, "sign", string(why))
 }

@@ -41,16 +41,23 @@ func (r renewal) someExpired() bool {
 	})
 }
 
-// holdLease renews the lease until ctx ends, and checks the others'.
+// A leaseKeeper renews this instance's lease and looks at what each renewal
+// tells. It belongs to one goroutine.
+type leaseKeeper struct {
+	*Redis
+	detector   failureDetector
+	last       observations
+	comparison comparison
+}
+
+// holdLease renews the lease until ctx ends.
 func (r *Redis) holdLease(ctx context.Context) {
+	k := &leaseKeeper{Redis: r, detector: newFailureDetector()}
 	backoff := r.newBackoff()
-	detector := newFailureDetector()
-	var watch watch
-	var comparison comparison
 	failed := false
 	for ctx.Err() == nil {
-		before, started := r.standing(), r.timing.Now()
-		now, err := r.renew(ctx)
+		before, started := k.progress(), r.timing.Now()
+		now, err := k.renew(ctx)
 		r.noteHealth(err)
 		if err != nil {
 			failed = true
@@ -58,38 +65,38 @@ func (r *Redis) holdLease(ctx context.Context) {
 			continue
 		}
 		backoff.Reset()
-		interrupted := detector.renewed(now, started, r.timing.Now())
+		interrupted := k.detector.renewed(now, started, r.timing.Now())
 		if failed { // the others may have been cut off too, and come back a little later
-			detector.restart(r.timing.Now())
+			k.detector.restart(r.timing.Now())
 			failed = false
 		}
-		r.compare(&watch, before, now, interrupted)
-		r.compareReplicas(ctx, &comparison, now)
+		k.check(before, now, interrupted)
+		r.compareReplicas(ctx, &k.comparison, now)
 		pause := r.timing.Renew
-		if r.detectFailures(ctx, &detector, now) {
+		if k.detectFailures(ctx, now) {
 			pause /= 4 // an instance is suspected: look again soon
 		}
 		retry.Sleep(ctx, pause)
 	}
 }
 
-// A standing is what we had before a renewal.
-type standing struct {
+// ownProgress is how far this instance was before a renewal.
+type ownProgress struct {
 	seq               uint64 // read
 	version           uint64 // of the own changes
 	acked, ackedCount uint64
 	idle, restoring   bool
 }
 
-func (r *Redis) standing() standing {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	o := &r.own
-	return standing{r.others.seq, o.version, o.acked, o.ackedCount, len(o.queue) == 0, o.isRestoring()}
+func (k *leaseKeeper) progress() ownProgress {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	o := &k.own
+	return ownProgress{k.others.seq, o.version, o.acked, o.ackedCount, len(o.queue) == 0, o.isRestoring()}
 }
 
-// A watch remembers between two renewals what was noticed at the last one.
-type watch struct {
+// observations are what was noticed at the last renewal.
+type observations struct {
 	target uint64    // the announcement that the reader should reach
 	seq    uint64    // the one it was at,
 	since  time.Time // and since when
@@ -97,30 +104,30 @@ type watch struct {
 	lost   int       // and entries of anybody that are missing
 }
 
-// compare looks for signs that we and Redis have lost each other.
-func (r *Redis) compare(w *watch, before standing, now renewal, interrupted bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	o := &r.others
-	local := r.timing.Now()
-	r.health.seq = now.seq
+// check looks for signs that Redis lost data, or the reader its place.
+func (k *leaseKeeper) check(before ownProgress, now renewal, interrupted bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	o, last := &k.others, &k.last
+	local := k.timing.Now()
+	k.health.seq = now.seq
 	o.revive(now.others)
 	switch {
 	case now.seq < before.seq || now.seq == o.seq && now.token != o.token:
 		o.wantRepair("Redis has other data")
 	case interrupted:
 		o.wantRepair("the lease had run out")
-	case o.seq == w.seq && o.seq < w.target && local.Sub(w.since) >= r.timing.Lag:
+	case o.seq == last.seq && o.seq < last.target && local.Sub(last.since) >= k.timing.Lag:
 		o.wantRepair("the reader does not get on")
 	case o.seq >= now.seq && o.lacks(now):
 		o.wantRepair("another instance is known in part")
 	}
 	// Behind is no fault as long as it gets on: a storm takes its time.
-	if o.seq != w.seq || o.seq >= w.target {
-		w.seq, w.since = o.seq, local
+	if o.seq != last.seq || o.seq >= last.target {
+		last.seq, last.since = o.seq, local
 	}
-	w.target = now.seq
-	r.compareOwn(w, before, now)
+	last.target = now.seq
+	k.checkOwn(before, now)
 }
 
 // lacks reports whether Redis has more of another instance than the reader,
@@ -138,23 +145,22 @@ func (o *othersState) lacks(now renewal) bool {
 	return false
 }
 
-// compareOwn looks for own entries that Redis lacks or has left over. mu is
-// held.
-func (r *Redis) compareOwn(w *watch, before standing, now renewal) {
+// checkOwn looks for own entries that Redis lacks or has left over. mu is held.
+func (k *leaseKeeper) checkOwn(before ownProgress, now renewal) {
 	drift := 0
-	if before.idle && before.version == r.own.version { // nothing was on its way meanwhile
-		drift = now.mine.entries - len(r.own.entries)
+	if before.idle && before.version == k.own.version { // nothing was on its way meanwhile
+		drift = now.mine.entries - len(k.own.entries)
 	}
-	r.health.drift = max(drift, -drift) + max(now.orphans, -now.orphans)
+	k.health.drift = max(drift, -drift) + max(now.orphans, -now.orphans)
 	switch {
-	case r.own.isLost(now.mine, before.acked, before.ackedCount, before.restoring):
-		r.restore("Redis lacks own changes")
-	case drift != 0 && drift == w.drift && !r.own.isRestoring(): // twice: no passing moment
-		r.restore("own entries are too many or too few")
-	case now.orphans < 0 && now.orphans == w.lost:
-		r.others.wantRepair("entries are missing")
+	case k.own.isLost(now.mine, before.acked, before.ackedCount, before.restoring):
+		k.restore("Redis lacks own changes")
+	case drift != 0 && drift == k.last.drift && !k.own.isRestoring(): // twice: no passing moment
+		k.restore("own entries are too many or too few")
+	case now.orphans < 0 && now.orphans == k.last.lost:
+		k.others.wantRepair("entries are missing")
 	}
-	w.drift, w.lost = drift, now.orphans
+	k.last.drift, k.last.lost = drift, now.orphans
 }
 
 // evict removes another instance, or this one that ends, with all its entries. It
@@ -169,17 +175,17 @@ func (r *Redis) evict(ctx context.Context, instance string, why sign, till strin
 	return reply == int64(1), err
 }
 
-func (r *Redis) renew(ctx context.Context) (renewal, error) {
-	asked := r.timing.Now()
-	reply, err := r.run(ctx, r.timing.Call, r.scripts.renew,
-		r.instance, r.timing.Lease.Milliseconds())
+func (k *leaseKeeper) renew(ctx context.Context) (renewal, error) {
+	asked := k.timing.Now()
+	reply, err := k.run(ctx, k.timing.Call, k.scripts.renew,
+		k.instance, k.timing.Lease.Milliseconds())
 	if err != nil {
 		return renewal{}, err
 	}
-	answered := r.timing.Now()
+	answered := k.timing.Now()
 	now, err := parseRenewal(reply)
 	if err == nil {
-		r.clock.measure(now.now, asked, answered)
+		k.clock.measure(now.now, asked, answered)
 	}
 	return now, err
 }

@@ -119,7 +119,8 @@ func TestPuttingBackBegins(t *testing.T) {
 			r.take(redis.XMessage{ID: "1-0", Values: map[string]any{"n": "1", "gone": "a", "why": "instance_lost"}})
 		},
 		"lost": func(r *Redis) {
-			r.compareOwn(&watch{}, r.standing(), renewal{mine: progress{version: 1, state: whole}})
+			k := &leaseKeeper{Redis: r}
+			k.checkOwn(k.progress(), renewal{mine: progress{version: 1, state: whole}})
 		},
 	} {
 		r := &Redis{instance: "a", format: 1, own: newOwnState(), others: newOthersState(), wake: make(chan struct{}, 1), log: slog.New(slog.DiscardHandler)}
