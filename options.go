@@ -11,11 +11,12 @@ import (
 	"time"
 
 	"rollcall/internal/config"
+	"rollcall/internal/engineio"
 	"rollcall/internal/memory"
 	"rollcall/internal/observe"
 	"rollcall/internal/remote"
+	"rollcall/internal/socketio"
 	"rollcall/internal/stall"
-	"rollcall/internal/wire"
 	"rollcall/rooms"
 )
 
@@ -30,8 +31,8 @@ func pageURL(cfg config.Config) string {
 	return "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.Port))
 }
 
-func wireOptions(cfg config.Config, inbound *memory.Budget, log *slog.Logger, metrics *observe.Metrics) wire.Options {
-	options := wire.Options{
+func socketOptions(cfg config.Config, inbound *memory.Budget, log *slog.Logger, metrics *observe.Metrics) socketio.Options {
+	options := engineio.Options{
 		MaxMessage:     int(cfg.MaxMessage),
 		MaxBody:        int(cfg.MaxBody),
 		MaxQueues:      maxQueues(cfg),
@@ -48,12 +49,11 @@ func wireOptions(cfg config.Config, inbound *memory.Budget, log *slog.Logger, me
 		PingTimeout:    cfg.PingTimeout,
 		WriteTimeout:   cfg.WriteTimeout,
 		Log:            log,
-		Observer:       metrics,
 	}
 	if cfg.RateLimited() {
-		options.EventsPerSecond, options.EventsBurst = cfg.EventsPerSecond, cfg.EventsBurst
+		options.PacketsPerSecond, options.PacketsBurst = cfg.EventsPerSecond, cfg.EventsBurst
 	}
-	return options
+	return socketio.Options{Options: options, Observer: metrics}
 }
 
 // debugWriteTimeout ends connections whose client reads nothing of a profile.

@@ -16,9 +16,9 @@ import (
 	"rollcall/internal/httpapi"
 	"rollcall/internal/memory"
 	"rollcall/internal/observe"
+	"rollcall/internal/socketio"
 	"rollcall/internal/stall"
 	"rollcall/internal/tracks"
-	"rollcall/internal/wire"
 	"rollcall/public"
 	"rollcall/rooms"
 )
@@ -29,7 +29,7 @@ type server struct {
 	log          *slog.Logger
 	metrics      *observe.Metrics
 	connLimit    *connlimit.Limiter
-	sockets      *wire.Server
+	sockets      *socketio.Server
 	store        store
 	service      *rooms.Rooms
 	trackList    *tracks.Tracks
@@ -50,9 +50,9 @@ func newServer(ctx context.Context, cfg config.Config, log *slog.Logger, metrics
 	inbound := memory.NewBudget(maxInbound(cfg))
 	metrics.WatchInbound(inbound.Used, inbound.Limit())
 	s.connLimit = connlimit.New(maxIdle(cfg, openFilesLimit()), func() { metrics.Refusal("idle_connection") })
-	options := wireOptions(cfg, inbound, log, metrics)
+	options := socketOptions(cfg, inbound, log, metrics)
 	options.Polls = s.connLimit.CarriesSession
-	s.sockets = wire.New(options)
+	s.sockets = socketio.New(options)
 	metrics.WatchQueues(s.sockets.Queued, maxQueues(cfg))
 	if s.store, err = openStore(ctx, cfg, log, metrics); err != nil {
 		return nil, err

@@ -11,7 +11,7 @@ const module = "rollcall"
 
 // Below main there are three that know rooms and not each other. Everything
 // else in the module is a leaf that they and main may use.
-var middle = []string{module + "/internal/wire", module + "/internal/httpapi", module + "/adapter"}
+var middle = []string{module + "/internal/socketio", module + "/internal/httpapi", module + "/adapter"}
 
 // main and the programs beside it may import anything.
 func isTop(pkg string) bool {
@@ -31,12 +31,14 @@ func badImport(from, to string) string {
 	switch {
 	case from == module+"/rooms":
 		return "rooms imports no other package of the module"
+	case from == module+"/internal/engineio" && (to == module+"/rooms" || inMiddle(to)):
+		return "engineio knows no Socket.IO and no presence"
 	case isTop(from), sameHouse():
 		return ""
 	case isTop(to):
 		return "only main stands above main"
 	case inMiddle(to):
-		return "wire, httpapi and adapter are for main alone"
+		return "socketio, httpapi and adapter are for main alone"
 	}
 	return ""
 }
@@ -72,11 +74,12 @@ func TestBadImport(t *testing.T) {
 		from, to string
 		ok       bool
 	}{
-		{"", "/internal/wire", true},
+		{"", "/internal/socketio", true},
 		{"", "/rooms", true},
-		{"/internal/wire", "/rooms", true},
-		{"/internal/wire", "/internal/remote", true},
-		{"/internal/wire/wiretest", "/internal/wire", true},
+		{"/internal/socketio", "/rooms", true},
+		{"/internal/socketio", "/internal/remote", true},
+		{"/internal/socketio", "/internal/engineio", true},
+		{"/internal/engineio/enginetest", "/internal/engineio", true},
 		{"/internal/httpapi", "/rooms", true},
 		{"/adapter", "/rooms", true},
 		{"/adapter/adaptertest", "/rooms", true},
@@ -84,11 +87,13 @@ func TestBadImport(t *testing.T) {
 		{"/e2e/tool", "/adapter", true},
 		{"/rooms", "/internal/observe", false},
 		{"/rooms", "/adapter", false},
-		{"/adapter", "/internal/wire", false},
-		{"/internal/httpapi", "/internal/wire", false},
-		{"/internal/wire", "/internal/httpapi", false},
-		{"/internal/observe", "/internal/wire", false},
-		{"/internal/wire", "", false},
+		{"/adapter", "/internal/socketio", false},
+		{"/internal/httpapi", "/internal/socketio", false},
+		{"/internal/socketio", "/internal/httpapi", false},
+		{"/internal/observe", "/internal/socketio", false},
+		{"/internal/engineio", "/internal/socketio", false},
+		{"/internal/engineio", "/rooms", false},
+		{"/internal/socketio", "", false},
 	} {
 		if why := badImport(module+c.from, module+c.to); (why == "") != c.ok {
 			t.Errorf("%s → %s: %q", c.from, c.to, why)

@@ -8,7 +8,7 @@ import (
 )
 
 // This file is everything the domain asks of the layers around it. The types
-// here are the only ones that wire, adapter and main share with rooms.
+// here are the only ones that socketio, adapter and main share with rooms.
 
 // Conn is one connected socket, as the layer below presents it. All methods
 // are safe for concurrent use and none blocks. One socket is one comparable

@@ -14,7 +14,7 @@
 // of the moment only (typing, invitations, speeds) goes by the Bus.
 //
 // What lives here: the rules of PROTOCOL.md, sections 2 to 4. What may not: anything
-// about Socket.IO frames (internal/wire), Redis (adapter), HTTP or the
+// about Socket.IO frames (internal/socketio), Redis (adapter), HTTP or the
 // environment. The package imports the standard library only and no other
 // package of this module; ports.go is all that it asks of the layers around.
 package rooms

@@ -1,0 +1,145 @@
+package engineio
+
+import (
+	"context"
+	"time"
+)
+
+// This file is how many connections there may be: in all, of one address, without a
+// poll yet, and between two polls.
+
+const (
+	// A session over polling holds no TCP connection, so making one and forgetting it
+	// costs a client nothing. Until the first poll it is pending, and of those there
+	// are maxPending: one too many ends the oldest. Clients poll at once, so that none
+	// of theirs is the oldest for long.
+	maxPending = 5000
+	// handshakeBacklog is the number of pending sessions from which on handshakes are
+	// delayed: somebody makes sessions and leaves them, or a thousand clients come at
+	// once. The delay hurts only the former.
+	handshakeBacklog = 100
+	// refusalDelay is that delay, and the one before a refusal, after which clients
+	// may be back at once.
+	refusalDelay = 100 * time.Millisecond
+	// betweenPolls is how long a session must have been without an open transport (a
+	// WebSocket, or a poll that is being handled) to be displaced by a new client when
+	// MaxConnections is reached: before, its client may be about to poll again.
+	betweenPolls = time.Second
+)
+
+// enter counts a connection of an address, or tells why it may not be made. Where
+// there is no room it displaces a session without a transport.
+func (s *Server) enter(address string) (refusal, string) {
+	no, code, displaced := s.admit(s.opts.Network(address))
+	if displaced != nil {
+		s.opts.Observer.Refusal("displaced")
+		displaced.CloseNow()
+	}
+	return no, code
+}
+
+// admit is enter, but for the session to end in exchange.
+func (s *Server) admit(network string) (no refusal, code string, displaced *Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	limit := s.opts.MaxPerAddress
+	if s.stopping {
+		return stopping, "stopping", nil
+	}
+	if limit > 0 && s.addresses[network] >= limit {
+		return tooMany, "too_many_connections", nil
+	}
+	if s.opts.MaxConnections > 0 && s.places >= s.opts.MaxConnections {
+		if displaced = s.takeDisplaced(); displaced == nil {
+			return full, "full", nil
+		}
+	}
+	if limit > 0 {
+		s.addresses[network]++
+	}
+	s.places++
+	return refusal{}, "", displaced
+}
+
+// leave frees a connection's place.
+func (s *Server) leave(address string) {
+	address = s.opts.Network(address)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.places--
+	if s.opts.MaxPerAddress <= 0 {
+		return
+	}
+	if s.addresses[address]--; s.addresses[address] <= 0 {
+		delete(s.addresses, address)
+	}
+}
+
+// isBacklogged reports whether handshakes over polling are to be delayed.
+func (s *Server) isBacklogged() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pending.Len() >= s.backlog
+}
+
+// delay keeps a request waiting, and reports whether its client has waited.
+func (s *Server) delay(ctx context.Context) bool { return wait(ctx.Done(), s.refusalDelay) }
+
+// addPending takes a new polling session among the pending ones, and ends the oldest
+// if there are too many.
+func (s *Server) addPending(c *Conn) {
+	s.mu.Lock()
+	if s.conns[c.id] == c { // else it has ended
+		s.pending.Add(c, struct{}{})
+	}
+	var oldest *Conn
+	if s.pending.Len() > s.maxPending {
+		oldest, _, _ = s.pending.RemoveOldest()
+	}
+	s.mu.Unlock()
+	if oldest != nil {
+		s.opts.Observer.Refusal("unclaimed")
+		oldest.CloseNow()
+	}
+}
+
+// attached notes that a session has an open transport, with which its client goes on.
+func (s *Server) attached(c *Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pending.Remove(c)
+	s.detachedAt.Remove(c)
+}
+
+// detached notes that a session has no open transport any more, if that is so.
+func (s *Server) detached(c *Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.mu.Lock()
+	attached := c.ws != nil || c.polling
+	c.mu.Unlock()
+	if attached || s.detachedAt.Contains(c) || s.conns[c.id] != c {
+		return
+	}
+	s.detachedAt.Add(c, time.Now())
+}
+
+// takeDisplaced takes the session that has been without a transport for longest
+// from the list, if that is long enough. s.mu is held.
+func (s *Server) takeDisplaced() *Conn {
+	c, since, ok := s.detachedAt.GetOldest()
+	if !ok || time.Since(since) < s.betweenPolls {
+		return nil
+	}
+	s.detachedAt.Remove(c)
+	return c
+}
+
+// awaitDisplaced waits until a session may be displaced, for betweenPolls at most.
+// It reports false when there is none to wait for, or the client has gone.
+func (s *Server) awaitDisplaced(ctx context.Context) bool {
+	s.mu.Lock()
+	_, since, ok := s.detachedAt.GetOldest()
+	s.mu.Unlock()
+	return ok && wait(ctx.Done(), s.betweenPolls-time.Since(since))
+}

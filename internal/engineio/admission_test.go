@@ -1,0 +1,267 @@
+package engineio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// However fast a client sends, it is read at a megabyte a second, over either
+// transport: what others have then does not depend on it.
+func TestReadingRate(t *testing.T) {
+	const events = 500
+	packets := make([]string, events)
+	size := 0
+	for i := range packets {
+		packets[i] = fmt.Sprintf(`42["mark",%d,%q]`, i, strings.Repeat("x", i%100))
+		size += len(packets[i]) + frameCost
+	}
+	least := time.Duration(size-maxUnpaced) * perByte
+	_, base := start(t, Options{})
+
+	c := mustJoin(t, base, 4, "")
+	began := time.Now()
+	for _, p := range packets {
+		c.Send(p)
+	}
+	if _, err := c.Ask(1, `["marks"]`); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took < least {
+		t.Errorf("WebSocket: %s, want %s", took, least)
+	}
+
+	p, err := pollJoin(base, 4, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	began = time.Now()
+	if _, err := p.Post(p.Join(packets...)); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took < least {
+		t.Errorf("polling: %s, want %s", took, least)
+	}
+}
+
+func TestOrigins(t *testing.T) {
+	_, base := start(t, Options{OriginAllowed: func(r *http.Request) bool {
+		origin := r.Header.Get("Origin")
+		return origin == "" || origin == "https://app.example" || origin == "http://"+r.Host
+	}})
+	for origin, status := range map[string]int{
+		"": 200, "https://app.example": 200, base: 200, "https://evil.example": 403, "null": 403,
+	} {
+		r, _ := http.NewRequest(http.MethodGet, endpoint(base, "polling", 4, ""), nil)
+		if origin != "" {
+			r.Header.Set("Origin", origin)
+		}
+		response, err := web.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != status {
+			t.Errorf("origin %q: %d", origin, response.StatusCode)
+		}
+		if got := response.Header.Get("Access-Control-Allow-Origin"); status == 200 && got != origin {
+			t.Errorf("origin %q: allowed %q", origin, got)
+		}
+	}
+	_, response, err := dialer.Dial(endpoint(base, "websocket", 4, ""), http.Header{"Origin": {"https://evil.example"}})
+	if err == nil || response.StatusCode != http.StatusForbidden {
+		t.Error("a WebSocket from a foreign origin was let in")
+	}
+}
+
+// With JSONP off a script gets neither a session nor a word of one.
+func TestNoJSONP(t *testing.T) {
+	_, base := start(t, Options{NoJSONP: true})
+	open, err := pollJoin(base, 3, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range []string{"&j=0", "&j", "&b64=1&j=1", "&j=0&sid=" + open.SID, "&j=x&sid=noObserver"} {
+		response, err := web.Get(endpoint(base, "polling", 3, query))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if response.StatusCode != http.StatusForbidden || string(body) != `{"code":4,"message":"JSONP is off"}` {
+			t.Errorf("%s: %d %s", query, response.StatusCode, body)
+		}
+	}
+}
+
+func TestConnectionsPerAddress(t *testing.T) {
+	_, base := start(t, Options{MaxPerAddress: 2})
+	a, err1 := join(base, 4, "")
+	_, err2 := pollJoin(base, 4, "")
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	_, response, err := dialer.Dial(endpoint(base, "websocket", 4, ""), nil)
+	if err == nil || response.StatusCode != http.StatusTooManyRequests {
+		t.Error("a third connection was let in")
+	}
+	a.Conn.Close()
+	eventually(t, "there is room again", func() bool {
+		c, err := join(base, 4, "")
+		if err == nil {
+			c.Conn.Close()
+		}
+		return err == nil
+	})
+}
+
+func TestConnectionsInAll(t *testing.T) {
+	d, base := start(t, Options{MaxConnections: 2})
+	a, err1 := join(base, 4, "")
+	b, err2 := pollJoin(base, 4, "")
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	d.holdPoll(t, b)
+	if _, err := poll(base, 4, ""); err == nil || !strings.Contains(err.Error(), "503") {
+		t.Errorf("a third connection: %v", err)
+	}
+	a.Conn.Close()
+	eventually(t, "there is room again", func() bool {
+		_, err := poll(base, 4, "")
+		return err == nil
+	})
+}
+
+// forgotten are sessions over polling that noObserver has gone on with yet.
+func forgotten(t *testing.T, base string, n int) (made []*poller) {
+	t.Helper()
+	for range n {
+		p, err := poll(base, 4, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		made = append(made, p)
+	}
+	return made
+}
+
+// giveUp asks for a session over polling, and demands that there is no answer
+// until it gives up. No network is between: the server has the request.
+func giveUp(t *testing.T, d *fixture, base string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	request := httptest.NewRequestWithContext(ctx, http.MethodGet, endpoint(base, "polling", 4, ""), nil)
+	request.RemoteAddr = "127.0.0.1:1"
+	d.srv.ServeHTTP(httptest.NewRecorder(), request)
+	if ctx.Err() == nil {
+		t.Error("it was answered at once")
+	}
+}
+
+// Sessions that noObserver goes on with make room for others, the oldest first; those
+// that are used stay.
+func TestPending(t *testing.T) {
+	d, base := start(t, Options{})
+	d.srv.maxPending = 2
+	used, err := pollJoin(base, 4, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := forgotten(t, base, 4)
+	for i, p := range made {
+		_, err := p.Post(p.Join("40"))
+		if ended := err != nil; ended != (i < 2) {
+			t.Errorf("session %d of 4: %v", i, err)
+		}
+	}
+	if status, err := used.Post(used.Join(`42["burst",1]`)); err != nil {
+		t.Errorf("the one that is used: %d %v", status, err)
+	}
+	unclaimed := func() int {
+		d.srv.mu.Lock()
+		defer d.srv.mu.Unlock()
+		return d.srv.pending.Len()
+	}
+	if _, err := made[2].Next(); err != nil || unclaimed() != 1 {
+		t.Errorf("after a poll: %v, %d are unclaimed", err, unclaimed())
+	}
+	made[3].Post(made[3].Join("1")) // who leaves is not waited for
+	if n := unclaimed(); n != 0 {
+		t.Errorf("%d are unclaimed", n)
+	}
+}
+
+// While there are many sessions that noObserver goes on with, the next one is a while
+// in coming, and not made at all for who does not wait.
+func TestHandshakeBacklog(t *testing.T) {
+	d, base := start(t, Options{})
+	d.srv.backlog, d.srv.refusalDelay = 2, time.Hour
+	made := forgotten(t, base, 2)
+	held := func() int {
+		d.srv.mu.Lock()
+		defer d.srv.mu.Unlock()
+		return d.srv.places
+	}
+	giveUp(t, d, base)
+	if n := held(); n != 2 {
+		t.Errorf("%d are held", n)
+	}
+	c, err := dial(base, 4, "")
+	if err != nil {
+		t.Errorf("a WebSocket is no part of it: %v", err)
+	}
+	defer c.Conn.Close()
+	if _, err := made[0].Post(made[0].Join("1")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := poll(base, 4, ""); err != nil {
+		t.Errorf("the crowd is over: %v", err)
+	}
+
+	// Nor is who is refused told so at once.
+	d, base = start(t, Options{MaxPerAddress: 1})
+	d.srv.refusalDelay = time.Hour
+	mustJoin(t, base, 4, "")
+	giveUp(t, d, base)
+
+	d, base = start(t, Options{})
+	d.srv.backlog, d.srv.refusalDelay = 0, time.Millisecond
+	if _, err := poll(base, 4, ""); err != nil {
+		t.Errorf("who waits comes in: %v", err)
+	}
+}
+
+// Over polling the close comes alone, after what was said before: clients of 4.x
+// act on it before the events of the same answer.
+func TestCloseComesAlone(t *testing.T) {
+	_, base := start(t, Options{CloseTimeout: patience})
+	p, err := pollJoin(base, 4, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, err := p.Post(p.Join(`42["burst",2]`, `42["dismiss"]`)); status != 200 || err != nil {
+		t.Fatal(status, err)
+	}
+	var answers []string
+	for len(answers) == 0 || !strings.HasSuffix(answers[len(answers)-1], "1") || strings.HasSuffix(answers[len(answers)-1], "41") {
+		_, body, err := p.Request(http.MethodGet, "", nil, "")
+		if err != nil || len(answers) > 5 {
+			t.Fatal(answers, err)
+		}
+		answers = append(answers, body)
+	}
+	if last := answers[len(answers)-1]; last != "1" {
+		t.Errorf("the close came with %q", last)
+	}
+	if all := strings.Join(answers, "\x1e"); !strings.HasPrefix(all, "42[\"tick\",0]\x1e42[\"tick\",1]\x1e41") {
+		t.Errorf("%q", all)
+	}
+}

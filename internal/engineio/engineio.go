@@ -1,0 +1,189 @@
+// Package engineio is a server for messages: Engine.IO protocol 3 and 4, over
+// polling and WebSocket. It makes a Conn of every client, hands the client's
+// messages to the Conn's Session, one at a time and in order, and sends what the
+// layer above gives it. It knows nothing of what is in a message.
+//
+// A Conn is one client over its whole life: the upgrade from polling to WebSocket
+// happens inside it. It has one bounded queue of frames, which leave by whatever
+// transport is current. It ends through Close, which writes what is queued, or
+// CloseNow, which waits for nobody; both go through Conn.end (close.go).
+//
+// Bytes take this way in: websocket.go or polling.go (payload.go) → receive.go →
+// Session. And this way out: Conn.Send or Conn.Write (queue.go) → write.go, or
+// polling.go (encoding.go).
+package engineio
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"rollcall/internal/memory"
+)
+
+// Session is what a Conn's messages go to. Text, Binary and Upgraded are called by
+// one goroutine at a time; Closed may be called beside them. In the log it appears
+// as what it is as a slog.LogValuer.
+type Session interface {
+	// Text takes a text message, which is valid until it returns.
+	Text([]byte)
+	// Binary takes a binary message, which is valid until it returns.
+	Binary([]byte)
+	// Upgraded tells that the connection goes on over WebSocket.
+	Upgraded()
+	// Closed tells of the end, exactly once and before the Conn waits for anything.
+	// What it sends to the client is the last that is sent, if there is time for it.
+	Closed(Reason)
+	slog.LogValuer
+}
+
+// Reason tells why a connection has ended.
+type Reason struct {
+	Code string
+	// Message says what the client did wrong, "" if the client need not be told.
+	Message string
+}
+
+// The reasons without a message.
+var (
+	Closed  = Reason{Code: "closed"}
+	Timeout = Reason{Code: "timeout"}
+)
+
+// Observer is told what happens, for metrics. Calls must not block.
+type Observer interface {
+	ConnectionOpened()
+	ConnectionClosed()
+	// Out tells of frames and their bytes that were written to one client.
+	Out(frames, bytes int)
+	Refusal(code string)
+	SlowDisconnect()
+}
+
+// The transports, as clients name them.
+const (
+	Polling   = "polling"
+	WebSocket = "websocket"
+)
+
+// Options configure a Server. The zero value of each field means its default.
+type Options struct {
+	// MaxMessage bounds one inbound message in bytes: 64 KiB.
+	MaxMessage int
+	// MaxBody bounds one polling request's body in bytes: 1,000,000. It is also
+	// the maxPayload that clients are told.
+	MaxBody int
+	// MaxQueue bounds what waits to be sent to one client, in bytes: 4 MiB.
+	MaxQueue int
+	// MaxQueues bounds what waits to be sent to all clients together, in bytes:
+	// 128 MiB. Over it those with the longest queues are disconnected.
+	MaxQueues int64
+	// Inbound bounds what all clients together are sending, of what has been
+	// received and not yet handled: 64 MiB.
+	Inbound *memory.Budget
+	// PacketsPerSecond and PacketsBurst limit the packets of one client: what
+	// Conn.Limit is asked about, and all others; 0: no limit.
+	PacketsPerSecond, PacketsBurst int
+	// MaxConnections limits the connections in all; 0: no limit.
+	MaxConnections int
+	// MaxPerAddress limits the connections from one address; 0: no limit.
+	MaxPerAddress int
+	// Address names a request's client: by default its RemoteAddr's host.
+	Address func(*http.Request) string
+	// Network names what an address counts under: by default itself.
+	Network func(address string) string
+	// Parameters are those of a handshake's query that Conn.Query returns: others are
+	// not kept for it. Default: all are.
+	Parameters []string
+	// NoJSONP refuses polling by script, whose answers any page can read.
+	NoJSONP bool
+	// Polls is told of each request that carries a session over polling.
+	Polls func(*http.Request)
+	// OriginAllowed reports whether the page that a request comes from may
+	// connect: by default all may.
+	OriginAllowed func(*http.Request) bool
+	// NewID makes the id of a connection, with which a client goes on as that
+	// client: by default 15 random bytes in base64.
+	NewID func() (string, error)
+	// PingInterval and PingTimeout: 25 s and 20 s.
+	PingInterval, PingTimeout time.Duration
+	// UpgradeTimeout bounds an upgrade from polling to WebSocket: 10 s.
+	UpgradeTimeout time.Duration
+	// CloseTimeout bounds an orderly close: how long a polling client has to
+	// fetch the rest, or a WebSocket client to answer. 5 s.
+	CloseTimeout time.Duration
+	// WriteTimeout is for how long a client may take nothing of what is written to
+	// it, before it is disconnected: 15 s.
+	WriteTimeout time.Duration
+
+	Log      *slog.Logger
+	Observer Observer
+}
+
+func (o Options) withDefaults() Options {
+	setDefault(&o.MaxMessage, 64<<10)
+	setDefault(&o.MaxBody, 1_000_000)
+	setDefault(&o.MaxQueue, 4<<20)
+	if o.Inbound == nil {
+		o.Inbound = memory.NewBudget(64 << 20)
+	}
+	setDefault(&o.MaxQueues, 128<<20)
+	setDefault(&o.PingInterval, 25*time.Second)
+	setDefault(&o.PingTimeout, 20*time.Second)
+	setDefault(&o.UpgradeTimeout, 10*time.Second)
+	setDefault(&o.CloseTimeout, 5*time.Second)
+	setDefault(&o.WriteTimeout, 15*time.Second)
+	o.PacketsBurst = max(o.PacketsBurst, o.PacketsPerSecond)
+	if o.Address == nil {
+		o.Address = remoteHost
+	}
+	if o.Network == nil {
+		o.Network = func(address string) string { return address }
+	}
+	if o.NewID == nil {
+		o.NewID = newID
+	}
+	if o.Polls == nil {
+		o.Polls = func(*http.Request) {}
+	}
+	if o.OriginAllowed == nil {
+		o.OriginAllowed = func(*http.Request) bool { return true }
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Observer == nil {
+		o.Observer = noObserver{}
+	}
+	return o
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+type noObserver struct{}
+
+func (noObserver) ConnectionOpened() {}
+func (noObserver) ConnectionClosed() {}
+func (noObserver) Out(int, int)      {}
+func (noObserver) Refusal(string)    {}
+func (noObserver) SlowDisconnect()   {}
+
+// wait returns after d, or when done is closed, and reports whether d has passed.
+func wait(done <-chan struct{}, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-done:
+		return false
+	}
+}

@@ -1,0 +1,209 @@
+package engineio
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// takeOver brings a polling session to a WebSocket, whatever else it is doing.
+func takeOver(t *testing.T, d *fixture, p *poller) *client {
+	t.Helper()
+	conn, _, err := dialer.Dial(endpoint(p.Base, "websocket", p.Protocol, "&sid="+p.SID), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	c := &client{Conn: conn}
+	c.Send("2probe")
+	if got, err := c.Next(); err != nil || got != "3probe" {
+		t.Fatalf("the probe is answered %q, %v", got, err)
+	}
+	c.Send("5")
+	eventually(t, "the WebSocket has taken over", func() bool { return d.connOf(p.SID).Transport() == WebSocket })
+	return c
+}
+
+// glimpse is how long a test gives a faulty server to do what it must not. One
+// that is right does not depend on it.
+const glimpse = 50 * time.Millisecond
+
+// A POST is still being handled when the WebSocket takes over: what comes over
+// the WebSocket waits for it. With -race this also finds two goroutines in one
+// session.
+func TestWebSocketWaitsForPOST(t *testing.T) {
+	for _, protocol := range []int{3, 4} {
+		for _, more := range []string{"", "&j=0"} {
+			d, base := start(t, Options{})
+			join := func() (*poller, error) { return pollJoin(base, protocol, "") }
+			if more != "" {
+				join = func() (*poller, error) { return jsonpJoin(base, protocol) }
+			}
+			p, err := join()
+			if err != nil {
+				t.Fatal(err)
+			}
+			id := d.only(t)
+			posted := make(chan error, 1)
+			go func() {
+				_, err := p.Post(p.Join(`42["gate"]`, `42["mark",1]`, `42["mark",2]`))
+				posted <- err
+			}()
+			eventually(t, "the POST is being handled", func() bool {
+				l := d.connOf(p.SID)
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				return l.posted != nil
+			})
+			c := takeOver(t, d, p)
+			for i := 3; i < 50; i++ {
+				c.Send(fmt.Sprintf(`42["mark",%d]`, i))
+			}
+			time.Sleep(glimpse)
+			if marks := d.marked(id); len(marks) > 0 {
+				t.Errorf("protocol %d%s: %v were handled beside the POST", protocol, more, marks)
+			}
+			close(d.gate)
+			if err := <-posted; err != nil {
+				t.Error(err)
+			}
+			if _, err := c.Ask(1, `["marks"]`); err != nil {
+				t.Fatal(err)
+			}
+			var want []string
+			for i := 1; i < 50; i++ {
+				want = append(want, fmt.Sprint(i))
+			}
+			if marks := d.marked(id); !slices.Equal(marks, want) {
+				t.Errorf("protocol %d%s: handled as %v", protocol, more, marks)
+			}
+			if status, _, err := p.Request(http.MethodPost, "", strings.NewReader(p.Join("3")), ""); err != nil || status != http.StatusBadRequest {
+				t.Errorf("a POST after the WebSocket took over: %d, %v", status, err)
+			}
+		}
+	}
+}
+
+// The wait for a POST that does not end ends with the session.
+func TestWaitForPOSTEnds(t *testing.T) {
+	d, base := start(t, Options{})
+	p, err := pollJoin(base, 4, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := d.connOf(p.SID)
+	go p.Post(`42["gate"]`)
+	eventually(t, "the POST is being handled", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.posted != nil })
+	c := takeOver(t, d, p)
+	d.conns()[0].Close(false)
+	for err == nil {
+		_, _, err = c.Conn.ReadMessage()
+	}
+	eventually(t, "the session has ended", func() bool { return len(d.conns()) == 0 })
+	close(d.gate)
+	<-l.over
+}
+
+// Two POSTs at a time end the session, and nothing of the second is handled.
+func TestTwoPOSTs(t *testing.T) {
+	d, base := start(t, Options{})
+	p, err := pollJoin(base, 4, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, l := d.only(t), d.connOf(p.SID)
+	posted := make(chan error, 1)
+	go func() {
+		_, err := p.Post(p.Join(`42["gate"]`, `42["mark",1]`))
+		posted <- err
+	}()
+	eventually(t, "the POST is being handled", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.posted != nil })
+	if status, _ := p.Post(`42["mark",2]`); status != http.StatusBadRequest {
+		t.Errorf("the second POST is answered %d", status)
+	}
+	eventually(t, "the session has ended", func() bool { return len(d.conns()) == 0 })
+	close(d.gate)
+	if err := <-posted; err != nil {
+		t.Error(err)
+	}
+	if marks := d.marked(id); len(marks) > 0 {
+		t.Errorf("%v were handled after the end", marks)
+	}
+}
+
+// From the end on nothing that a client sends is handled, whatever brought the
+// end and whatever carries it. What is queued can still be fetched.
+func TestNothingIsHandledAfterTheEnd(t *testing.T) {
+	ends := map[string]func(d *fixture, sid string){
+		"sent away":                         func(d *fixture, _ string) { d.conns()[0].Close(false) },
+		"closed":                            func(d *fixture, _ string) { d.conns()[0].Close(true) },
+		"shut down":                         func(d *fixture, sid string) { d.connOf(sid).Close() },
+		"a packet that breaks the protocol": func(d *fixture, sid string) { d.connOf(sid).Violation() },
+	}
+	for name, end := range ends {
+		for _, protocol := range []int{3, 4} {
+			for _, kind := range []string{"polling", "jsonp", "websocket"} {
+				t.Run(fmt.Sprintf("%s, %s, protocol %d", name, kind, protocol), func(t *testing.T) {
+					t.Parallel()
+					d, base := start(t, Options{CloseTimeout: patience})
+					endsForGood(t, d, base, protocol, kind, end)
+				})
+			}
+		}
+	}
+}
+
+func endsForGood(t *testing.T, d *fixture, base string, protocol int, kind string, end func(*fixture, string)) {
+	var p *poller
+	var c *client
+	var err error
+	switch kind {
+	case "websocket":
+		c = mustJoin(t, base, protocol, "")
+		p = &poller{SID: c.SID}
+	case "jsonp":
+		p, err = jsonpJoin(base, protocol)
+	default:
+		p, err = pollJoin(base, protocol, "")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, conn := d.only(t), d.conns()[0]
+	conn.Send(d.ticks(3))
+	end(d, p.SID)
+	for i := range 5 {
+		mark := fmt.Sprintf(`42["mark",%d]`, i)
+		if c != nil {
+			c.Send(mark)
+		} else if status, err := p.Post(p.Join(mark, "41", "40", mark)); err != nil {
+			t.Fatalf("a POST while closing: %d, %v", status, err)
+		}
+	}
+	eventually(t, "the session has heard of the end", func() bool { return len(d.conns()) == 0 })
+	next := p.Next
+	if c != nil {
+		next = c.Next
+	}
+	var got []string
+	for packet := ""; packet != "1"; {
+		if packet, err = next(); err != nil {
+			break
+		}
+		got = append(got, packet)
+	}
+	if len(got) < 3 || got[2] != `42["tick",2]` {
+		t.Errorf("what was queued came as %q, %v", got, err)
+	}
+	if c != nil && !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
+		t.Error(err)
+	}
+	if marks := d.marked(id); len(marks) > 0 || d.connects.Load() != 1 {
+		t.Errorf("after the end: %v, %d CONNECTs", marks, d.connects.Load())
+	}
+}

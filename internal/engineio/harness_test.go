@@ -1,0 +1,256 @@
+package engineio
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"rollcall/internal/engineio/enginetest"
+	"rollcall/internal/stall"
+)
+
+const patience = enginetest.Patience
+
+type (
+	client = enginetest.Client
+	poller = enginetest.Poller
+)
+
+var (
+	dial, join, mustJoin      = enginetest.Dial, enginetest.Join, enginetest.MustJoin
+	poll, pollJoin, jsonpJoin = enginetest.Poll, enginetest.PollJoin, enginetest.JSONPJoin
+	endpoint, eventually      = enginetest.Endpoint, enginetest.Eventually
+	dialer, web, form         = &enginetest.Dialer, enginetest.Web, enginetest.Form
+)
+
+// fixture is a server whose sessions speak as much of Socket.IO as enginetest's
+// clients: they answer CONNECT and handle some events. `burst` n sends n `tick`s,
+// `big` n sends one event of n bytes, `mark` x is recorded, `marks` is answered with
+// what was recorded, `gate` waits until the test opens the gate.
+type fixture struct {
+	srv      *Server
+	connects atomic.Int64
+	gate     chan struct{}
+	stuck    bool     // Closed waits for the gate
+	accepted sync.Map // the server's connections, by the address of the client
+
+	mu      sync.Mutex // guards all below
+	present map[string]*guest
+	marks   map[string][]json.RawMessage
+	reasons []Reason
+}
+
+// guest is the session of one client.
+type guest struct {
+	*fixture
+	conn *Conn
+}
+
+func (f *fixture) accept(conn *Conn) Session {
+	g := &guest{f, conn}
+	if conn.Protocol() == 3 {
+		g.connect()
+	}
+	return g
+}
+
+func (g *guest) connect() {
+	g.connects.Add(1)
+	g.mu.Lock()
+	g.present[g.ID()] = g
+	g.mu.Unlock()
+	g.Send(AppendText(nil, []byte("40")))
+}
+
+func (g *guest) ID() string           { return g.conn.ID() }
+func (g *guest) Send(frames []byte)   { g.conn.Send(frames) }
+func (g *guest) Upgraded()            {}
+func (g *guest) LogValue() slog.Value { return slog.StringValue("guest") }
+
+// Close ends the connection; without again the client is told so first.
+func (g *guest) Close(again bool) {
+	if !again {
+		g.Send(AppendText(nil, []byte("41")))
+	}
+	g.conn.Mute()
+	go g.conn.Close()
+}
+
+func (g *guest) Closed(reason Reason) {
+	if g.stuck {
+		<-g.gate
+	}
+	if reason.Message != "" {
+		g.Send(AppendText(nil, fmt.Appendf(nil, `42["rollcall_error",{"error":%q}]`, reason.Code)))
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.present, g.ID())
+	g.reasons = append(g.reasons, reason)
+}
+
+func (g *guest) Binary([]byte) {}
+
+func (g *guest) Text(data []byte) {
+	switch {
+	case string(data) == "0":
+		g.connect()
+	case len(data) > 0 && data[0] == '2':
+		g.event(data[1:])
+	default:
+		g.conn.Count(len(data))
+		g.conn.Violation()
+	}
+}
+
+func (g *guest) event(data []byte) {
+	array := bytes.IndexByte(data, '[')
+	var args []json.RawMessage
+	if array < 0 || json.Unmarshal(data[array:], &args) != nil {
+		g.conn.Violation()
+		return
+	}
+	reply, n := `{"ok":true}`, 0
+	if len(args) > 1 {
+		json.Unmarshal(args[1], &n)
+	}
+	switch string(args[0]) {
+	case `"burst"`:
+		for i := range n {
+			g.Send(tick(i))
+		}
+	case `"big"`:
+		g.Send(AppendText(nil, []byte(`42["big","`), bytes.Repeat([]byte{'x'}, n), []byte(`"]`)))
+	case `"mark"`:
+		g.mu.Lock()
+		g.marks[g.ID()] = append(g.marks[g.ID()], bytes.Clone(args[1]))
+		g.mu.Unlock()
+	case `"marks"`:
+		g.mu.Lock()
+		marks, _ := json.Marshal(g.marks[g.ID()])
+		g.mu.Unlock()
+		reply = fmt.Sprintf(`{"marks":%s,"ok":true}`, marks)
+	case `"gate"`:
+		<-g.gate
+	case `"close"`, `"dismiss"`:
+		g.Close(string(args[0]) == `"close"`)
+	}
+	if id := data[:array]; len(id) > 0 {
+		g.conn.Write(NewRun(AppendText(nil, []byte("43"), id, []byte("["), []byte(reply), []byte("]"))), nil)
+	}
+}
+
+func frameOf(text string) []byte { return AppendText(nil, []byte(text)) }
+
+func tick(n int) []byte { return AppendText(nil, fmt.Appendf(nil, `42["tick",%d]`, n)) }
+
+// ticks is n ticks in one run of frames.
+func (f *fixture) ticks(n int) (frames []byte) {
+	for i := range n {
+		frames = append(frames, tick(i)...)
+	}
+	return frames
+}
+
+// fanout writes the same frames to all.
+func (f *fixture) fanout(frames []byte, to []*guest) {
+	flush, run := NewFlush(), Shared(frames)
+	for _, g := range to {
+		g.conn.Write(run, flush)
+	}
+	flush.Wait(time.Millisecond)
+}
+
+// conns are the sessions that are in.
+func (f *fixture) conns() (list []*guest) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, g := range f.present {
+		list = append(list, g)
+	}
+	return list
+}
+
+// only is the id of the one session that is in.
+func (f *fixture) only(t *testing.T) string {
+	t.Helper()
+	conns := f.conns()
+	if len(conns) != 1 {
+		t.Fatalf("%d sessions are in", len(conns))
+	}
+	return conns[0].ID()
+}
+
+// marked is what a session's client marked, in the order in which it was handled.
+func (f *fixture) marked(id string) (marks []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, m := range f.marks[id] {
+		marks = append(marks, string(m))
+	}
+	return marks
+}
+
+// connOf finds a connection by its id.
+func (f *fixture) connOf(id string) *Conn {
+	f.srv.mu.Lock()
+	defer f.srv.mu.Unlock()
+	return f.srv.conns[id]
+}
+
+// panicLog fails the test when the server logs a panic that it survived.
+type panicLog struct {
+	slog.Handler
+	t testing.TB
+}
+
+func (p panicLog) Handle(ctx context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, "panic") {
+		p.t.Errorf("the server survived a panic: %s", r.Message)
+		r.Attrs(func(a slog.Attr) bool { p.t.Log(a); return true })
+	}
+	return nil
+}
+
+func (p panicLog) Enabled(context.Context, slog.Level) bool { return true }
+
+func newFixture(opts Options) *fixture {
+	f := &fixture{gate: make(chan struct{}), present: map[string]*guest{}, marks: map[string][]json.RawMessage{}}
+	f.srv = New(opts, f.accept)
+	return f
+}
+
+// start serves a fixture.
+func start(t testing.TB, opts Options) (*fixture, string) {
+	t.Helper()
+	if opts.Log == nil {
+		opts.Log = slog.New(panicLog{slog.DiscardHandler, t})
+	}
+	setDefault(&opts.CloseTimeout, 100*time.Millisecond)
+	f := newFixture(opts)
+	server := httptest.NewUnstartedServer(f.srv)
+	server.Listener = stall.Listen(server.Listener, f.srv.opts.WriteTimeout)
+	server.Config.ConnState = func(c net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			f.accepted.Store(c.RemoteAddr().String(), c)
+		}
+	}
+	server.Start()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		f.srv.Stop(ctx, 0, nil)
+		server.Close()
+	})
+	return f, server.URL
+}

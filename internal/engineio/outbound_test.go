@@ -1,0 +1,273 @@
+package engineio
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// The account is exact: frames that many wait for count once, whoever takes them
+// first or last.
+func TestOutboundAccount(t *testing.T) {
+	o := &account{limit: 1000}
+	alone := run{frames: make([]byte, 100)}
+	many := run{make([]byte, 500), &shared{size: 500}}
+	for _, step := range []struct {
+		do   func()
+		want int
+	}{
+		{func() { o.hold(alone) }, 100 + frameCost},
+		{func() { o.hold(many, many) }, 600 + 3*frameCost},
+		{func() { o.letGo(many) }, 600 + 2*frameCost},
+		{func() { o.letGo(alone) }, 500 + frameCost},
+		{func() { o.letGo(many) }, 0},
+		{func() { o.hold(many) }, 500 + frameCost},
+		{func() { o.letGo(many) }, 0},
+	} {
+		if step.do(); int(o.used.Load()) != step.want {
+			t.Errorf("%d, want %d", o.used.Load(), step.want)
+		}
+	}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 10_000 {
+				o.hold(many, alone)
+				o.letGo(alone, many)
+			}
+		})
+	}
+	all.Wait()
+	if o.used.Load() != 0 {
+		t.Errorf("%d are left", o.used.Load())
+	}
+}
+
+// Over the bound of all queues the client with the longest one is disconnected.
+func TestQueuesTogether(t *testing.T) {
+	var slow slowCount
+	d, base := start(t, Options{MaxQueues: 1 << 20, Observer: &slow})
+	var sids []string
+	send := func(sid string, bytes int) {
+		d.connOf(sid).Send(make([]byte, bytes))
+	}
+	for range 10 {
+		p, err := pollJoin(base, 4, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sids = append(sids, p.SID)
+	}
+	for i, sid := range sids {
+		send(sid, 50_000)
+		if i == 7 {
+			send(sid, 300_000)
+		}
+	}
+	if all, most := d.srv.Queued(); all < 800_000 || all > 1<<20 || most < 350_000 || most > 400_000 {
+		t.Errorf("%d wait in all, %d of one", all, most)
+	}
+	send(sids[0], 250_000)
+	eventually(t, "the client with the longest queue is gone", func() bool { return !d.exists(sids[7]) })
+	eventually(t, "the account is right", func() bool { all, _ := d.srv.Queued(); return all < 800_000 })
+	for i, sid := range sids {
+		if d.exists(sid) != (i != 7) {
+			t.Errorf("client %d is there: %v", i, i == 7)
+		}
+	}
+	if slow.n() != 1 {
+		t.Errorf("%d were counted", slow.n())
+	}
+	for _, c := range d.conns() {
+		c.conn.CloseNow()
+	}
+	if all, most := d.srv.Queued(); all != 0 || most != 0 {
+		t.Errorf("all are gone, and %d bytes wait, %d of one", all, most)
+	}
+}
+
+type slowCount struct {
+	noObserver
+	mu    sync.Mutex // guards count
+	count int
+}
+
+func (s *slowCount) SlowDisconnect() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count++
+}
+
+func (s *slowCount) n() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count
+}
+
+// A flush to many that wait is in memory once, and disconnects noObserver.
+func TestFlushCountsOnce(t *testing.T) {
+	d, base := start(t, Options{MaxQueues: 1 << 20})
+	for range 20 {
+		if _, err := pollJoin(base, 4, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	frames := []byte(AppendText(nil, []byte("42"+strings.Repeat("x", 300_000))))
+	d.fanout(frames, d.conns())
+	if all, _ := d.srv.Queued(); all < 300_000 || all > 310_000 || len(d.conns()) != 20 {
+		t.Errorf("%d wait, %d clients are there", all, len(d.conns()))
+	}
+	for _, c := range d.conns() {
+		c.conn.CloseNow()
+	}
+	if all, _ := d.srv.Queued(); all != 0 {
+		t.Errorf("%d wait for noObserver", all)
+	}
+}
+
+// However clients come, read and go while all are sent to, nothing stays in the
+// account.
+func TestAccountUnderConcurrency(t *testing.T) {
+	d, base := start(t, Options{MaxQueues: 3 << 20, MaxQueue: 1 << 20})
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for n := range 6 {
+				if i%2 == 0 {
+					c, err := join(base, 4, "")
+					if err != nil {
+						continue
+					}
+					c.Ask(1, `["burst",100]`)
+					if n%2 == 0 {
+						c.Ask(2, `["big",300000]`)
+					}
+					c.Conn.Close()
+					continue
+				}
+				p, err := pollJoin(base, 4, "")
+				if err != nil {
+					continue
+				}
+				p.Post(p.Join(`42["big",300000]`, `42["burst",50]`))
+				if n%2 == 0 {
+					p.Next()
+					p.Post("1")
+				}
+			}
+		})
+	}
+	frames := []byte(AppendText(nil, []byte("42"+strings.Repeat("x", 100_000))))
+	for range 50 {
+		d.fanout(frames, d.conns())
+	}
+	all.Wait()
+	for _, c := range d.conns() {
+		c.conn.CloseNow()
+	}
+	eventually(t, "nothing waits", func() bool { all, _ := d.srv.Queued(); return all == 0 })
+	d.srv.mu.Lock()
+	defer d.srv.mu.Unlock()
+	if len(d.srv.conns)+len(d.srv.ending)+d.srv.places+d.srv.pending.Len()+d.srv.detachedAt.Len() != 0 {
+		t.Errorf("of connections %d are known, %d ending, %d take a place, %d are pending, %d detached",
+			len(d.srv.conns), len(d.srv.ending), d.srv.places, d.srv.pending.Len(), d.srv.detachedAt.Len())
+	}
+}
+
+// An answer to a poll holds a part of a long queue; the rest comes with the next
+// ones, in order.
+func TestLongQueueOverPolling(t *testing.T) {
+	d, base := start(t, Options{CloseTimeout: patience})
+	p, err := pollJoin(base, 4, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := d.conns()[0]
+	for i := range 20 {
+		c.Send([]byte(AppendText(nil, fmt.Appendf(nil, `42["n",%d,"%s"]`, i, strings.Repeat("x", 50_000)))))
+	}
+	c.Close(true)
+	polls := 0
+	for i := range 20 {
+		if len(p.Pending) == 0 {
+			polls++
+		}
+		got, err := p.Next()
+		if err != nil || !strings.HasPrefix(got, fmt.Sprintf(`42["n",%d,`, i)) {
+			t.Fatalf("event %d: %.20q, %v", i, got, err)
+		}
+	}
+	if got, err := p.Next(); err != nil || got != "1" || polls < 4 || polls > 6 {
+		t.Errorf("%d polls, then %.20q, %v", polls, got, err)
+	}
+}
+
+// What is held back counts too, keeps its order behind what is sent meanwhile, and
+// is let go of with the client.
+func TestHeldIsCounted(t *testing.T) {
+	d, base := start(t, Options{MaxQueues: 1 << 20, MaxQueue: 1 << 20})
+	p, err := pollJoin(base, 4, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := d.connOf(p.SID)
+	for _, text := range []string{"one", "two"} {
+		c.Hold("a", NewRun(frameOf("42"+text+strings.Repeat("x", 10_000))))
+	}
+	c.Hold("b", NewRun(frameOf("42discarded")))
+	if all, most := d.srv.Queued(); all < 20_000 || most < 20_000 {
+		t.Errorf("%d bytes wait in all, %d for one", all, most)
+	}
+	c.Send(frameOf("42zero"))
+	c.Release("a")
+	c.Discard("b")
+	for _, want := range []string{"42zero", "42one", "42two"} {
+		if got, err := p.Next(); err != nil || !strings.HasPrefix(got, want) {
+			t.Errorf("%.20q, %v; want %s", got, err, want)
+		}
+	}
+	eventually(t, "nothing waits", func() bool { all, _ := d.srv.Queued(); return all == 0 })
+
+	c.Hold("a", NewRun(make([]byte, 10_000)))
+	c.CloseNow()
+	if all, _ := d.srv.Queued(); all != 0 {
+		t.Errorf("%d bytes wait for a client that is gone", all)
+	}
+
+	if p, err = poll(base, 4, ""); err != nil {
+		t.Fatal(err)
+	}
+	c = d.connOf(p.SID)
+	for range 3 {
+		c.Hold("a", NewRun(make([]byte, 500_000)))
+	}
+	eventually(t, "over MAX_QUEUE the client is gone", func() bool { return !d.exists(p.SID) })
+	eventually(t, "nothing waits for it", func() bool { all, _ := d.srv.Queued(); return all == 0 })
+}
+
+// When senders for many clients meet at the bound, no more waits than that when
+// they are done: a sender for whom there is no room waits for the one that makes
+// it.
+func TestNoSenderPassesTheBound(t *testing.T) {
+	d, base := start(t, Options{MaxQueues: 1 << 20})
+	var links []*Conn
+	for range 40 {
+		p, err := pollJoin(base, 4, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		links = append(links, d.connOf(p.SID))
+	}
+	d.srv.account.making.Lock() // as another sender does
+	var all sync.WaitGroup
+	for _, l := range links {
+		all.Go(func() { l.Send(make([]byte, 100_000)) })
+	}
+	eventually(t, "all have queued", func() bool { return d.srv.account.used.Load() > 4_000_000 })
+	d.srv.account.making.Unlock()
+	all.Wait()
+	if used := d.srv.account.used.Load(); used > 1<<20 || used < 500_000 {
+		t.Errorf("%d bytes wait", used)
+	}
+}

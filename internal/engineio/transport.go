@@ -1,0 +1,178 @@
+package engineio
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"rollcall/internal/stall"
+)
+
+// transport is the network connection of a WebSocket, as the WebSocket library sees
+// it. On the way in it counts the frames that become no message of their own: pings,
+// pongs, and fragments. The library reads on over them inside one call, and tells
+// nobody of an empty fragment; so their headers are read here, from the bytes that
+// pass by. On the way out it sees that our writer is the only one: what the library
+// writes by itself, an answer to a close frame or the report of an error, is kept,
+// for our writer to write last. Its state is that of the reading goroutine.
+type transport struct {
+	*stall.Conn
+	conn   *Conn   // nil until it belongs to one
+	limits *limits // the conn's; a candidate's own
+
+	head [10]byte // the header that is being read, without its mask
+	have int      // bytes of it
+	skip int64    // bytes up to the next header: mask and payload
+}
+
+// fragmentSize is how long a fragment is that costs by its bytes, when its message
+// is complete, and not as a packet.
+const fragmentSize = 1 << 10
+
+// errFlood ends a connection that goes on sending frames over the rate.
+var errFlood = errors.New("too many frames")
+
+// hijacker makes the Upgrader use a transport.
+type hijacker struct {
+	http.ResponseWriter
+	writeTimeout time.Duration
+}
+
+func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	return &transport{Conn: stall.NewConn(conn, h.writeTimeout)}, buffered, nil
+}
+
+// transportOf is what a WebSocket is read through.
+func transportOf(conn *websocket.Conn) *transport { return conn.NetConn().(*transport) }
+
+// socketOf is the connection below it, which our own frames are written to.
+func socketOf(conn *websocket.Conn) *stall.Conn { return transportOf(conn).Conn }
+
+// Read implements net.Conn.
+func (t *transport) Read(p []byte) (int, error) {
+	n, err := t.Conn.Read(p)
+	if t.conn != nil && !t.observe(p[:n]) {
+		return 0, errFlood
+	}
+	return n, err
+}
+
+// observe reads the frame headers in what has come, and counts the frames. It
+// reports whether reading goes on.
+func (t *transport) observe(b []byte) bool {
+	for len(b) > 0 {
+		if t.skip > 0 {
+			n := min(t.skip, int64(len(b)))
+			t.skip -= n
+			b = b[n:]
+			continue
+		}
+		t.head[t.have] = b[0]
+		t.have++
+		b = b[1:]
+		op, length, mask, ok := parseHead(t.head[:t.have])
+		if !ok {
+			continue
+		}
+		t.have, t.skip = 0, mask+max(length, 0) // a length below 0 ends the connection
+		control := op >= 8
+		if (control || op == opContinuation && length < fragmentSize) && !t.count() {
+			return false
+		}
+	}
+	return true
+}
+
+// opContinuation is a fragment that is not a message's first one.
+const opContinuation = 0
+
+// parseHead reads a frame's header; ok is false while there is more of it to come.
+func parseHead(head []byte) (op byte, length, mask int64, ok bool) {
+	if len(head) < 2 {
+		return 0, 0, 0, false
+	}
+	op, length = head[0]&0xf, int64(head[1]&0x7f)
+	more := 0
+	switch length {
+	case 126:
+		more = 2
+	case 127:
+		more = 8
+	}
+	if len(head) < 2+more {
+		return 0, 0, 0, false
+	}
+	if more > 0 {
+		length = 0
+		for _, b := range head[2 : 2+more] {
+			length = length<<8 | int64(b)
+		}
+	}
+	if head[1]&0x80 != 0 {
+		mask = 4
+	}
+	return op, length, mask, true
+}
+
+// count takes a frame into account, and pauses when it is over the rate or when
+// enough have come. It reports false for a client that goes on regardless: that
+// ends the session, or of a candidate its connection alone.
+func (t *transport) count() bool {
+	within, disconnect := t.limits.frames.allow(&t.conn.srv.opts, 0)
+	switch {
+	case disconnect && t.isCandidate():
+		t.conn.srv.opts.Observer.Refusal(invalidPacket)
+		t.conn.pause(violationDelay)
+		return false
+	case disconnect:
+		t.conn.Violation()
+		return false
+	case !within:
+		t.conn.Throttle()
+	}
+	t.conn.pace(t.limits, 0)
+	return true
+}
+
+func (t *transport) isCandidate() bool { return t.limits != &t.conn.reading }
+
+// Write implements net.Conn for the WebSocket library. Our own frames go to the
+// connection below.
+func (t *transport) Write(b []byte) (int, error) {
+	if t.conn != nil && t.conn.keepClosing(t, b) {
+		return len(b), nil
+	}
+	return t.Conn.Write(b) // an answer to the handshake, or of a candidate, which has no other writer
+}
+
+// SetWriteDeadline implements net.Conn for the WebSocket library, whose deadlines
+// are for its own frames only and would stay.
+func (t *transport) SetWriteDeadline(at time.Time) error {
+	if t.conn != nil {
+		return nil
+	}
+	return t.Conn.SetWriteDeadline(at)
+}
+
+// keepClosing takes a close frame for the writer, if the connection is the current
+// transport.
+func (c *Conn) keepClosing(t *transport, frame []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ws == nil || c.ws.NetConn() != net.Conn(t) {
+		return false
+	}
+	if !c.sealed {
+		c.closing = bytes.Clone(frame)
+	}
+	return true
+}

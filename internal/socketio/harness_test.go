@@ -1,0 +1,189 @@
+package socketio
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"rollcall/internal/engineio/enginetest"
+	"rollcall/internal/stall"
+	"rollcall/rooms"
+)
+
+const patience = enginetest.Patience
+
+type poller = enginetest.Poller
+
+var (
+	dial, join, mustJoin = enginetest.Dial, enginetest.Join, enginetest.MustJoin
+	poll, pollJoin       = enginetest.Poll, enginetest.PollJoin
+	endpoint, eventually = enginetest.Endpoint, enginetest.Eventually
+	dialer, web          = &enginetest.Dialer, enginetest.Web
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(stockEnv) != "" {
+		serveStock() // a subprocess of traps_test.go
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// domain is a Handler for tests. Its events: `burst` n sends n `tick`s, `big` n
+// sends one event of n bytes, `mark` x is recorded, `marks` is answered with
+// what was recorded, `gate` waits until the test opens the gate.
+type domain struct {
+	srv      *Server
+	connects atomic.Int64
+	gate     chan struct{}
+	decide   chan struct{} // Connect waits for it if the client asks for that
+
+	mu      sync.Mutex // guards all below
+	present map[string]rooms.Conn
+	marks   map[string][]json.RawMessage
+	reasons []rooms.Reason
+}
+
+func (d *domain) Connect(c rooms.Conn, h rooms.Handshake) (rooms.Session, error) {
+	if h.Query.Get("refuse") != "" || h.Auth["refuse"] == "yes" {
+		return nil, &rooms.Refusal{Code: "refused", Message: "as asked"}
+	}
+	if h.Query.Get("wait") != "" {
+		<-d.decide
+	}
+	d.connects.Add(1)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.present[c.ID()] != nil {
+		return nil, fmt.Errorf("%s connected twice", c.ID())
+	}
+	d.present[c.ID()] = c
+	if n, _ := strconv.Atoi(h.Query.Get("early")); n > 0 {
+		c.Send(d.ticks(n))
+	}
+	return guest{d, c}, nil
+}
+
+// guest is a socket that the domain has taken.
+type guest struct {
+	*domain
+	conn rooms.Conn
+}
+
+func (d guest) Handle(event string, args []json.RawMessage, attachments [][]byte) (map[string]any, error) {
+	if len(attachments) > 0 {
+		return nil, &rooms.Refusal{Code: "binary_not_supported", Message: "Events carry JSON only."}
+	}
+	c := d.conn
+	n := 0
+	if len(args) > 0 {
+		json.Unmarshal(args[0], &n)
+	}
+	switch event {
+	case "burst":
+		for i := range n {
+			c.Send(d.srv.Encode(rooms.Event{Name: "tick", Args: []json.RawMessage{[]byte(strconv.Itoa(i))}}))
+		}
+	case "big":
+		filler, _ := json.Marshal(strings.Repeat("x", n))
+		c.Send(d.srv.Encode(rooms.Event{Name: "big", Args: []json.RawMessage{filler}}))
+	case "mark":
+		d.mu.Lock()
+		d.marks[c.ID()] = append(d.marks[c.ID()], bytes.Clone(args[0]))
+		d.mu.Unlock()
+	case "marks":
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return map[string]any{"marks": d.marks[c.ID()]}, nil
+	case "gate":
+		<-d.gate
+	case "close":
+		c.Close(true)
+	case "dismiss":
+		c.Close(false)
+	case "panic":
+		panic("as asked")
+	default:
+		return nil, &rooms.Refusal{Code: "unknown_event", Message: "no such event"}
+	}
+	return nil, nil
+}
+
+func (d guest) Disconnect(reason rooms.Reason) {
+	c := d.conn
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.present[c.ID()] == nil {
+		panic("disconnected without having connected: " + c.ID())
+	}
+	delete(d.present, c.ID())
+	d.reasons = append(d.reasons, reason)
+}
+
+func (d *domain) ticks(n int) rooms.Frames {
+	var events []rooms.Event
+	for i := range n {
+		events = append(events, rooms.Event{Name: "tick", Args: []json.RawMessage{[]byte(strconv.Itoa(i))}})
+	}
+	return d.srv.Encode(events...)
+}
+
+func (d *domain) conns() []rooms.Conn {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var list []rooms.Conn
+	for _, c := range d.present {
+		list = append(list, c)
+	}
+	return list
+}
+
+// panicLog fails the test when the server logs a panic that it survived.
+type panicLog struct {
+	slog.Handler
+	t testing.TB
+}
+
+func (p panicLog) Handle(ctx context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, "panic") {
+		p.t.Errorf("the server survived a panic: %s", r.Message)
+		r.Attrs(func(a slog.Attr) bool { p.t.Log(a); return true })
+	}
+	return nil
+}
+
+func (p panicLog) Enabled(context.Context, slog.Level) bool { return true }
+
+// start serves the test domain.
+func start(t testing.TB, opts Options) (*domain, string) {
+	t.Helper()
+	if opts.Log == nil {
+		opts.Log = slog.New(panicLog{slog.DiscardHandler, t})
+	}
+	if opts.CloseTimeout == 0 {
+		opts.CloseTimeout = 100 * time.Millisecond
+	}
+	s := New(opts)
+	d := &domain{srv: s, gate: make(chan struct{}), present: map[string]rooms.Conn{}, marks: map[string][]json.RawMessage{}}
+	s.Serve(d)
+	server := httptest.NewUnstartedServer(headerTwice(s))
+	server.Listener = stall.Listen(server.Listener, patience)
+	server.Start()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		s.Stop(ctx, 0)
+		server.Close()
+	})
+	return d, server.URL
+}

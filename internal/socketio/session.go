@@ -1,0 +1,136 @@
+package socketio
+
+import (
+	"sync"
+	"time"
+
+	"rollcall/internal/engineio"
+	"rollcall/rooms"
+)
+
+// phase is how far a session has come; it only moves forward.
+type phase int
+
+const (
+	connecting phase = iota // CONNECT is with the library
+	connected               // events are handled
+	ended                   // refused, left or lost
+)
+
+// session is one client in one namespace: a rooms.Conn from CONNECT to DISCONNECT.
+type session struct {
+	client    *client
+	namespace string
+	settled   chan struct{} // closed when connecting is over, either way
+
+	mu        sync.Mutex // guards all below
+	id        string
+	phase     phase
+	domain    rooms.Session // set before the phase is connected; nil: not taken
+	transport string        // that it is counted under
+	since     time.Time
+}
+
+var _ rooms.Conn = (*session)(nil)
+
+func newSession(c *client, namespace string) *session {
+	return &session{client: c, namespace: namespace, settled: make(chan struct{})}
+}
+
+// ID implements rooms.Conn.
+func (s *session) ID() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.id
+}
+
+// ClientID implements rooms.Conn. A client of protocol 3 takes the id of its
+// connection for its socket's.
+func (s *session) ClientID() string {
+	if s.client.conn.Protocol() == 3 {
+		return s.client.conn.ID()
+	}
+	return s.ID()
+}
+
+// Send implements rooms.Conn.
+func (s *session) Send(f rooms.Frames) {
+	if r := engineio.NewRun(f); s.ready(r) {
+		s.client.conn.SendRun(r)
+	}
+}
+
+// write is Send, but written at once if the connection is idle. It is for the
+// fan-out.
+func (s *session) write(r engineio.Run, flush *engineio.Flush) {
+	if s.ready(r) {
+		s.client.conn.Write(r, flush)
+	}
+}
+
+// ready reports whether frames may be sent; before the answer to CONNECT the
+// connection holds them back until they may.
+func (s *session) ready(r engineio.Run) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == connecting {
+		s.client.conn.Hold(s, r)
+	}
+	return s.phase == connected
+}
+
+// disconnectPacket is what tells a client that the server meant it.
+var disconnectPacket = engineio.AppendText(nil, []byte{'4', typeDisconnect})
+
+// Close implements rooms.Conn.
+func (s *session) Close(again bool) {
+	if !again {
+		s.Send(disconnectPacket)
+	}
+	s.client.conn.Mute()
+	// On its own goroutine: it calls the domain, which calls this.
+	go s.client.conn.Close()
+}
+
+// end is the end of the session, whatever brought it. Idempotent.
+func (s *session) end(reason rooms.Reason) {
+	s.mu.Lock()
+	if s.phase == ended {
+		s.mu.Unlock()
+		return
+	}
+	opts := &s.client.srv.opts
+	if s.phase == connecting {
+		close(s.settled)
+	} else {
+		opts.Observer.SessionClosed(s.transport, s.client.protocol())
+		opts.Log.Info("disconnected", "socket", s.id, "reason", string(reason),
+			"transport", s.transport, "after", time.Since(s.since).Round(time.Millisecond))
+	}
+	s.phase = ended
+	s.client.conn.Discard(s)
+	domain := s.domain
+	s.mu.Unlock()
+	if domain != nil {
+		domain.Disconnect(reason)
+	}
+}
+
+// upgraded counts the session under its new transport.
+func (s *session) upgraded() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == connected && s.transport == engineio.Polling {
+		s.transport = engineio.WebSocket
+		s.client.srv.opts.Observer.SessionUpgraded(s.client.protocol())
+	}
+}
+
+// awaitConnected waits until connecting is over and reports whether the session
+// lives.
+func (s *session) awaitConnected() bool {
+	<-s.settled
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase == connected
+}

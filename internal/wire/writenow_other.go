@@ -1,8 +1,0 @@
-//go:build !unix
-
-package wire
-
-import "net"
-
-// writeNow writes nothing: there is no write here that does not wait.
-func writeNow(net.Conn, []byte) int { return 0 }
