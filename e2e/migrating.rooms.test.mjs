@@ -29,7 +29,7 @@ describe('chat-rooms.md', { concurrency: 2 }, () => {
     const page = await stage.open(t, { server, client, scripts: chat(server), expected: [/^dialog: /] });
     await shows(page, 'shown', [['Bob', 'hello?']]);
     await shows(page, 'members', [['Bob', 'Ada'], 2]);
-    await page.evaluate(() => say('hello, Bob'));
+    await page.evaluate(() => post('hello, Bob'));
     await shows(page, 'shown', [['Bob', 'hello?'], ['Ada', 'hello, Bob']]);
     const [{ room, data }] = await peer.hears('message', ({ data }) => data.username === 'Ada');
     assert.deepEqual(Object.keys(data), ['id', 'username', 'content', 'timestamp']);
@@ -40,7 +40,7 @@ describe('chat-rooms.md', { concurrency: 2 }, () => {
 
     // What cannot be said is answered: the sample shows it in a dialog.
     const asked = page.waitForEvent('dialog');
-    await page.evaluate(() => say(' '));
+    await page.evaluate(() => post(' '));
     assert.notEqual((await asked).message(), '');
 
     // A reconnect joins again, and nothing is shown twice.
@@ -62,21 +62,21 @@ describe('chat-rooms.md', { concurrency: 2 }, () => {
       let shown = [];
       const asked = [];
       const make = new Function('io', 'me', 'drawMessages', 'drawMembers', 'drawTyping', 'alert',
-        `${samples.take('chat', { url: proxy.url })}\nreturn { socket, say };`);
-      const { socket, say } = make(io, { name: 'Ada' }, (messages) => { shown = messages.map(({ content }) => content); }, () => {}, () => {}, (text) => asked.push(text));
+        `${samples.take('chat', { url: proxy.url })}\nreturn { socket, post };`);
+      const { socket, post } = make(io, { name: 'Ada' }, (messages) => { shown = messages.map(({ content }) => content); }, () => {}, () => {}, (text) => asked.push(text));
       atEnd(t, () => socket.disconnect());
       await peer.hears('user_joined', ({ username }) => username === 'Ada');
-      say('first');
+      post('first');
       await peer.hears('message', ({ data }) => data.content === 'first');
 
       // The next one arrives, but its acknowledgement does not.
       proxy.mute(true);
-      say('acknowledgement lost');
+      post('acknowledgement lost');
       await peer.hears('message', ({ data }) => data.content === 'acknowledgement lost');
       proxy.cut();
       await until(() => !socket.connected, 'the disconnect');
       proxy.mute(false);
-      for (const content of ['offline', 'still offline']) say(content);
+      for (const content of ['offline', 'still offline']) post(content);
       let naive; // the control: what the client itself kept
       socket.emit('message', { room: 'lobby', content: 'kept by the client' }, (answer) => { naive = answer; });
       await until(() => naive, 'an answer to what the client kept');
@@ -100,7 +100,7 @@ describe('chat-rooms.md', { concurrency: 2 }, () => {
     await peer.does('join', { room: 'lobby', username: 'Bob' });
     const page = await stage.open(t, { server, client, scripts: chat(server) });
     await shows(page, 'members', [['Bob', 'Ada'], 2]);
-    await page.evaluate(() => { socket.io.engine.close(); say('one'); say('two'); });
+    await page.evaluate(() => { socket.io.engine.close(); post('one'); post('two'); });
     await shows(page, 'shown', [['Ada', 'one'], ['Ada', 'two']]);
     await shows(page, 'outbox.length', 0);
     assert.deepEqual(peer.of('message').map(([{ data }]) => data.content), ['one', 'two']);
