@@ -2,7 +2,7 @@
 // participants. The Node service bounds nothing.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { every } from './lib/clients.mjs';
+import { covering } from './lib/clients.mjs';
 import { startTarget } from './lib/target.mjs';
 import { Player } from './racing/player.mjs';
 
@@ -87,7 +87,7 @@ for (const { what, enter, of, update, full, bad } of kinds) {
 }
 
 describe('who is told', { concurrency: 3 }, () => {
-  for (const kind of every) {
+  for (const kind of covering) {
     test(`those who take part and those who watch, client ${kind.version} ${kind.mode}`, async (t) => {
       const server = await startTarget(t, UNLIMITED);
       const [one, two, watcher, stranger] = await Promise.all([1, 2, 3, 4].map(() => player(t, server, kind)));

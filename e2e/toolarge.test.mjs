@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { launchBrowser, newProfile } from './lib/browser.mjs';
-import { connect, every } from './lib/clients.mjs';
+import { connect, covering } from './lib/clients.mjs';
 import { startSite } from './lib/pages.mjs';
 import { startServer } from './lib/server.mjs';
 import { PATIENCE } from './lib/wait.mjs';
@@ -17,7 +17,7 @@ const BODY = 'The body is larger than MAX_BODY, 1000000 bytes.';
 const because = (error, message) => ({ ok: false, event: '', error, message });
 
 describe('a client that sends too much learns why', { concurrency: 2 }, () => {
-  for (const kind of every) {
+  for (const kind of covering) {
     for (const size of [70_000, 5_000_000]) {
       test(`client ${kind.version} ${kind.mode}, ${size} bytes`, async (t) => {
         const polls = kind.mode === 'polling';

@@ -20,6 +20,12 @@ export const modes = {
 // every: all pairs of version and mode.
 export const every = Object.keys(versions).flatMap((version) => Object.keys(modes).map((mode) => ({ version, mode })));
 
+// covering: some of them, with every version, and with every mode in either
+// generation of the protocol. For what depends on these, and not on the pair.
+export const covering = [
+  ['1.7.4', 'polling'], ['1.7.4', 'upgrade'], ['2.5.0', 'websocket'], ['3.1.3', 'polling'], ['4.8.3', 'websocket'], ['4.8.3', 'upgrade'],
+].map(([version, mode]) => ({ version, mode }));
+
 // What a client may be sent, but for events whose names hold a name.
 const EVENTS = [
   'online_users', 'add_user', 'update_user', 'remove_user', 'online_count', 'updateOnlineUsers',
