@@ -174,12 +174,12 @@ func TestShutdown(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "API_KEY="+apiKey)
 	good := s.client(t, "")
-	deaf, err := s.connect("", "", nil)
+	unread, err := s.connect("", "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer deaf.Close()
-	deaf.NetConn().(*net.TCPConn).SetReadBuffer(4096)
+	defer unread.Close()
+	unread.NetConn().(*net.TCPConn).SetReadBuffer(4096)
 	for range 100 {
 		s.ask("POST", "/api/emit", `{"event":"news","args":["`+strings.Repeat("x", 60<<10)+`"]}`, "Authorization: Bearer "+apiKey)
 	}

@@ -15,8 +15,8 @@ import (
 	"rollcall/e2e/program"
 )
 
-// deaf opens a connection that takes next to nothing, and sends what is given.
-func (s *server) deaf(t testing.TB, request string) net.Conn {
+// openUnread opens a connection that takes next to nothing, and sends what is given.
+func (s *server) openUnread(t testing.TB, request string) net.Conn {
 	t.Helper()
 	conn := s.dialTCP()
 	conn.(*net.TCPConn).SetReadBuffer(4096)
@@ -30,13 +30,13 @@ func get(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: x\r\n\
 
 // unread are clients that ask, and read nothing of the answers: over WebSocket,
 // over polling, of a candidate for an upgrade and of plain HTTP. All who have a
-// session are registered as ghosts.
+// session are registered, with ids that begin with ghost.
 func unread(t testing.TB, s *server) {
 	for i := range 2 {
 		p := s.poll(t, "presence=none")
-		p.post(`42["join",{"room":"deaf"}]`)
+		p.post(`42["join",{"room":"unread"}]`)
 		p.post(fmt.Sprintf(`42["register",{"id":"ghost-%d"}]`, i))
-		s.deaf(t, get(p.path))
+		s.openUnread(t, get(p.path))
 
 		dialer := websocket.Dialer{NetDial: func(network, address string) (net.Conn, error) {
 			conn, err := net.Dial(network, address)
@@ -51,12 +51,12 @@ func unread(t testing.TB, s *server) {
 		}
 		t.Cleanup(func() { conn.Close() })
 		conn.WriteMessage(websocket.TextMessage, []byte("40"))
-		conn.WriteMessage(websocket.TextMessage, []byte(`42["join",{"room":"deaf"}]`))
+		conn.WriteMessage(websocket.TextMessage, []byte(`42["join",{"room":"unread"}]`))
 		conn.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `42["register",{"id":"ghost-ws-%d"}]`, i))
 
 		p = s.poll(t, "presence=none")
 		p.post(fmt.Sprintf(`42["register",{"id":"ghost-candidate-%d"}]`, i))
-		candidate := s.deaf(t, "GET "+strings.Replace(p.path, "polling", "websocket", 1)+" HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"+
+		candidate := s.openUnread(t, "GET "+strings.Replace(p.path, "polling", "websocket", 1)+" HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"+
 			"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
 		if n, err := candidate.Read(make([]byte, 512)); err != nil || n == 0 { // it is open; nothing else is read
 			t.Fatal(err)
@@ -68,14 +68,14 @@ func unread(t testing.TB, s *server) {
 		}
 
 		for _, path := range []string{"/socket.io/socket.io.js", "/", "/metrics", "/api/openapi.json", "/api/online_users"} {
-			s.deaf(t, strings.Repeat(get(path), 200))
+			s.openUnread(t, strings.Repeat(get(path), 200))
 		}
 	}
 	program.Eventually(t, patience, "those over WebSocket are in the room", func() bool {
 		list := s.ask("GET", "/api/online_users", "").body
 		return strings.Contains(list, "ghost-ws-0") && strings.Contains(list, "ghost-ws-1")
 	})
-	much := fmt.Sprintf(`{"event":"much","args":["%s"],"to":{"room":"deaf"}}`, strings.Repeat("x", 60_000))
+	much := fmt.Sprintf(`{"event":"much","args":["%s"],"to":{"room":"unread"}}`, strings.Repeat("x", 60_000))
 	for range 100 { // more than the system takes
 		s.ask("POST", "/api/emit", much, "Authorization: Bearer "+apiKey)
 	}

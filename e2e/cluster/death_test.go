@@ -19,23 +19,23 @@ func TestKilledInstance(t *testing.T) {
 	d.hold("a while together", 4*time.Second, d.truth(), d.watching())
 	dead := d.instances[1]
 	lost := d.at(dead)
-	b := d.open()
+	rec := d.record()
 	d.crash(dead)
 	d.converge("its users are gone", bound, d.truth(), d.watching(dead))
-	last := b.saw("a killed instance", "remove_user", lost, d.watching(dead))
+	last := rec.expectOnce("a killed instance", "remove_user", lost, d.watching(dead))
 	for _, w := range d.watching(dead) {
-		if r := b.reasons(w); w.kind != "list" && !slices.Equal(r, []string{"instance_lost"}) {
+		if r := rec.reasons(w); w.kind != "list" && !slices.Equal(r, []string{"instance_lost"}) {
 			t.Errorf("%s was told the reasons %q", w.name(), r)
 		}
 	}
 	t.Logf("users of a killed instance gone everywhere after %s", last.Round(time.Millisecond))
 
 	// Whoever starts now sees none of them either.
-	b = d.open()
+	rec = d.record()
 	dead.start()
 	d.converge("it is back", bound, d.truth(), d.watching())
-	b.nobodyLeft("it is back", d.watching(dead))
-	d.goesOn()
+	rec.expectNoChanges("it is back", d.watching(dead))
+	d.worksAgain()
 }
 
 // Two find the same dead instance, round after round: whoever comes second must
@@ -47,7 +47,7 @@ func TestTwoFindersOfOneDeath(t *testing.T) {
 	dead := d.instances[3]
 	for round := range 3 {
 		lost := d.at(dead)
-		b := d.open()
+		rec := d.record()
 		d.crash(dead)
 		d.converge("its users are gone", bound, d.truth(), d.watching(dead))
 		for i, id := range lost { // they are back elsewhere at once
@@ -58,7 +58,7 @@ func TestTwoFindersOfOneDeath(t *testing.T) {
 		d.join(dead, fmt.Sprintf("new%d", round))
 		d.converge("the instance is back", bound, d.truth(), d.watching())
 		d.hold("afterwards", 3*time.Second, d.truth(), d.watching())
-		b.saw("a death with three finders", "remove_user", lost, d.watching(dead))
+		rec.expectOnce("a death with three finders", "remove_user", lost, d.watching(dead))
 	}
 }
 
@@ -70,7 +70,7 @@ func TestRestartUnderTheSameName(t *testing.T) {
 	d.populate(4, false)
 	again := d.instances[1]
 	lost := d.at(again)
-	b := d.open()
+	rec := d.record()
 	d.crash(again)
 	again.start()
 	back := d.join(again, lost[0]) // may be in time, or may flicker
@@ -78,7 +78,7 @@ func TestRestartUnderTheSameName(t *testing.T) {
 	d.converge("the old users are gone, the new ones there", bound, d.truth(), d.watching())
 	d.hold("afterwards", 4*time.Second, d.truth(), d.watching())
 	for _, w := range d.watching(again) {
-		steps, _ := b.since(w)
+		steps, _ := rec.since(w)
 		count := map[string]int{}
 		for _, s := range steps {
 			if s.event == "remove_user" {
@@ -94,7 +94,7 @@ func TestRestartUnderTheSameName(t *testing.T) {
 			t.Errorf("%s was told that these left: %v", w.name(), count)
 		}
 	}
-	d.goesOn()
+	d.worksAgain()
 }
 
 // An instance that stood still was given up and is back, and its clients have
@@ -107,33 +107,33 @@ func TestPausedInstance(t *testing.T) {
 	gone := d.at(asleep)
 	all := d.truth()
 
-	b := d.open()
+	rec := d.record()
 	asleep.pause()
 	paused := time.Now()
 	d.converge("its users are gone", bound, d.truth(asleep), d.watching(asleep))
-	last := b.saw("a paused instance", "remove_user", gone, d.watching(asleep))
+	last := rec.expectOnce("a paused instance", "remove_user", gone, d.watching(asleep))
 	t.Logf("users of a paused instance gone everywhere after %s", last.Round(time.Millisecond))
 	d.hold("they stay gone", 10*time.Second-time.Since(paused), d.truth(asleep), d.watching(asleep))
 
 	// Meanwhile the others go on.
 	d.join(d.instances[0], "meanwhile")
 	asleep.resume()
-	resumed := d.open()
+	resumed := d.record()
 	all["meanwhile"] = userJSON("meanwhile", 0)
 	took := d.converge("its users are back", bound, all, d.watching())
 	t.Logf("all right %s after its resumption", took.Round(time.Millisecond))
 	d.hold("afterwards", 4*time.Second, all, d.watching())
-	resumed.saw("a resumed instance", "remove_user", nil, d.watching())
-	b.saw("a resumed instance", "add_user", append(gone, "meanwhile"), d.watching(asleep))
+	resumed.expectOnce("a resumed instance", "remove_user", nil, d.watching())
+	rec.expectOnce("a resumed instance", "add_user", append(gone, "meanwhile"), d.watching(asleep))
 	if now := d.truth(); len(now) != len(all) {
 		t.Errorf("clients were dropped: %d of %d are left", len(now), len(all))
 	}
 	for _, w := range d.watching() {
-		if _, ok := b.since(w); !ok {
+		if _, ok := rec.since(w); !ok {
 			t.Errorf("%s was disconnected", w.name())
 		}
 	}
-	d.goesOn()
+	d.worksAgain()
 }
 
 // The clock that decides about life and death is Redis' own.
@@ -148,9 +148,9 @@ func TestClocksApart(t *testing.T) {
 				t.Fatalf("Redis' clock is %s off, want %d s", off, skew)
 			}
 			d.populate(3, false)
-			b := d.open()
+			rec := d.record()
 			d.hold("nobody is taken for dead", 4*time.Second, d.truth(), d.watching())
-			b.nobodyLeft("clocks apart", d.watching())
+			rec.expectNoChanges("clocks apart", d.watching())
 			for name, ends := range d.redis.leases() {
 				if left := time.Duration(ends-d.redis.now().UnixMilli()) * time.Millisecond; left <= 0 || left > 3*time.Second {
 					t.Errorf("by Redis' clock the lease of %s has %s left", name, left)

@@ -283,10 +283,10 @@ func (d *deployment) hold(what string, during time.Duration, truth map[string]st
 	}
 }
 
-// goesOn demands that after a fault everything works: Redis has the truth, for
+// worksAgain demands that after a fault everything works: Redis has the truth, for
 // Rails and for whoever starts next, and what happens at one instance is seen
 // at all.
-func (d *deployment) goesOn() {
+func (d *deployment) worksAgain() {
 	d.t.Helper()
 	truth := d.truth()
 	if program.Wait(bound, func() bool { return d.redis.differs(truth) == "" }) != nil {

@@ -1,6 +1,6 @@
 // Package cluster tests a deployment as it runs in production: several real
 // rollcall processes, one real redis-server, real network faults between them
-// and raw Socket.IO clients that keep book of everything they are told.
+// and raw Socket.IO clients that record everything they are told.
 //
 // A deployment (deployment_test.go) has instances, members and watchers.
 // Members are online or not: they are the truth. Watchers say what they see.

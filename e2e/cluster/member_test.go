@@ -15,9 +15,9 @@ import (
 type member struct {
 	d  *deployment
 	id string // the user's
-	// hear gets every event, ended is called at a connection's end; both may be nil.
-	hear  func(at time.Time, event string, args []json.RawMessage)
-	ended func()
+	// onEvent gets every event, ended is called at a connection's end; both may be nil.
+	onEvent func(at time.Time, event string, args []json.RawMessage)
+	ended   func()
 	// settle is what it does with each new connection, once it is registered; nil: nothing.
 	settle func(*client.Client) error
 
@@ -74,7 +74,7 @@ func (m *member) tryJoin(in *instance) error {
 
 // connect registers at an instance, as long as the member wants that.
 func (m *member) connect(in *instance) error {
-	c, err := client.Dial(in.port, "presence=none", client.Handlers{Event: m.hear, Ended: m.dropped})
+	c, err := client.Dial(in.port, "presence=none", client.Handlers{Event: m.onEvent, Ended: m.dropped})
 	if err != nil {
 		return err
 	}

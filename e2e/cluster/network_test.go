@@ -29,19 +29,19 @@ func TestCutOff(t *testing.T) {
 			d := deploy(t, plan{instances: 3, linked: true})
 			d.populate(4, false)
 			alone := d.instances[1]
-			b := d.open()
+			rec := d.record()
 			gone := d.at(alone)
 			fault.cut(d, alone.link)
-			away := d.servesItsOwn(alone)
+			away := d.servesOwnClients(alone)
 			d.converge("its users are gone from the others", bound, d.truth(alone), d.watching(alone))
-			last := b.saw("cut off", "remove_user", gone, d.watching(alone))
+			last := rec.expectOnce("cut off", "remove_user", gone, d.watching(alone))
 			t.Logf("users of an instance that is cut off gone after %s", last.Round(time.Millisecond))
 
-			there := d.servesItsOwn(d.instances[0])
+			there := d.servesOwnClients(d.instances[0])
 			d.converge("the others go on", soon, d.truth(alone), d.watching(alone))
 			d.hold("cut off", 2*time.Second, d.truth(alone), d.watching(alone))
 			for _, w := range d.watchingAt(alone) {
-				steps, ok := b.since(w)
+				steps, ok := rec.since(w)
 				if len(steps) != 2 || !ok {
 					t.Errorf("%s was told %v, want one who came and one who left", w.name(), steps)
 				}
@@ -51,10 +51,10 @@ func TestCutOff(t *testing.T) {
 			took := d.converge("all is right again", bound, d.truth(), d.watching())
 			t.Logf("all right %s after the return of the network", took.Round(time.Millisecond))
 			d.hold("afterwards", 4*time.Second, d.truth(), d.watching())
-			b.saw("cut off", "remove_user", append(gone, there.left), d.watching(alone))
-			b.saw("cut off", "remove_user", []string{away.left, there.left}, d.watchingAt(alone))
-			b.saw("cut off", "add_user", []string{away.came, there.came}, d.watchingAt(alone))
-			d.goesOn()
+			rec.expectOnce("cut off", "remove_user", append(gone, there.left), d.watching(alone))
+			rec.expectOnce("cut off", "remove_user", []string{away.left, there.left}, d.watchingAt(alone))
+			rec.expectOnce("cut off", "add_user", []string{away.came, there.came}, d.watchingAt(alone))
+			d.worksAgain()
 		})
 	}
 }
@@ -65,17 +65,17 @@ func TestTrimmedUnderAReader(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, plan{instances: 3, linked: true})
 	d.populate(4, false)
-	b := d.open()
+	rec := d.record()
 	d.instances[1].link.cut()
-	who := d.servesItsOwn(d.instances[0])
+	who := d.servesOwnClients(d.instances[0])
 	d.redis.trim()
 	d.instances[1].link.restore()
 	took := d.converge("all is right again", bound, d.truth(), d.watching())
 	t.Logf("all right %s after the return of the network", took.Round(time.Millisecond))
 	d.hold("afterwards", 4*time.Second, d.truth(), d.watching())
-	b.saw("trimmed", "remove_user", []string{who.left}, d.watching())
-	b.saw("trimmed", "add_user", []string{who.came}, d.watching())
-	d.goesOn()
+	rec.expectOnce("trimmed", "remove_user", []string{who.left}, d.watching())
+	rec.expectOnce("trimmed", "add_user", []string{who.came}, d.watching())
+	d.worksAgain()
 }
 
 // A slow network delays, no more.
@@ -83,12 +83,12 @@ func TestSlowNetwork(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, plan{instances: 3, linked: true})
 	d.populate(4, false)
-	b := d.open()
+	rec := d.record()
 	slow := d.instances[1]
 	slow.link.slow(200*time.Millisecond, 100*time.Millisecond)
 	var came, left []string
 	for _, in := range d.instances {
-		who := d.servesItsOwn(in)
+		who := d.servesOwnClients(in)
 		came, left = append(came, who.came), append(left, who.left)
 	}
 	took := d.converge("seen through a slow network", bound, d.truth(), d.watching())
@@ -96,7 +96,7 @@ func TestSlowNetwork(t *testing.T) {
 	d.hold("slow", 6*time.Second, d.truth(), d.watching())
 	slow.link.heal()
 	d.hold("afterwards", 4*time.Second, d.truth(), d.watching())
-	b.saw("slow", "remove_user", left, d.watching())
-	b.saw("slow", "add_user", came, d.watching())
-	d.goesOn()
+	rec.expectOnce("slow", "remove_user", left, d.watching())
+	rec.expectOnce("slow", "add_user", came, d.watching())
+	d.worksAgain()
 }

@@ -80,11 +80,11 @@ func TestRedisOutages(t *testing.T) {
 			t.Parallel()
 			d := deploy(t, plan{instances: 3})
 			d.populate(4, false)
-			b := d.open()
+			rec := d.record()
 			var came, left []string
 			fault.inject(d, func() {
 				for _, in := range d.instances {
-					who := d.servesItsOwn(in)
+					who := d.servesOwnClients(in)
 					came, left = append(came, who.came), append(left, who.left)
 				}
 			})
@@ -92,9 +92,9 @@ func TestRedisOutages(t *testing.T) {
 			t.Logf("all right %s after the return of Redis", took.Round(time.Millisecond))
 			// Whoever is taken for dead by mistake is so within a lease or two.
 			d.hold("afterwards", 4*time.Second, d.truth(), d.watching())
-			b.saw(fault.name, "remove_user", left, d.watching())
-			b.saw(fault.name, "add_user", came, d.watching())
-			d.goesOn()
+			rec.expectOnce(fault.name, "remove_user", left, d.watching())
+			rec.expectOnce(fault.name, "add_user", came, d.watching())
+			d.worksAgain()
 		})
 	}
 }
@@ -106,7 +106,7 @@ func TestAwayForLessThanALease(t *testing.T) {
 	d := deploy(t, plan{instances: 3, apart: 320 * time.Millisecond})
 	d.populate(3, false)
 	d.hold("a while together", 3500*time.Millisecond, d.truth(), d.watching()) // from now on they judge
-	b := d.open()
+	rec := d.record()
 	d.redis.awaitRenewal("a-") // the others' renewals are longer ago
 	d.redis.shutdown()
 	d.sleep(1600 * time.Millisecond)
@@ -119,8 +119,8 @@ func TestAwayForLessThanALease(t *testing.T) {
 		second.resume()
 	}
 	d.hold("afterwards", 5*time.Second, d.truth(), d.watching())
-	b.nobodyLeft("a short absence", d.watching())
-	d.goesOn()
+	rec.expectNoChanges("a short absence", d.watching())
+	d.worksAgain()
 }
 
 // An instance that goes on writing where it was, into data older than that,
@@ -133,7 +133,7 @@ func TestOlderDataWrittenToAtOnce(t *testing.T) {
 	writer := d.instances[0]
 	d.join(writer, "not in the older data")
 	d.converge("all there", soon, d.truth(), d.watching())
-	b := d.open()
+	rec := d.record()
 	writer.link.slow(200*time.Millisecond, 0) // the others look before it has put all back
 	for _, in := range d.instances[1:] {
 		in.pause()
@@ -147,9 +147,9 @@ func TestOlderDataWrittenToAtOnce(t *testing.T) {
 	}
 	d.converge("all is right again", bound, d.truth(), d.watching())
 	d.hold("afterwards", 4*time.Second, d.truth(), d.watching())
-	b.saw("older data", "remove_user", nil, d.watching())
-	b.saw("older data", "add_user", []string{"written at once"}, d.watching())
-	d.goesOn()
+	rec.expectOnce("older data", "remove_user", nil, d.watching())
+	rec.expectOnce("older data", "add_user", []string{"written at once"}, d.watching())
+	d.worksAgain()
 }
 
 // A change that Redis carried out, and lost, before its owner heard that it was
@@ -160,7 +160,7 @@ func TestConfirmedLate(t *testing.T) {
 	d.populate(2, false)
 	writer, other := d.instances[0], d.instances[1]
 	writer.link.slowAnswers(60*time.Millisecond, 60*time.Millisecond) // which comes first is left to chance
-	b := d.open()
+	rec := d.record()
 	var came []string
 	for round := range 20 {
 		m := d.join(writer, fmt.Sprintf("late%d", round))
@@ -178,9 +178,9 @@ func TestConfirmedLate(t *testing.T) {
 		d.converge("all is right again", bound, d.truth(), d.watching())
 		program.Eventually(t, bound, "Redis has the truth", func() bool { return d.redis.differs(d.truth()) == "" })
 	}
-	b.saw("confirmed late", "remove_user", nil, d.watching())
-	b.saw("confirmed late", "add_user", came, d.watching())
-	d.goesOn()
+	rec.expectOnce("confirmed late", "remove_user", nil, d.watching())
+	rec.expectOnce("confirmed late", "add_user", came, d.watching())
+	d.worksAgain()
 }
 
 // Redis is not there when an instance ends: that must not take longer for it.
@@ -207,7 +207,7 @@ func TestReconnectIsNotDeath(t *testing.T) {
 	d := deploy(t, plan{instances: 3, linked: true})
 	d.populate(4, false)
 	d.hold("a while together", 3*time.Second, d.truth(), d.watching()) // from now on they judge
-	b := d.open()
+	rec := d.record()
 	killed := int64(0)
 	for end := time.Now().Add(4 * time.Second); time.Now().Before(end); d.sleep(400 * time.Millisecond) {
 		killed += d.redis.killClients("pubsub") + d.redis.killClients("normal")
@@ -223,16 +223,16 @@ func TestReconnectIsNotDeath(t *testing.T) {
 	}
 	d.converge("all is right again", bound, d.truth(), d.watching())
 	d.hold("afterwards", 4*time.Second, d.truth(), d.watching())
-	b.nobodyLeft("reconnects", d.watching())
-	d.goesOn()
+	rec.expectNoChanges("reconnects", d.watching())
+	d.worksAgain()
 }
 
 type visit struct{ came, left string }
 
-// servesItsOwn demands that an instance serves its own clients, whatever is
+// servesOwnClients demands that an instance serves its own clients, whatever is
 // with Redis: somebody comes, somebody leaves, and its watchers see both at
 // once.
-func (d *deployment) servesItsOwn(in *instance) visit {
+func (d *deployment) servesOwnClients(in *instance) visit {
 	d.t.Helper()
 	var who visit
 	began := time.Now()

@@ -68,7 +68,7 @@ type chaos struct {
 	next   int            // user, or version of a user's data
 
 	// Of the present round:
-	story     []string
+	events    []string
 	causes    map[string]bool // the users who may have been seen leaving
 	harmed    map[*instance]bool
 	redisAway bool
@@ -147,9 +147,9 @@ func (c *chaos) redisIsAway(back func()) {
 // round is up to three faults at a time, life going on meanwhile, and quiet.
 func (c *chaos) round() {
 	c.t.Helper()
-	c.story, c.cures, c.redisAway = nil, nil, false
+	c.events, c.cures, c.redisAway = nil, nil, false
 	c.causes, c.harmed = make(map[string]bool), make(map[*instance]bool)
-	b := c.open()
+	rec := c.record()
 	lost := make(map[*member]int)
 	for _, m := range c.all() {
 		lost[m] = m.losses()
@@ -166,7 +166,7 @@ func (c *chaos) round() {
 		cure()
 	}
 	c.comesBack()
-	c.converge(fmt.Sprintf("after %q", c.story), bound, c.truth(), c.watching())
+	c.converge(fmt.Sprintf("after %q", c.events), bound, c.truth(), c.watching())
 	// Whoever holds no lease yet may still be given up, and that belongs to this
 	// round.
 	for _, in := range c.instances {
@@ -174,7 +174,7 @@ func (c *chaos) round() {
 	}
 	truth := c.truth()
 	if program.Wait(bound, func() bool { return c.redis.differs(truth) == "" }) != nil {
-		c.t.Errorf("after %q: %s", c.story, c.redis.differs(truth))
+		c.t.Errorf("after %q: %s", c.events, c.redis.differs(truth))
 	}
 	for in := range c.harmed {
 		c.mayLeave(c.at(in)...)
@@ -184,7 +184,7 @@ func (c *chaos) round() {
 			c.mayLeave(m.id)
 		}
 	}
-	c.check(b)
+	c.check(rec)
 }
 
 // strike injects a fault, unless it needs what is broken already.
@@ -194,11 +194,11 @@ func (c *chaos) strike(f fault, in *instance) {
 	}
 	c.count[f.name]++
 	if f.redis != nil {
-		c.story = append(c.story, f.name)
+		c.events = append(c.events, f.name)
 		f.redis(c)
 		return
 	}
-	c.story = append(c.story, f.name+" "+in.name)
+	c.events = append(c.events, f.name+" "+in.name)
 	c.harmed[in] = true
 	c.mayLeave(c.at(in)...)
 	f.strike(c, in)
@@ -211,17 +211,17 @@ func (c *chaos) mayLeave(ids ...string) {
 }
 
 // check looks for somebody seen leaving without a cause.
-func (c *chaos) check(b *book) {
+func (c *chaos) check(rec *recording) {
 	c.t.Helper()
 	for _, w := range c.watching() {
-		steps, ok := b.since(w)
+		steps, ok := rec.since(w)
 		if !ok {
 			continue // it had a new list meanwhile, which was right in the end
 		}
 		for _, s := range steps {
 			if s.event == "remove_user" && !c.causes[s.id] {
 				c.t.Errorf("after %q: %s was told at %s that %s left (%s), who had no cause",
-					c.story, w.name(), s.at.Format("15:04:05.000"), s.id, s.reason)
+					c.events, w.name(), s.at.Format("15:04:05.000"), s.id, s.reason)
 			}
 		}
 	}
@@ -244,11 +244,11 @@ func (c *chaos) something() {
 	switch do := c.random.IntN(5); {
 	case in != nil && len(off) > 0 && (do < 2 || len(on) < 15):
 		m := off[c.random.IntN(len(off))]
-		c.story = append(c.story, m.id+" joins "+in.name)
+		c.events = append(c.events, m.id+" joins "+in.name)
 		err = m.tryJoin(in)
 	case in != nil && len(on)+len(off) < 40 && do == 2:
 		m := c.newMember(fmt.Sprintf("n%d", c.next), c.random.IntN(2) == 0)
-		c.story = append(c.story, m.id+" joins "+in.name)
+		c.events = append(c.events, m.id+" joins "+in.name)
 		err = m.tryJoin(in)
 	case len(on) == 0:
 	case do == 3:
@@ -258,7 +258,7 @@ func (c *chaos) something() {
 		}
 	default:
 		m := on[c.random.IntN(len(on))]
-		c.story = append(c.story, m.id+" leaves")
+		c.events = append(c.events, m.id+" leaves")
 		c.mayLeave(m.id)
 		if c.random.IntN(2) == 0 {
 			m.leave()
@@ -267,7 +267,7 @@ func (c *chaos) something() {
 		}
 	}
 	if err != nil {
-		c.t.Errorf("after %q: %v", c.story, err)
+		c.t.Errorf("after %q: %v", c.events, err)
 	}
 }
 

@@ -110,18 +110,6 @@ func (s *redisServer) trim() {
 	}
 }
 
-// info is one number of INFO.
-func (s *redisServer) info(section, field string) string {
-	text, _ := s.do("INFO", section).(string)
-	for line := range strings.Lines(text) {
-		if value, ok := strings.CutPrefix(line, field+":"); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	s.t.Fatalf("redis: INFO %s has no %s", section, field)
-	return ""
-}
-
 // now is Redis' clock.
 func (s *redisServer) now() time.Time {
 	s.t.Helper()

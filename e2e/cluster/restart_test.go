@@ -31,22 +31,22 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 			d.watch(in, kind, true)
 		}
 	}
-	crowd := d.crowd(100)
-	var goners []string // one of each instance closes the page instead of coming back
+	group := d.group(100)
+	var leavers []string // one of each instance closes the page instead of coming back
 	for _, in := range d.instances {
-		goners = append(goners, d.join(in, "goner-"+in.name).id)
+		leavers = append(leavers, d.join(in, "leaver-"+in.name).id)
 	}
 	d.converge("everybody is there", patience, d.truth(), d.watching())
 	d.mu.Lock()
 	d.complete = true
 	d.mu.Unlock()
-	stopRenaming := d.rename(crowd)
+	stopRenaming := d.rename(group)
 
 	var ends sync.WaitGroup
 	for _, in := range d.instances {
-		before := crowd.at(in)
+		before := group.at(in)
 		old := d.redis.idOf(in.name)
-		deaf(t, in) // so that the end takes a while, in which to look
+		unresponsive(t, in) // so that the end takes a while, in which to look
 		in.open.Store(false)
 		told := time.Now()
 		looked := make(chan struct{})
@@ -60,7 +60,7 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 		<-looked
 		in.start()
 		d.comesBack()
-		crowd.closedInTurn(t, told, before)
+		group.closedInTurn(t, told, before)
 		ends.Go(func() {
 			if left := d.redis.leftOf(old, goneWithin-time.Since(told)); left != "" {
 				t.Errorf("%s after SIGTERM %s of %s", goneWithin, left, old)
@@ -70,15 +70,15 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 	stopRenaming()
 	ends.Wait()
 	d.converge("all see all, and nobody else", bound, d.truth(), d.watching())
-	if len(d.truth()) != len(crowd.all) {
-		t.Errorf("%d are online, and %d came", len(d.truth()), len(crowd.all))
+	if len(d.truth()) != len(group.all) {
+		t.Errorf("%d are online, and %d came", len(d.truth()), len(group.all))
 	}
 	seen := 0
 	for _, w := range d.watching() {
-		for _, s := range w.book() {
+		for _, s := range w.allSteps() {
 			switch {
 			case s.event != "remove_user":
-			case !slices.Contains(goners, s.id):
+			case !slices.Contains(leavers, s.id):
 				t.Errorf("%s was told that %s left (%s), who only changed the instance", w.name(), s.id, s.reason)
 			case w.kind != "list" && s.reason != "closed":
 				t.Errorf("%s was told that %s left for the reason %q", w.name(), s.id, s.reason)
@@ -101,7 +101,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	for _, again := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		d := bare(t, plan{instances: 1})
 		in := d.instances[0]
-		deaf(t, in)
+		unresponsive(t, in)
 		in.Signal(syscall.SIGTERM)
 		program.Eventually(t, patience, "the shutdown begins", func() bool { return strings.Contains(in.Log.String(), "shutting down") })
 		began := time.Now()
@@ -113,9 +113,9 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	}
 }
 
-// A crowd is members who come back, and what each was told of the end of its
+// A group is members that reconnect, and what each was told of the end of its
 // instance.
-type crowd struct {
+type group struct {
 	d   *deployment
 	all []*member
 
@@ -129,15 +129,15 @@ type closing struct {
 	in             time.Duration // until the close, as told
 }
 
-// crowd adds n members to each instance.
-func (d *deployment) crowd(n int) *crowd {
+// group adds n members to each instance.
+func (d *deployment) group(n int) *group {
 	d.t.Helper()
-	c := &crowd{d: d, closings: make(map[string][]closing)}
+	c := &group{d: d, closings: make(map[string][]closing)}
 	for _, in := range d.instances {
 		var joining sync.WaitGroup
 		for i := range n {
 			m := d.newMember(fmt.Sprintf("%s%d", in.name, i), true)
-			m.hear = func(at time.Time, event string, args []json.RawMessage) { c.warned(m.id, at, event, args) }
+			m.onEvent = func(at time.Time, event string, args []json.RawMessage) { c.warned(m.id, at, event, args) }
 			m.ended = func() { c.closed(m.id, time.Now()) }
 			c.all = append(c.all, m)
 			joining.Go(func() {
@@ -151,7 +151,7 @@ func (d *deployment) crowd(n int) *crowd {
 	return c
 }
 
-func (c *crowd) warned(id string, at time.Time, event string, args []json.RawMessage) {
+func (c *group) warned(id string, at time.Time, event string, args []json.RawMessage) {
 	if event != "server_closing" {
 		return
 	}
@@ -165,7 +165,7 @@ func (c *crowd) warned(id string, at time.Time, event string, args []json.RawMes
 	c.closings[id] = append(c.closings[id], closing{warned: at, in: time.Duration(*told.In) * time.Millisecond})
 }
 
-func (c *crowd) closed(id string, at time.Time) {
+func (c *group) closed(id string, at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if n := len(c.closings[id]); n > 0 && c.closings[id][n-1].closed.IsZero() {
@@ -176,7 +176,7 @@ func (c *crowd) closed(id string, at time.Time) {
 }
 
 // at is those at an instance; from here on closings are counted.
-func (c *crowd) at(in *instance) (ids []string) {
+func (c *group) at(in *instance) (ids []string) {
 	for _, m := range c.all {
 		if _, home, connected, _ := m.online(); connected && home == in {
 			ids = append(ids, m.id)
@@ -190,7 +190,7 @@ func (c *crowd) at(in *instance) (ids []string) {
 
 // closedInTurn demands that each of these, and nobody else, was told when it
 // would be closed, and was, one after the other. The end began after began.
-func (c *crowd) closedInTurn(t *testing.T, began time.Time, ids []string) {
+func (c *group) closedInTurn(t *testing.T, began time.Time, ids []string) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -223,7 +223,7 @@ func (c *crowd) closedInTurn(t *testing.T, began time.Time, ids []string) {
 }
 
 // rename has members change their names all the time, until stop is called.
-func (d *deployment) rename(c *crowd) (stop func()) {
+func (d *deployment) rename(c *group) (stop func()) {
 	var over atomic.Bool
 	ended := make(chan struct{})
 	var changed int
@@ -245,9 +245,9 @@ func (d *deployment) rename(c *crowd) (stop func()) {
 	}
 }
 
-// deaf opens a session that does not take its goodbye: it never polls. An end
+// unresponsive opens a session that does not read its goodbye: it never polls. An end
 // in order waits a second for it.
-func deaf(t *testing.T, in *instance) {
+func unresponsive(t *testing.T, in *instance) {
 	t.Helper()
 	status, body := ask(t, in, http.MethodGet, "/socket.io/?EIO=4&transport=polling", "")
 	_, rest, _ := strings.Cut(body, `"sid":"`)

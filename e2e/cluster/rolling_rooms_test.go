@@ -21,20 +21,20 @@ import (
 func TestRollingRestartOfRoomsAndStages(t *testing.T) {
 	t.Parallel()
 	d := bare(t, plan{instances: 3})
-	p := &party{stay: make(map[string]bool), seen: make(map[string][]string)}
+	p := &roomsView{stay: make(map[string]bool), seen: make(map[string][]string)}
 	for _, in := range d.instances {
 		for i := range 8 {
-			p.sit(d, in, fmt.Sprintf("user-%s%d", in.name, i), true, true)
-			p.sit(d, in, fmt.Sprintf("guest-%s%d", in.name, i), false, true)
+			p.add(d, in, fmt.Sprintf("user-%s%d", in.name, i), true, true)
+			p.add(d, in, fmt.Sprintf("guest-%s%d", in.name, i), false, true)
 		}
-		p.sit(d, in, "goner-"+in.name, true, false)
-		p.sit(d, in, "gone-guest-"+in.name, false, false)
+		p.add(d, in, "leaver-"+in.name, true, false)
+		p.add(d, in, "gone-guest-"+in.name, false, false)
 	}
 	program.Eventually(t, patience, "everybody sees everybody", func() bool { return p.differs(len(d.all())) == "" })
 	p.mu.Lock()
 	p.complete = true
 	p.mu.Unlock()
-	stopTalking := p.talk(d)
+	stopMessages := p.sendMessages(d)
 
 	for _, in := range d.instances {
 		old := d.redis.idOf(in.name)
@@ -47,7 +47,7 @@ func TestRollingRestartOfRoomsAndStages(t *testing.T) {
 			t.Errorf("%s after SIGTERM %s of %s", goneWithin, left, old)
 		}
 	}
-	stopTalking()
+	stopMessages()
 	if program.Wait(bound, func() bool { return p.differs(len(p.stay)) == "" }) != nil {
 		t.Error(p.differs(len(p.stay)))
 	}
@@ -58,9 +58,9 @@ func TestRollingRestartOfRoomsAndStages(t *testing.T) {
 	}
 }
 
-// A party is members who are all in the room "r" and on the stage "s", and what
+// A roomsView is members that are all in the room "r" and on the stage "s", and what
 // each sees there.
-type party struct {
+type roomsView struct {
 	stay map[string]bool // who comes back; settled before anybody is told anything that counts
 
 	mu       sync.Mutex          // guards all below
@@ -69,8 +69,8 @@ type party struct {
 	faults   []string
 }
 
-// sit adds somebody.
-func (p *party) sit(d *deployment, in *instance, id string, registers, returns bool) {
+// add adds a member.
+func (p *roomsView) add(d *deployment, in *instance, id string, registers, returns bool) {
 	d.t.Helper()
 	m := d.newMember(id, returns)
 	if !registers {
@@ -87,12 +87,12 @@ func (p *party) sit(d *deployment, in *instance, id string, registers, returns b
 		}
 		return c.Do("join_stage", fmt.Sprintf(`{"token":"s","id":%q}`, id))
 	}
-	m.hear = func(at time.Time, event string, args []json.RawMessage) { p.hear(id, at, event, args) }
+	m.onEvent = func(at time.Time, event string, args []json.RawMessage) { p.onEvent(id, at, event, args) }
 	m.join(in)
 }
 
-// hear notes whom somebody is shown: all these events carry the whole list.
-func (p *party) hear(who string, at time.Time, event string, args []json.RawMessage) {
+// onEvent notes whom a member is shown: all these events carry the whole list.
+func (p *roomsView) onEvent(who string, at time.Time, event string, args []json.RawMessage) {
 	var there []string
 	switch event {
 	case "user_list", "user_joined", "user_left":
@@ -124,7 +124,7 @@ func (p *party) hear(who string, at time.Time, event string, args []json.RawMess
 
 // differs says who does not see n members in the room and as many racers on the
 // stage, "" if all do; each of them once.
-func (p *party) differs(n int) string {
+func (p *roomsView) differs(n int) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for who := range p.stay {
@@ -139,8 +139,8 @@ func (p *party) differs(n int) string {
 	return ""
 }
 
-// talk has them talk all the time, until stop is called.
-func (p *party) talk(d *deployment) (stop func()) {
+// sendMessages has members send messages all the time, until stop is called.
+func (p *roomsView) sendMessages(d *deployment) (stop func()) {
 	var over atomic.Bool
 	ended := make(chan struct{})
 	said, all := 0, d.all()

@@ -33,7 +33,7 @@ func TestRollingRestart(t *testing.T) {
 	// What was held for those who went is let go by now.
 	d.hold("after the grace", 8*time.Second, all, d.watching())
 	for _, w := range d.watching() {
-		for _, s := range w.book() {
+		for _, s := range w.allSteps() {
 			if s.event == "remove_user" {
 				t.Errorf("%s was told that %s left (%s)", w.name(), s.id, s.reason)
 			}

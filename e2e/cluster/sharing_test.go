@@ -16,7 +16,7 @@ func TestInstancesShareOneView(t *testing.T) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
 			d := deploy(t, plan{instances: n})
-			b := d.open()
+			rec := d.record()
 			var members []*member
 			var ids []string
 			for i := range 4 * n {
@@ -24,19 +24,19 @@ func TestInstancesShareOneView(t *testing.T) {
 				members, ids = append(members, m), append(ids, m.id)
 			}
 			d.converge("all see all", soon, d.truth(), d.watching())
-			b.saw("joining", "add_user", ids, d.watching())
-			b.saw("joining", "remove_user", nil, d.watching())
+			rec.expectOnce("joining", "add_user", ids, d.watching())
+			rec.expectOnce("joining", "remove_user", nil, d.watching())
 
-			b = d.open()
+			rec = d.record()
 			for i, m := range members {
 				if err := m.rename(i + 1); err != nil {
 					t.Fatal(err)
 				}
 			}
 			d.converge("all see the new names", soon, d.truth(), d.watching())
-			b.nobodyLeft("renaming", d.watching())
+			rec.expectNoChanges("renaming", d.watching())
 
-			b = d.open()
+			rec = d.record()
 			for i, m := range members[:2*n] {
 				if i%2 == 0 {
 					m.leave()
@@ -45,7 +45,7 @@ func TestInstancesShareOneView(t *testing.T) {
 				}
 			}
 			d.converge("all see who left", soon, d.truth(), d.watching())
-			b.saw("leaving", "remove_user", ids[:2*n], d.watching())
+			rec.expectOnce("leaving", "remove_user", ids[:2*n], d.watching())
 
 			late := d.watch(d.instances[n-1], "both", false)
 			d.converge("who comes late sees the same", soon, d.truth(), []*watcher{late})
@@ -65,19 +65,19 @@ func TestTabsOnTwoInstancesAreOneUser(t *testing.T) {
 		d.converge("sentinel "+id, soon, d.truth(), d.watching())
 	}
 
-	b := d.open()
+	rec := d.record()
 	one := d.join(first, "ann")
 	d.converge("the first tab", soon, d.truth(), d.watching())
 	two := d.join(second, "ann")
 	sentinel(second, "s1")
-	b.saw("two tabs", "add_user", []string{"ann", "s1"}, d.watching())
+	rec.expectOnce("two tabs", "add_user", []string{"ann", "s1"}, d.watching())
 
-	b = d.open()
+	rec = d.record()
 	one.leave()
 	sentinel(first, "s2")
-	b.saw("one tab closed", "remove_user", nil, d.watching())
+	rec.expectOnce("one tab closed", "remove_user", nil, d.watching())
 
-	b = d.open()
+	rec = d.record()
 	if err := two.rename(7); err != nil {
 		t.Fatal(err)
 	}
@@ -93,10 +93,10 @@ func TestTabsOnTwoInstancesAreOneUser(t *testing.T) {
 	if truth["ann"] != userJSON("ann", 8) {
 		t.Fatalf("the test itself is wrong about ann: %s", truth["ann"])
 	}
-	b.saw("to and fro", "remove_user", nil, d.watching())
+	rec.expectOnce("to and fro", "remove_user", nil, d.watching())
 
-	b = d.open()
+	rec = d.record()
 	back.leave()
 	d.converge("the last tab closed", soon, d.truth(), d.watching())
-	b.saw("the last tab closed", "remove_user", []string{"ann"}, d.watching())
+	rec.expectOnce("the last tab closed", "remove_user", []string{"ann"}, d.watching())
 }

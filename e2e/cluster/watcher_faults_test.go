@@ -32,7 +32,7 @@ func TestWatchersFindFaults(t *testing.T) {
 		w := &watcher{d: &deployment{}, kind: c.kind}
 		for _, told := range c.told {
 			name, arg, _ := strings.Cut(told, " ")
-			w.hear(time.Now(), name, []json.RawMessage{json.RawMessage(arg)})
+			w.onEvent(time.Now(), name, []json.RawMessage{json.RawMessage(arg)})
 		}
 		if got := strings.Join(w.faults, "\n"); (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
 			t.Errorf("a watcher of %s told %q found %q, want %q", c.kind, c.told, got, c.want)

@@ -13,20 +13,20 @@ import (
 )
 
 // A watcher is a client that keeps a view of who is online from what it is
-// told, and a book of every step. What cannot be is a fault.
+// told, and every step. What must not happen is a fault.
 type watcher struct {
 	d     *deployment
 	kind  string // the subscription: both, changes or list
 	roams bool   // connects to any instance when it is dropped, else to its own
 
-	mu     sync.Mutex // guards all below
-	home   *instance
-	client *client.Client
-	view   view
-	synced bool // it has had its first list
-	life   int  // how often it has connected
-	steps  []step
-	faults []string
+	mu       sync.Mutex // guards all below
+	home     *instance
+	client   *client.Client
+	view     view
+	synced   bool // it has had its first list
+	connects int  // how often it has connected
+	steps    []step
+	faults   []string
 }
 
 // A view is the users online, in order.
@@ -60,9 +60,9 @@ func (w *watcher) connect(in *instance) error {
 	w.mu.Lock()
 	w.synced = false
 	w.home = in
-	w.life++
+	w.connects++
 	w.mu.Unlock()
-	c, err := client.Dial(in.port, "presence="+w.kind, client.Handlers{Event: w.hear, Ended: w.dropped})
+	c, err := client.Dial(in.port, "presence="+w.kind, client.Handlers{Event: w.onEvent, Ended: w.dropped})
 	if err != nil {
 		return err
 	}
@@ -106,8 +106,8 @@ func (w *watcher) comeBack() {
 	}
 }
 
-// hear is told every event.
-func (w *watcher) hear(at time.Time, name string, args []json.RawMessage) {
+// onEvent gets every event.
+func (w *watcher) onEvent(at time.Time, name string, args []json.RawMessage) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if name == "server_closing" {
@@ -118,7 +118,7 @@ func (w *watcher) hear(at time.Time, name string, args []json.RawMessage) {
 		return
 	}
 	if name == "online_users" {
-		w.hearList(at, args[0])
+		w.onList(at, args[0])
 		return
 	}
 	if !w.synced {
@@ -140,7 +140,7 @@ func (w *watcher) hear(at time.Time, name string, args []json.RawMessage) {
 	}
 }
 
-func (w *watcher) hearList(at time.Time, raw json.RawMessage) {
+func (w *watcher) onList(at time.Time, raw json.RawMessage) {
 	list, err := parseView(raw)
 	if err != nil {
 		w.fault("%v", err)
@@ -204,18 +204,18 @@ func (w *watcher) shows(id string) bool {
 	return ok
 }
 
-// book is every step of all lives.
-func (w *watcher) book() []step {
+// allSteps is every step, whatever connection it came over.
+func (w *watcher) allSteps() []step {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.steps)
 }
 
-// told is the steps since one of a life; ok is false if that life is over.
-func (w *watcher) told(life, from int) (steps []step, ok bool) {
+// stepsSince is the steps after one of a connection; ok is false if that has ended.
+func (w *watcher) stepsSince(connects, from int) (steps []step, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Clone(w.steps[from:]), w.life == life
+	return slices.Clone(w.steps[from:]), w.connects == connects
 }
 
 // apply carries out an increment, or says why it cannot be.
