@@ -8,11 +8,12 @@ cd "$(dirname "$0")/.."
 
 # First these, one after the other; then each line of lanes is a row of steps,
 # and the lanes run side by side, since many tests wait more than they compute.
+# What computes most has a lower priority than what depends on the time.
 first="client build"
 lanes=(
-  "gofmt vet staticcheck unit"
+  "gofmt unit vet staticcheck"
   "e2e image"
-  "cluster abuse simulation"
+  "abuse cluster simulation"
 )
 
 step_client() { scripts/client.sh; }
@@ -25,9 +26,9 @@ step_gofmt() {
   [ -z "$wrong" ] || { echo "not formatted:"; echo "$wrong"; return 1; }
 }
 
-step_vet() { go vet ./...; }
+step_vet() { nice go vet ./...; }
 
-step_staticcheck() { go run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./...; }
+step_staticcheck() { nice go run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./...; }
 
 # Never from the cache: it does not know of the programs that tests start. Fuzz
 # targets run their corpus here.
@@ -47,16 +48,16 @@ step_abuse() { ROLLCALL_BIN=$PWD/bin/rollcall go_test -short ./e2e/abuse; }
 # better. Always from the same seed on, so that two runs see the same; make soak
 # draws others.
 step_simulation() {
-  go test -count=1 -v -run 'TestSimulation$' ./adapter -sim.time "${SIM_TIME:-30s}" -sim.from "${SIM_FROM:-1}"
+  nice go test -count=1 -v -run 'TestSimulation$' ./adapter -sim.time "${SIM_TIME:-30s}" -sim.from "${SIM_FROM:-1}"
 }
 
-step_image() { scripts/image-check.sh; }
+step_image() { nice scripts/image-check.sh; }
 
 # The tests in e2e/ start bin/rollcall.
 step_e2e() {
   cd e2e || return 1
   cmp -s package-lock.json node_modules/.installed || { npm ci --silent && cp package-lock.json node_modules/.installed; } || return 1
-  npm test --silent
+  nice npm test --silent
 }
 
 # go_test runs tests, prints what fails, and which took longest.
