@@ -52,7 +52,7 @@ func TestRedisSentinel(t *testing.T) {
 func TestRedisClusterKilledInstance(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t)
-	var log lines
+	var log adaptertest.Log
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	ab := []*instance{
 		open(t, RedisOptions{URL: cluster.URL(), Instance: "a", Log: logger}),

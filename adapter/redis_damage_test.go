@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/adapter/adaptertest"
 	"rollcall/adapter/redistest"
 	"rollcall/rooms"
 )
@@ -43,9 +44,9 @@ func TestRedisDamage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
-			var log lines
+			var log adaptertest.Log
 			all := []*instance{
-				open(t, RedisOptions{URL: server.URL(), Instance: "a", Log: slog.New(slog.NewTextHandler(&log, nil))}),
+				open(t, RedisOptions{URL: server.URL(), Instance: "a", Log: log.Logger()}),
 				open(t, RedisOptions{URL: server.URL(), Instance: "b"}),
 			}
 			for _, i := range all {

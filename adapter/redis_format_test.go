@@ -1,10 +1,10 @@
 package adapter
 
 import (
-	"log/slog"
 	"strings"
 	"testing"
 
+	"rollcall/adapter/adaptertest"
 	"rollcall/adapter/redistest"
 	"rollcall/rooms"
 )
@@ -15,8 +15,8 @@ import (
 func TestRedisFormat(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	var log lines
-	old := open(t, RedisOptions{URL: server.URL(), Instance: "old", Log: slog.New(slog.NewTextHandler(&log, nil))})
+	var log adaptertest.Log
+	old := open(t, RedisOptions{URL: server.URL(), Instance: "old", Log: log.Logger()})
 	old.enter(3)
 	member := rooms.Place{List: rooms.RoomList("lobby"), Key: "old/0"}
 	old.Put(rooms.Entry{Place: member, UserID: "1", Data: []byte(`"ann"`)})

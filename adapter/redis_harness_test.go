@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -18,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
 	"rollcall/rooms"
@@ -307,73 +305,6 @@ func leftOnce(t *testing.T, i *instance, prefix string, n int, reason rooms.Reas
 	}
 	if len(gone) != n {
 		t.Errorf("%s saw %d leave, want %d", i.Instance(), len(gone), n)
-	}
-}
-
-// A gate holds back commands of one kind.
-type gate struct {
-	command string
-	mu      sync.Mutex // guards shut and calls
-	shut    chan struct{}
-	calls   int
-}
-
-func (i *instance) gate(command string) *gate {
-	g := &gate{command: command}
-	i.client.AddHook(g)
-	i.t.Cleanup(g.open)
-	return g
-}
-
-func (g *gate) close() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.shut = make(chan struct{})
-}
-
-func (g *gate) open() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.shut != nil {
-		close(g.shut)
-		g.shut = nil
-	}
-}
-
-func (g *gate) count() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.calls
-}
-
-func (g *gate) pass(name string) {
-	if name != g.command && g.command != "" {
-		return
-	}
-	g.mu.Lock()
-	g.calls++
-	shut := g.shut
-	g.mu.Unlock()
-	if shut != nil {
-		<-shut
-	}
-}
-
-func (g *gate) DialHook(next redis.DialHook) redis.DialHook {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
-}
-
-func (g *gate) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		g.pass(cmd.Name())
-		return next(ctx, cmd)
-	}
-}
-
-func (g *gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		g.pass("pipeline")
-		return next(ctx, cmds)
 	}
 }
 

@@ -3,12 +3,12 @@ package adapter
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"rollcall/adapter/adaptertest"
 	"rollcall/adapter/redistest"
 	"rollcall/rooms"
 )
@@ -203,8 +203,8 @@ func TestRedisMessagesWhileConnectionsAreKilled(t *testing.T) {
 // changes of entries pile up and are dropped.
 func TestRedisMessagesPileUp(t *testing.T) {
 	server := redistest.Start(t)
-	var log lines
-	a := open(t, RedisOptions{URL: server.URL(), Instance: "a", Log: slog.New(slog.NewTextHandler(&log, nil))})
+	var log adaptertest.Log
+	a := open(t, RedisOptions{URL: server.URL(), Instance: "a", Log: log.Logger()})
 	ab := []*instance{a, open(t, RedisOptions{URL: server.URL(), Instance: "b"})}
 	a.enter(1)
 	agree(t, bound, ab...)

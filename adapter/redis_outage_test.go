@@ -1,18 +1,16 @@
 package adapter
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"rollcall/adapter/adaptertest"
 	"rollcall/adapter/redistest"
 
 	"rollcall/rooms"
@@ -269,8 +267,8 @@ func TestRedisComesLater(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	server.Kill()
-	var log lines
-	a := open(t, RedisOptions{URL: server.URL(), Instance: "a", Log: slog.New(slog.NewTextHandler(&log, nil))})
+	var log adaptertest.Log
+	a := open(t, RedisOptions{URL: server.URL(), Instance: "a", Log: log.Logger()})
 	a.enter(10)
 	if len(a.view()) != 10 || a.Ready() == nil {
 		t.Fatalf("without Redis it has %d of its own, ready: %v", len(a.view()), a.Ready())
@@ -312,22 +310,4 @@ func TestRedisQueueOverflow(t *testing.T) {
 	}
 	writing.open()
 	agree(t, bound, a, b)
-}
-
-// lines is a log for tests.
-type lines struct {
-	mu   sync.Mutex // guards text
-	text bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"strings"
 	"sync"
@@ -91,26 +90,6 @@ func (h *inbox) all() string {
 	return strings.Join(h.what, "\n")
 }
 
-// recordLog is a log and what was written to it.
-func recordLog() (*slog.Logger, func() string) {
-	var mu sync.Mutex
-	var text bytes.Buffer
-	write := writerFunc(func(b []byte) (int, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		return text.Write(b)
-	})
-	return slog.New(slog.NewTextHandler(write, nil)), func() string {
-		mu.Lock()
-		defer mu.Unlock()
-		return text.String()
-	}
-}
-
-type writerFunc func([]byte) (int, error)
-
-func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
-
 // dialing tells whether a client that has been closed still tries to dial: it
 // notices after a second at most, which is more than goleak waits.
 func dialing() bool {
@@ -154,8 +133,8 @@ func TestBusChannels(t *testing.T) {
 // What is refused is counted, logged once, and reaches nobody; the bus goes on.
 func TestBusRefusesFromElsewhere(t *testing.T) {
 	server := redistest.Start(t)
-	log, lines := recordLog()
-	b := openBus(t, server, Options{MaxMessage: 1000, Log: log})
+	var log adaptertest.Log
+	b := openBus(t, server, Options{MaxMessage: 1000, Log: log.Logger()})
 	got := subscribe(b)
 	refused := []string{"", "x", "\x93", "{}", string(pack(t, []any{"u"})), strings.Repeat("x", 1001),
 		string(pack(t, []any{"u", map[string]any{"type": 2, "data": []any{"bytes", []byte{1}}}, map[string]any{}})),
@@ -176,8 +155,8 @@ func TestBusRefusesFromElsewhere(t *testing.T) {
 	if s := b.Stats(); s.Refused != uint64(50*len(refused)) || s.Received != 2 {
 		t.Errorf("counted %+v", s)
 	}
-	if n := strings.Count(lines(), "a message from Redis cannot be brought to clients"); n != 1 {
-		t.Errorf("%d lines in the log:\n%s", n, lines())
+	if n := strings.Count(log.String(), "a message from Redis cannot be brought to clients"); n != 1 {
+		t.Errorf("%d lines in the log:\n%s", n, log.String())
 	}
 }
 
@@ -186,9 +165,9 @@ func TestBusRefusesFromElsewhere(t *testing.T) {
 func TestBusOutage(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	log, lines := recordLog()
+	var log adaptertest.Log
 	t.Cleanup(func() { eventually(t, "the end of dialing", func() bool { return !dialing() }) })
-	a, b := openBus(t, server, Options{Log: log, IdleTimeout: 10 * time.Second, PublishTimeout: 1500 * time.Millisecond}), openBus(t, server, Options{IdleTimeout: 10 * time.Second})
+	a, b := openBus(t, server, Options{Log: log.Logger(), IdleTimeout: 10 * time.Second, PublishTimeout: 1500 * time.Millisecond}), openBus(t, server, Options{IdleTimeout: 10 * time.Second})
 	own, other := subscribe(a), subscribe(b)
 
 	server.Kill()
@@ -209,8 +188,8 @@ func TestBusOutage(t *testing.T) {
 		t.Errorf("the other got %q", other.all())
 	}
 	for _, text := range []string{"messages from other instances are not received", "messages from other instances are received again", "a message does not reach other instances"} {
-		if n := strings.Count(lines(), text); n != 1 {
-			t.Errorf("%d times %q in the log:\n%s", n, text, lines())
+		if n := strings.Count(log.String(), text); n != 1 {
+			t.Errorf("%d times %q in the log:\n%s", n, text, log.String())
 		}
 	}
 }
