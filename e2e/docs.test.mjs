@@ -50,13 +50,28 @@ test('every document with samples in JavaScript or HTML has a test', () => {
   assert.deepEqual(sampled.filter((path) => !tests.includes(`'${path.replace(/^docs\//, '').replace(/^README/, '../README')}'`)), []);
 });
 
+// testsOf are the names of the Go tests and fuzz targets in files.
+const testsOf = (files) => [...files.filter((file) => /_test\.go$/.test(file)).map(read).join('\n').matchAll(/^func ((?:Test|Fuzz)\w+)/gm)].map(([, name]) => name);
+const begins = (names, name) => names.some((one) => one.startsWith(name)); // TestBurst… means several
+
 test('every test that a document names exists', () => {
-  const sources = readdirSync(root, { recursive: true }).filter((name) => /_test\.go$/.test(name) && !/node_modules/.test(name)).map(read).join('\n');
-  const known = new Set([...sources.matchAll(/^func ((?:Test|Fuzz)\w+)/gm)].map(([, name]) => name));
+  const all = testsOf(readdirSync(root, { recursive: true }).filter((name) => !/node_modules/.test(name)));
   const named = documents.flatMap((path) => [...read(path).matchAll(/`((?:Test|Fuzz)[A-Z]\w*)/g)].map(([, name]) => [path, name]));
   assert.ok(named.length > 80, `only ${named.length} tests are named`);
-  const exists = (name) => known.has(name) || name === 'TestMain' || [...known].some((one) => one.startsWith(name));
-  assert.deepEqual(named.filter(([, name]) => !exists(name)), []);
+  assert.deepEqual(named.filter(([, name]) => !begins(all, name)), []);
+});
+
+test('every folder and file of the code that a document names exists, with the tests named beside it', () => {
+  const faults = documents.flatMap((path) => {
+    const text = read(path);
+    const paths = [...text.matchAll(/`((?:adapter|bench|e2e|internal|public|rooms|scripts)\/[\w./-]*\w)`/g)].map(([, name]) => name);
+    const tests = [...text.matchAll(/`((?:adapter|e2e|internal|rooms)[\w/]*)`: (`\w+`(?:, `\w+`)*)/g)].filter(([, folder]) => existsSync(at(folder))).flatMap(([, folder, list]) => {
+      const there = testsOf(readdirSync(at(folder)).map((file) => `${folder}/${file}`));
+      return [...list.matchAll(/`((?:Test|Fuzz)\w+)`/g)].filter(([, name]) => !begins(there, name)).map(([, name]) => `${path}: ${name} is not in ${folder}`);
+    });
+    return [...paths.filter((name) => !existsSync(at(name))).map((name) => `${path}: there is no ${name}`), ...tests];
+  });
+  assert.deepEqual(faults, []);
 });
 
 test('the versions that documents name are those that the tests run', () => {
