@@ -75,6 +75,7 @@ func (r *Rooms) Sockets(id string) (sockets int) {
 func (r *Rooms) SignOut(id string) (sockets int) {
 	sockets = r.Sockets(id)
 	r.store.SignOut(id)
+	r.signOut(id) // not with the next flush: a shutdown may be next
 	return sockets
 }
 
@@ -87,7 +88,7 @@ func (r *Rooms) signOut(id string) {
 	goodbye := r.sender.Encode(Event{Name: "signed_out"})
 	for s := range tabs {
 		s.mu.Lock()
-		theirs := s.fixed.id == id || s.registered() && (s.key.id == id || s.key.anonymous && s.clientID == id)
+		theirs := !s.gone && (s.fixed.id == id || s.registered() && (s.key.id == id || s.key.anonymous && s.clientID == id))
 		if theirs {
 			r.noteLastLocked(s)
 			for place := range s.places {

@@ -73,6 +73,20 @@ func TestSignOutOfWhoUnregistered(t *testing.T) {
 	})
 }
 
+// This instance's connections are told when SignOut returns: what follows may be the
+// end of the process, which must not come first.
+func TestSignOutIsDoneAtOnce(t *testing.T) {
+	h := newHouse(t)
+	c := h.connect("a", "none")
+	h.do(c, "register", one)
+	if n := h.rooms.SignOut("1"); n != 1 || !c.closed() {
+		t.Errorf("%d sockets, closed: %v", n, c.closed())
+	}
+	if told := c.told(); len(told) != 1 || told[0] != "signed_out" {
+		t.Errorf("told %q", told)
+	}
+}
+
 func TestUserWithoutRecords(t *testing.T) {
 	h := newHouse(t)
 	if got := h.rooms.User(context.Background(), "1"); got != (rooms.UserInfo{ID: "1"}) {
