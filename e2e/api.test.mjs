@@ -123,7 +123,7 @@ test('signing out closes every tab of every version on every instance within a s
   }
   // The control comes back when its connection is cut, so that its delay is over.
   const proxy = await startProxy(t, servers[2].port);
-  const control = open(t, proxy.url, { version: '4.8.3', mode: 'websocket', ...quiet, ...reconnecting });
+  const control = open(t, proxy.url, { version: '4.8.4', mode: 'websocket', ...quiet, ...reconnecting });
   await control.settled();
 
   // Not without the key.
@@ -179,7 +179,7 @@ test('signing out closes every tab of every version on every instance within a s
 test('who is signed out: one user, shown or hidden, by the id as text', async (t) => {
   const { servers } = await startFleet(t, ['a', 'b'], ENV);
   const client = async (server, user, status) => {
-    const one = await connect(t, server.url, { version: '4.8.3', mode: 'websocket', ...quiet });
+    const one = await connect(t, server.url, { version: '4.8.4', mode: 'websocket', ...quiet });
     if (status) await one.ask('status', status);
     if (user) assert.ok((await one.ask('register', user)).ok);
     return one;
@@ -304,7 +304,7 @@ test('pages of allowed origins may ask, in a real browser, others may not', asyn
   const [allowed, foreign] = [await blankSite(t), await blankSite(t)];
   const [server, open] = await Promise.all([startTarget(t, { ...ENV, CORS_ORIGINS: allowed }), startTarget(t, ENV)]);
   const clients = await Promise.all([server, open].map(async (one) => {
-    const client = await connect(t, one.url, { version: '4.8.3', mode: 'websocket', ...quiet });
+    const client = await connect(t, one.url, { version: '4.8.4', mode: 'websocket', ...quiet });
     client.notices = [];
     client.socket.on('notice', (origin) => client.notices.push(origin));
     await client.ask('register', { id: 7 });

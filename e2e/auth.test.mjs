@@ -8,7 +8,7 @@ import { FOREIGN_SECRET, jwt, leaks, OLD_SECRET, remember, ruby, SECRET, seconds
 import { until } from './lib/wait.mjs';
 import { blocksOf, readDoc } from './migrating/samples.mjs';
 
-const plain = { version: '4.8.3', mode: 'websocket' };
+const plain = { version: '4.8.4', mode: 'websocket' };
 const ada = { id: 7, name: 'Ada' };
 const bob = { id: 'b/8', name: 'Bob' };
 

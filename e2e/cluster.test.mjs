@@ -80,7 +80,7 @@ test('a user with tabs on both instances is one, until the last is closed', asyn
   const ann = { id: 'ann', name: 'Ann' };
   const [old, young, watcher] = await Promise.all([
     connect(t, a.url, { version: '1.7.4', mode: 'polling' }),
-    connect(t, b.url, { version: '4.8.3', mode: 'upgrade' }),
+    connect(t, b.url, { version: '4.8.4', mode: 'upgrade' }),
     connect(t, a.url, { version: '2.5.0', mode: 'websocket' }),
   ]);
   await old.ask('register', ann);
@@ -115,7 +115,7 @@ test('official clients come back by themselves after a restart, and with a grace
     return client;
   }));
   const ids = users.map(({ user }) => user.id);
-  const watcher = await connect(t, b.url, { version: '4.8.3', mode: 'websocket' });
+  const watcher = await connect(t, b.url, { version: '4.8.4', mode: 'websocket' });
   await watcher.ask('sync');
   await watcher.until(() => same(watcher.list, ids), 'everybody');
 

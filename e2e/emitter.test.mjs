@@ -115,7 +115,7 @@ test('who is in a user\'s room follows what it registers', async (t) => {
   const server = await startTarget(t, { REDIS_URL: redis.url });
   t.after(redis.stop);
   const emitter = new Emitter(await redisClient(t, redis));
-  const client = listen(await connect(t, server.url, { version: '4.8.3', mode: 'websocket' }), 'notice', 'last');
+  const client = listen(await connect(t, server.url, { version: '4.8.4', mode: 'websocket' }), 'notice', 'last');
   const hears = async () => {
     emitter.to('user:1').emit('notice', 1);
     emitter.to('user:2').emit('notice', 2);
@@ -140,7 +140,7 @@ async function nodeServer(t, redis, options) {
   await once(http, 'listening');
   io.on('connection', (socket) => socket.on('join', (room, done) => { socket.join(room); done(); }));
   const url = `http://127.0.0.1:${http.address().port}`;
-  const client = listen(await connect(t, url, { version: '4.8.3', mode: 'websocket' }), 'notice', 'last');
+  const client = listen(await connect(t, url, { version: '4.8.4', mode: 'websocket' }), 'notice', 'last');
   client.name += ' at Node';
   return { io, client };
 }

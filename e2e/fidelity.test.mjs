@@ -15,7 +15,7 @@ describe('unicode in both directions', { concurrency: 4 }, () => {
   for (const kind of covering.filter((kind) => !garbledByNode(kind))) {
     test(`client ${kind.version} ${kind.mode}`, async (t) => {
       const server = await startTarget(t);
-      const [client, other] = await Promise.all([connect(t, server.url, kind), connect(t, server.url, { version: '4.8.3', mode: 'websocket' })]);
+      const [client, other] = await Promise.all([connect(t, server.url, kind), connect(t, server.url, { version: '4.8.4', mode: 'websocket' })]);
       const mine = { id: 'mine', names };
       const theirs = { id: 'Тест', names: names.toReversed(), [names[1]]: true };
       assert.deepEqual(await client.ask('register', mine), { ok: true });
@@ -52,7 +52,7 @@ describe('the size of a user object', { concurrency: 4 }, () => {
   for (const kind of covering.filter((kind) => !garbledByNode(kind))) {
     test(`4,096 bytes and one more, client ${kind.version} ${kind.mode}`, async (t) => {
       const server = await startTarget(t);
-      const [client, other] = await Promise.all([connect(t, server.url, kind), connect(t, server.url, { version: '4.8.3', mode: 'websocket' })]);
+      const [client, other] = await Promise.all([connect(t, server.url, kind), connect(t, server.url, { version: '4.8.4', mode: 'websocket' })]);
       for (const letter of ['x', 'é', '😀']) {
         const user = sized(4096, letter);
         assert.deepEqual(await client.ask('register', user), { ok: true });

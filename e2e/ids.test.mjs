@@ -24,7 +24,7 @@ async function witness(t, redis) {
 
 // spy connects an onlooker that records every packet, whatever its event.
 async function spy(t, server, userId, query) {
-  const client = await connect(t, server.url, { version: '4.8.3', mode: 'websocket', query: { userId, ...query } });
+  const client = await connect(t, server.url, { version: '4.8.4', mode: 'websocket', query: { userId, ...query } });
   client.packets = [];
   client.socket.onAny((...packet) => client.packets.push(packet));
   await client.ask('join', { room: 'lobby', username: userId });

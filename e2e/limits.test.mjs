@@ -7,7 +7,7 @@ import { PollSession, WsSession } from './lib/raw.mjs';
 import { startServer } from './lib/server.mjs';
 import { startTarget } from './lib/target.mjs';
 
-const watching = { version: '4.8.3', mode: 'websocket' };
+const watching = { version: '4.8.4', mode: 'websocket' };
 
 describe('refusals by name', { concurrency: 2 }, () => {
   for (const kind of covering) {

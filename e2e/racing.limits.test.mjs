@@ -7,7 +7,7 @@ import { startTarget } from './lib/target.mjs';
 import { Player } from './racing/player.mjs';
 
 const UNLIMITED = { EVENTS_PER_SECOND: '0', EVENTS_BURST: '0' };
-const socket = { version: '4.8.3', mode: 'websocket' };
+const socket = { version: '4.8.4', mode: 'websocket' };
 
 // A stage and a race are bounded in the same way.
 const kinds = [

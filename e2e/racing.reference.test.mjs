@@ -26,13 +26,13 @@ describe('both libraries', { concurrency: 2 }, () => {
   for (const seed of seeds([1])) {
     test(`seed ${seed}`, async (t) => {
       const script = writeScript({ seed, versions: servedBy['1.7.4'] });
-      const [subject, reference] = await Promise.all([node(t, { library: '4.8.3' }), node(t, { library: '1.7.4' })]);
+      const [subject, reference] = await Promise.all([node(t, { library: '4.8.4' }), node(t, { library: '1.7.4' })]);
       await compareTranscripts(t, script, { subject, reference, tracks: TRACKS });
     });
   }
 
   test('all four versions of clients, seed 6', async (t) => {
-    const script = writeScript({ seed: 6, versions: servedBy['4.8.3'] });
+    const script = writeScript({ seed: 6, versions: servedBy['4.8.4'] });
     const { ours } = await compareTranscripts(t, script, { subject: await node(t), reference: await node(t), tracks: TRACKS });
     // The script was about something.
     const told = ours.watcher.transcript.map(([event]) => event);
@@ -43,7 +43,7 @@ describe('both libraries', { concurrency: 2 }, () => {
 });
 
 test('a script is the same for the same seed, and another for another', () => {
-  const write = (seed) => JSON.stringify(writeScript({ seed, versions: servedBy['4.8.3'] }));
+  const write = (seed) => JSON.stringify(writeScript({ seed, versions: servedBy['4.8.4'] }));
   assert.equal(write(1), write(1));
   assert.notEqual(write(1), write(2));
 });
@@ -55,7 +55,7 @@ describe('each fix is needed', () => {
   const cars = [['add_car', { race_id: 1 }], ['add_car', { race_id: 1 }], ['update_1_speed', 5], ['invite', { id: 'end' }]];
   const events = async (t, options, sent) => {
     const server = await node(t, options);
-    const player = new Player(t, server.url, { name: 'one', version: '4.8.3', mode: 'websocket' });
+    const player = new Player(t, server.url, { name: 'one', version: '4.8.4', mode: 'websocket' });
     await player.perform({ does: 'connect' });
     for (const event of sent) player.socket.emit(...event);
     await player.hears(['invite', { id: 'end' }]);
@@ -98,7 +98,7 @@ async function fallen(t, options, sent) {
   const server = runProgram(process.execPath, ['--input-type=module', '-e', code]);
   t.after(() => server.stop('SIGKILL'));
   const url = await until(() => server.log().match(/(http.*);/)?.[1], 'the service in a process of its own', { show: server.log });
-  const player = new Player(t, url, { name: 'one', version: '4.8.3', mode: 'websocket' });
+  const player = new Player(t, url, { name: 'one', version: '4.8.4', mode: 'websocket' });
   await player.perform({ does: 'connect' });
   for (const event of sent) player.socket.emit(...event);
   await until(() => server.exited(), 'the end of the service');
@@ -128,7 +128,7 @@ const tampers = {
 
 describe('negative controls: what is wrong is found', { concurrency: 2 }, () => {
   const play = async (t, { fault, tamper }) => {
-    const script = writeScript({ seed: 11, versions: servedBy['4.8.3'] });
+    const script = writeScript({ seed: 11, versions: servedBy['4.8.4'] });
     const told = (event, ...args) => fault?.(event, ...args) ?? [[event, ...args]];
     const [subject, reference] = await Promise.all([node(t, { fault: told }), node(t)]);
     return compareTranscripts(t, script, { subject, reference, tracks: TRACKS, tamper });
@@ -144,7 +144,7 @@ describe('negative controls: what is wrong is found', { concurrency: 2 }, () => 
     test(`a client to whom ${name}`, (t) => assert.rejects(play(t, { tamper }), found));
   }
   test('somebody is told another track than the others', async (t) => {
-    const [script, subject, reference] = [writeScript({ seed: 11, versions: servedBy['4.8.3'] }), await node(t), await node(t)];
+    const [script, subject, reference] = [writeScript({ seed: 11, versions: servedBy['4.8.4'] }), await node(t), await node(t)];
     const tracks = TRACKS.slice(1);
     await assert.rejects(compareTranscripts(t, script, { subject, reference, tracks }), found);
   });

@@ -22,7 +22,7 @@ async function startServers(t, library, tracks = TRACKS) {
   return { subject, reference, tracks };
 }
 
-for (const [library, usual] of [['4.8.3', [1, 2]], ['1.7.4', [1]]]) {
+for (const [library, usual] of [['4.8.4', [1, 2]], ['1.7.4', [1]]]) {
   const versions = servedBy[library];
   describe(`beside the Node service on socket.io ${library}`, { concurrency: 2 }, () => {
     for (const seed of seeds(usual)) {
@@ -73,10 +73,10 @@ const odd = {
 describe('odd, but possible', { concurrency: 2 }, () => {
   for (const [name, acts] of Object.entries(odd)) {
     test(name, async (t) => {
-      const { subject, reference } = await startServers(t, '4.8.3', [{ id: 1 }]);
+      const { subject, reference } = await startServers(t, '4.8.4', [{ id: 1 }]);
       const play = async (server) => {
         const players = await Promise.all([0, 1].map(async (n) => {
-          const player = new Player(t, server.url, { name: `player ${n}`, version: '4.8.3', mode: 'websocket' });
+          const player = new Player(t, server.url, { name: `player ${n}`, version: '4.8.4', mode: 'websocket' });
           await player.perform({ does: 'connect' });
           return player;
         }));
@@ -97,8 +97,8 @@ describe('odd, but possible', { concurrency: 2 }, () => {
 // The one difference that is meant: an id is its text, here as everywhere else
 // in Rollcall. To Node's service 1 and "1" were two racers.
 test('a racer whose id comes as a number and as text is one racer', async (t) => {
-  const { subject } = await startServers(t, '4.8.3');
-  const player = new Player(t, subject.url, { name: 'player', version: '4.8.3', mode: 'websocket' });
+  const { subject } = await startServers(t, '4.8.4');
+  const player = new Player(t, subject.url, { name: 'player', version: '4.8.4', mode: 'websocket' });
   await player.perform({ does: 'connect' });
   player.socket.emit('join_stage', { token: 's', id: 1 });
   player.socket.emit('join_stage', { token: 's', id: '1' });

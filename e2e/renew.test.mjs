@@ -6,7 +6,7 @@ import { every, open, versions } from './lib/clients.mjs';
 import { jwt, startAuth } from './lib/tokens.mjs';
 
 const kinds = every.filter(({ mode }) => mode !== 'upgrade');
-const plain = { version: '4.8.3', mode: 'websocket' };
+const plain = { version: '4.8.4', mode: 'websocket' };
 
 async function enter(t, server, kind, claims, query = {}) {
   const client = open(t, server.url, { ...kind, query: { token: jwt(claims), ...query } });

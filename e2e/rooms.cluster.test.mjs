@@ -185,7 +185,7 @@ test('members on three instances agree all the time', async (t) => {
 test('a hiding that comes in two steps is told to every member', async (t) => {
   const fleet = await startFleet(t, ['a', 'b', 'c'], ENV);
   const [a, b, c] = fleet.servers;
-  const kind = { version: '4.8.3', mode: 'websocket', query: { presence: 'none' } };
+  const kind = { version: '4.8.4', mode: 'websocket', query: { presence: 'none' } };
   const [here, there, other, witness] = await Promise.all([a, b, c, c].map((server) => member(t, server.url, kind)));
   for (const tab of [here, there]) assert.ok((await tab.ask('register', { id: 'ann' })).ok);
   await join(there, 'lobby', { username: 'Ann' });

@@ -280,7 +280,7 @@ test('a storm of joins comes as lists', async (t) => {
   const server = await startTarget(t);
   const watchers = await Promise.all(every.map((kind) => member(t, server.url, kind)));
   for (const [n, watcher] of watchers.entries()) await join(watcher, 'lobby', { username: `watcher ${n}` });
-  const quiet = { version: '4.8.3', mode: 'websocket', query: { presence: 'none' } };
+  const quiet = { version: '4.8.4', mode: 'websocket', query: { presence: 'none' } };
   const crowd = await Promise.all(Array.from({ length: 300 }, () => connect(t, server.url, quiet)));
   const names = watchers.map((_, n) => `watcher ${n}`);
   await agree(watchers, 'lobby', names);
@@ -315,9 +315,9 @@ test('a storm of joins comes as lists', async (t) => {
 // Few changes at a time are told one by one.
 test('up to 16 changes are told one by one', async (t) => {
   const server = await startTarget(t);
-  const watcher = await member(t, server.url, { version: '4.8.3', mode: 'websocket' });
+  const watcher = await member(t, server.url, { version: '4.8.4', mode: 'websocket' });
   await join(watcher, 'lobby', { username: 'Zoe' });
-  const crowd = await Promise.all(Array.from({ length: 16 }, () => connect(t, server.url, { version: '4.8.3', mode: 'websocket' })));
+  const crowd = await Promise.all(Array.from({ length: 16 }, () => connect(t, server.url, { version: '4.8.4', mode: 'websocket' })));
   await Promise.all(crowd.map((client, n) => client.ask('join', { room: 'lobby', username: `crowd ${n}` })));
   await watcher.until(() => usersOf(watcher, 'lobby').length === 17, 'everybody');
   assert.equal(watcher.of('user_joined').length, 16);

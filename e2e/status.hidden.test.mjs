@@ -75,7 +75,7 @@ class Loop {
 // something on its way to everybody.
 function makeNoise(t, servers) {
   return Promise.all(servers.map(async (server) => {
-    const client = await connect(t, server.url, { version: '4.8.3', mode: 'websocket', ...quiet });
+    const client = await connect(t, server.url, { version: '4.8.4', mode: 'websocket', ...quiet });
     const id = `noise-${server.name}`;
     let n = 0;
     return new Loop(t, async () => {
@@ -188,7 +188,7 @@ class Ghost {
     await this.ok(client, 'status', 'hidden');
     this.secrecy.hide(this.id, server.name);
     // Who comes to this instance now has never heard of the user.
-    const fresh = await connect(this.t, server.url, { version: '4.8.3', mode: 'websocket' });
+    const fresh = await connect(this.t, server.url, { version: '4.8.4', mode: 'websocket' });
     const channel = `who came after ${this.id} at ${server.name}`;
     listen(this.secrecy, channel, fresh, { newcomer: server.name });
     await fresh.ask('sync');
@@ -289,7 +289,7 @@ test('of somebody hidden no activity is remembered', async (t) => {
   const fleet = await startFleet(t, ['a', 'b'], ENV);
   const [a, b] = fleet.servers;
   const last = async (server, id) => ask(server, `users/${id}`);
-  const tab = await connect(t, a.url, { version: '4.8.3', mode: 'websocket', ...quiet });
+  const tab = await connect(t, a.url, { version: '4.8.4', mode: 'websocket', ...quiet });
 
   // Who was never seen is not remembered at all.
   await tab.ask('status', 'hidden');
@@ -309,7 +309,7 @@ test('of somebody hidden no activity is remembered', async (t) => {
   await second.ask('register', { id: 'seen' });
   for (const client of [other, second, tab]) client.socket.disconnect();
   // Somebody visible who does the same later is noted: so that was, too, if it ever is.
-  const proof = await connect(t, a.url, { version: '4.8.3', mode: 'websocket', ...quiet });
+  const proof = await connect(t, a.url, { version: '4.8.4', mode: 'websocket', ...quiet });
   await proof.ask('register', { id: 'proof' });
   proof.socket.disconnect();
   for (const server of [a, b]) {

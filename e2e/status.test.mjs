@@ -11,7 +11,7 @@ import { until } from './lib/wait.mjs';
 const ann = { id: 'ann', name: 'Ann' };
 const ben = { id: 'ben', name: 'Ben' };
 const IDLE = 400; // ms
-const watching = { version: '4.8.3', mode: 'websocket' };
+const watching = { version: '4.8.4', mode: 'websocket' };
 
 const ok = async (client, event, ...args) => {
   const answer = await client.ask(event, ...args);
@@ -298,7 +298,7 @@ test('last_active is remembered over disconnects, and over a restart of all inst
   assert.deepEqual(await user(fleet.servers[1], 'nobody'), { id: 'nobody', online: false });
 
   // Cut off is as good as gone.
-  const killed = await connect(t, fleet.servers[1].url, { version: '4.8.3', mode: 'polling' });
+  const killed = await connect(t, fleet.servers[1].url, { version: '4.8.4', mode: 'polling' });
   await ok(killed, 'register', { id: 'cut' });
   const [{ last_active: cut }] = await recall('cut', (answer) => answer.online && answer.last_active);
   await recall('cut', (answer) => answer.last_active >= cut);

@@ -32,7 +32,7 @@ describe('a client that sends too much learns why', { concurrency: 2 }, () => {
         assert.deepEqual(client.of('rollcall_error'), [[why]]);
         const [[reason, details]] = ends;
         assert.equal(reason, 'transport close');
-        if (kind.version === '4.8.3') {
+        if (kind.version === '4.8.4') {
           assert.equal(details.context?.code, polls ? undefined : 1009);
           assert.equal(details.description, polls ? 'transport closed by the server' : 'websocket connection closed');
         }

@@ -39,7 +39,7 @@ async function converge(servers, watchers, latest) {
 // watch connects one client to each instance that follows the increments.
 async function watch(t, servers) {
   return Promise.all(servers.map(async (server) => {
-    const watcher = await connect(t, server.url, { version: '4.8.3', mode: 'websocket', query: { presence: 'changes' } });
+    const watcher = await connect(t, server.url, { version: '4.8.4', mode: 'websocket', query: { presence: 'changes' } });
     await watcher.ask('sync');
     return watcher;
   }));

@@ -11,7 +11,7 @@ import { startTarget } from './lib/target.mjs';
 import { until } from './lib/wait.mjs';
 import { Chance, seeds } from './racing/seed.mjs';
 
-const plain = { version: '4.8.3', mode: 'websocket' };
+const plain = { version: '4.8.4', mode: 'websocket' };
 
 // enter connects as the document's lines do: by query alone.
 async function enter(t, server, kind, userId) {

@@ -8,7 +8,7 @@ export const versions = {
   '1.7.4': { io: require('client-1.7'), eio: 3 },
   '2.5.0': { io: require('client-2.5'), eio: 3 },
   '3.1.3': { io: require('client-3.1').io, eio: 4 },
-  '4.8.3': { io: require('client-4.8').io, eio: 4 },
+  '4.8.4': { io: require('client-4.8').io, eio: 4 },
 };
 
 export const modes = {

@@ -1,5 +1,5 @@
 // The reference: the Node service code_racer as PROTOCOL.md, section 3, lists
-// it, on npm's socket.io 4.8.3 or 1.7.4. Every emit goes to all sockets.
+// it, on npm's socket.io 4.8.4 or 1.7.4. Every emit goes to all sockets.
 //
 // Its known defects are fixed, as little as it takes; each fix has a name and
 // can be left out, so that a test can show the defect:
@@ -24,21 +24,21 @@ export const FIXES = ['join twice', 'car twice', 'no tracks', 'no data', 'inheri
 export const RULES = ['unique users', 'forget'];
 
 const libraries = {
-  '4.8.3': (http) => new Server(http, { allowEIO3: true, cors: { origin: true } }),
+  '4.8.4': (http) => new Server(http, { allowEIO3: true, cors: { origin: true } }),
   '1.7.4': (http) => require('socket.io-1.7')(http),
 };
 
 // What each library's server still serves.
-export const servedBy = { '4.8.3': ['1.7.4', '2.5.0', '3.1.3', '4.8.3'], '1.7.4': ['1.7.4', '2.5.0'] };
+export const servedBy = { '4.8.4': ['1.7.4', '2.5.0', '3.1.3', '4.8.4'], '1.7.4': ['1.7.4', '2.5.0'] };
 
 // With these clients the library garbles text over polling, as 1.x encodes
 // UTF-8 twice and 2.x does not: there the reference plays over WebSocket.
-const garbled = { '4.8.3': '1.7.4', '1.7.4': '2.5.0' };
+const garbled = { '4.8.4': '1.7.4', '1.7.4': '2.5.0' };
 
 // startCodeRacer runs it on a free port. fault, for negative controls, may
 // change each emit: it is given the event and its arguments and returns a list
 // of events to emit instead.
-export async function startCodeRacer({ library = '4.8.3', railsUrl, without = [], rules = [], fault } = {}) {
+export async function startCodeRacer({ library = '4.8.4', railsUrl, without = [], rules = [], fault } = {}) {
   const http = createServer((request, response) => response.writeHead(404).end());
   const io = libraries[library](http);
   // A polling session that was closed with no poll waiting is remembered for

@@ -4,7 +4,7 @@
 import { Player } from './player.mjs';
 
 export async function raise(t, servers) {
-  const guards = servers.map(({ url }, n) => new Player(t, url, { name: `guard ${n}`, version: '4.8.3', mode: 'websocket' }));
+  const guards = servers.map(({ url }, n) => new Player(t, url, { name: `guard ${n}`, version: '4.8.4', mode: 'websocket' }));
   await Promise.all(guards.map((guard) => guard.perform({ does: 'connect' })));
   let round = 0;
   return async () => {

@@ -29,7 +29,7 @@ export const scripts = {
 };
 
 // write makes a script for pages, with clients of all versions.
-export const write = (seed, options) => writeScript({ seed, versions: servedBy['4.8.3'], objects: true, ...options });
+export const write = (seed, options) => writeScript({ seed, versions: servedBy['4.8.4'], objects: true, ...options });
 
 // settled: nobody was told what was not theirs, and who races without taking
 // part is told so, which Node passed over in silence. Nobody else is refused.
