@@ -47,15 +47,15 @@ func (r *replica) digest() string {
 	return strconv.FormatUint(r.sum, 16) + "/" + strconv.Itoa(len(r.entries))
 }
 
-// atRest is the announcement that was read last and what the replica is there;
-// false if anything is on its way, in either direction, or being repaired.
-func (r *Redis) atRest() (seq uint64, digest string, ok bool) {
+// atRest is the announcement that was read last, by number and token, and what
+// the replica is there; false if anything is on its way, in either direction, or being repaired.
+func (r *Redis) atRest() (announcement, digest string, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed || len(r.own.queue) > 0 || r.others.repair != "" || r.others.unsettled() > 0 || r.others.seemsAlive() {
-		return 0, "", false
+		return "", "", false
 	}
-	return r.others.seq, r.replica.digest(), true
+	return strconv.FormatUint(r.others.seq, 10) + " " + r.others.token, r.replica.digest(), true
 }
 
 // A comparison belongs to the goroutine of the lease.
@@ -75,11 +75,11 @@ func (r *Redis) compareReplicas(ctx context.Context, c *comparison, now renewal)
 		return // a new instance does not show what an expired one left, and the others still do
 	}
 	c.renewals = 0
-	seq, digest, ok := r.atRest()
+	announcement, digest, ok := r.atRest()
 	if !ok {
 		return
 	}
-	reply, err := r.run(ctx, r.timing.Call, r.scripts.compare, r.instance, strconv.FormatUint(seq, 10), digest)
+	reply, err := r.run(ctx, r.timing.Call, r.scripts.compare, r.instance, announcement, digest)
 	if err != nil {
 		return // the next one shows it
 	}
@@ -89,7 +89,7 @@ func (r *Redis) compareReplicas(ctx context.Context, c *comparison, now renewal)
 		return
 	}
 	r.counters.differences.Add(1)
-	r.log.Warn("instances show different entries; comparing with Redis", "announcement", seq)
+	r.log.Warn("instances show different entries; comparing with Redis", "announcement", announcement)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for place, known := range r.others.entries {

@@ -64,7 +64,7 @@ func (w *simWorld) check() []string {
 		if n := in.store.Stats().Queued; n > 0 {
 			l.fail("%s has %d changes queued in the end", in.name, n)
 		}
-		if n := in.store.Stats().Differences; n > 0 && (*simStrict || !w.has(isLoss)) {
+		if n := in.store.Stats().Differences; n > 0 {
 			l.fail("%s differed from another instance at the same announcement", in.name)
 		}
 	}
@@ -176,9 +176,6 @@ func (w *simWorld) checkMessages(l *simLedgerNow) {
 		for _, text := range slices.Sorted(maps.Keys(l.said)) {
 			m := l.said[text]
 			if v.heard[text] || m.by.crashed || m.by.ended || !m.to[in] {
-				continue
-			}
-			if !*simStrict && m.by != in && w.has(func(do string) bool { return do == "clock" }) {
 				continue
 			}
 			if !loss || m.by == in && !w.has(func(do string) bool { return do == "trim" }) {

@@ -15,12 +15,11 @@ import (
 )
 
 var (
-	simSeed   = flag.Uint64("sim.seed", 0, "repeat one history of TestSimulation")
-	simSteps  = flag.String("sim.steps", "", "with -sim.seed: the steps to keep, by number; default all")
-	simTime   = flag.Duration("sim.time", 3*time.Second, "how long TestSimulation goes on")
-	simFrom   = flag.Uint64("sim.from", 0, "the first seed of TestSimulation; default: by the time")
-	simStrict = flag.Bool("sim.strict", false, "take as failures, too, what is known and heals: replicas that differ for a while after a loss, messages missed when the clock goes back")
-	simLog    = flag.Bool("sim.log", false, "with -sim.seed: print all that watchers were told")
+	simSeed  = flag.Uint64("sim.seed", 0, "repeat one history of TestSimulation")
+	simSteps = flag.String("sim.steps", "", "with -sim.seed: the steps to keep, by number; default all")
+	simTime  = flag.Duration("sim.time", 3*time.Second, "how long TestSimulation goes on")
+	simFrom  = flag.Uint64("sim.from", 0, "the first seed of TestSimulation; default: by the time")
+	simLog   = flag.Bool("sim.log", false, "with -sim.seed: print all that watchers were told")
 )
 
 // A simResult is what became of a history.
