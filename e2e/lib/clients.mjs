@@ -23,7 +23,7 @@ export const every = Object.keys(versions).flatMap((version) => Object.keys(mode
 // covering: some of them, with every version, and with every mode in either
 // generation of the protocol. For what depends on these, and not on the pair.
 export const covering = [
-  ['1.7.4', 'polling'], ['1.7.4', 'upgrade'], ['2.5.0', 'websocket'], ['3.1.3', 'polling'], ['4.8.3', 'websocket'], ['4.8.3', 'upgrade'],
+  ['1.7.4', 'polling'], ['1.7.4', 'upgrade'], ['2.5.0', 'websocket'], ['3.1.3', 'polling'], ['4.8.4', 'websocket'], ['4.8.4', 'upgrade'],
 ].map(([version, mode]) => ({ version, mode }));
 
 // What a client may be sent, but for events whose names hold a name.
