@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -177,6 +178,9 @@ func (h *Hosts) UnmarshalText(text []byte) error {
 			return errFormat
 		}
 		list = append(list, allowedHost{name, port, wild})
+	}
+	if len(list) == 0 && len(bytes.TrimSpace(text)) > 0 {
+		return errFormat // "," must not open the door to any
 	}
 	*h = list
 	return nil

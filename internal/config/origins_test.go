@@ -122,7 +122,7 @@ func TestAllowedHosts(t *testing.T) {
 			t.Errorf("%s: %s is allowed: %v", c.allowed, c.host, !c.want)
 		}
 	}
-	for _, wrong := range []string{"https://app.example.com", "app.example.com/", "*", "*.", "a.*.example", "*.10.0.0.1", "a:x", "a b", "10.0.0.0/8"} {
+	for _, wrong := range []string{",", " , ", "https://app.example.com", "app.example.com/", "*", "*.", "a.*.example", "*.10.0.0.1", "a:x", "a b", "10.0.0.0/8"} {
 		if _, err := Load(from(map[string]string{"ALLOWED_HOSTS": wrong})); err == nil || !strings.HasPrefix(err.Error(), "ALLOWED_HOSTS must be") {
 			t.Errorf("%s: %v", wrong, err)
 		}
