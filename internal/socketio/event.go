@@ -37,13 +37,13 @@ func (s *session) receive(p *packet) {
 		return // we ask for none
 	}
 	if len(p.data) == 0 {
-		s.answer(p, "", nil, errNoEvent)
+		s.client.srv.answer(s, p, "", nil, errNoEvent)
 		return
 	}
 	if !s.client.conn.Limit(max(p.size, len(p.data))) {
 		name := eventName(p.data)
 		s.client.srv.opts.Observer.EventIn(name)
-		s.answer(p, name, nil, errRate)
+		s.client.srv.answer(s, p, name, nil, errRate)
 		s.client.conn.Throttle()
 		return
 	}
@@ -54,7 +54,7 @@ func (s *session) receive(p *packet) {
 	}
 	s.client.srv.opts.Observer.EventIn(name)
 	reply, err := s.handle(name, args, p.attachments)
-	s.answer(p, name, reply, err)
+	s.client.srv.answer(s, p, name, reply, err)
 	if errors.Is(err, errPanic) {
 		s.client.conn.Violation()
 	}

@@ -176,6 +176,12 @@ func start(t testing.TB, opts Options) (*domain, string) {
 	s := New(opts)
 	d := &domain{srv: s, gate: make(chan struct{}), present: map[string]rooms.Conn{}, marks: map[string][]json.RawMessage{}}
 	s.Serve(d)
+	return d, serve(t, s)
+}
+
+// serve serves until the end of the test, and returns where.
+func serve(t testing.TB, s *Server) (base string) {
+	t.Helper()
 	server := httptest.NewUnstartedServer(headerTwice(s))
 	server.Listener = stall.Listen(server.Listener, patience)
 	server.Start()
@@ -185,5 +191,5 @@ func start(t testing.TB, opts Options) (*domain, string) {
 		s.Stop(ctx, 0)
 		server.Close()
 	})
-	return d, server.URL
+	return server.URL
 }

@@ -86,13 +86,14 @@ type Server struct {
 	opts    Options
 	handler Handler // set by Serve
 	library *library
+	answer  func(s *session, p *packet, event string, reply map[string]any, err error) // but in tests (*session).answer
 }
 
 var _ rooms.Sender = (*Server)(nil)
 
 // New makes a server, which needs Serve before it can take requests.
 func New(opts Options) *Server {
-	s := &Server{opts: opts.withDefaults()}
+	s := &Server{opts: opts.withDefaults(), answer: (*session).answer}
 	s.library = newLibrary(s.explainRefusal)
 	s.opts.NewID = s.library.newID
 	s.Server = engineio.New(s.opts.Options, s.accept)

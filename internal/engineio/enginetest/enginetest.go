@@ -108,6 +108,11 @@ func (c *Client) Send(text string) error {
 	return c.Conn.WriteMessage(websocket.TextMessage, []byte(text))
 }
 
+// SendBinary sends a binary packet.
+func (c *Client) SendBinary(data string) error {
+	return c.Conn.WriteMessage(websocket.BinaryMessage, []byte(data))
+}
+
 // Next is the next packet; pings are answered and skipped.
 func (c *Client) Next() (string, error) {
 	for {
