@@ -26,7 +26,7 @@ import (
 //
 // Of own entries this process is the truth, of the others' Redis is: the rules
 // are in doc.go. What is wrong with the own ones in Redis is put back
-// (redis_own.go), what is wrong with the others' here is put right by a resync
+// (redis_own.go), what is wrong with the others' here is put right by a repair
 // (redis_repair.go).
 type Redis struct {
 	instance string
@@ -44,19 +44,19 @@ type Redis struct {
 	wake     chan struct{} // tells the writer that there is something to write
 	written  chan struct{} // tells Close that there is less to write
 
-	queries, appQueries querySlots // of calls that ask for records
+	recalls, appRecalls recallPlaces // of calls that ask for records
 
 	revoked  revocations
 	compared chan struct{} // tells that everything was compared with Redis
 
-	active   lastActiveBuffer
+	seen     sightings
 	clock    *sharedClock     // Redis', measured at each renewal of the lease
 	tokens   atomic.Uint64    // given out
 	rejected *ratelog.Warning // values in Redis that no client may get
 	damage   damage
 
 	cancel          context.CancelFunc
-	writing, living sync.WaitGroup // writer, lease and last activity; reader and connection
+	writing, living sync.WaitGroup // writer, lease and sightings; reader and connection
 	closing         sync.Once
 	closeErr        error
 
@@ -122,9 +122,9 @@ func startRedis(ctx context.Context, o RedisOptions, server server) *Redis {
 		wake:       make(chan struct{}, 1),
 		written:    make(chan struct{}, 1),
 		cancel:     cancel,
-		queries:    querySlots{taken: make(chan struct{}, maxQueries)},
-		appQueries: querySlots{taken: make(chan struct{}, maxAppQueries)},
-		active:     newLastActiveBuffer(),
+		recalls:    recallPlaces{taken: make(chan struct{}, maxRecalls)},
+		appRecalls: recallPlaces{taken: make(chan struct{}, maxAppRecalls)},
+		seen:       newSightings(),
 		clock:      newSharedClock(o.Timing.Now),
 		replica:    newSummedReplica(),
 		own:        newOwnState(),
@@ -135,11 +135,11 @@ func startRedis(ctx context.Context, o RedisOptions, server server) *Redis {
 	}
 	r.rejected = ratelog.New(r.log, "a value in Redis is not one of ours, and is left out")
 	r.health.start(r.timing.Now())
-	_ = r.resync(ctx, "start") // the reader goes on trying
+	_ = r.repair(ctx, "start") // the reader goes on trying
 	_ = r.loadRevoked(ctx)     // followRevoked does
 	r.writing.Go(func() { r.write(running) })
 	r.writing.Go(func() { r.holdLease(running) })
-	r.writing.Go(func() { r.writeLastActive(running) })
+	r.writing.Go(func() { r.noteSeen(running) })
 	r.living.Go(func() { r.read(running) })
 	r.living.Go(func() { r.followRevoked(running) })
 	r.living.Go(func() { r.holdAliveSubscription(running) })
@@ -174,7 +174,7 @@ func (r *Redis) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {
 	if isActivity(before.Entry, replaced, e) {
 		active = r.timing.Now().UnixMilli()
 		if isRemembered(e) {
-			r.active.note(e.UserID, active, true)
+			r.seen.note(e.UserID, active, true)
 		}
 	}
 	r.own.put(e, active)

@@ -17,9 +17,9 @@ type othersState struct {
 	// owners is what is known of each other instance.
 	owners map[string]*owner
 
-	// ended is the instances whose end was announced: older data do not bring them
+	// ended is the instances whose end was heard: older data do not bring them
 	// back.
-	ended map[string]*endedInstance
+	ended map[string]*ending
 
 	// seq, token and lastID are the announcement read last: its number, its
 	// token, and its place in the stream. If the next one does not follow it,
@@ -27,16 +27,16 @@ type othersState struct {
 	seq    uint64
 	token  string
 	lastID string
-	// counts is up to where each instance's messages were read,
+	// counts is up to where each instance's messages and sign-outs were heard,
 	// also of those that are gone.
 	counts map[string]uint64
-	// said is the highest id of a chat message that was read.
+	// said is the highest id of a message that was heard.
 	said int64
 	// started is the last announcement in the first snapshot, "" before that:
-	// messages up to there are not delivered.
+	// what was said up to there is not told.
 	started string
-	// resync is why the reader must take a snapshot, "" if it need not.
-	resync string
+	// repair is why the reader must take a snapshot, "" if it need not.
+	repair string
 }
 
 type otherEntry struct {
@@ -61,16 +61,16 @@ func newOthersState() othersState {
 	return othersState{
 		entries: make(map[rooms.Place]otherEntry),
 		owners:  make(map[string]*owner),
-		ended:   make(map[string]*endedInstance),
+		ended:   make(map[string]*ending),
 		counts:  make(map[string]uint64),
-		resync:  "start",
+		repair:  "start",
 	}
 }
 
-// requestResync makes the reader take a snapshot before it reads on.
-func (o *othersState) requestResync(why string) {
-	if o.resync == "" {
-		o.resync = why
+// wantRepair makes the reader take a snapshot before it reads on.
+func (o *othersState) wantRepair(why string) {
+	if o.repair == "" {
+		o.repair = why
 	}
 }
 
@@ -82,13 +82,13 @@ func (r *Redis) read(ctx context.Context) {
 	backoff := r.newBackoff()
 	for ctx.Err() == nil {
 		r.mu.Lock()
-		why := r.others.resync
+		why := r.others.repair
 		r.mu.Unlock()
 		var err error
 		if why != "" {
-			err = r.resync(ctx, why)
+			err = r.repair(ctx, why)
 		} else {
-			err = r.readNext(ctx)
+			err = r.readOn(ctx)
 		}
 		if err != nil {
 			backoff.Wait(ctx)
@@ -98,8 +98,8 @@ func (r *Redis) read(ctx context.Context) {
 	}
 }
 
-// readNext waits for the next announcements and takes them.
-func (r *Redis) readNext(ctx context.Context) error {
+// readOn waits for the next announcements and takes them.
+func (r *Redis) readOn(ctx context.Context) error {
 	r.mu.Lock()
 	from := r.others.lastID
 	r.mu.Unlock()
@@ -114,11 +114,11 @@ func (r *Redis) readNext(ctx context.Context) error {
 	if err != nil {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.others.requestResync("the connection broke")
+		r.others.wantRepair("the connection broke")
 		return err
 	}
 	for _, message := range messages {
-		if !r.applyAnnouncement(message) {
+		if !r.take(message) {
 			return nil
 		}
 	}
@@ -127,7 +127,7 @@ func (r *Redis) readNext(ctx context.Context) error {
 
 // take applies one announcement. It reports whether the reader may go on:
 // false if it has to start afresh.
-func (r *Redis) applyAnnouncement(message redis.XMessage) bool {
+func (r *Redis) take(message redis.XMessage) bool {
 	a, err := parseAnnouncement(message)
 	if err == nil && a.put != nil && a.instance != r.instance {
 		err = checkEntry(a.put.Entry)
@@ -136,18 +136,18 @@ func (r *Redis) applyAnnouncement(message redis.XMessage) bool {
 	defer r.mu.Unlock()
 	o := &r.others
 	if err != nil {
-		r.reject(err)
+		r.refuse(err)
 	}
 	switch {
 	case errors.Is(err, errNoAnnouncement):
 		o.lastID = message.ID
-		return o.resync == ""
+		return o.repair == ""
 	case a.format != r.format:
-		o.requestResync("announcements have another format") // which waits until they have not
+		o.wantRepair("announcements have another format") // which waits until they have not
 	case !a.follows(o.seq, o.token):
-		o.requestResync("announcements are missing")
+		o.wantRepair("announcements are missing")
 	}
-	if o.resync != "" {
+	if o.repair != "" {
 		return false
 	}
 	o.seq, o.token, o.lastID = a.seq, a.token, message.ID
@@ -155,21 +155,21 @@ func (r *Redis) applyAnnouncement(message redis.XMessage) bool {
 		return true // what it says is left out
 	}
 	switch {
-	case a.evicted != "" && a.evicted == r.instance:
-		r.rewrite("the others evicted this instance")
-	case a.evicted != "":
-		r.removeInstance(a.evicted, a.reason)
-	case a.isMessage():
-		r.applyMessage(a)
-	case a.instance != r.instance && o.track(a):
+	case a.gone != "" && a.gone == r.instance:
+		r.restore("the others gave this instance up")
+	case a.gone != "":
+		r.drop(a.gone, a.reason)
+	case a.isSpoken():
+		r.hearSpoken(a)
+	case a.instance != r.instance && o.follow(a):
 		r.applyOther(a)
 	}
 	return true
 }
 
 // follow notes the version of an announcement, and reports whether it is news.
-func (o *othersState) track(a announcement) bool {
-	if a.instance == "" || a.version == 0 || a.isMessage() {
+func (o *othersState) follow(a announcement) bool {
+	if a.instance == "" || a.version == 0 || a.isSpoken() {
 		return false
 	}
 	if o.isEnded(a.instance, a.version) {
@@ -189,7 +189,7 @@ func (o *othersState) track(a announcement) bool {
 	case a.reset != "":
 		known.settled = false
 	case a.whole != "" && a.floor < known.from:
-		o.requestResync("another instance is known in part")
+		o.wantRepair("another instance is known in part")
 	case a.whole != "":
 		known.settled = true
 	}
@@ -200,7 +200,7 @@ func (o *othersState) track(a announcement) bool {
 func (r *Redis) applyOther(a announcement) {
 	switch {
 	case a.whole != "":
-		r.removeStale(a.whole, a.floor)
+		r.sweep(a.whole, a.floor)
 	case a.removed != nil:
 		if r.others.entries[*a.removed].instance == a.instance {
 			r.removeOther(*a.removed, a.reason)
@@ -210,9 +210,9 @@ func (r *Redis) applyOther(a announcement) {
 	}
 }
 
-// sweep removes what an instance has not rewritten. mu is held.
-func (r *Redis) removeStale(instance string, floor uint64) {
-	for _, place := range r.others.placesOf(instance) {
+// sweep removes what an instance has not put back. mu is held.
+func (r *Redis) sweep(instance string, floor uint64) {
+	for _, place := range r.others.of(instance) {
 		if r.others.entries[place].version < floor {
 			r.removeOther(place, rooms.Closed)
 		}
@@ -229,7 +229,7 @@ func (r *Redis) putOther(e storedEntry, isBack bool) {
 		return
 	}
 	if err := checkEntry(e.Entry); err != nil {
-		r.reject(err)
+		r.refuse(err)
 		return
 	}
 	before, shown := r.replica.get(e.Place)
@@ -248,9 +248,9 @@ func (r *Redis) removeOther(place rooms.Place, reason rooms.Reason) {
 	}
 }
 
-// applyMessage delivers chat messages, and sign-outs by other instances:
+// hearSpoken tells what anybody said, and whom another instance signed out:
 // this one's own sign-outs have been told. Nothing is told twice. mu is held.
-func (r *Redis) applyMessage(a announcement) {
+func (r *Redis) hearSpoken(a announcement) {
 	o := &r.others
 	if a.count > 0 {
 		if a.count <= o.counts[a.instance] {
@@ -259,7 +259,7 @@ func (r *Redis) applyMessage(a announcement) {
 		o.counts[a.instance] = a.count
 	}
 	if a.instance == r.instance {
-		r.own.markRead(a.count)
+		r.own.hear(a.count)
 	}
 	switch {
 	case a.said != nil:
@@ -278,11 +278,11 @@ func (r *Redis) applyMessage(a announcement) {
 }
 
 // drop removes all that another instance has. mu is held.
-func (r *Redis) removeInstance(instance string, reason rooms.Reason) {
-	for _, place := range r.others.placesOf(instance) {
+func (r *Redis) drop(instance string, reason rooms.Reason) {
+	for _, place := range r.others.of(instance) {
 		r.removeOther(place, reason)
 	}
-	r.others.markEnded(instance, reason != rooms.InstanceLost)
+	r.others.end(instance, reason != rooms.InstanceLost)
 }
 
 // lag is how many announcements the reader is behind. mu is held.

@@ -15,29 +15,29 @@ import (
 )
 
 const (
-	// lastActivePause is the pause between two notes of who was active.
-	lastActivePause = time.Second
-	// maxLastActive bounds those that wait to be noted, and maxTouch those that
+	// seenEvery is the pause between two notes of who was active.
+	seenEvery = time.Second
+	// maxSightings bounds those that wait to be noted, and maxTouch those that
 	// one call notes. Without Redis, whoever is one too many is not noted.
-	maxLastActive = 100_000
-	maxTouch      = 1000
-	// maxQueries is how many calls may ask for records at a time, and
+	maxSightings = 100_000
+	maxTouch     = 1000
+	// maxRecalls is how many calls may ask for records at a time, and
 	// maxWaiting how many more may wait for their turn. The app's own have
 	// places of their own (rooms.FromApp): they never wait behind others'.
-	maxQueries    = 3
-	maxAppQueries = 2
+	maxRecalls    = 3
+	maxAppRecalls = 2
 	maxWaiting    = 64
 )
 
-// querySlots bound how many calls ask for records, and how many wait to.
-type querySlots struct {
+// recallPlaces bound how many calls ask for records, and how many wait to.
+type recallPlaces struct {
 	taken   chan struct{}
 	waiting atomic.Int32
 }
 
 // enter waits for a place within ctx. It returns errUnavailable at once if too
 // many wait already.
-func (p *querySlots) acquire(ctx context.Context) error {
+func (p *recallPlaces) enter(ctx context.Context) error {
 	select {
 	case p.taken <- struct{}{}:
 		return nil
@@ -55,46 +55,46 @@ func (p *querySlots) acquire(ctx context.Context) error {
 	}
 }
 
-func (p *querySlots) release() { <-p.taken }
+func (p *recallPlaces) leave() { <-p.taken }
 
-// A lastActiveBuffer has when users were active, until that is in Redis.
-type lastActiveBuffer struct {
+// sightings are who was active and is not noted in Redis yet.
+type sightings struct {
 	some chan struct{} // tells that there are some
 
 	// mu guards the field below.
 	mu      sync.Mutex
-	waiting map[string]activity
+	waiting map[string]lastSeen
 }
 
-type activity struct {
+type lastSeen struct {
 	at         int64
 	remembered bool // beyond being online
 }
 
-func newLastActiveBuffer() lastActiveBuffer {
-	return lastActiveBuffer{some: make(chan struct{}, 1), waiting: make(map[string]activity)}
+func newSightings() sightings {
+	return sightings{some: make(chan struct{}, 1), waiting: make(map[string]lastSeen)}
 }
 
 // note adds one. A user with a very long id is known by its entries alone.
-func (s *lastActiveBuffer) note(user string, at int64, remembered bool) {
+func (s *sightings) note(user string, at int64, remembered bool) {
 	if len(user) > maxSeenID {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before, known := s.waiting[user]
-	if !known && len(s.waiting) >= maxLastActive {
+	if !known && len(s.waiting) >= maxSightings {
 		return
 	}
-	s.waiting[user] = activity{max(before.at, at), before.remembered || remembered}
+	s.waiting[user] = lastSeen{max(before.at, at), before.remembered || remembered}
 	signal(s.some)
 }
 
 // batch is some of them. They stay until they are done.
-func (s *lastActiveBuffer) batch(most int) map[string]activity {
+func (s *sightings) batch(most int) map[string]lastSeen {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	batch := make(map[string]activity, min(most, len(s.waiting)))
+	batch := make(map[string]lastSeen, min(most, len(s.waiting)))
 	for user, last := range s.waiting {
 		if len(batch) == most {
 			break
@@ -105,7 +105,7 @@ func (s *lastActiveBuffer) batch(most int) map[string]activity {
 }
 
 // done lets go of what is noted and was not seen again since.
-func (s *lastActiveBuffer) done(batch map[string]activity) {
+func (s *sightings) done(batch map[string]lastSeen) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for user, last := range batch {
@@ -116,7 +116,7 @@ func (s *lastActiveBuffer) done(batch map[string]activity) {
 }
 
 // of is when a user was seen, as far as that waits and will be remembered.
-func (s *lastActiveBuffer) at(user string) int64 {
+func (s *sightings) of(user string) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if last := s.waiting[user]; last.remembered {
@@ -132,29 +132,29 @@ func (r *Redis) Touch(user string, at int64) {
 	closed := r.closed
 	r.mu.Unlock()
 	if !closed {
-		r.active.note(user, at, !r.replica.isSocket(user))
+		r.seen.note(user, at, !r.replica.isSocket(user))
 	}
 }
 
-// writeLastActive writes when users were active, all of a second together, until ctx ends.
-func (r *Redis) writeLastActive(ctx context.Context) {
+// noteSeen writes what was seen, all of a second together, until ctx ends.
+func (r *Redis) noteSeen(ctx context.Context) {
 	for ctx.Err() == nil {
 		select {
-		case <-r.active.some:
+		case <-r.seen.some:
 		case <-ctx.Done():
 			return
 		}
-		if r.flushLastActive(ctx) != nil {
-			signal(r.active.some) // it is tried again
+		if r.flushSeen(ctx) != nil {
+			signal(r.seen.some) // it is tried again
 		}
-		retry.Sleep(ctx, lastActivePause)
+		retry.Sleep(ctx, seenEvery)
 	}
 }
 
-// flushLastActive writes all that waits.
-func (r *Redis) flushLastActive(ctx context.Context) error {
+// flushSeen writes all that was seen.
+func (r *Redis) flushSeen(ctx context.Context) error {
 	for {
-		batch := r.active.batch(maxTouch)
+		batch := r.seen.batch(maxTouch)
 		if len(batch) == 0 {
 			return nil
 		}
@@ -165,14 +165,14 @@ func (r *Redis) flushLastActive(ctx context.Context) error {
 		if _, err := r.run(ctx, r.timing.Call, r.scripts.touch, args...); err != nil {
 			return err
 		}
-		r.active.done(batch)
+		r.seen.done(batch)
 	}
 }
 
 // LastActive implements rooms.Records.
 func (r *Redis) LastActive(ctx context.Context, user string) (int64, error) {
-	waiting := r.active.at(user)
-	reply, err := r.query(ctx, r.scripts.lastActive, user)
+	waiting := r.seen.of(user)
+	reply, err := r.recall(ctx, r.scripts.lastActive, user)
 	if err != nil {
 		return 0, err
 	}
@@ -186,17 +186,17 @@ func (r *Redis) LastActive(ctx context.Context, user string) (int64, error) {
 
 // recall asks for a record. Only some calls do at a time, so that the lease
 // never waits for a connection behind them; without Redis none does.
-func (r *Redis) query(ctx context.Context, script *luaScript, args ...any) (any, error) {
-	slots := &r.queries
+func (r *Redis) recall(ctx context.Context, script *luaScript, args ...any) (any, error) {
+	places := &r.recalls
 	if rooms.IsFromApp(ctx) {
-		slots = &r.appQueries
+		places = &r.appRecalls
 	}
-	if err := slots.acquire(ctx); err != nil {
+	if err := places.enter(ctx); err != nil {
 		return nil, err
 	}
-	defer slots.release()
+	defer places.leave()
 	r.mu.Lock()
-	gone := r.health.down || r.closed
+	gone := r.health.gone || r.closed
 	r.mu.Unlock()
 	if gone {
 		return nil, errUnavailable
