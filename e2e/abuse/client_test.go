@@ -30,6 +30,20 @@ func (s *server) connect(query, payload string, header http.Header) (*websocket.
 	return socketio.Connect(s.port, query, payload, header)
 }
 
+// connectMany is connect n times; the connections end with the test.
+func (s *server) connectMany(t testing.TB, n int) (conns []*websocket.Conn) {
+	t.Helper()
+	for range n {
+		conn, err := s.connect("presence=none", "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		conns = append(conns, conn)
+	}
+	return conns
+}
+
 // client connects a client, which ends with the test.
 func (s *server) client(t testing.TB, query string) *client {
 	t.Helper()

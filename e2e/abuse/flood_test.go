@@ -1,7 +1,6 @@
 package abuse
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -50,13 +49,18 @@ func pour(conn *websocket.Conn, flood []byte) (bytes int, err error) {
 // machine's cores if they were let.
 const attackers = 8
 
-// floods are attackers who each send the same packet as fast as can be, do not
-// take being thrown out, and come back with a new connection when they are cut
-// off. The server has to end each session as a violation.
-func floods(t *testing.T, s *server, packet string) {
+// flood has attackers send the same packet as fast as can be; see floodBytes.
+func flood(t *testing.T, s *server, packet string) {
+	t.Helper()
+	floodBytes(t, s, "", frames(packet, max(1, 64<<10/len(packet))))
+}
+
+// floodBytes has attackers send the same bytes over and over, after the first
+// ones. Each connects again when it is cut off. The server has to end each session
+// as a violation.
+func floodBytes(t *testing.T, s *server, first string, bytes []byte) {
 	t.Helper()
 	const violations = `rollcall_refusals_total{reason="invalid_packet"}`
-	flood := frames(packet, max(1, 64<<10/len(packet)))
 	var sent, attacks atomic.Int64
 	before := s.metric(violations)
 	s.attack(t, limits{duration: 2 * time.Second, maxGrowth: 60}, func(int) {
@@ -67,15 +71,16 @@ func floods(t *testing.T, s *server, packet string) {
 				return
 			}
 			defer conn.Close()
-			n, err := pour(conn, flood)
+			conn.NetConn().Write([]byte(first))
+			n, err := pour(conn, bytes)
 			if err != nil {
 				t.Error(err)
 			}
-			sent.Add(int64(n / len(frames(packet, 1))))
+			sent.Add(int64(n))
 			attacks.Add(1)
 		})
 	})
-	t.Logf("%d packets were sent in %d attacks", sent.Load(), attacks.Load())
+	t.Logf("%d bytes were sent in %d attacks", sent.Load(), attacks.Load())
 	s.counts(violations, before+float64(attacks.Load()))
 	s.counts("rollcall_connections", observers)
 }
@@ -89,7 +94,7 @@ func TestNobodyAttacks(t *testing.T) {
 
 func TestFloodOfEvents(t *testing.T) {
 	s := serve(t)
-	floods(t, s, `42["heartbeat"]`)
+	flood(t, s, `42["heartbeat"]`)
 	s.countsRefusal("rate_limited", 41)
 }
 
@@ -129,7 +134,7 @@ func TestFloodsOfOtherPackets(t *testing.T) {
 		"acknowledgements":   "431[]",
 		"foreign namespaces": "40/admin,",
 	} {
-		t.Run(name, func(t *testing.T) { floods(t, s, packet) })
+		t.Run(name, func(t *testing.T) { flood(t, s, packet) })
 	}
 }
 
@@ -145,7 +150,7 @@ func TestNestedJSON(t *testing.T) {
 		"CONNECT":          nest(`40{"token":`, `}`, deep),
 		"keys":             `42["register",{` + strings.Repeat(`"":0,`, deep/3) + `"":0}]`,
 	} {
-		t.Run(name, func(t *testing.T) { floods(t, s, packet) })
+		t.Run(name, func(t *testing.T) { flood(t, s, packet) })
 	}
 }
 
@@ -218,13 +223,8 @@ const mostNames = 500_000
 func distinct(t *testing.T, s *server, grows float64, packets func(socket, n int) string) (total int64) {
 	t.Helper()
 	const sockets, batch = 4, 250
-	var conns []*websocket.Conn
-	for range sockets {
-		conn, err := s.connect("presence=none", "", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
+	conns := s.connectMany(t, sockets)
+	for _, conn := range conns {
 		go func() { // takes what comes, or it would be cut off
 			for {
 				if _, _, err := conn.NextReader(); err != nil {
@@ -232,8 +232,6 @@ func distinct(t *testing.T, s *server, grows float64, packets func(socket, n int
 				}
 			}
 		}()
-		conn.SetReadDeadline(time.Time{})
-		conns = append(conns, conn)
 	}
 	s.attack(t, limits{duration: 2 * time.Second, maxGrowth: grows}, func(call int) {
 		if total >= mostNames {
@@ -290,15 +288,7 @@ func TestManyDistinctNames(t *testing.T) {
 func TestManyDistinctNamesWithinTheRate(t *testing.T) {
 	const sockets, pause = 100, 55 * time.Millisecond
 	s := serve(t)
-	var conns []*websocket.Conn
-	for range sockets {
-		conn, err := s.connect("presence=none", "", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		conns = append(conns, conn)
-	}
+	conns := s.connectMany(t, sockets)
 	packets := []string{
 		`["register",{"id":"u%[1]d-%[2]d"}]`, `["join",{"room":"r%[1]d-%[2]d"}]`, `["message",{"room":"r%[1]d-%[2]d","content":"hello"}]`,
 		`["leave",{"room":"r%[1]d-%[2]d"}]`, `["join_stage",{"token":"s%[1]d-%[2]d","id":%[1]d}]`, `["e%[1]d-%[2]d",0]`,
@@ -320,25 +310,4 @@ func TestManyDistinctNamesWithinTheRate(t *testing.T) {
 	if n := s.metric(`rollcall_refusals_total{reason="rate_limited"}`); n != 0 {
 		t.Errorf("%v were over the rate", n)
 	}
-}
-
-// WebSocket's own pings are answered, each: who does not read the answers must
-// not pile them up, and who does must not stand in the others' way.
-func TestFloodOfWebSocketPings(t *testing.T) {
-	s := serve(t)
-	flood := bytes.Repeat([]byte{0x89, 0x80, 0, 0, 0, 0}, 10_000)
-	s.attack(t, limits{duration: 2 * time.Second, maxGrowth: 60}, func(int) {
-		atOnce(attackers, func(int) {
-			conn, err := s.connect("presence=none", "", nil)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer conn.Close()
-			if _, err := pour(conn, flood); err != nil {
-				t.Error(err)
-			}
-		})
-	})
-	s.countsRefusal("invalid_packet", attackers)
 }

@@ -3,7 +3,6 @@ package abuse
 import (
 	"bufio"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -34,16 +33,7 @@ func withLogTo(t *testing.T, stdout, stderr *os.File, vars ...string) (*server, 
 	}()
 	s.Process = &program.Process{Cmd: cmd, Log: newLog(), Gone: gone}
 	t.Cleanup(s.Kill)
-	program.Eventually(t, patience, "the server is ready", func() bool {
-		if s.Ended() {
-			t.Fatal("the server ended")
-		}
-		response, err := http.Get(s.url("/readyz"))
-		if err == nil {
-			response.Body.Close()
-		}
-		return err == nil && response.StatusCode == http.StatusOK
-	})
+	s.waitReady()
 	return s, gone
 }
 

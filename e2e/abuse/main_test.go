@@ -11,7 +11,7 @@ import (
 
 // patience bounds every wait that has no bound of its own; a passing test never
 // needs it.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // binary is the program under test.
 var binary string

@@ -27,17 +27,20 @@ func serve(t testing.TB, vars ...string) *server {
 	t.Helper()
 	s := &server{t: t, port: program.FreePort(t)}
 	s.Process = program.Launch(t, newLog(), append([]string{"HOST=127.0.0.1", "PORT=" + s.port, "LOG_FORMAT=logfmt", "GRACE=0s"}, vars...), priority[0], append(priority[1:], binary)...)
-	program.Eventually(t, patience, "the server is ready", func() bool {
-		if s.Ended() {
-			t.Fatalf("the server ended:\n%s", s.Log.Last(3000))
-		}
-		response, err := http.Get(s.url("/readyz"))
-		if err == nil {
-			response.Body.Close()
-		}
-		return err == nil && response.StatusCode == http.StatusOK
-	})
+	s.waitReady()
 	return s
+}
+
+// waitReady waits until the server says that it is ready.
+func (s *server) waitReady() {
+	s.t.Helper()
+	program.Eventually(s.t, patience, "the server is ready", func() bool {
+		if s.Ended() {
+			s.t.Fatalf("the server ended:\n%s", s.Log.Last(3000))
+		}
+		got, err := s.try("GET", "/readyz", "")
+		return err == nil && got.status == http.StatusOK
+	})
 }
 
 func (s *server) address() string        { return "127.0.0.1:" + s.port }

@@ -13,7 +13,7 @@ import (
 
 // patience bounds every wait that has no bound of its own; a passing test never
 // needs it.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // binary is the program under test.
 var binary string
