@@ -3,11 +3,11 @@
 // tested in internal/httpapi.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { api, ask, room as roomPath } from './lib/api.mjs';
-import { launchBrowser, newProfile } from './lib/browser.mjs';
+import { newProfile } from './lib/browser.mjs';
 import { connect, every, open } from './lib/clients.mjs';
-import { startFleet } from './lib/fleet.mjs';
+import { startCluster } from './lib/cluster.mjs';
 import { join, member } from './lib/members.mjs';
 import { startSite } from './lib/pages.mjs';
 import { startProxy } from './lib/proxy.mjs';
@@ -19,12 +19,8 @@ const ENV = { API_KEY: key, EVENTS_PER_SECOND: '0' };
 const quiet = { query: { presence: 'none' } };
 const reconnecting = { reconnection: true, reconnectionDelay: 20, reconnectionDelayMax: 50 };
 
-let browser;
-before(async () => { browser = await launchBrowser(); });
-after(() => browser?.close());
-
 test('the list is the one that clients get; its tag changes with it', async (t) => {
-  const { servers } = await startFleet(t, ['a', 'b', 'c'], ENV);
+  const { servers } = await startCluster(t, ['a', 'b', 'c'], ENV);
   const clients = [];
   const users = [{ id: 'ann', name: 'Ann' }, { id: 8, score: 12345678901234567000, deep: { z: [1.5], a: null } }, { name: 'no id: 漢 😀 </script>' }];
   const tags = new Set();
@@ -88,7 +84,7 @@ test('the list is the one that clients get; its tag changes with it', async (t) 
 });
 
 test('signing out closes every tab of every version on every instance within a second, for good', async (t) => {
-  const { servers } = await startFleet(t, ['a', 'b', 'c'], ENV);
+  const { servers } = await startCluster(t, ['a', 'b', 'c'], ENV);
   const ann = { id: 'ann/ä', name: 'Ann' };
   const path = `users/${encodeURIComponent(ann.id)}`;
   const watchers = await Promise.all(servers.map((server, n) => member(t, server.url, every[n * 4])));
@@ -110,8 +106,7 @@ test('signing out closes every tab of every version on every instance within a s
   await tabs[0].ask('join', { room: 'lobby', username: 'Ann' });
   const pages = await Promise.all(['1.3', '4.8'].map(async (version, n) => {
     const site = await startSite(t, servers[n]);
-    const profile = await newProfile(browser);
-    t.after(() => profile.close());
+    const profile = await newProfile(t);
     const page = await profile.context.newPage();
     await page.goto(site.page(version, ann, { reconnectionDelay: 20, reconnectionDelayMax: 50 }), { waitUntil: 'commit' });
     await page.waitForFunction(() => window.transport?.() === 'websocket');
@@ -177,7 +172,7 @@ test('signing out closes every tab of every version on every instance within a s
 });
 
 test('who is signed out: one user, shown or hidden, by the id as text', async (t) => {
-  const { servers } = await startFleet(t, ['a', 'b'], ENV);
+  const { servers } = await startCluster(t, ['a', 'b'], ENV);
   const client = async (server, user, status) => {
     const one = await connect(t, server.url, { version: '4.8.4', mode: 'websocket', ...quiet });
     if (status) await one.ask('status', status);
@@ -214,7 +209,7 @@ test('who is signed out: one user, shown or hidden, by the id as text', async (t
 });
 
 test('emit reaches everybody, a room or a user, on every instance, in order', async (t) => {
-  const { servers } = await startFleet(t, ['a', 'b', 'c'], ENV);
+  const { servers } = await startCluster(t, ['a', 'b', 'c'], ENV);
   const clients = await Promise.all(servers.flatMap((server, place) => every.map(async (kind, n) => {
     const client = await connect(t, server.url, { ...kind, ...quiet });
     client.name += ` at ${server.name}`;
@@ -272,7 +267,7 @@ test('emit reaches everybody, a room or a user, on every instance, in order', as
 });
 
 test('what HTTP says of a room is what its members know, wherever it is asked', async (t) => {
-  const { servers } = await startFleet(t, ['a', 'b', 'c'], ENV);
+  const { servers } = await startCluster(t, ['a', 'b', 'c'], ENV);
   const clients = await Promise.all(servers.map((server, n) => member(t, server.url, every[n * 5])));
   const room = 'a/b ?#%2F 漢';
   for (const [n, client] of clients.entries()) await join(client, room, { username: `name ${n}` });
@@ -310,8 +305,7 @@ test('pages of allowed origins may ask, in a real browser, others may not', asyn
     await client.ask('register', { id: 7 });
     return client;
   }));
-  const profile = await newProfile(browser, { expected: [/blocked by CORS policy|Failed to load resource/] });
-  t.after(() => profile.close());
+  const profile = await newProfile(t, { expected: [/blocked by CORS policy|Failed to load resource/] });
 
   // visit is what a page of an origin gets from a server.
   const visit = async (origin, { url }) => {

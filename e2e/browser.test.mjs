@@ -1,12 +1,11 @@
 // The original application's lines in a real browser, from another origin:
 // with the client it ships (1.3.2) and with the one Rollcall serves (4.8).
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
-import { launchBrowser, newProfile } from './lib/browser.mjs';
+import { describe, test } from 'node:test';
+import { newProfile } from './lib/browser.mjs';
 import { startSite } from './lib/pages.mjs';
 import { startServer } from './lib/server.mjs';
 import { onReference, startTarget } from './lib/target.mjs';
-import { PATIENCE } from './lib/wait.mjs';
 
 const zoe = { id: 7, nickname: 'Zoë 山田 😀 </script>', score: 1.5 };
 const ben = { id: 8, nickname: 'Бен' };
@@ -25,10 +24,6 @@ const kinds = [
 // Socket.IO 4 in Node no longer speaks to 1.x browsers over XHR polling.
 const served = ({ version, mode }) => !onReference || version !== '1.3' || mode === 'WebSocket only';
 
-let browser;
-before(async () => { browser = await launchBrowser(); });
-after(() => browser?.close());
-
 async function stage(t) {
   // A page that is closed between two polls is missed at the next ping only.
   const server = await startTarget(t, { PING_INTERVAL: '1000ms', PING_TIMEOUT: '4000ms' });
@@ -36,24 +31,22 @@ async function stage(t) {
 }
 
 async function visit(t, url) {
-  const profile = await newProfile(browser);
-  t.after(() => profile.close());
+  const profile = await newProfile(t);
   return { profile, page: await go(profile, url) };
 }
 
 // go does not wait for the load event: to JSONP, waiting polls are part of it.
 async function go(profile, url) {
   const page = await profile.context.newPage();
-  page.setDefaultTimeout(PATIENCE);
   await page.goto(url, { waitUntil: 'commit' });
   await page.waitForFunction(() => window.log?.length > 0);
   return page;
 }
 
 const listed = (page, ...ids) => page.waitForFunction(
-  (wanted) => JSON.stringify((window.users ?? []).map((user) => user.id)) === wanted, JSON.stringify(ids), { timeout: PATIENCE });
+  (wanted) => JSON.stringify((window.users ?? []).map((user) => user.id)) === wanted, JSON.stringify(ids));
 const logged = (page, event, id) => page.waitForFunction(
-  ([name, who]) => window.log.find(([one, user]) => one === name && user?.id === who), [event, id], { timeout: PATIENCE });
+  ([name, who]) => window.log.find(([one, user]) => one === name && user?.id === who), [event, id]);
 
 describe('the application in Chromium', { concurrency: 2 }, () => {
   for (const { version, mode, options, ends } of kinds.filter(served)) {
@@ -115,8 +108,7 @@ describe('the application in Chromium', { concurrency: 2 }, () => {
     const options = { reconnectionDelay: 50, reconnectionDelayMax: 100 };
     const pages = [];
     for (const [version, racer] of [['1.3', zoe], ['4.8', ben]]) {
-      const profile = await newProfile(browser, { expected: [/net::ERR_|WebSocket connection|Failed to load resource/] });
-      t.after(() => profile.close());
+      const profile = await newProfile(t, { expected: [/net::ERR_|WebSocket connection|Failed to load resource/] });
       const page = await go(profile, site.page(version, racer, options));
       await page.evaluate(() => socket.on('connect', () => socket.emit('register', window.CURRENT_RACER)));
       pages.push({ page, profile });
@@ -128,7 +120,7 @@ describe('the application in Chromium', { concurrency: 2 }, () => {
     const second = await startServer({ PORT: String(first.port) });
     t.after(() => second.stop());
     for (const { page, profile } of pages) {
-      await page.waitForFunction(() => JSON.stringify(window.users.map((user) => user.id).sort()) === '[7,8]', null, { timeout: PATIENCE });
+      await page.waitForFunction(() => JSON.stringify(window.users.map((user) => user.id).sort()) === '[7,8]', null);
       assert.deepEqual(profile.faults, []);
     }
   });

@@ -12,14 +12,14 @@ import { names } from './lib/browser.mjs';
 import { startRedis } from './lib/redis.mjs';
 import { SECRET, startAuth } from './lib/tokens.mjs';
 import { Samples } from './migrating/samples.mjs';
-import { atEnd, joined, Peer, says, serve, shows, Stage } from './migrating/stage.mjs';
+import { atEnd, joined, Peer, says, serve, shows, Fixture } from './migrating/fixture.mjs';
 
-const stage = new Stage();
+const fixture = new Fixture();
 const readme = new Samples('../README.md');
 const tutorial = new Samples('tutorial/first-list.md');
 const fromApp = new Samples('how-to/call-from-your-app.md');
-before(() => stage.start());
-after(() => stage.stop());
+before(() => fixture.start());
+after(() => fixture.stop());
 
 const bob = { id: 8, name: 'Bob' };
 
@@ -34,14 +34,14 @@ describe('README.md', { concurrency: 2 }, () => {
   test('element: the list in any page', async (t) => {
     const server = await serve(t);
     await joined(t, server, bob);
-    const page = await stage.open(t, { server, client: null, body: readme.take('element', server), scripts: [] });
+    const page = await fixture.open(t, { server, client: null, body: readme.take('element', server), scripts: [] });
     await page.waitForFunction('document.querySelector("rollcall-online").users.length === 2');
     assert.deepEqual(await names(page), ['Ada', 'Bob'], 'the visitor first');
   });
 
   test('client: the list in the console', async (t) => {
     const server = await serve(t);
-    const page = await stage.open(t, { server, scripts: [readme.take('client', server)] });
+    const page = await fixture.open(t, { server, scripts: [readme.take('client', server)] });
     await says(page, 'online: [Object]');
     await (await joined(t, server, bob)).sees(7, 8);
   });
@@ -55,7 +55,7 @@ describe('first-list.md', { concurrency: 2 }, () => {
     const file = join(folder(t), 'list.html');
     writeFileSync(file, tutorial.take('first-list', server));
     const open = async (name) => {
-      const page = await stage.open(t, { server, client: null, scripts: [] });
+      const page = await fixture.open(t, { server, client: null, scripts: [] });
       await page.goto(`${pathToFileURL(file)}#${name}`);
       return page;
     };
@@ -76,7 +76,7 @@ describe('first-list.md', { concurrency: 2 }, () => {
     const script = join(folder(t), 'token.mjs');
     writeFileSync(script, tutorial.take('make-token', server));
     const token = execFileSync(process.execPath, [script, SECRET, 'Ada'], { encoding: 'utf8' }).trim();
-    const page = await stage.open(t, { server, scripts: [tutorial.take('with-token', server).replace('THE TOKEN', token), 'let drawn; socket.on("online_users", (users) => { drawn = users; });'] });
+    const page = await fixture.open(t, { server, scripts: [tutorial.take('with-token', server).replace('THE TOKEN', token), 'let drawn; socket.on("online_users", (users) => { drawn = users; });'] });
     await shows(page, 'drawn', [{ id: 'Ada', name: 'Ada' }]);
   });
 });

@@ -49,9 +49,9 @@ const heard = async (client) => {
   return client.notes.splice(0, at + 1).slice(0, -1);
 };
 
-// house is two instances, each with a client of every version. The first two
+// setUp is two instances, each with a client of every version. The first two
 // versions are user 5 on the first instance; the third is on both.
-async function house(t) {
+async function setUp(t) {
   const redis = await startRedis();
   const servers = await Promise.all(['a', 'b'].map((name) => startTarget(t, { REDIS_URL: redis.url, INSTANCE: name })));
   t.after(redis.stop); // after those that use it
@@ -75,7 +75,7 @@ async function got(clients, who, args, what) {
 }
 
 test('the emitter reaches everybody, a user, one socket, and all but those excepted', async (t) => {
-  const { redis, clients } = await house(t);
+  const { redis, clients } = await setUp(t);
   const emitter = new Emitter(await redisClient(t, redis));
   const one = clients[5];
   const cases = [
@@ -171,7 +171,7 @@ async function publish(redis, ...messages) {
 }
 
 test('a Node server and Rollcall hear each other', async (t) => {
-  const { redis, clients } = await house(t);
+  const { redis, clients } = await setUp(t);
   const { io, client } = await nodeServer(t, redis);
   await new Promise((done) => client.socket.emit('join', 'user:5', done));
   client.five = true;
@@ -215,7 +215,7 @@ test('a Node server and Rollcall hear each other', async (t) => {
 // A Node server asks its peers for things, and waits for as many answers as
 // Redis has subscribers to its request channel. Rollcall is none of them.
 test('what Node servers ask each other does not wait for Rollcall', async (t) => {
-  const { redis, servers } = await house(t);
+  const { redis, servers } = await setUp(t);
   const options = { requestsTimeout: 2000 };
   const [first, second] = await Promise.all([nodeServer(t, redis, options), nodeServer(t, redis, options)]);
   const asker = await subscribed(t, redis, { patterns: 1, requests: 2 });

@@ -43,13 +43,13 @@ describe('binary as base64 text', { concurrency: 2 }, () => {
 describe('too many events', { concurrency: 2 }, () => {
   for (const kind of every.filter(({ mode }) => mode !== 'upgrade')) {
     test(`a flood is refused, then disconnected, client ${kind.version} ${kind.mode}`, async (t) => {
-      const server = await startTarget(t, { EVENTS_PER_SECOND: '5', EVENTS_BURST: '10' });
+      const server = await startTarget(t, { EVENTS_PER_SECOND: '1', EVENTS_BURST: '10' });
       const [client, other] = await Promise.all([connect(t, server.url, kind), connect(t, server.url, watching)]);
       const answers = [];
       for (let n = 0; n < 20; n++) client.socket.emit('register', { id: 'flood', n }, (answer) => answers.push(answer.error ?? 'ok'));
       await client.until(() => answers.length === 20, 'twenty answers', { show: () => answers });
       assert.deepEqual(answers.slice(0, 10), Array(10).fill('ok'));
-      assert.equal(answers.at(-1), 'rate_limited');
+      assert.ok(answers.includes('rate_limited'), answers.join());
 
       for (let n = 0; n < 1000; n++) client.socket.emit('register', { id: 'flood', n });
       await client.until(() => !client.socket.connected, 'the end of the flood');
@@ -112,6 +112,6 @@ describe('shutdown', { concurrency: 4 }, () => {
     const second = await startServer({ PORT: String(first.port) });
     t.after(() => second.stop('SIGKILL'));
     await Promise.all(clients.map((client, i) => client.until(
-      () => client.of('online_users').slice(marks[i]).at(-1)?.[0].length === 12, 'all twelve again', { ms: 20_000 })));
+      () => client.of('online_users').slice(marks[i]).at(-1)?.[0].length === 12, 'all twelve again')));
   });
 });

@@ -8,12 +8,12 @@ import { runProgram } from './lib/server.mjs';
 import { jwt, SECRET, seconds, startAuth } from './lib/tokens.mjs';
 import { until } from './lib/wait.mjs';
 import { Samples } from './migrating/samples.mjs';
-import { atEnd, connected, cut, eachClient, joined, Peer, says, serve, shows, Stage } from './migrating/stage.mjs';
+import { atEnd, connected, cut, eachClient, joined, Peer, says, serve, shows, Fixture } from './migrating/fixture.mjs';
 
-const stage = new Stage();
+const fixture = new Fixture();
 const samples = new Samples(['how-to/show-a-list.md', 'how-to/sign-users-in.md']);
-before(() => stage.start());
-after(() => stage.stop());
+before(() => fixture.start());
+after(() => fixture.stop());
 
 const ada = { id: 7, name: 'Ada' };
 const bob = { id: 8, name: 'Bob' };
@@ -24,7 +24,7 @@ describe('show-a-list.md and sign-users-in.md', { concurrency: 2 }, () => {
   test('page: the client that the server serves', async (t) => {
     const server = await serve(t);
     const peer = await joined(t, server, bob);
-    const page = await stage.open(t, {
+    const page = await fixture.open(t, {
       server, client: null, body: `<script>var drawn; function draw(users) { drawn = users; }</script>${samples.take('page', server)}`, scripts: [],
     });
     await shows(page, drawnIds, [8, 7]);
@@ -51,20 +51,20 @@ describe('show-a-list.md and sign-users-in.md', { concurrency: 2 }, () => {
 
   eachClient('answer: a refusal says why', async (t, client) => {
     const server = await serve(t);
-    const page = await stage.open(t, { server, client, scripts: ['const me = "Ada";', samples.take('answer', server)] });
+    const page = await fixture.open(t, { server, client, scripts: ['const me = "Ada";', samples.take('answer', server)] });
     await until(() => page.said.some((text) => /^not online: .+ \(bad_user\)$/.test(text)), 'the warning', { show: () => page.said });
   });
 
   eachClient('registered: the list with the user, whenever it comes', async (t, client) => {
     const server = await serve(t);
     await joined(t, server, bob);
-    const page = await stage.open(t, { server, client, scripts: [given, samples.take('registered', server)] });
+    const page = await fixture.open(t, { server, client, scripts: [given, samples.take('registered', server)] });
     await shows(page, drawnIds, [8, 7]);
   });
 
   eachClient('refusal: without a callback it comes as an event', async (t, client) => {
     const server = await serve(t);
-    const page = await stage.open(t, { server, client, scripts: [connected(server), samples.take('refusal', server), 'socket.emit("register", 5); socket.emit("status", "asleep"); socket.emit("frobnicate");'] });
+    const page = await fixture.open(t, { server, client, scripts: [connected(server), samples.take('refusal', server), 'socket.emit("register", 5); socket.emit("status", "asleep"); socket.emit("frobnicate");'] });
     for (const [event, code] of [['register', 'bad_user'], ['status', 'bad_status'], ['frobnicate', 'unknown_event']]) {
       await until(() => page.said.some((text) => text.startsWith(`${event} was refused: `) && text.endsWith(`(${code})`)), code, { show: () => page.said });
     }
@@ -72,14 +72,14 @@ describe('show-a-list.md and sign-users-in.md', { concurrency: 2 }, () => {
 
   eachClient('connect-refused: an unknown subscription', async (t, client) => {
     const server = await serve(t);
-    const page = await stage.open(t, { server, client, scripts: [connected(server, { query: { presence: 'nonsense' } }), samples.take('connect-refused', server)], expected: cut });
+    const page = await fixture.open(t, { server, client, scripts: [connected(server, { query: { presence: 'nonsense' } }), samples.take('connect-refused', server)], expected: cut });
     await until(() => page.said.some((text) => /^refused: .+ \(bad_presence\)$/.test(text)), 'the warning', { show: () => page.said });
   });
 
   eachClient('watch: sees and is not seen', async (t, client) => {
     const server = await serve(t);
     const peer = await joined(t, server, bob);
-    const page = await stage.open(t, { server, client, scripts: [given, samples.take('watch', server)] });
+    const page = await fixture.open(t, { server, client, scripts: [given, samples.take('watch', server)] });
     await shows(page, drawnIds, [8]);
     await peer.sees(8);
   });
@@ -87,7 +87,7 @@ describe('show-a-list.md and sign-users-in.md', { concurrency: 2 }, () => {
   eachClient('changes: the increments give the list', async (t, client) => {
     const server = await serve(t);
     const peer = await joined(t, server, bob);
-    const page = await stage.open(t, { server, client, scripts: [given, samples.take('changes', server), 'let lists = 0; socket.on("online_users", () => lists++);'] });
+    const page = await fixture.open(t, { server, client, scripts: [given, samples.take('changes', server), 'let lists = 0; socket.on("online_users", () => lists++);'] });
     await shows(page, drawnIds, [8, 7]);
     const cem = await joined(t, server, { id: 9, name: 'Cem' });
     await shows(page, drawnIds, [8, 7, 9]);
@@ -106,7 +106,7 @@ describe('show-a-list.md and sign-users-in.md', { concurrency: 2 }, () => {
 
   test('count: a number', async (t) => {
     const server = await serve(t);
-    const page = await stage.open(t, { server, scripts: [samples.take('count', server)] });
+    const page = await fixture.open(t, { server, scripts: [samples.take('count', server)] });
     await says(page, '0 online');
     await joined(t, server, bob);
     await says(page, '1 online');
@@ -117,7 +117,7 @@ describe('show-a-list.md and sign-users-in.md', { concurrency: 2 }, () => {
     const server = await startAuth({ after: (end) => atEnd(t, end) });
     let asked = 0;
     const answers = { '/rollcall_token': () => jwt({ user: { ...ada, n: asked }, exp: seconds() + (asked++ ? 600 : 6) }) };
-    const page = await stage.open(t, { server, client, scripts: [given, samples.take('fetch-token', server), samples.take(name, server)], answers, expected: cut });
+    const page = await fixture.open(t, { server, client, scripts: [given, samples.take('fetch-token', server), samples.take(name, server)], answers, expected: cut });
     await shows(page, 'drawn?.map(({ id, n }) => [id, n])', [[7, 0]]);
     await shows(page, 'drawn.map(({ id, n }) => [id, n])', [[7, 1]]);
     assert.equal(asked, 2);
@@ -131,10 +131,10 @@ describe('show-a-list.md and sign-users-in.md', { concurrency: 2 }, () => {
     let asked = 0;
     const login = { contentType: 'text/html', body: '<!doctype html><title>Sign in</title>' };
     const answers = { '/rollcall_token': () => [{ status: 401, body: '' }, login][asked++] ?? jwt({ user: ada }) };
-    const page = await stage.open(t, { server, scripts: [given, samples.take('fetch-token', server), samples.take('token', server)], answers, expected: cut });
+    const page = await fixture.open(t, { server, scripts: [given, samples.take('fetch-token', server), samples.take('token', server)], answers, expected: cut });
     await shows(page, drawnIds, [7]);
     assert.equal(asked, 3);
-    const page2 = await stage.open(t, {
+    const page2 = await fixture.open(t, {
       server, scripts: [samples.take('fetch-token', server), 'let fault; fetchToken().catch((error) => { fault = error.message; });'],
       answers: { '/rollcall_token': () => login }, expected: cut,
     });
@@ -152,7 +152,7 @@ describe('show-a-list.md and sign-users-in.md', { concurrency: 2 }, () => {
   eachClient('choose: away, hidden and back', async (t, client) => {
     const server = await serve(t);
     const peer = await joined(t, server, bob);
-    const page = await stage.open(t, {
+    const page = await fixture.open(t, {
       server, client, body: '<select id="status"><option>active<option>away<option>hidden<option>asleep</select>',
       scripts: [given, connected(server), 'socket.on("connect", () => socket.emit("register", me)); socket.on("online_users", draw);', samples.take('choose', server)],
     });
@@ -174,7 +174,7 @@ describe('show-a-list.md and sign-users-in.md', { concurrency: 2 }, () => {
   eachClient('hide-first: not so much as the arrival is seen, nor a reconnect', async (t, client) => {
     const server = await serve(t);
     const peer = await joined(t, server, bob);
-    const page = await stage.open(t, { server, client, scripts: ['localStorage.hidden = "yes";', given, samples.take('hide-first', server)] });
+    const page = await fixture.open(t, { server, client, scripts: ['localStorage.hidden = "yes";', given, samples.take('hide-first', server)] });
     await shows(page, drawnIds, [8]); // sees others
     await page.evaluate(() => { drawn = null; socket.io.engine.close(); });
     await shows(page, drawnIds, [8]);
@@ -187,7 +187,7 @@ describe('show-a-list.md and sign-users-in.md', { concurrency: 2 }, () => {
   eachClient('heartbeat: somebody is at the keyboard', async (t, client) => {
     const server = await serve(t, { IDLE_AFTER: '1s' });
     const peer = new Peer(t, server);
-    const page = await stage.open(t, {
+    const page = await fixture.open(t, {
       server, client, scripts: [given, connected(server), 'socket.on("connect", () => socket.emit("register", me));', samples.take('heartbeat', server),
         'let beats = 0; const emit = socket.emit; socket.emit = (event, ...more) => { if (event === "heartbeat") beats++; return emit.call(socket, event, ...more); };'],
     });
@@ -202,7 +202,7 @@ describe('show-a-list.md and sign-users-in.md', { concurrency: 2 }, () => {
   eachClient('statuses: who is away', async (t, client) => {
     const server = await serve(t);
     const peer = await joined(t, server, bob);
-    const page = await stage.open(t, { server, client, scripts: [given, samples.take('statuses', server)] });
+    const page = await fixture.open(t, { server, client, scripts: [given, samples.take('statuses', server)] });
     await shows(page, 'drawn', [{ ...bob, away: false }, { ...ada, away: false }]);
     await peer.does('status', 'away');
     await shows(page, 'drawn', [{ ...bob, away: true }, { ...ada, away: false }]);
@@ -214,7 +214,7 @@ describe('show-a-list.md and sign-users-in.md', { concurrency: 2 }, () => {
     const server = await serve(t);
     const peer = await joined(t, server, bob);
     await peer.does('status', 'away');
-    const page = await stage.open(t, {
+    const page = await fixture.open(t, {
       server, client, scripts: [given, 'let shown; const drawAway = (ids) => { shown = ids; };', samples.take('statuses-changes', server)],
     });
     await shows(page, 'shown', ['8']);
@@ -235,13 +235,13 @@ describe('show-a-list.md and sign-users-in.md', { concurrency: 2 }, () => {
   eachClient('signed-out: all tabs go where the page sends them', async (t, client) => {
     const server = await serve(t, { API_KEY: 'the-key-of-this-test' });
     const peer = await joined(t, server, bob);
-    const tabs = await Promise.all([1, 2].map(() => stage.open(t, {
+    const tabs = await Promise.all([1, 2].map(() => fixture.open(t, {
       server, client, expected: cut, scripts: [given, connected(server), 'socket.on("connect", () => socket.emit("register", me));', samples.take('signed-out', server)],
     })));
     await until(async () => (await (await fetch(`${server.url}/api/online_users/count`)).json()).sockets === 3, 'both tabs and Bob');
     const answer = await fetch(`${server.url}/api/users/7`, { method: 'DELETE', headers: { Authorization: 'Bearer the-key-of-this-test' } });
     assert.deepEqual(await answer.json(), { id: '7', sockets: 2 });
-    for (const tab of tabs) await tab.waitForURL(`${stage.origin}/login`);
+    for (const tab of tabs) await tab.waitForURL(`${fixture.origin}/login`);
     await peer.hears('remove_user', (user, { reason }) => user.id === 7 && reason === 'signed_out');
   });
 

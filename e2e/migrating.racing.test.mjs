@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Samples } from './migrating/samples.mjs';
-import { connected, eachClient, Peer, serve, shows, Stage, startRails } from './migrating/stage.mjs';
+import { connected, eachClient, Peer, serve, shows, Fixture, startRails } from './migrating/fixture.mjs';
 
-const stage = new Stage();
+const fixture = new Fixture();
 const samples = new Samples('how-to/races.md');
-before(() => stage.start());
-after(() => stage.stop());
+before(() => fixture.start());
+after(() => fixture.stop());
 
 const ada = { id: 7, name: 'Ada' };
 const bob = { id: 8, name: 'Bob' };
@@ -22,7 +22,7 @@ describe('races.md', { concurrency: 2 }, () => {
     const drawSpeed = (id, speed) => speeds.push([id, speed]);
     const drawInvite = (text, url) => invites.push([text, url]);
     const begin = (id) => { track = id; };`;
-  const open = (t, server, client, user, ...names) => stage.open(t, {
+  const open = (t, server, client, user, ...names) => fixture.open(t, {
     server, client, expected: [/^dialog: /],
     scripts: [player(user), ...names.map((name) => (name === 'connected' ? connected(server) : samples.take(name, server)))],
   });

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Samples } from './migrating/samples.mjs';
-import { joined, serve, shows, Stage } from './migrating/stage.mjs';
+import { joined, serve, shows, Fixture } from './migrating/fixture.mjs';
 
-const stage = new Stage();
+const fixture = new Fixture();
 const samples = new Samples('reference/element.md');
-before(() => stage.start());
-after(() => stage.stop());
+before(() => fixture.start());
+after(() => fixture.stop());
 
 const ada = { id: 7, name: 'Ada' };
 const bob = { id: 8, name: 'Bob' };
@@ -16,13 +16,13 @@ describe('element.md', { concurrency: 2 }, () => {
   test('element: registers and draws', async (t) => {
     const server = await serve(t);
     await joined(t, server, bob);
-    const page = await stage.open(t, { server, client: null, body: samples.take('element', server), scripts: [] });
+    const page = await fixture.open(t, { server, client: null, body: samples.take('element', server), scripts: [] });
     await shows(page, 'document.querySelector("rollcall-online").users.map(user => user.name)', ['Bob', 'Ada']);
   });
 
   test('change: the number in the title', async (t) => {
     const server = await serve(t);
-    const page = await stage.open(t, {
+    const page = await fixture.open(t, {
       server, client: null, scripts: [samples.take('change', server)],
       body: `<script src="${server.url}/rollcall.js" defer></script><rollcall-online user='${JSON.stringify(ada)}'></rollcall-online>`,
     });

@@ -5,12 +5,12 @@ import { versions } from './lib/clients.mjs';
 import { startProxy } from './lib/proxy.mjs';
 import { until } from './lib/wait.mjs';
 import { Samples } from './migrating/samples.mjs';
-import { atEnd, connected, eachClient, Peer, says, serve, shows, Stage } from './migrating/stage.mjs';
+import { atEnd, connected, eachClient, Peer, says, serve, shows, Fixture } from './migrating/fixture.mjs';
 
-const stage = new Stage();
+const fixture = new Fixture();
 const samples = new Samples('how-to/chat-rooms.md');
-before(() => stage.start());
-after(() => stage.stop());
+before(() => fixture.start());
+after(() => fixture.stop());
 
 const given = 'const me = { id: 7, name: "Ada" };';
 
@@ -26,7 +26,7 @@ describe('chat-rooms.md', { concurrency: 2 }, () => {
     const peer = new Peer(t, server);
     assert.deepEqual(await peer.ask('join', { room: 'lobby', username: ' Bob ' }), { ok: true, room: 'lobby', username: 'Bob' });
     await peer.does('message', { room: 'lobby', content: 'hello?' });
-    const page = await stage.open(t, { server, client, scripts: chat(server), expected: [/^dialog: /] });
+    const page = await fixture.open(t, { server, client, scripts: chat(server), expected: [/^dialog: /] });
     await shows(page, 'shown', [['Bob', 'hello?']]);
     await shows(page, 'members', [['Bob', 'Ada'], 2]);
     await page.evaluate(() => post('hello, Bob'));
@@ -98,7 +98,7 @@ describe('chat-rooms.md', { concurrency: 2 }, () => {
     const server = await serve(t);
     const peer = new Peer(t, server);
     await peer.does('join', { room: 'lobby', username: 'Bob' });
-    const page = await stage.open(t, { server, client, scripts: chat(server) });
+    const page = await fixture.open(t, { server, client, scripts: chat(server) });
     await shows(page, 'members', [['Bob', 'Ada'], 2]);
     await page.evaluate(() => { socket.io.engine.close(); post('one'); post('two'); });
     await shows(page, 'shown', [['Ada', 'one'], ['Ada', 'two']]);
@@ -108,7 +108,7 @@ describe('chat-rooms.md', { concurrency: 2 }, () => {
 
   eachClient('join: learns what it is called', async (t, client) => {
     const server = await serve(t);
-    const page = await stage.open(t, { server, client, scripts: [connected(server), samples.take('join', server)] });
+    const page = await fixture.open(t, { server, client, scripts: [connected(server), samples.take('join', server)] });
     await says(page, 'in 7 as speedy');
   });
 

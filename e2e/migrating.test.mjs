@@ -9,17 +9,17 @@ import { names } from './lib/browser.mjs';
 import { startReference } from './lib/reference.mjs';
 import { until } from './lib/wait.mjs';
 import { Samples } from './migrating/samples.mjs';
-import { atEnd, clients, joined, Peer, serve, shows, Stage, startRails } from './migrating/stage.mjs';
+import { atEnd, clients, joined, Peer, serve, shows, Fixture, startRails } from './migrating/fixture.mjs';
 
 const require = createRequire(import.meta.url);
 const backbone = ['underscore/underscore-umd.js', 'backbone/backbone.js'].map((file) => readFileSync(require.resolve(file), 'utf8'));
 
-const stage = new Stage();
+const fixture = new Fixture();
 const samples = new Samples([
   'how-to/migrate/node.md', 'how-to/migrate/pusher.md', 'how-to/migrate/actioncable.md', 'how-to/migrate/sinatra.md', 'how-to/migrate/userid.md',
 ]);
-before(() => stage.start());
-after(() => stage.stop());
+before(() => fixture.start());
+after(() => fixture.stop());
 
 const racer = (id) => ({ id, nickname: `racer ${id}` });
 const ids = (collection) => `${collection}.map(one => one.id)`;
@@ -37,7 +37,7 @@ describe('the Node service of code_racer', { concurrency: 2 }, () => {
     for (const compat of ['default', 'strict']) {
       test(`client ${client}, COMPAT=${compat}`, async (t) => {
         const server = await serve(t, { COMPAT: compat, RAILS_URL: await startRails(t) });
-        const open = (id, sample) => stage.open(t, { server, client, scripts: [...application(racer(id)), sample] });
+        const open = (id, sample) => fixture.open(t, { server, client, scripts: [...application(racer(id)), sample] });
         const ada = await open(1, samples.take('racer', server));
         await shows(ada, ids('onlineUsers'), [1]);
         await shows(ada, ids('stage'), [1]);
@@ -91,7 +91,7 @@ describe('code_racer before Node', { concurrency: 2 }, () => {
     test(`client ${client}`, async (t) => {
       const server = await serve(t);
       const ada = await joined(t, server, racer(1));
-      const page = await stage.open(t, { server, client, scripts: [...application(racer(2)), samples.take('pusher', server)] });
+      const page = await fixture.open(t, { server, client, scripts: [...application(racer(2)), samples.take('pusher', server)] });
       await shows(page, ids('onlineUsers'), [1, 2]);
       const bob = await joined(t, server, racer(3));
       await shows(page, ids('onlineUsers'), [1, 2, 3]);
@@ -109,7 +109,7 @@ test('both side by side: the old one draws, the new one is counted', async (t) =
   const server = await serve(t);
   const old = await startReference();
   atEnd(t, () => old.stop());
-  const page = await stage.open(t, {
+  const page = await fixture.open(t, {
     server,
     scripts: [`
       const me = { id: 1, name: 'Ada' }, drawn = [], reported = [];
@@ -130,12 +130,12 @@ describe('Action Cable, Kredis and Turbo Streams', { concurrency: 2 }, () => {
   test('one tag', async (t) => {
     const server = await serve(t);
     await joined(t, server, { id: 1, name: 'Bob' });
-    const page = await stage.open(t, { server, client: null, body: samples.take('widget', server), scripts: [] });
+    const page = await fixture.open(t, { server, client: null, body: samples.take('widget', server), scripts: [] });
     await until(async () => (await names(page)).sort().join() === 'Ada,Bob', 'both in the list');
   });
 
   const rows = '[...document.querySelectorAll("#users-list > div")].map(row => [row.id, row.textContent])';
-  const open = (t, server, me, body = '<div id="users-list"><div id="user_99">from the server</div></div>') => stage.open(t, {
+  const open = (t, server, me, body = '<div id="users-list"><div id="user_99">from the server</div></div>') => fixture.open(t, {
     server, body, scripts: [`const me = ${JSON.stringify(me)};`, samples.take('turbo', server)],
   });
 
@@ -183,7 +183,7 @@ test('Action Cable: a PresenceChannel, and one of a room', async (t) => {
   const server = await serve(t);
   const bob = await joined(t, server, { id: 2, name: '<i>Bob</i>' });
   await bob.does('join', { room: 'room-5', username: 'Bob' });
-  const page = await stage.open(t, {
+  const page = await fixture.open(t, {
     server,
     body: '<div id="online-users"></div>',
     scripts: [`
@@ -231,7 +231,7 @@ describe('the Sinatra chat', { concurrency: 2 }, () => {
       const bob = new Peer(t, server);
       await bob.does('join', { room: 'lobby', username: 'Bob' });
       await bob.does('message', { room: 'lobby', content: 'anybody here?' });
-      const page = await stage.open(t, { server, client, body: chatPage, scripts: [chatDrawing, samples.take('chat', server), 'connect();'] });
+      const page = await fixture.open(t, { server, client, body: chatPage, scripts: [chatDrawing, samples.take('chat', server), 'connect();'] });
       const lines = [['Bob', 'anybody here?', true]];
       await shows(page, 'lines', lines);
       await shows(page, 'members', ['Bob', 'Ada']);
@@ -286,7 +286,7 @@ describe('Socket.IO with ?userId=', { concurrency: 2 }, () => {
   for (const client of clients) {
     test(`client ${client}`, async (t) => {
       const server = await serve(t);
-      const open = () => stage.open(t, { server, client, scripts: ['let drawn; const draw = (ids) => { drawn = ids; };', samples.take('userid', server)] });
+      const open = () => fixture.open(t, { server, client, scripts: ['let drawn; const draw = (ids) => { drawn = ids; };', samples.take('userid', server)] });
       const [first, second] = [await open(), await open()];
       await shows(first, 'drawn', ['your_user_id']);
       await shows(second, 'drawn', ['your_user_id']);

@@ -1,30 +1,13 @@
 // The page's chat, as people use it: several browsers, rooms, bad lines.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { io } from 'client-4.8';
-import { launchBrowser, shot } from './lib/browser.mjs';
+import { serve, shot } from './lib/browser.mjs';
 import { isLive, narrow, shows, signIn, visitor } from './lib/pages.mjs';
 import { startProxy } from './lib/proxy.mjs';
-import { startServer } from './lib/server.mjs';
 import { PATIENCE, until } from './lib/wait.mjs';
 
-let browser;
-const servers = [];
-before(async () => { browser = await launchBrowser(); });
-after(async () => {
-  await browser?.close();
-  await Promise.all(servers.map((server) => server.exited() || server.stop()));
-});
-
 const CUT = { expected: [/WebSocket|ERR_CONNECTION|ERR_EMPTY_RESPONSE|Failed to load resource/] };
-
-// fresh is a server of its own, so that no other test talks in its rooms. It
-// outlives the test's pages, whose complaints at its end would be none.
-async function fresh(env) {
-  const server = await startServer(env);
-  servers.push(server);
-  return server;
-}
 
 const message = (page) => page.getByLabel('Message', { exact: true });
 
@@ -43,10 +26,10 @@ const notes = (page, texts) => shows(page, '.log:visible .note bdi', texts);
 const members = (page, names) => shows(page, '#members li', names);
 
 test('people talk, see who is there, who types, who comes and goes', async (t) => {
-  const { url } = await fresh();
-  const ann = await visitor(t, browser, url, 'Ann');
-  const ben = await visitor(t, browser, url, 'Ben');
-  const cem = await visitor(t, browser, url);
+  const { url } = await serve();
+  const ann = await visitor(t, url, 'Ann');
+  const ben = await visitor(t, url, 'Ben');
+  const cem = await visitor(t, url);
   for (const page of [ann, ben, cem]) await members(page, ['Ann', 'Ben', 'Guest']);
   await notes(ann, ['Ben came in']);
 
@@ -78,8 +61,8 @@ test('people talk, see who is there, who types, who comes and goes', async (t) =
 });
 
 test('typing is a notice that goes by itself', async (t) => {
-  const { url } = await fresh();
-  const [ann, ben] = [await visitor(t, browser, url, 'Ann'), await visitor(t, browser, url, 'Ben')];
+  const { url } = await serve();
+  const [ann, ben] = [await visitor(t, url, 'Ann'), await visitor(t, url, 'Ben')];
   await members(ann, ['Ann', 'Ben']);
   await message(ben).pressSequentially('H');
   await shows(ann, '#typing', ['Ben is typing…']);
@@ -88,8 +71,8 @@ test('typing is a notice that goes by itself', async (t) => {
 });
 
 test('rooms: their own people and messages, what is new, kept for the next visit', async (t) => {
-  const { url } = await fresh();
-  const [ann, ben] = [await visitor(t, browser, url, 'Ann'), await visitor(t, browser, url, 'Ben')];
+  const { url } = await serve();
+  const [ann, ben] = [await visitor(t, url, 'Ann'), await visitor(t, url, 'Ben')];
   await enter(ann, 'tea & biscuits/#1');
   await members(ann, ['Ann']);
   assert.equal(await ann.evaluate(() => document.activeElement.id), 'content', 'ready to talk');
@@ -128,8 +111,8 @@ test('rooms: their own people and messages, what is new, kept for the next visit
 });
 
 test('what others send is text, whatever it is', async (t) => {
-  const { url } = await fresh();
-  const ann = await visitor(t, browser, url, 'Ann');
+  const { url } = await serve();
+  const ann = await visitor(t, url, 'Ann');
   await members(ann, ['Ann']);
   const evil = io(url, { transports: ['websocket'], forceNew: true });
   t.after(() => evil.disconnect());
@@ -152,10 +135,10 @@ test('what others send is text, whatever it is', async (t) => {
 });
 
 test('a cut connection loses nothing that was said, and shows nothing twice', async (t) => {
-  const { url, port } = await fresh();
+  const { url, port } = await serve();
   const proxy = await startProxy(t, port);
-  const ann = await visitor(t, browser, proxy.url, 'Ann', CUT);
-  const ben = await visitor(t, browser, url, 'Ben');
+  const ann = await visitor(t, proxy.url, 'Ann', CUT);
+  const ben = await visitor(t, url, 'Ben');
   await members(ann, ['Ann', 'Ben']);
   await say(ben, 'one');
   await said(ann, ['one']);
@@ -178,10 +161,10 @@ test('a cut connection loses nothing that was said, and shows nothing twice', as
 });
 
 test('a text whose acknowledgement is lost is sent again and stands there once', async (t) => {
-  const { url, port } = await fresh();
+  const { url, port } = await serve();
   const proxy = await startProxy(t, port);
-  const ann = await visitor(t, browser, proxy.url, 'Ann', CUT);
-  const ben = await visitor(t, browser, url, 'Ben');
+  const ann = await visitor(t, proxy.url, 'Ann', CUT);
+  const ben = await visitor(t, url, 'Ben');
   await members(ann, ['Ann', 'Ben']);
   proxy.mute(true);
   await say(ann, 'heard?');
@@ -195,8 +178,8 @@ test('a text whose acknowledgement is lost is sent again and stands there once',
 });
 
 test('a refused text comes back into the field', async (t) => {
-  const { url } = await fresh();
-  const ann = await visitor(t, browser, url, 'Ann');
+  const { url } = await serve();
+  const ann = await visitor(t, url, 'Ann');
   await members(ann, ['Ann']);
   await ann.evaluate(() => document.getElementById('content').removeAttribute('maxlength'));
   await say(ann, 'x'.repeat(4001));
@@ -209,14 +192,14 @@ test('a refused text comes back into the field', async (t) => {
 });
 
 test('a server that begins anew, its message ids too, is followed', async (t) => {
-  let own = await fresh();
-  const ann = await visitor(t, browser, own.url, 'Ann', CUT);
+  let own = await serve();
+  const ann = await visitor(t, own.url, 'Ann', CUT);
   await members(ann, ['Ann']);
   await say(ann, 'before');
   await say(ann, 'still before');
   await said(ann, ['before', 'still before']);
   await own.stop();
-  own = await fresh({ PORT: String(own.port) });
+  own = await serve({ PORT: String(own.port) });
   await isLive(ann);
   await members(ann, ['Ann']);
   await say(ann, 'after');
@@ -224,9 +207,9 @@ test('a server that begins anew, its message ids too, is followed', async (t) =>
 });
 
 test('without a history to be had people can talk', async (t) => {
-  const { url } = await fresh();
+  const { url } = await serve();
   const expected = [/Failed to load resource.*(404|ERR_FAILED)/];
-  const ann = await visitor(t, browser, url, 'Ann');
+  const ann = await visitor(t, url, 'Ann');
   await members(ann, ['Ann']);
   await say(ann, 'anybody?');
   await said(ann, ['anybody?']);
@@ -235,7 +218,7 @@ test('without a history to be had people can talk', async (t) => {
     ['Cem', (route) => route.fulfill({ status: 200, body: '{"not":"a list"}' })],
     ['Dea', (route) => route.abort()],
   ]) {
-    const page = await visitor(t, browser, url, '', { expected });
+    const page = await visitor(t, url, '', { expected });
     await page.profile.context.route('**/api/rooms/**', answer);
     await page.reload();
     await isLive(page);
@@ -247,10 +230,10 @@ test('without a history to be had people can talk', async (t) => {
 });
 
 test('a keyboard and the small client are enough', async (t) => {
-  const { url } = await fresh();
-  const lia = await visitor(t, browser, url, 'Lia', { lite: true });
+  const { url } = await serve();
+  const lia = await visitor(t, url, 'Lia', { lite: true });
   assert.equal(await lia.evaluate(() => typeof window.io), 'undefined');
-  const ben = await visitor(t, browser, url, 'Ben');
+  const ben = await visitor(t, url, 'Ben');
   await members(lia, ['Lia', 'Ben']);
   await lia.getByLabel('Another room').focus();
   await lia.keyboard.type('nook');
@@ -273,8 +256,8 @@ test('a keyboard and the small client are enough', async (t) => {
 });
 
 test('a long talk stays short in the page', async (t) => {
-  const { url } = await fresh({ EVENTS_PER_SECOND: '1000', EVENTS_BURST: '1000' });
-  const ann = await visitor(t, browser, url, 'Ann');
+  const { url } = await serve({ EVENTS_PER_SECOND: '1000', EVENTS_BURST: '1000' });
+  const ann = await visitor(t, url, 'Ann');
   await members(ann, ['Ann']);
   const talker = io(url, { transports: ['websocket'], forceNew: true });
   t.after(() => talker.disconnect());

@@ -1,10 +1,9 @@
 // The page at / on a server with AUTH_SECRET: it asks for a token, and works with one.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { io } from 'client-4.8';
-import { launchBrowser, newProfile, shot } from './lib/browser.mjs';
+import { cleanProfile, serve, shot } from './lib/browser.mjs';
 import { isLive, narrow, shows, visitor } from './lib/pages.mjs';
-import { startServer } from './lib/server.mjs';
 import { FOREIGN_SECRET, jwt, SECRET, seconds } from './lib/tokens.mjs';
 import { PATIENCE, until } from './lib/wait.mjs';
 
@@ -12,26 +11,10 @@ const KEY = 'the-key-of-this-test';
 const EXPECTED = { expected: [/Failed to load resource|WebSocket connection to .* failed/] };
 const NOT_ACCEPTED = 'The server does not accept this token, or no longer. Paste another one.';
 
-let browser;
-const servers = [];
-before(async () => { browser = await launchBrowser(); });
-after(async () => {
-  await browser?.close();
-  await Promise.all(servers.map((server) => server.exited() || server.stop()));
-});
-
-async function fresh(env) {
-  const server = await startServer({ AUTH_SECRET: SECRET, API_KEY: KEY, ...env });
-  servers.push(server);
-  return server;
-}
+const fresh = (env) => serve({ AUTH_SECRET: SECRET, API_KEY: KEY, ...env });
 
 async function opened(t, url) {
-  const profile = await newProfile(browser, EXPECTED);
-  t.after(async () => {
-    await profile.close();
-    assert.deepEqual(profile.faults, []);
-  });
+  const profile = await cleanProfile(t, EXPECTED);
   const page = await profile.open(url);
   page.profile = profile;
   return page;
@@ -151,7 +134,7 @@ test('guests look on, and a token lists them', async (t) => {
   const { url } = await fresh({ ALLOW_GUESTS: 'true' });
   const socket = io(url, { transports: ['websocket'], forceNew: true, auth: { token: jwt({ user: { id: 9, name: 'Eve' } }) } });
   t.after(() => socket.disconnect());
-  const guest = await visitor(t, browser, url, '', EXPECTED);
+  const guest = await visitor(t, url, '', EXPECTED);
   await listed(guest, ['Eve']);
   await guest.getByLabel('Your name').fill('Gus');
   await guest.getByRole('button', { name: 'Join' }).click();
@@ -159,5 +142,5 @@ test('guests look on, and a token lists them', async (t) => {
   await paste(guest, jwt({ user: { id: 2, name: 'Gus' } }));
   await guest.getByText('You are here as Gus').waitFor();
   await listed(guest, ['Gus', 'Eve']);
-  await until(() => guest.evaluate(() => document.querySelector('#entry').hidden), 'the form to go', { ms: PATIENCE });
+  await until(() => guest.evaluate(() => document.querySelector('#entry').hidden), 'the form to go');
 });

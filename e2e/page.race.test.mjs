@@ -1,30 +1,14 @@
 // The page's race: several tabs, real keys, cuts, late comers, tracks.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { io } from 'client-4.8';
-import { launchBrowser, shot } from './lib/browser.mjs';
+import { serve, shot } from './lib/browser.mjs';
 import { isLive, narrow, shows, visitor } from './lib/pages.mjs';
 import { startProxy } from './lib/proxy.mjs';
-import { startServer } from './lib/server.mjs';
 import { PATIENCE, until } from './lib/wait.mjs';
 
 const FINISH = 40;
-
-let browser;
-const servers = [];
-before(async () => { browser = await launchBrowser(); });
-after(async () => {
-  await browser?.close();
-  await Promise.all(servers.map((server) => server.stop()));
-});
-
-// fresh is a server of its own, so that no other test races there.
-async function fresh(env) {
-  const server = await startServer(env);
-  servers.push(server);
-  return server;
-}
 
 const drivers = (page, names) => shows(page, '#lanes .driver', names);
 const line = (page, text) => page.locator('#race-line').getByText(text).waitFor();
@@ -41,14 +25,14 @@ async function press(page, steps) {
 const ways = (page, expected) => until(async () => {
   const now = await page.locator('#lanes .road').evaluateAll((roads) => roads.map((road) => Number(road.getAttribute('aria-valuenow'))));
   return JSON.stringify(now) === JSON.stringify(expected.map((way) => Math.round(way / FINISH * 100)));
-}, `the cars at ${expected}`, { ms: 12_000 });
+}, `the cars at ${expected}`);
 
 test('three tabs, one of them looking on, see all cars move, to the end and once more', async (t) => {
-  const { url } = await fresh();
-  const ann = await visitor(t, browser, url, 'Ann');
+  const { url } = await serve();
+  const ann = await visitor(t, url, 'Ann');
   const ben = await ann.profile.open(url); // another tab of the same person
   await isLive(ben);
-  const cem = await visitor(t, browser, url); // in no list
+  const cem = await visitor(t, url); // in no list
   await line(cem, 'Nobody is on the start line yet.');
   await takeCar(ann);
   await line(ann, 'You are on the start line. Open a second tab, or start alone.');
@@ -103,8 +87,8 @@ test('three tabs, one of them looking on, see all cars move, to the end and once
 });
 
 test('a car whose tab is closed holds nobody up', async (t) => {
-  const { url } = await fresh();
-  const [ann, ben] = [await visitor(t, browser, url, 'Ann'), await visitor(t, browser, url, 'Ben')];
+  const { url } = await serve();
+  const [ann, ben] = [await visitor(t, url, 'Ann'), await visitor(t, url, 'Ben')];
   for (const page of [ann, ben]) await takeCar(page);
   await drivers(ann, ['Ann', 'Ben']);
   await start(ben);
@@ -115,8 +99,8 @@ test('a car whose tab is closed holds nobody up', async (t) => {
 });
 
 test('of two starts at once one is the race of all', async (t) => {
-  const { url } = await fresh();
-  const [ann, ben] = [await visitor(t, browser, url, 'Ann'), await visitor(t, browser, url, 'Ben')];
+  const { url } = await serve();
+  const [ann, ben] = [await visitor(t, url, 'Ann'), await visitor(t, url, 'Ben')];
   for (const page of [ann, ben]) await takeCar(page);
   await drivers(ann, ['Ann', 'Ben']);
   await drivers(ben, ['Ann', 'Ben']);
@@ -137,17 +121,17 @@ test('of two starts at once one is the race of all', async (t) => {
 });
 
 test('who comes late, and who was cut off, is in the race', async (t) => {
-  const { url, port } = await fresh();
+  const { url, port } = await serve();
   const proxy = await startProxy(t, port);
-  const ann = await visitor(t, browser, proxy.url, 'Ann', { expected: [/WebSocket|ERR_CONNECTION|Failed to load resource/] });
-  const ben = await visitor(t, browser, url, 'Ben');
+  const ann = await visitor(t, proxy.url, 'Ann', { expected: [/WebSocket|ERR_CONNECTION|Failed to load resource/] });
+  const ben = await visitor(t, url, 'Ben');
   await takeCar(ann);
   await takeCar(ben);
   await drivers(ann, ['Ann', 'Ben']);
   await start(ann);
   await press(ann, 4);
   await press(ben, 1);
-  const cem = await visitor(t, browser, url, 'Cem');
+  const cem = await visitor(t, url, 'Cem');
   await line(cem, 'Go!');
   await drivers(cem, await ann.locator('#lanes .driver').allTextContents());
   proxy.cut();
@@ -165,8 +149,8 @@ test('tracks of the Rails app', async (t) => {
   const rails = createServer((request, response) => response.end('[{"id":7}]'));
   await new Promise((resolve) => rails.listen(0, '127.0.0.1', resolve));
   t.after(() => { rails.closeAllConnections(); rails.close(); });
-  const { url } = await fresh({ RAILS_URL: `http://127.0.0.1:${rails.address().port}` });
-  const [ann, ben] = [await visitor(t, browser, url, 'Ann'), await visitor(t, browser, url, 'Ben')];
+  const { url } = await serve({ RAILS_URL: `http://127.0.0.1:${rails.address().port}` });
+  const [ann, ben] = [await visitor(t, url, 'Ann'), await visitor(t, url, 'Ben')];
   await takeCar(ann);
   await start(ann);
   for (const page of [ann, ben]) await page.locator('#race-note').getByText('Track 7').waitFor();
@@ -175,8 +159,8 @@ test('tracks of the Rails app', async (t) => {
 });
 
 test('what other clients send moves only cars, and is text', async (t) => {
-  const { url } = await fresh();
-  const ann = await visitor(t, browser, url, 'Ann');
+  const { url } = await serve();
+  const ann = await visitor(t, url, 'Ann');
   await takeCar(ann);
   await drivers(ann, ['Ann']);
   const evil = io(url, { transports: ['websocket'], forceNew: true });
@@ -213,23 +197,23 @@ test('what other clients send moves only cars, and is text', async (t) => {
 });
 
 test('many cars are a few lanes and a number, and a full stage is said', async (t) => {
-  const { url } = await fresh({ EVENTS_PER_SECOND: '2000', EVENTS_BURST: '2000' });
+  const { url } = await serve({ EVENTS_PER_SECOND: '2000', EVENTS_BURST: '2000' });
   const crowd = io(url, { transports: ['websocket'], forceNew: true });
   t.after(() => crowd.disconnect());
   for (let i = 0; i < 499; i++) crowd.emit('join_stage', { token: 'rollcall', id: `c${i}`, name: `Car ${i}` });
-  const ann = await visitor(t, browser, url, 'Ann');
+  const ann = await visitor(t, url, 'Ann');
   await line(ann, '499 cars are on the start line.');
   await takeCar(ann);
   await ann.getByText('and 492 more').waitFor();
   assert.deepEqual((await ann.locator('#lanes .driver').allTextContents()).slice(-1), ['Ann'], 'one sees oneself');
-  const ben = await visitor(t, browser, url, 'Ben');
+  const ben = await visitor(t, url, 'Ben');
   await takeCar(ben);
   await ben.getByRole('alert').getByText('There are 500 racers in this stage already.').waitFor();
 });
 
 test('the small client races too', async (t) => {
-  const { url } = await fresh();
-  const [lia, ben] = [await visitor(t, browser, url, 'Lia', { lite: true }), await visitor(t, browser, url, 'Ben')];
+  const { url } = await serve();
+  const [lia, ben] = [await visitor(t, url, 'Lia', { lite: true }), await visitor(t, url, 'Ben')];
   assert.equal(await lia.evaluate(() => typeof window.io), 'undefined');
   for (let round = 0; round < 2; round++) {
     if (round === 0) await takeCar(lia);
@@ -241,8 +225,8 @@ test('the small client races too', async (t) => {
 });
 
 test('with COMPAT=strict, where everybody is told everything', async (t) => {
-  const { url } = await fresh({ COMPAT: 'strict' });
-  const [ann, ben] = [await visitor(t, browser, url, 'Ann'), await visitor(t, browser, url, 'Ben')];
+  const { url } = await serve({ COMPAT: 'strict' });
+  const [ann, ben] = [await visitor(t, url, 'Ann'), await visitor(t, url, 'Ben')];
   await takeCar(ann);
   await takeCar(ben);
   await drivers(ann, ['Ann', 'Ben']);

@@ -1,26 +1,11 @@
 // Active, away and hidden, in the page and in the drop-in element.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { io } from 'client-4.8';
-import { launchBrowser, shot } from './lib/browser.mjs';
+import { cleanProfile, serve, shot } from './lib/browser.mjs';
 import { isLive, narrow, shows, signIn, visitor } from './lib/pages.mjs';
-import { startServer } from './lib/server.mjs';
 import { PATIENCE, until } from './lib/wait.mjs';
-
-let browser;
-const servers = [];
-before(async () => { browser = await launchBrowser(); });
-after(async () => {
-  await browser?.close();
-  await Promise.all(servers.map((server) => server.exited() || server.stop()));
-});
-
-async function fresh(env) {
-  const server = await startServer(env);
-  servers.push(server);
-  return server;
-}
 
 const listed = (page, names) => shows(page, 'rollcall-online .name', names);
 const away = (page, names) => shows(page, 'rollcall-online li:has(.away:visible) .name', names);
@@ -39,9 +24,9 @@ async function spy(t, url) {
 }
 
 test('away by itself, and back with a sign of life', async (t) => {
-  const { url } = await fresh({ IDLE_AFTER: '1500ms' });
-  const ann = await visitor(t, browser, url, 'Ann');
-  const ben = await visitor(t, browser, url); // looks on
+  const { url } = await serve({ IDLE_AFTER: '1500ms' });
+  const ann = await visitor(t, url, 'Ann');
+  const ben = await visitor(t, url); // looks on
   await away(ben, ['Ann']);
   await chosen(ann, 'away');
   await ann.getByText('The others see that you are away.').waitFor();
@@ -53,8 +38,8 @@ test('away by itself, and back with a sign of life', async (t) => {
 });
 
 test('away by choice lasts until one does something that others notice', async (t) => {
-  const { url } = await fresh();
-  const [ann, ben] = [await visitor(t, browser, url, 'Ann'), await visitor(t, browser, url, 'Ben')];
+  const { url } = await serve();
+  const [ann, ben] = [await visitor(t, url, 'Ann'), await visitor(t, url, 'Ben')];
   await choose(ann, 'Away');
   for (const page of [ann, ben]) await away(page, ['Ann']);
   const heard = [];
@@ -89,9 +74,9 @@ test('away by choice lasts until one does something that others notice', async (
 });
 
 test('hidden is gone everywhere, through reloads and renames, and back by choice', async (t) => {
-  const { url } = await fresh();
-  const ann = await visitor(t, browser, url, 'Ann Onymous');
-  const ben = await visitor(t, browser, url, 'Ben');
+  const { url } = await serve();
+  const ann = await visitor(t, url, 'Ann Onymous');
+  const ben = await visitor(t, url, 'Ben');
   await ann.getByRole('button', { name: 'Take a car' }).click();
   await shows(ben, '#lanes .driver', ['Ann Onymous']);
   await choose(ann, 'Hidden');
@@ -136,11 +121,11 @@ test('hidden is gone everywhere, through reloads and renames, and back by choice
 });
 
 test('one choice for all tabs, and a new one for a connection that begins anew', async (t) => {
-  let server = await fresh();
-  const ann = await visitor(t, browser, server.url, 'Ann', { expected: [/WebSocket|ERR_CONNECTION|Failed to load resource/] });
+  let server = await serve();
+  const ann = await visitor(t, server.url, 'Ann', { expected: [/WebSocket|ERR_CONNECTION|Failed to load resource/] });
   const second = await ann.profile.open(server.url);
   await isLive(second);
-  const ben = await visitor(t, browser, server.url, '', { expected: [/WebSocket|ERR_CONNECTION|Failed to load resource/] });
+  const ben = await visitor(t, server.url, '', { expected: [/WebSocket|ERR_CONNECTION|Failed to load resource/] });
   await listed(ben, ['Ann']);
   await choose(second, 'Away');
   await away(ben, ['Ann']);
@@ -149,7 +134,7 @@ test('one choice for all tabs, and a new one for a connection that begins anew',
   await listed(ben, []);
   await chosen(second, 'hidden');
   await server.stop();
-  server = await fresh({ PORT: String(server.port) });
+  server = await serve({ PORT: String(server.port) });
   const { tellsOf } = await spy(t, server.url);
   for (const page of [ann, second, ben]) await isLive(page);
   // Both of Ann's tabs are in the room again, or this one would not see who is.
@@ -164,13 +149,13 @@ test('one choice for all tabs, and a new one for a connection that begins anew',
 });
 
 test('chosen without a connection, hidden counts from the next one on', async (t) => {
-  let server = await fresh();
-  const ann = await visitor(t, browser, server.url, 'Ann', { expected: [/WebSocket|ERR_CONNECTION|Failed to load resource/] });
+  let server = await serve();
+  const ann = await visitor(t, server.url, 'Ann', { expected: [/WebSocket|ERR_CONNECTION|Failed to load resource/] });
   await listed(ann, ['Ann']);
   await server.stop();
   await ann.locator('#state[data-state=reconnecting]').waitFor();
   await choose(ann, 'Hidden');
-  server = await fresh({ PORT: String(server.port) });
+  server = await serve({ PORT: String(server.port) });
   const { tellsOf } = await spy(t, server.url);
   await isLive(ann);
   await listed(ann, []);
@@ -179,8 +164,8 @@ test('chosen without a connection, hidden counts from the next one on', async (t
 });
 
 test('the small client chooses too', async (t) => {
-  const { url } = await fresh();
-  const [lia, ben] = [await visitor(t, browser, url, 'Lia', { lite: true }), await visitor(t, browser, url, 'Ben')];
+  const { url } = await serve();
+  const [lia, ben] = [await visitor(t, url, 'Lia', { lite: true }), await visitor(t, url, 'Ben')];
   assert.equal(await lia.evaluate(() => typeof window.io), 'undefined');
   await choose(lia, 'Away');
   await away(ben, ['Lia']);
@@ -195,8 +180,8 @@ test('the small client chooses too', async (t) => {
 });
 
 test('a refused choice is taken back, and said', async (t) => {
-  const { url } = await fresh();
-  const ann = await visitor(t, browser, url);
+  const { url } = await serve();
+  const ann = await visitor(t, url);
   // The server behind it takes every status; this one does not.
   await ann.profile.context.routeWebSocket(/socket\.io/, (socket) => {
     const far = socket.connectToServer();
@@ -219,7 +204,7 @@ test('a refused choice is taken back, and said', async (t) => {
 });
 
 test('the drop-in element marks who is away, and says so in its event', async (t) => {
-  const { url } = await fresh();
+  const { url } = await serve();
   const host = createServer((request, response) => {
     response.setHeader('Content-Type', 'text/html; charset=utf-8');
     response.end(`<!doctype html><html lang="en"><title>A host</title><link rel="icon" href="data:,">
@@ -227,9 +212,7 @@ test('the drop-in element marks who is away, and says so in its event', async (t
   });
   await new Promise((resolve) => host.listen(0, '127.0.0.1', resolve));
   t.after(() => { host.closeAllConnections(); host.close(); });
-  const context = await browser.newContext();
-  t.after(() => context.close());
-  const page = await context.newPage();
+  const page = await (await cleanProfile(t)).context.newPage();
   await page.goto(`http://127.0.0.1:${host.address().port}`);
   await page.evaluate(() => document.addEventListener('rollcall:change', (event) => { window.detail = event.detail; }));
 

@@ -1,23 +1,17 @@
 // The page, as people use it: several browsers, several tabs, a keyboard, a phone.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { io } from 'client-4.8';
-import { launchBrowser, names, newProfile, shot } from './lib/browser.mjs';
+import { cleanProfile, names, serve, shot } from './lib/browser.mjs';
 import { startServer } from './lib/server.mjs';
-import { until } from './lib/wait.mjs';
+import { PATIENCE, until } from './lib/wait.mjs';
 
-let browser, server;
-before(async () => {
-  [browser, server] = await Promise.all([launchBrowser(), startServer()]);
-});
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+let server;
+before(async () => { server = await serve(); });
 
 const lists = (page, expected) => until(
   async () => JSON.stringify((await names(page)).sort()) === JSON.stringify([...expected].sort()),
-  `the list ${JSON.stringify(expected)}`, { ms: 15_000 },
+  `the list ${JSON.stringify(expected)}`,
 ).catch(async (error) => {
   throw new Error(`${error.message}; there is ${JSON.stringify(await names(page))}`);
 });
@@ -25,8 +19,7 @@ const lists = (page, expected) => until(
 const live = (page) => page.locator('#state[data-state=live]').waitFor();
 
 async function visit(t, options) {
-  const profile = await newProfile(browser, options);
-  t.after(() => profile.close());
+  const profile = await cleanProfile(t, options);
   return { profile, page: await profile.open(server.url) };
 }
 
@@ -61,7 +54,6 @@ test('three browsers see each other join, rename and leave', async (t) => {
   for (const page of [ann, ben, cem]) await lists(page, ['Benno']);
   await ben.close();
   for (const page of [ann, cem]) await lists(page, []);
-  for (const { profile } of visitors) assert.deepEqual(profile.faults, []);
 });
 
 test('two tabs are one user, remembered, and one in what they do', async (t) => {
@@ -83,11 +75,10 @@ test('two tabs are one user, remembered, and one in what they do', async (t) => 
   await third.getByRole('button', { name: 'Leave' }).click();
   await lists(third, []);
   await second.getByRole('button', { name: 'Join' }).waitFor();
-  assert.deepEqual(profile.faults, []);
 });
 
 test('hostile and odd users are shown, and inert', async (t) => {
-  const { profile, page } = await visit(t);
+  const { page } = await visit(t);
   await live(page);
   const users = [
     { id: 1, name: '<img src=x onerror=alert(1)>' },
@@ -105,7 +96,7 @@ test('hostile and odd users are shown, and inert', async (t) => {
   ];
   const sockets = users.map(() => io(server.url, { transports: ['websocket'], forceNew: true }));
   t.after(() => sockets.forEach((socket) => socket.disconnect()));
-  await Promise.all(sockets.map((socket, i) => socket.timeout(10_000).emitWithAck('register', users[i])));
+  await Promise.all(sockets.map((socket, i) => socket.timeout(PATIENCE).emitWithAck('register', users[i])));
   await lists(page, [
     '<img src=x onerror=alert(1)>', '"><script>alert(2)</script>', 'javascript:alert(3)', 'gnp.exe',
     `${'W'.repeat(59)}…`, 'Z\u0338\u0322\u0338algo', 'User 7', '__proto__', 'jane', 'فاطمة الزهراء', 'Twin', 'Twin', 'Someone',
@@ -122,11 +113,10 @@ test('hostile and odd users are shown, and inert', async (t) => {
   await shot(page, 'phone', { fullPage: true });
   await join(page, 'M'.repeat(40));
   assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
-  assert.deepEqual(profile.faults, []);
 });
 
 test('a keyboard is enough', async (t) => {
-  const { profile, page } = await visit(t);
+  const { page } = await visit(t);
   const { page: other } = await visit(t);
   await page.locator('#name:focus').waitFor();
   await page.keyboard.type('Kay');
@@ -149,14 +139,12 @@ test('a keyboard is enough', async (t) => {
   await lists(other, []);
   await page.locator('#name:focus').waitFor();
   assert.equal(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), 'solid', 'focus is seen');
-  assert.deepEqual(profile.faults, []);
 });
 
 test('a restarted server gets its people back', async (t) => {
   let own = await startServer();
   t.after(() => own.stop());
-  const profile = await newProfile(browser, { expected: [/WebSocket|ERR_CONNECTION|Failed to load resource/] });
-  t.after(() => profile.close());
+  const profile = await cleanProfile(t, { expected: [/WebSocket|ERR_CONNECTION|Failed to load resource/] });
   const page = await profile.open(own.url);
   await join(page, 'Rea');
   await lists(page, ['Rea']);
@@ -174,12 +162,10 @@ test('a restarted server gets its people back', async (t) => {
     socket.emit('sync');
   });
   assert.deepEqual(answer.map((user) => user.name), ['Rea'], 'registered again, not only drawn');
-  assert.deepEqual(profile.faults, []);
 });
 
 test('without the official client the page works the same', async (t) => {
-  const profile = await newProfile(browser, { expected: [/Failed to load resource.*404/] });
-  t.after(() => profile.close());
+  const profile = await cleanProfile(t, { expected: [/Failed to load resource.*404/] });
   let asked = 0;
   await profile.context.route('**/socket.io/socket.io.min.js', (route) => {
     asked++;
@@ -195,11 +181,10 @@ test('without the official client the page works the same', async (t) => {
   await page.getByRole('button', { name: 'Leave' }).click();
   await lists(other, ['Olaf']);
   assert.equal(await page.getByRole('alert').count(), 0, 'nothing to complain about');
-  assert.deepEqual(profile.faults, []);
 });
 
 test('where WebSockets do not get through, polling does', async (t) => {
-  const { profile, page } = await visit(t);
+  const { page } = await visit(t);
   await page.addInitScript(() => {
     window.WebSocket = class {
       constructor() { setTimeout(() => this.onerror?.(new Event('error')), 10); }
@@ -213,7 +198,6 @@ test('where WebSockets do not get through, polling does', async (t) => {
   await lists(other, ['Pola']);
   await page.getByRole('button', { name: 'Leave' }).click();
   await lists(other, []);
-  assert.deepEqual(profile.faults, []);
 });
 
 test('the small client answers pings and comes back after a restart', async (t) => {
@@ -223,8 +207,7 @@ test('the small client answers pings and comes back after a restart', async (t) 
     if (!own.exited()) process.kill(own.pid, 'SIGCONT'); // it may be frozen still
     await own.stop();
   });
-  const profile = await newProfile(browser, { expected: [/WebSocket|ERR_CONNECTION|Failed to load resource/] });
-  t.after(() => profile.close());
+  const profile = await cleanProfile(t, { expected: [/WebSocket|ERR_CONNECTION|Failed to load resource/] });
   await profile.context.route('**/socket.io/socket.io.min.js', (route) => route.fulfill({ status: 404, body: 'not built' }));
   const page = await profile.context.newPage();
   const sockets = [];
@@ -235,7 +218,7 @@ test('the small client answers pings and comes back after a restart', async (t) 
   });
   await page.goto(own.url);
   await join(page, 'Pia');
-  await until(() => pongs >= 10, 'ten pongs, longer than the server waits for one', { ms: 15_000 });
+  await until(() => pongs >= 10, 'ten pongs, longer than the server waits for one');
   assert.equal(sockets.length, 1, 'never cut off');
   await own.stop('SIGKILL');
   await page.locator('#state[data-state=reconnecting]').waitFor();
@@ -248,26 +231,21 @@ test('the small client answers pings and comes back after a restart', async (t) 
   process.kill(own.pid, 'SIGCONT');
   await live(page);
   await lists(page, ['Pia']);
-  assert.deepEqual(profile.faults, []);
 });
 
 test('a refusal is said', async (t) => {
-  const strict = await startServer({ MAX_USER: '64' });
-  t.after(() => strict.stop());
-  const profile = await newProfile(browser);
-  t.after(() => profile.close());
+  const strict = await serve({ MAX_USER: '64' });
+  const profile = await cleanProfile(t);
   const page = await profile.open(strict.url);
   await page.getByLabel('Your name').fill('A name that is too long for this one');
   await page.getByRole('button', { name: 'Join' }).click();
   await page.getByRole('alert').getByText(/The user object has \d+ bytes; the limit is 64\./).waitFor();
   await page.getByRole('button', { name: 'Join' }).waitFor();
   await lists(page, []);
-  assert.deepEqual(profile.faults, []);
 });
 
 test('ten thousand users do not freeze the page', async (t) => {
-  const profile = await newProfile(browser);
-  t.after(() => profile.close());
+  const profile = await cleanProfile(t);
   let push;
   await profile.context.routeWebSocket(/socket\.io/, (socket) => {
     const users = Array.from({ length: 10_000 }, (_, i) => ({ id: i, name: `Visitor ${i}` }));
@@ -302,5 +280,4 @@ test('ten thousand users do not freeze the page', async (t) => {
   const longest = await page.evaluate(() => window.longest);
   t.diagnostic(`longest task: ${longest} ms`);
   assert.ok(longest < 1000, `the page stood still for ${longest} ms`);
-  assert.deepEqual(profile.faults, []);
 });

@@ -4,11 +4,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { io } from 'client-4.8';
-import { launchBrowser, names, newProfile, shot } from './lib/browser.mjs';
-import { isLive, shows } from './lib/pages.mjs';
-import { startServer } from './lib/server.mjs';
+import { cleanProfile, names, serve, shot } from './lib/browser.mjs';
+import { shows } from './lib/pages.mjs';
 import { FOREIGN_SECRET, jwt, ruby, SECRET, seconds } from './lib/tokens.mjs';
 import { PATIENCE, until } from './lib/wait.mjs';
 
@@ -20,19 +19,7 @@ const SIGN_IN = 'Sign in to see who is online.';
 const TRYING = 'Who is online cannot be shown just now. Trying again…';
 const NOT_ACCEPTED = 'Your sign-in was not accepted here. Reload the page, or sign in again.';
 
-let browser;
-const servers = [];
-before(async () => { browser = await launchBrowser(); });
-after(async () => {
-  await browser?.close();
-  await Promise.all(servers.map((server) => server.exited() || server.stop()));
-});
-
-async function fresh(env) {
-  const server = await startServer({ AUTH_SECRET: SECRET, API_KEY: KEY, PING_INTERVAL: '1s', PING_TIMEOUT: '4s', ...env });
-  servers.push(server);
-  return server;
-}
+const fresh = (env) => serve({ AUTH_SECRET: SECRET, API_KEY: KEY, PING_INTERVAL: '1s', PING_TIMEOUT: '4s', ...env });
 
 // startApp is an app with a sign-in of its own: answer(response, n) is what
 // /rollcall_token says to the n-th request; `asked` has the requests.
@@ -52,13 +39,11 @@ async function startApp(t, rollcall, answer, { attributes = 'token-url="/rollcal
   });
   await new Promise((resolve) => site.listen(0, '127.0.0.1', resolve));
   app.url = `http://127.0.0.1:${site.address().port}`;
-  const profile = await newProfile(browser, { expected: [NETWORK] });
+  const profile = await cleanProfile(t, { expected: [NETWORK] });
   app.profile = profile;
-  t.after(async () => {
-    await profile.close();
+  t.after(() => {
     site.closeAllConnections();
     site.close();
-    assert.deepEqual(profile.faults, []);
   });
   if (client === 'none') await profile.context.route('**/socket.io/socket.io.min.js', (route) => route.fulfill({ status: 404 }));
   app.said = [];
@@ -246,7 +231,7 @@ describe('the element, with a token', { concurrency: 2 }, () => {
 
   test('a token that cannot be renewed: a sentence when it has ended, and back as soon as there is one', async (t) => {
     const server = await fresh();
-    const app = await startApp(t, server, (response, n) => (n === 1 ? text(() => jwt({ user: ann, exp: seconds() + 4 })) : status(503))(response));
+    const app = await startApp(t, server, (response, n) => (n === 1 ? text(() => jwt({ user: ann, exp: seconds() + 6 })) : status(503))(response));
     const page = await app.open();
     await listed(page, ['Ann']);
     await until(async () => (await now(page), page.getByRole('alert').getByText(TRYING).isVisible()), 'the sentence');

@@ -79,7 +79,7 @@ describe('an application in trouble', { concurrency: 4 }, () => {
       await until(() => /track/i.test(server.log()), 'a line in the log', { show: server.log });
       noTracks(await client.starts());
       rails.answer = (request, response) => json(response, [{ id: 5 }]);
-      await until(async () => (await client.starts()).ok, 'a race', { ms: 30_000, show: server.log });
+      await until(async () => (await client.starts()).ok, 'a race', { show: server.log });
       assert.deepEqual(client.started.at(-1), { track_id: 5 });
     });
   }
@@ -92,7 +92,7 @@ describe('an application in trouble', { concurrency: 4 }, () => {
     await until(() => /track/i.test(server.log()), 'a line in the log', { show: server.log });
     noTracks(await client.starts());
     await rails.back();
-    await until(async () => (await client.starts()).ok, 'a race', { ms: 30_000, show: server.log });
+    await until(async () => (await client.starts()).ok, 'a race', { show: server.log });
   });
 
   test('it is slow', async (t) => {
@@ -117,7 +117,7 @@ describe('an application in trouble', { concurrency: 4 }, () => {
     noTracks(await client.starts());
     assert.deepEqual(await client.ask('register', { id: 1 }), { ok: true });
     rails.answer = (request, response) => json(response, [{ id: 5 }]);
-    await until(async () => (await client.starts()).ok, 'a race', { ms: 30_000, show: server.log });
+    await until(async () => (await client.starts()).ok, 'a race', { show: server.log });
   });
 
   test('it never ends its answer, and the shutdown does not wait for it', async (t) => {

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ask, room as roomPath } from './lib/api.mjs';
 import { every } from './lib/clients.mjs';
-import { startFleet } from './lib/fleet.mjs';
+import { startCluster } from './lib/cluster.mjs';
 import { agree, blameless, end, join, leave, member, usersOf } from './lib/members.mjs';
 import { seeded } from './lib/random.mjs';
 import { until } from './lib/wait.mjs';
@@ -168,7 +168,7 @@ class World {
 }
 
 test('members on three instances agree all the time', async (t) => {
-  const fleet = await startFleet(t, ['a', 'b', 'c'], ENV);
+  const fleet = await startCluster(t, ['a', 'b', 'c'], ENV);
   const world = new World(t, fleet, seeded(seed));
   await world.populate();
   for (let n = 1; n <= rounds; n++) {
@@ -183,7 +183,7 @@ test('members on three instances agree all the time', async (t) => {
 // What hides a user is heard of before the user's other instance says so of the
 // rooms there. Whoever is told of a room in between is told all.
 test('a hiding that comes in two steps is told to every member', async (t) => {
-  const fleet = await startFleet(t, ['a', 'b', 'c'], ENV);
+  const fleet = await startCluster(t, ['a', 'b', 'c'], ENV);
   const [a, b, c] = fleet.servers;
   const kind = { version: '4.8.4', mode: 'websocket', query: { presence: 'none' } };
   const [here, there, other, witness] = await Promise.all([a, b, c, c].map((server) => member(t, server.url, kind)));
@@ -209,7 +209,7 @@ test('a hiding that comes in two steps is told to every member', async (t) => {
 });
 
 test('an instance is killed in the middle: its members are gone, the others go on', async (t) => {
-  const fleet = await startFleet(t, ['a', 'b', 'c'], ENV);
+  const fleet = await startCluster(t, ['a', 'b', 'c'], ENV);
   const world = new World(t, fleet, seeded(seed + 1));
   await world.populate();
   for (let n = 1; n <= 5; n++) await world.round();
@@ -263,7 +263,7 @@ test('an instance is killed in the middle: its members are gone, the others go o
 });
 
 test('the history outlives all instances', async (t) => {
-  const fleet = await startFleet(t, ['a', 'b', 'c'], ENV);
+  const fleet = await startCluster(t, ['a', 'b', 'c'], ENV);
   const say = async (round) => {
     const clients = await Promise.all(fleet.servers.map(async (server, n) => {
       const client = await member(t, server.url, every[(n * 5 + round) % every.length]);

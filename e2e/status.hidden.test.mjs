@@ -6,9 +6,9 @@ import { test } from 'node:test';
 import { createClient } from 'redis';
 import { api, ask, room as roomPath } from './lib/api.mjs';
 import { connect, every } from './lib/clients.mjs';
-import { startFleet } from './lib/fleet.mjs';
+import { startCluster } from './lib/cluster.mjs';
 import { seeded } from './lib/random.mjs';
-import { BOUND, listen, Secrecy } from './lib/secrecy.mjs';
+import { BOUND, listen, LeakDetector } from './lib/leak-detector.mjs';
 import { until } from './lib/wait.mjs';
 
 const ROOMS = ['lobby', 'other'];
@@ -18,11 +18,11 @@ const seed = Number(process.env.HIDDEN_SEED ?? 11);
 const rounds = Number(process.env.HIDDEN_ROUNDS ?? 5);
 const quiet = { query: { presence: 'none' } };
 
-// house is three instances, watched in every way there is.
-async function house(t, ids) {
-  const fleet = await startFleet(t, ['a', 'b', 'c'], ENV);
-  const secrecy = new Secrecy();
-  for (const id of ids) secrecy.add(id);
+// setUp is three instances, watched in every way there is.
+async function setUp(t, ids) {
+  const fleet = await startCluster(t, ['a', 'b', 'c'], ENV);
+  const detector = new LeakDetector();
+  for (const id of ids) detector.add(id);
   const { servers } = fleet;
   let kinds = 0;
   const next = () => every[kinds++ % every.length];
@@ -30,22 +30,22 @@ async function house(t, ids) {
   await Promise.all(servers.map(async (server) => {
     for (const presence of KINDS) {
       const client = await connect(t, server.url, { ...next(), query: { presence } });
-      listen(secrecy, `${presence} at ${server.name}`, client);
+      listen(detector, `${presence} at ${server.name}`, client);
       if (presence === 'count') counts.push(client);
       if (presence === 'changes') await client.ask('sync');
     }
     const object = await connect(t, server.url, { ...next(), query: { userId: `watcher-${server.name}` } });
-    listen(secrecy, `userId at ${server.name}`, object);
+    listen(detector, `userId at ${server.name}`, object);
     const inside = await connect(t, server.url, { ...next(), ...quiet });
-    listen(secrecy, `member at ${server.name}`, inside);
+    listen(detector, `member at ${server.name}`, inside);
     for (const room of ROOMS) await inside.ask('join', { room, username: `watcher-${server.name}` });
     await inside.ask('watch_stage', { token: 'stage' });
     await inside.ask('watch_race', { race_id: 'race' });
   }));
-  const loops = [...await poll(t, fleet, secrecy, ids), ...await makeNoise(t, servers)];
+  const loops = [...await poll(t, fleet, detector, ids), ...await makeNoise(t, servers)];
   // Those who are visible all the time: who makes noise, and who has userId.
   const visible = 6;
-  return { fleet, servers, secrecy, counts, visible, stop: () => Promise.all(loops.map((loop) => loop.stop())) };
+  return { fleet, servers, detector, counts, visible, stop: () => Promise.all(loops.map((loop) => loop.stop())) };
 }
 
 // A Loop does something over and over until it is stopped, or its test is over.
@@ -87,18 +87,18 @@ function makeNoise(t, servers) {
 
 // poll asks every instance for everything, and Redis for all public keys, over
 // and over.
-async function poll(t, { servers, redis }, secrecy, ids) {
+async function poll(t, { servers, redis }, detector, ids) {
   const http = (server) => async () => {
     const paths = ['online_users', 'online_users/count', ...ROOMS.flatMap((room) => [roomPath(room, 'users'), roomPath(room, 'messages')])];
     for (const path of paths) {
       const asked = Date.now();
       const { status, text } = await api(server, path);
       assert.equal(status, 200, `${path}: ${text}`);
-      secrecy.record(`GET ${path} at ${server.name}`, 'answer', text, { whole: true, asked, strict: server.name });
+      detector.record(`GET ${path} at ${server.name}`, 'answer', text, { whole: true, asked, strict: server.name });
     }
     const asked = Date.now();
     const metrics = await (await fetch(`${server.url}/metrics`)).text();
-    secrecy.record(`GET /metrics at ${server.name}`, 'answer', metrics, { whole: true, asked, strict: server.name });
+    detector.record(`GET /metrics at ${server.name}`, 'answer', metrics, { whole: true, asked, strict: server.name });
     for (const id of ids) await one(server, id);
   };
   // The id is in the answer since it was in the question; online is what matters.
@@ -106,7 +106,7 @@ async function poll(t, { servers, redis }, secrecy, ids) {
     const asked = Date.now();
     const { online, status, since } = await ask(server, `users/${id}`);
     const named = online || status !== undefined || since !== undefined;
-    secrecy.record(`GET users/:id at ${server.name}`, id, named ? id : '', { whole: true, asked, strict: server.name });
+    detector.record(`GET users/:id at ${server.name}`, id, named ? id : '', { whole: true, asked, strict: server.name });
   };
   const client = createClient({ url: redis.url });
   client.on('error', () => {}); // the end of the test cuts it
@@ -115,9 +115,9 @@ async function poll(t, { servers, redis }, secrecy, ids) {
   const keys = async () => {
     const all = new Set(['{rollcall}:users', ...ROOMS.map((room) => `{rollcall}:room:${room}:users`)]);
     for (const key of await client.keys('{rollcall}:room:*:users')) all.add(key);
-    for (const key of all) secrecy.record(`Redis ${key}`, 'hash', await client.hGetAll(key), { whole: true });
+    for (const key of all) detector.record(`Redis ${key}`, 'hash', await client.hGetAll(key), { whole: true });
     for (const key of ['{rollcall}:online', '{rollcall}:instances']) {
-      secrecy.record(`Redis ${key}`, 'sorted set', await client.zRangeWithScores(key, 0, -1), { whole: true });
+      detector.record(`Redis ${key}`, 'sorted set', await client.zRangeWithScores(key, 0, -1), { whole: true });
     }
   };
   return [...servers.map((server) => new Loop(t, http(server))), new Loop(t, keys)];
@@ -135,11 +135,11 @@ const everywhere = (id, room, racing) => ['a', 'b', 'c'].flatMap((name) => [
   `GET users/:id at ${name}: ${id}`,
 ]).concat('Redis {rollcall}:users: hash', 'Redis {rollcall}:online: sorted set', `Redis {rollcall}:room:${room}:users: hash`);
 
-// A Ghost is a user who shows and hides; all that others could see of the user
+// A HiddenUser shows and hides; all that others could see of the user
 // has the id in it.
-class Ghost {
-  constructor(t, id, { servers, secrecy, random }) {
-    Object.assign(this, { t, id, servers, secrecy, random, tabs: [], names: 0 });
+class HiddenUser {
+  constructor(t, id, { servers, detector, random }) {
+    Object.assign(this, { t, id, servers, detector, random, tabs: [], names: 0 });
   }
 
   get user() {
@@ -171,7 +171,7 @@ class Ghost {
   }
 
   async show() {
-    this.secrecy.show(this.id);
+    this.detector.show(this.id);
     if (this.tabs.length === 0) await this.open(this.any(this.servers));
     const { client } = this.any(this.tabs);
     await this.ok(client, 'status', 'active');
@@ -179,23 +179,23 @@ class Ghost {
     await this.ok(client, 'join', { room, username: `in room ${this.id}` });
     await this.ok(client, 'join_stage', { token: 'stage', ...this.user });
     await this.ok(client, 'add_car', { race_id: 'race', ...this.user });
-    await this.secrecy.seen(this.id, everywhere(this.id, room, true));
+    await this.detector.seen(this.id, everywhere(this.id, room, true));
     for (let n = this.random(3); n > 0; n--) await this.ok(this.any(this.tabs).client, 'register', this.user);
   }
 
   async hide() {
     const { client, server } = this.any(this.tabs);
     await this.ok(client, 'status', 'hidden');
-    this.secrecy.hide(this.id, server.name);
+    this.detector.hide(this.id, server.name);
     // Who comes to this instance now has never heard of the user.
     const fresh = await connect(this.t, server.url, { version: '4.8.4', mode: 'websocket' });
     const channel = `who came after ${this.id} at ${server.name}`;
-    listen(this.secrecy, channel, fresh, { newcomer: server.name });
+    listen(this.detector, channel, fresh, { newcomer: server.name });
     await fresh.ask('sync');
     await fresh.sees('online_users');
     fresh.socket.disconnect();
-    this.secrecy.end(channel);
-    await this.secrecy.unseen(this.id);
+    this.detector.end(channel);
+    await this.detector.unseen(this.id);
   }
 
   // act is something that somebody hidden does.
@@ -230,7 +230,7 @@ class Ghost {
   }
 }
 
-const ghosts = (n) => Array.from({ length: n }, (_, i) => `ghost-${i}-${(0x5eed * (i + 7)).toString(36)}-zq`);
+const hiddenIds = (n) => Array.from({ length: n }, (_, i) => `ghost-${i}-${(0x5eed * (i + 7)).toString(36)}-zq`);
 
 // counted waits until everybody counts those alone who are visible.
 async function counted({ counts, servers, visible }) {
@@ -245,27 +245,27 @@ async function counted({ counts, servers, visible }) {
 }
 
 test('somebody hidden is named nowhere', async (t) => {
-  const ids = ghosts(9);
-  const all = await house(t, ids);
-  const { servers, secrecy, fleet } = all;
+  const ids = hiddenIds(9);
+  const all = await setUp(t, ids);
+  const { servers, detector, fleet } = all;
   const random = seeded(seed);
-  const users = ids.map((id) => new Ghost(t, id, { servers, secrecy, random }));
+  const users = ids.map((id) => new HiddenUser(t, id, { servers, detector, random }));
 
   // Some are hidden before anybody has seen them.
-  for (const [n, ghost] of users.entries()) {
+  for (const [n, user] of users.entries()) {
     if (n % 3) continue;
-    secrecy.hide(ghost.id, servers[n % 2].name);
-    await ghost.open(servers[n % 2], { hidden: true });
+    detector.hide(user.id, servers[n % 2].name);
+    await user.open(servers[n % 2], { hidden: true });
   }
   for (let round = 1; round <= rounds; round++) {
     try {
-      for (let n = 0; n < 6; n++) await Promise.all(users.filter(({ tabs }) => tabs.length).map((ghost) => ghost.act()));
+      for (let n = 0; n < 6; n++) await Promise.all(users.filter(({ tabs }) => tabs.length).map((user) => user.act()));
       await counted(all);
-      secrecy.tight();
-      for (const ghost of users) assert.deepEqual(secrecy.places(ghost.id), []);
-      await Promise.all(users.map((ghost) => ghost.show()));
+      detector.assertNone();
+      for (const user of users) assert.deepEqual(detector.places(user.id), []);
+      await Promise.all(users.map((user) => user.show()));
       await counted({ ...all, visible: all.visible + users.length, servers: [] });
-      await Promise.all(users.map((ghost) => ghost.hide()));
+      await Promise.all(users.map((user) => user.hide()));
     } catch (failure) {
       throw new Error(`round ${round}, seed ${seed}: ${failure.message}`, { cause: failure });
     }
@@ -278,15 +278,15 @@ test('somebody hidden is named nowhere', async (t) => {
   t.after(() => wiper.destroy());
   await wiper.flushAll();
   await until(async () => (await wiper.hVals('{rollcall}:users')).length === all.visible, 'the visible in Redis again');
-  for (let n = 0; n < 6; n++) await Promise.all(users.map((ghost) => ghost.act()));
+  for (let n = 0; n < 6; n++) await Promise.all(users.map((user) => user.act()));
   await counted(all);
   await all.stop();
-  secrecy.tight();
-  assert.ok(secrecy.records > 1000, `only ${secrecy.records} records`);
+  detector.assertNone();
+  assert.ok(detector.records > 1000, `only ${detector.records} records`);
 });
 
 test('of somebody hidden no activity is remembered', async (t) => {
-  const fleet = await startFleet(t, ['a', 'b'], ENV);
+  const fleet = await startCluster(t, ['a', 'b'], ENV);
   const [a, b] = fleet.servers;
   const last = async (server, id) => ask(server, `users/${id}`);
   const tab = await connect(t, a.url, { version: '4.8.4', mode: 'websocket', ...quiet });
@@ -324,41 +324,41 @@ test('of somebody hidden no activity is remembered', async (t) => {
 // The controls: the detector finds those of whom the book says that they are
 // hidden and who are not, in every place that there is.
 test('control: the detector finds somebody who is not hidden', async (t) => {
-  const [never, flicker] = ghosts(2);
-  const all = await house(t, [never, flicker]);
-  const { servers, secrecy } = all;
+  const [never, flicker] = hiddenIds(2);
+  const all = await setUp(t, [never, flicker]);
+  const { servers, detector } = all;
   const random = seeded(seed);
-  const reveal = async (ghost, room) => {
-    const { client } = ghost.tabs[0];
+  const reveal = async (user, room) => {
+    const { client } = user.tabs[0];
     await client.ask('status', 'active');
-    await client.ask('join', { room, username: ghost.id });
-    await client.ask('join_stage', { token: 'stage', ...ghost.user });
-    await client.ask('add_car', { race_id: 'race', ...ghost.user });
-    const found = () => new Set(secrecy.leaks.filter((leak) => leak.ghost === ghost.id).map(({ key }) => key));
-    const missing = () => everywhere(ghost.id, room, true).filter((key) => !found().has(key));
+    await client.ask('join', { room, username: user.id });
+    await client.ask('join_stage', { token: 'stage', ...user.user });
+    await client.ask('add_car', { race_id: 'race', ...user.user });
+    const found = () => new Set(detector.leaks.filter((leak) => leak.user === user.id).map(({ key }) => key));
+    const missing = () => everywhere(user.id, room, true).filter((key) => !found().has(key));
     await until(() => missing().length === 0, 'a leak everywhere', { show: missing });
   };
 
   // Never shown, says the book.
-  const one = new Ghost(t, never, { servers, secrecy, random });
-  secrecy.hide(never, 'a');
+  const one = new HiddenUser(t, never, { servers, detector, random });
+  detector.hide(never, 'a');
   await one.open(servers[0]);
   await reveal(one, 'lobby');
 
   // Hidden and gone everywhere, and then shown for a moment.
-  const two = new Ghost(t, flicker, { servers, secrecy, random });
+  const two = new HiddenUser(t, flicker, { servers, detector, random });
   await two.open(servers[1]);
   await two.show();
   await two.hide();
-  assert.deepEqual(secrecy.leaks.filter((leak) => leak.ghost === flicker), []);
+  assert.deepEqual(detector.leaks.filter((leak) => leak.user === flicker), []);
   await reveal(two, 'other');
   await two.tabs[0].client.ask('status', 'hidden');
-  assert.throws(() => secrecy.tight());
+  assert.throws(() => detector.assertNone());
 
   // Who does not go is noticed when the time is over.
-  secrecy.show(never);
-  await secrecy.seen(never, ['both at c: presence']);
-  secrecy.hide(never, 'a');
-  await assert.rejects(secrecy.unseen(never), new RegExp(`waited ${BOUND} ms in vain`));
+  detector.show(never);
+  await detector.seen(never, ['both at c: presence']);
+  detector.hide(never, 'a');
+  await assert.rejects(detector.unseen(never), new RegExp(`waited ${BOUND} ms in vain`));
   await all.stop();
 });

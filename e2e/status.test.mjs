@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ask } from './lib/api.mjs';
 import { connect, covering, every } from './lib/clients.mjs';
-import { startFleet } from './lib/fleet.mjs';
+import { startCluster } from './lib/cluster.mjs';
 import { startTarget } from './lib/target.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -193,7 +193,7 @@ const CLUSTER = { IDLE_AFTER: `${2 * IDLE}ms`, EVENTS_PER_SECOND: '0' };
 
 // observed is two instances, a watcher on each, and a user with a tab on each.
 async function observed(t, env = CLUSTER) {
-  const fleet = await startFleet(t, ['a', 'b'], env);
+  const fleet = await startCluster(t, ['a', 'b'], env);
   const watchers = await Promise.all(fleet.servers.map((server) => connect(t, server.url, watching)));
   const tabs = [];
   for (const [n, server] of fleet.servers.entries()) {
@@ -264,7 +264,7 @@ test('a choice in one tab is the user\'s, on every instance', async (t) => {
 });
 
 test('last_active is remembered over disconnects, and over a restart of all instances', async (t) => {
-  const fleet = await startFleet(t, ['a', 'b'], { EVENTS_PER_SECOND: '0' });
+  const fleet = await startCluster(t, ['a', 'b'], { EVENTS_PER_SECOND: '0' });
   const recall = (id, test) => Promise.all(fleet.servers.map((server) => until(async () => {
     const answer = await user(server, id);
     return test(answer) && answer;

@@ -1,24 +1,53 @@
 // Chromium for tests: one browser a test file, a fresh profile a visitor, and
 // everything that should never happen in a page noted as a fault.
+import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
+import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { startServer } from './server.mjs';
+import { PATIENCE } from './wait.mjs';
 
 const SHOTS = fileURLToPath(new URL('../shots/', import.meta.url));
 
-export function launchBrowser() {
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-      '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-  });
+let launched;
+const servers = [];
+
+// browser is the file's; it is launched when it is first needed.
+export const browser = () => (launched ??= chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+    '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+}));
+
+after(async () => {
+  await (await launched)?.close();
+  await Promise.all(servers.map((server) => server.exited() || server.stop()));
+});
+
+// serve starts a server of the test's own, which outlives the file's pages: they
+// would complain about its end.
+export async function serve(env) {
+  const server = await startServer(env);
+  servers.push(server);
+  return server;
 }
 
-// newProfile is somebody with a browser of their own. Its pages' faults are in
-// `faults`: errors, dialogs and violations of a Content-Security-Policy, except
-// those that match an expected pattern.
-export async function newProfile(browser, { expected = [], ...options } = {}) {
-  const context = await browser.newContext(options);
+// cleanProfile is newProfile for pages in which nothing may go wrong until the
+// test's end. The server must outlive them.
+export async function cleanProfile(t, options) {
+  const profile = await newProfile(t, options);
+  t.after(() => assert.deepEqual(profile.faults, [], 'faults of the page'));
+  return profile;
+}
+
+// newProfile is a visitor with an own browser profile until the test's end. Its
+// pages' faults are in `faults`: errors, dialogs and violations of a
+// Content-Security-Policy, except those that match an expected pattern.
+export async function newProfile(t, { expected = [], ...options } = {}) {
+  const context = await (await browser()).newContext(options);
+  context.setDefaultTimeout(PATIENCE);
+  t.after(() => context.close());
   const faults = [];
   const note = (text) => expected.some((pattern) => pattern.test(text)) || faults.push(text);
   await context.addInitScript(() => {
@@ -46,8 +75,10 @@ export async function newProfile(browser, { expected = [], ...options } = {}) {
   };
 }
 
-// shot writes what a page looks like to e2e/shots/, for people to look at.
+// shot writes what a page looks like to e2e/shots/, for people to look at, if
+// SHOTS is set.
 export async function shot(page, name, options = {}) {
+  if (!process.env.SHOTS) return;
   mkdirSync(SHOTS, { recursive: true });
   await page.screenshot({ path: `${SHOTS}${name}.png`, animations: 'disabled', ...options });
 }

@@ -6,19 +6,15 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { newProfile } from './browser.mjs';
+import { cleanProfile } from './browser.mjs';
 import { until } from './wait.mjs';
 
 // visitor is somebody with a browser of their own who has opened the page; with a
 // name, they are in the list. At the test's end nothing must have gone wrong in it.
-export async function visitor(t, browser, url, name = '', { lite, ...options } = {}) {
+export async function visitor(t, url, name = '', { lite, ...options } = {}) {
   if (lite) options = { ...options, expected: [...(options.expected ?? []), /Failed to load resource.*404/] };
-  const profile = await newProfile(browser, options);
+  const profile = await cleanProfile(t, options);
   if (lite) await profile.context.route('**/socket.io/socket.io.min.js', (route) => route.fulfill({ status: 404, body: 'not built' }));
-  t.after(async () => {
-    await profile.close();
-    assert.deepEqual(profile.faults, [], `faults in the page of ${name || 'a watcher'}`);
-  });
   const page = await profile.open(url);
   page.profile = profile;
   await isLive(page);
@@ -40,7 +36,7 @@ export async function shows(page, selector, expected) {
   await until(async () => {
     seen = await page.locator(selector).allTextContents();
     return JSON.stringify(seen) === JSON.stringify(expected);
-  }, `${selector} to be ${JSON.stringify(expected)}`, { show: () => seen, ms: 12_000 });
+  }, `${selector} to be ${JSON.stringify(expected)}`, { show: () => seen });
 }
 
 // narrow asserts that nothing is wider than a phone.

@@ -7,7 +7,7 @@ import { WebSocket } from 'ws';
 import { PATIENCE, until, within } from './wait.mjs';
 
 const SEPARATOR = '\x1e';
-const BOUND = 4000;
+const BOUND = 15_000;
 
 // request sends one HTTP request on a connection of its own and resolves with
 // {status, headers, body}; status is an error code or 'hung' when there is no answer.

@@ -4,7 +4,7 @@ import { accessSync, constants } from 'node:fs';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
-const READY_WITHIN = 10_000;
+const READY_WITHIN = 30_000;
 const GONE_WITHIN = 11_000; // the protocol's ten seconds, and one for the machine
 
 const binary = process.env.ROLLCALL_BIN ?? fileURLToPath(new URL('../../bin/rollcall', import.meta.url));

@@ -1,7 +1,7 @@
 // Waiting for conditions, bounded in time. Tests never sleep a fixed while.
 
 // PATIENCE is in ms, and long: machines that build for others have slow minutes.
-export const PATIENCE = 20_000;
+export const PATIENCE = 60_000;
 
 // until resolves with the first truthy value of probe, and otherwise rejects
 // with a sentence that says what was awaited and what was there instead.

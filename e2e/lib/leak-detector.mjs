@@ -11,24 +11,24 @@ import { until } from './wait.mjs';
 
 export const BOUND = 3000; // on other instances, and a machine that is busy
 
-export class Secrecy {
-  #ghosts = new Map(); // id -> {id, hidden, at, presence: Map(channel topic -> boolean)}
+export class LeakDetector {
+  #users = new Map(); // id -> {id, hidden, at, presence: Map(channel topic -> boolean)}
   leaks = [];
   records = 0;
 
   // add is somebody whose id, a text found nowhere else, is in all they are called.
   add(id) {
-    this.#ghosts.set(id, { id, hidden: false, shown: false, at: 0, presence: new Map() });
+    this.#users.set(id, { id, hidden: false, shown: false, at: 0, presence: new Map() });
   }
 
   // hide is called at the acknowledgement, show before showing is asked for.
   // instance is where hiding was asked for.
   hide(id, instance) {
-    Object.assign(this.#ghosts.get(id), { hidden: true, at: Date.now(), instance });
+    Object.assign(this.#users.get(id), { hidden: true, at: Date.now(), instance });
   }
 
   show(id) {
-    Object.assign(this.#ghosts.get(id), { hidden: false, shown: true });
+    Object.assign(this.#users.get(id), { hidden: false, shown: true });
   }
 
   // record takes what was told. whole: it stands for everything of the topic.
@@ -39,34 +39,34 @@ export class Secrecy {
     this.records++;
     const text = typeof value === 'string' ? value : JSON.stringify(value);
     const now = Date.now();
-    for (const ghost of this.#ghosts.values()) {
+    for (const user of this.#users.values()) {
       const key = `${channel}: ${topic}`;
-      const named = text.includes(ghost.id);
-      const lenient = newcomer !== undefined && newcomer !== ghost.instance && ghost.shown;
-      const expected = ghost.presence.get(key) ?? lenient;
-      const late = now > ghost.at + BOUND || strict === ghost.instance;
+      const named = text.includes(user.id);
+      const lenient = newcomer !== undefined && newcomer !== user.instance && user.shown;
+      const expected = user.presence.get(key) ?? lenient;
+      const late = now > user.at + BOUND || strict === user.instance;
       if (!named) {
-        if (whole) ghost.presence.set(key, false);
+        if (whole) user.presence.set(key, false);
         continue;
       }
-      if (!ghost.hidden) ghost.presence.set(key, !gone(ghost.id));
-      else if (asked !== undefined && asked <= ghost.at) continue; // perhaps an answer from before
+      if (!user.hidden) user.presence.set(key, !gone(user.id));
+      else if (asked !== undefined && asked <= user.at) continue; // perhaps an answer from before
       else if (!expected || late) {
-        this.leaks.push({ key, ghost: ghost.id, after: now - ghost.at, text: text.slice(0, 300) });
-      } else if (gone(ghost.id)) ghost.presence.set(key, false);
+        this.leaks.push({ key, user: user.id, after: now - user.at, text: text.slice(0, 300) });
+      } else if (gone(user.id)) user.presence.set(key, false);
     }
   }
 
   // end is told of a channel that is closed, and so says nothing more.
   end(channel) {
-    for (const { presence } of this.#ghosts.values()) {
+    for (const { presence } of this.#users.values()) {
       for (const key of presence.keys()) if (key.startsWith(`${channel}: `)) presence.delete(key);
     }
   }
 
   // places are the channels and topics that name somebody now.
   places(id) {
-    return [...this.#ghosts.get(id).presence].filter(([, named]) => named).map(([key]) => key).sort();
+    return [...this.#users.get(id).presence].filter(([, named]) => named).map(([key]) => key).sort();
   }
 
   // unseen waits until nothing names somebody any more.
@@ -81,15 +81,15 @@ export class Secrecy {
     return until(() => missing().length === 0, `${id} to be named everywhere`, { show: missing });
   }
 
-  tight() {
+  assertNone() {
     assert.deepEqual(this.leaks.slice(0, 10), [], `${this.leaks.length} leaks in ${this.records} records`);
   }
 }
 
 // listen records every event that a client gets, whatever its name.
-export function listen(secrecy, channel, client, { newcomer } = {}) {
+export function listen(detector, channel, client, { newcomer } = {}) {
   const { socket } = client;
-  const record = (topic, args, options) => secrecy.record(channel, topic, args, { newcomer, ...options });
+  const record = (topic, args, options) => detector.record(channel, topic, args, { newcomer, ...options });
   const onevent = socket.onevent;
   socket.onevent = function hear(packet) {
     const [event, ...args] = packet.data;

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { connect, every, replay } from './lib/clients.mjs';
-import { startFleet } from './lib/fleet.mjs';
+import { startCluster } from './lib/cluster.mjs';
 import { until } from './lib/wait.mjs';
 
 const ENV = { EVENTS_PER_SECOND: '0' };
@@ -54,7 +54,7 @@ async function register({ client, id }, n, latest) {
 }
 
 test('after an outage of Redis both instances show the data registered last, in one order', async (t) => {
-  const { redis, servers } = await startFleet(t, ['a', 'b'], ENV);
+  const { redis, servers } = await startCluster(t, ['a', 'b'], ENV);
   const watchers = await watch(t, servers);
   const latest = new Map();
   // Two tabs of each user, one on each instance.
@@ -82,7 +82,7 @@ test('after an outage of Redis both instances show the data registered last, in 
 });
 
 test('in a storm of tabs on both instances all show the same', async (t) => {
-  const { servers } = await startFleet(t, ['a', 'b'], ENV);
+  const { servers } = await startCluster(t, ['a', 'b'], ENV);
   const watchers = await watch(t, servers);
   const users = await Promise.all(Array.from({ length: 60 }, async (_, n) => (
     Promise.all(servers.map(async (server) => ({ id: `u${n}`, client: await tab(t, server, n) })))

@@ -6,9 +6,9 @@ import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { io } from 'client-4.8';
-import { launchBrowser, newProfile } from '../lib/browser.mjs';
+import { cleanProfile } from '../lib/browser.mjs';
 import { startTarget } from '../lib/target.mjs';
-import { PATIENCE, until } from '../lib/wait.mjs';
+import { until } from '../lib/wait.mjs';
 
 const oldClient = readFileSync(createRequire(import.meta.url).resolve('client-1.3/socket.io.js'));
 
@@ -37,12 +37,11 @@ export const serve = (t, env) => startTarget({ after: (end) => atEnd(t, end) }, 
 // eachClient runs a test of a page with both clients.
 export const eachClient = (name, body) => clients.forEach((client) => test(`${name} (client ${client})`, (t) => body(t, client)));
 
-// Stage is one browser and one site for a file's tests.
-export class Stage {
+// Fixture is one browser and one site for a file's tests.
+export class Fixture {
   #pages = [];
 
   async start() {
-    this.browser = await launchBrowser();
     this.site = createServer((request, response) => {
       if (request.url === '/client-1.3.js') return response.setHeader('Content-Type', 'text/javascript').end(oldClient);
       const page = request.url === '/login' ? '<title>Sign in</title><link rel="icon" href="data:,">' : this.#pages[request.url.slice(1)];
@@ -58,7 +57,6 @@ export class Stage {
   async stop() {
     this.site?.closeAllConnections();
     this.site?.close();
-    await this.browser?.close();
   }
 
   // open is somebody's tab with a page of that body, in which the scripts run
@@ -69,17 +67,12 @@ export class Stage {
     const tags = scripts.map((script) => `<script>${script}</script>`).join('\n');
     const source = client && `<script src="${client === '1.3' ? '/client-1.3.js' : `${server.url}/socket.io/socket.io.js`}"></script>`;
     const path = `/${this.#pages.push(`<title>A page</title><link rel="icon" href="data:,">${body}${source}${tags}`) - 1}`;
-    const profile = await newProfile(this.browser, { expected });
-    atEnd(t, async () => {
-      await profile.close();
-      assert.deepEqual(profile.faults, [], 'faults of the page');
-    });
+    const profile = await cleanProfile({ after: (end) => atEnd(t, end) }, { expected });
     const page = await profile.context.newPage();
     for (const [at, answer] of Object.entries(answers)) await page.route(this.origin + at, (route) => {
       const said = answer();
       return route.fulfill(typeof said === 'string' ? { body: said } : said);
     });
-    page.setDefaultTimeout(PATIENCE);
     page.said = [];
     page.on('console', (message) => page.said.push(message.text()));
     await page.goto(this.origin + path);

@@ -2,8 +2,8 @@
 import { startRedis } from './redis.mjs';
 import { startServer } from './server.mjs';
 
-// startFleet runs one instance a name. The test may stop, kill and start them.
-export async function startFleet(t, names, env = {}) {
+// startCluster runs one instance a name. The test may stop, kill and start them.
+export async function startCluster(t, names, env = {}) {
   const redis = await startRedis();
   const running = new Set();
   const fleet = {

@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
-import { launchBrowser } from './lib/browser.mjs';
+import { browser } from './lib/browser.mjs';
 import { startServer } from './lib/server.mjs';
 
-let browser, pages, ours, foreign;
+let pages, ours, foreign;
 
 // Two sites of their own: the server's is 127.0.0.1, these are localhost and a
 // name that the browser is told to look up at the same address.
@@ -16,12 +16,8 @@ before(async () => {
   const { port } = pages.address();
   ours = `http://localhost:${port}`;
   foreign = `http://evil.localhost:${port}`;
-  browser = await launchBrowser();
 });
-after(async () => {
-  await browser?.close();
-  pages?.close();
-});
+after(() => pages?.close());
 
 // attempts run in a page, and tell what each way to the server came to.
 async function attempts(base) {
@@ -46,7 +42,7 @@ async function attempts(base) {
 }
 
 async function visit(page, base) {
-  const context = await browser.newContext();
+  const context = await (await browser()).newContext();
   const tab = await context.newPage();
   await tab.goto(page);
   const got = await tab.evaluate(attempts, base);
