@@ -116,6 +116,7 @@ const cases = {
     await step('2probe');
     await until(() => polling.packets.includes('6'), 'the noop');
     await polling.pollEnded;
+    Object.assign(polling, { pollEnded: polling.poll() }); // for the question where the session is
     return { noop: true };
   },
   async 'the session ends over polling while a WebSocket probes'({ step, polling }) {

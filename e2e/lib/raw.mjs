@@ -68,7 +68,7 @@ class Session {
   packets = [];
 
   // alive asks for an acknowledgement: 'alive', or how the session ended.
-  async alive(ms = BOUND) {
+  async alive(ms = 5000) {
     const id = ++probes;
     await this.send(`42${id}["sync"]`);
     const answered = () => this.packets.some((packet) => packet.startsWith?.(`43${id}[`));
