@@ -26,7 +26,7 @@ const served = ({ version, mode }) => !onReference || version !== '1.3' || mode 
 
 async function stage(t) {
   // A page that is closed between two polls is missed at the next ping only.
-  const server = await startTarget(t, { PING_INTERVAL: '1000ms', PING_TIMEOUT: '4000ms' });
+  const server = await startTarget(t, { PING_INTERVAL: '1000ms', PING_TIMEOUT: '8000ms' });
   return { server, site: await startSite(t, server) };
 }
 
