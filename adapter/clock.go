@@ -1,7 +1,7 @@
 package adapter
 
 import (
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,14 +12,16 @@ import (
 // instances anyway. It is safe for concurrent use.
 type sharedClock struct {
 	local func() time.Time
+	known atomic.Pointer[measurement] // the best one; nil: there is none yet
+	last  atomic.Int64                // told last
+}
 
-	// mu guards the fields below. Nothing is called under it.
-	mu       sync.Mutex
-	measured bool
-	server   int64         // microseconds, the server's clock
-	at       time.Time     // when it showed that, by the local clock
-	within   time.Duration // how wrong server may be: half the round trip
-	last     int64         // told last
+// A measurement says that the server's clock showed a time at another of the
+// local clock.
+type measurement struct {
+	server int64 // microseconds
+	at     time.Time
+	within time.Duration // how wrong server may be: half the round trip
 }
 
 // clockDrift is how much two clocks may differ after one unit of time. The
@@ -33,39 +35,42 @@ func newSharedClock(local func() time.Time) *sharedClock { return &sharedClock{l
 
 // now is later than every time told before.
 func (c *sharedClock) now() int64 {
-	local := c.local()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.last = max(c.last+1, c.estimate(local))
-	return c.last
+	estimate := c.known.Load().estimate(c.local())
+	for {
+		last := c.last.Load()
+		if now := max(last+1, estimate); c.last.CompareAndSwap(last, now) {
+			return now
+		}
+	}
 }
 
-// estimate is the server's time when the local clock shows local. mu is held.
-func (c *sharedClock) estimate(local time.Time) int64 {
-	if !c.measured {
+// estimate is the server's time when the local clock shows local.
+func (m *measurement) estimate(local time.Time) int64 {
+	if m == nil {
 		return local.UnixMicro()
 	}
-	return c.server + local.Sub(c.at).Microseconds()
+	return m.server + local.Sub(m.at).Microseconds()
 }
 
 // measure notes that the server's clock showed so many milliseconds at some
 // moment between asked and answered. Of two measurements that agree the more
 // exact one is kept; one that contradicts the last shows that the clock was set.
+// One goroutine at a time may call it.
 func (c *sharedClock) measure(milliseconds int64, asked, answered time.Time) {
 	trip := answered.Sub(asked)
-	middle := asked.Add(trip / 2)
-	server := milliseconds*1000 + (clockStep / 2).Microseconds()
-	within := trip/2 + clockStep/2
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.measured {
-		known := c.within + middle.Sub(c.at)/clockDrift
-		difference := time.Duration(server-c.estimate(middle)) * time.Microsecond
-		if known < within && difference.Abs() <= known+within {
+	now := &measurement{
+		server: milliseconds*1000 + (clockStep / 2).Microseconds(),
+		at:     asked.Add(trip / 2),
+		within: trip/2 + clockStep/2,
+	}
+	if known := c.known.Load(); known == nil {
+		c.last.Store(0)
+	} else {
+		within := known.within + now.at.Sub(known.at)/clockDrift
+		difference := time.Duration(now.server-known.estimate(now.at)) * time.Microsecond
+		if within < now.within && difference.Abs() <= within+now.within {
 			return
 		}
-	} else {
-		c.last = 0
 	}
-	c.measured, c.server, c.at, c.within = true, server, middle, within
+	c.known.Store(now)
 }

@@ -3,18 +3,23 @@ package adapter
 import (
 	"bytes"
 	"context"
+	"sync"
 	"time"
 
 	"rollcall/rooms"
 )
 
-// Memory is the store of an instance that runs alone. The zero value is not
-// usable; see NewMemory.
+// Memory is the store of an instance that runs alone: it has no others to tell of
+// its entries. The zero value is not usable; see NewMemory.
 type Memory struct {
-	replica *replica
-	records *records
 	clock   *sharedClock
 	revoked revocations
+
+	// mu guards the fields below.
+	mu      sync.Mutex
+	entries map[rooms.Place]rooms.Entry
+	records *records
+	feed    feed
 }
 
 var (
@@ -24,55 +29,79 @@ var (
 
 // NewMemory makes an empty store.
 func NewMemory() *Memory {
-	return &Memory{replica: newReplica(), records: newRecords(time.Now), clock: newSharedClock(time.Now)}
+	return &Memory{
+		clock:   newSharedClock(time.Now),
+		entries: make(map[rooms.Place]rooms.Entry),
+		records: newRecords(time.Now),
+	}
 }
 
 // Now implements rooms.Store by the local clock.
 func (m *Memory) Now() int64 { return m.clock.now() }
 
 // Put implements rooms.Store.
-func (m *Memory) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {
-	before, replaced, e := m.replica.putNow(e, m.clock, complete)
+func (m *Memory) Put(e rooms.Entry) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before, replaced := m.entries[e.Place]
+	m.entries[e.Place] = e
 	if isActivity(before, replaced, e) && isRemembered(e) {
 		m.records.touch(e.UserID, m.records.now().UnixMilli())
 	}
-	return e
 }
 
 // Remove implements rooms.Store.
-func (m *Memory) Remove(place rooms.Place, reason rooms.Reason) { m.replica.remove(place, reason) }
+func (m *Memory) Remove(place rooms.Place, _ rooms.Reason) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.entries, place)
+}
 
-// Watch implements rooms.Store. The snapshot has been told when it returns.
-func (m *Memory) Watch(f func(rooms.Change)) (stop func()) { return m.replica.watch(f) }
+// Watch implements rooms.Store.
+func (m *Memory) Watch(f func([]rooms.Change)) (stop func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.feed.watcher = f
+	return func() { m.feed.stop(&m.mu) }
+}
 
 // Say implements rooms.Store. It never fails, and the id is there at once.
 func (m *Memory) Say(message rooms.NewMessage) (<-chan int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	said, isNew := m.records.say(message)
 	kept := make(chan int64, 1)
-	m.replica.tellOf(func() (rooms.Change, bool) {
-		said, isNew := m.records.say(message)
-		kept <- said.ID
-		return rooms.Change{Said: &said}, isNew
-	})
+	kept <- said.ID
+	if isNew {
+		m.feed.add(rooms.Change{Said: &said})
+		m.feed.flush(&m.mu)
+	}
 	return kept, nil
 }
 
-// SignOut implements rooms.Store.
-func (m *Memory) SignOut(user string) { m.replica.tell(rooms.Change{SignOut: user}) }
+// SignOut implements rooms.Store: there are no others.
+func (m *Memory) SignOut(string) {}
 
 // Touch implements rooms.Store, without delay.
 func (m *Memory) Touch(user string, at int64) {
-	if !m.replica.isSocket(user) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e, ok := m.entries[rooms.Place{List: rooms.Online, Key: user}]; !ok || e.UserID != user { // else it is the socket's
 		m.records.touch(user, at)
 	}
 }
 
 // LastActive implements rooms.Records.
 func (m *Memory) LastActive(_ context.Context, user string) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	return m.records.lastActive(user), nil
 }
 
 // History implements rooms.Records.
 func (m *Memory) History(_ context.Context, room string) ([]rooms.Said, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	return m.records.history(room), nil
 }
 
@@ -92,9 +121,3 @@ func isActivity(before rooms.Entry, replaced bool, e rooms.Entry) bool {
 // isRemembered tells whether an entry's user is known by more than the socket,
 // which never comes back.
 func isRemembered(e rooms.Entry) bool { return e.UserID != e.Key && len(e.UserID) <= maxSeenID }
-
-// isSocket tells whether a user is known by the socket id.
-func (r *replica) isSocket(user string) bool {
-	e, ok := r.get(rooms.Place{List: rooms.Online, Key: user})
-	return ok && e.UserID == user
-}

@@ -3,7 +3,6 @@ package adapter
 import (
 	"container/list"
 	"slices"
-	"sync"
 	"time"
 
 	"rollcall/rooms"
@@ -23,12 +22,10 @@ const (
 	keepNonce    = 10 * time.Minute
 )
 
-// records is what a process alone remembers beyond the moment.
+// records is what a process alone remembers beyond the moment. It has no lock of
+// its own: the store's guards it.
 type records struct {
-	now func() time.Time
-
-	// mu guards the fields below.
-	mu        sync.Mutex
+	now       func() time.Time
 	last      int64                    // id of a message: they rise over all rooms, forgotten or not
 	histories map[string]*list.Element // of *history, by room
 	byUse     list.List                // of *history, the latest used last
@@ -78,8 +75,6 @@ func sizeOfSaid(m rooms.Said) int { return len(m.UserID) + len(m.Username) + len
 // say keeps a message, unless it is there already. Its id is the time, or the
 // one after the last.
 func (r *records) say(message rooms.NewMessage) (said rooms.Said, isNew bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	at := r.now().UnixMilli()
 	nonce := nonceOf(message)
 	if id := r.nonces.find(nonce, at); id > 0 {
@@ -111,7 +106,7 @@ func (r *records) say(message rooms.NewMessage) (said rooms.Said, isNew bool) {
 	return said, true
 }
 
-// begin makes a room's history. mu is held.
+// begin makes a room's history.
 func (r *records) begin(room string, from rooms.Origin) *list.Element {
 	h := &history{room: room, from: from}
 	r.grow(h, sizeOfRoom(room))
@@ -120,20 +115,20 @@ func (r *records) begin(room string, from rooms.Origin) *list.Element {
 	return r.histories[room]
 }
 
-// grow keeps the account. mu is held.
+// grow keeps the account.
 func (r *records) grow(h *history, bytes int) {
 	h.size += bytes
 	r.size += bytes
 	r.addresses.grow(h.from.Address, bytes).clients.grow(h.from.Client, bytes)
 }
 
-// takerOf is the client who answers for a history that is there. mu is held.
+// takerOf is the client who answers for a history that is there.
 func (r *records) takerOf(h *history) *taker {
 	return r.addresses.byKey[h.from.Address].clients.byKey[h.from.Client]
 }
 
 // largest is the room that is forgotten first when all take too much. Somebody
-// takes something. mu is held.
+// takes something.
 func (r *records) largest() string {
 	return r.addresses.largest().clients.largest().rooms.Front().Value.(string)
 }
@@ -141,13 +136,13 @@ func (r *records) largest() string {
 func (r *records) oldestKept() int64 { return r.now().Add(-keepHistory).UnixMilli() }
 
 // expired reports whether the last message of a room is too old; that of the
-// front of byUse is the oldest. mu is held.
+// front of byUse is the oldest.
 func (r *records) expired(place *list.Element) bool {
 	h := place.Value.(*history)
 	return h.messages[len(h.messages)-1].At < r.oldestKept()
 }
 
-// forget drops a room. mu is held.
+// forget drops a room.
 func (r *records) forget(place *list.Element) {
 	h := r.byUse.Remove(place).(*history)
 	delete(r.histories, h.room)
@@ -157,8 +152,6 @@ func (r *records) forget(place *list.Element) {
 
 // history is the messages of a room that are not too old yet.
 func (r *records) history(room string) []rooms.Said {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	place := r.histories[room]
 	if place == nil {
 		return nil
@@ -176,8 +169,6 @@ func (r *records) touch(user string, at int64) {
 	if len(user) > maxSeenID {
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	at = min(at, r.now().UnixMilli())
 	seen, order := r.seenOf(user)
 	if place := seen[user]; place != nil {
@@ -191,7 +182,7 @@ func (r *records) touch(user string, at int64) {
 }
 
 // seenOf is where a user is remembered: those with a long id apart, so that a
-// bound by number is one by bytes. mu is held.
+// bound by number is one by bytes.
 func (r *records) seenOf(user string) (map[string]*list.Element, *list.List) {
 	if len(user) > shortID {
 		return r.seenLong, &r.longSight
@@ -199,7 +190,7 @@ func (r *records) seenOf(user string) (map[string]*list.Element, *list.List) {
 	return r.seen, &r.bySight
 }
 
-// trimSeen forgets those who are too many or too old. mu is held.
+// trimSeen forgets those who are too many or too old.
 func (r *records) trimSeen(seen map[string]*list.Element, order *list.List, most int) {
 	for front := order.Front(); front != nil; front = order.Front() {
 		if len(seen) <= most && front.Value.(sighting).at >= r.oldestSeen() {
@@ -213,8 +204,6 @@ func (r *records) oldestSeen() int64 { return r.now().Add(-keepSeen).UnixMilli()
 
 // lastActive is when a user was active last, 0 if that is not remembered.
 func (r *records) lastActive(user string) int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	seen, _ := r.seenOf(user)
 	place := seen[user]
 	if place == nil || place.Value.(sighting).at < r.oldestSeen() {

@@ -164,11 +164,13 @@ func TestMemoryActivityIsBounded(t *testing.T) {
 func TestMemoryTellsInOrder(t *testing.T) {
 	m := NewMemory()
 	last := int64(0)
-	m.Watch(func(c rooms.Change) {
-		if c.Said.ID <= last {
-			t.Errorf("message %d came after %d", c.Said.ID, last)
+	m.Watch(func(some []rooms.Change) {
+		for _, c := range some {
+			if c.Said.ID <= last {
+				t.Errorf("message %d came after %d", c.Said.ID, last)
+			}
+			last = c.Said.ID
 		}
-		last = c.Said.ID
 	})
 	done := make(chan struct{})
 	for range 4 {

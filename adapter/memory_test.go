@@ -1,7 +1,6 @@
 package adapter_test
 
 import (
-	"slices"
 	"testing"
 
 	"rollcall/adapter"
@@ -9,9 +8,9 @@ import (
 )
 
 func TestMemory(t *testing.T) {
-	adaptertest.Run(t, func(_ *testing.T, n int) []adaptertest.Store {
+	adaptertest.RunAlone(t, func() adaptertest.Store {
 		store := adapter.NewMemory()
 		store.BoundHistories(adaptertest.MaxHistories())
-		return slices.Repeat([]adaptertest.Store{store}, n)
+		return store
 	})
 }

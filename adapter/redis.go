@@ -49,26 +49,24 @@ type Redis struct {
 	revoked  revocations
 	compared chan struct{} // tells that everything was compared with Redis
 
-	seen     sightings
 	clock    *sharedClock     // Redis', measured at each renewal of the lease
 	tokens   atomic.Uint64    // given out
 	rejected *ratelog.Warning // values in Redis that no client may get
 	damage   damage
 
+	running         context.Context // of the goroutines
 	cancel          context.CancelFunc
 	writing, living sync.WaitGroup // writer, lease and sightings; reader and connection
 	closing         sync.Once
 	closeErr        error
 
-	// replica has every entry, own and others', and tells the watchers. It is
-	// changed under mu only, so that it goes in step with the rest; Watch
-	// needs no more than the replica's own lock.
-	replica *replica
-
-	// mu guards the fields below. No call to Redis is made under it.
+	// mu guards the fields below. No call to Redis is made under it, and none of
+	// the watcher.
 	mu     sync.Mutex
 	own    ownState
 	others othersState
+	feed   feed
+	seen   sightings
 	health health
 	closed bool
 }
@@ -121,12 +119,12 @@ func startRedis(ctx context.Context, o RedisOptions, server server) *Redis {
 		compared:   make(chan struct{}, 1),
 		wake:       make(chan struct{}, 1),
 		written:    make(chan struct{}, 1),
+		running:    running,
 		cancel:     cancel,
 		recalls:    recallPlaces{taken: make(chan struct{}, maxRecalls)},
 		appRecalls: recallPlaces{taken: make(chan struct{}, maxAppRecalls)},
 		seen:       newSightings(),
 		clock:      newSharedClock(o.Timing.Now),
-		replica:    newSummedReplica(),
 		own:        newOwnState(),
 		others:     newOthersState(),
 	}
@@ -135,12 +133,11 @@ func startRedis(ctx context.Context, o RedisOptions, server server) *Redis {
 	}
 	r.rejected = ratelog.New(r.log, "a value in Redis is not one of ours, and is left out")
 	r.health.start(r.timing.Now())
-	_ = r.repair(ctx, "start") // the reader goes on trying
+	_ = r.repair(ctx, "start") // the reader goes on trying, from Watch on
 	_ = r.loadRevoked(ctx)     // followRevoked does
 	r.writing.Go(func() { r.write(running) })
 	r.writing.Go(func() { r.holdLease(running) })
 	r.writing.Go(func() { r.noteSeen(running) })
-	r.living.Go(func() { r.read(running) })
 	r.living.Go(func() { r.followRevoked(running) })
 	r.living.Go(func() { r.holdAliveSubscription(running) })
 	return r
@@ -161,13 +158,12 @@ func (r *Redis) newToken() string {
 }
 
 // Put implements rooms.Store.
-func (r *Redis) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {
+func (r *Redis) Put(e rooms.Entry) {
 	e.Instance = r.instance
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e = completed(e, r.clock, complete)
 	if r.closed {
-		return e
+		return
 	}
 	before, replaced := r.own.entries[e.Place]
 	active := before.active
@@ -178,21 +174,24 @@ func (r *Redis) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {
 		}
 	}
 	r.own.put(e, active)
-	r.replica.put(e)
 	r.wakeWriter()
-	return e
 }
 
 // Remove implements rooms.Store.
 func (r *Redis) Remove(place rooms.Place, reason rooms.Reason) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || !r.own.remove(place, reason) {
-		return
+	if !r.closed && r.own.remove(place, reason) {
+		r.wakeWriter()
 	}
-	r.replica.remove(place, reason)
-	r.wakeWriter()
 }
 
-// Watch implements rooms.Store. The snapshot has been told when it returns.
-func (r *Redis) Watch(f func(rooms.Change)) (stop func()) { return r.replica.watch(f) }
+// Watch implements rooms.Store. It begins to read what the others do.
+func (r *Redis) Watch(f func([]rooms.Change)) (stop func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.feed.watcher = f
+	r.feed.flush(&r.mu)
+	r.living.Go(func() { r.read(r.running) })
+	return func() { r.feed.stop(&r.mu) }
+}

@@ -1,12 +1,9 @@
 package adapter
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"rollcall/rooms"
@@ -25,13 +22,6 @@ func (r *Redis) Close(ctx context.Context) error {
 func (r *Redis) close(ctx context.Context) error {
 	r.mu.Lock()
 	r.closed = true
-	if r.grace == 0 && r.handOver == 0 {
-		for _, place := range slices.SortedFunc(maps.Keys(r.own.entries), func(a, b rooms.Place) int {
-			return cmp.Compare(r.own.entries[a].version, r.own.entries[b].version)
-		}) {
-			r.replica.remove(place, rooms.Closed)
-		}
-	}
 	r.mu.Unlock()
 	err := r.drain(ctx)
 	r.cancel()

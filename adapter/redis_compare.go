@@ -10,19 +10,12 @@ import (
 	"rollcall/rooms"
 )
 
-// Every instance has a replica of all entries, and shows what is in it. Nothing
-// that this store does should let two replicas differ at rest; if they do all the
-// same, this finds it: at the same announcement they must be equal.
+// Nothing that this store does should let two instances have different entries at
+// rest. If they do all the same, this finds it: at the same announcement the sums
+// of their entries' hashes must be equal.
 
 // compareEvery is how many renewals of the lease lie between two comparisons.
 const compareEvery = 5
-
-// newSummedReplica makes a replica that keeps the sum of its entries.
-func newSummedReplica() *replica {
-	r := newReplica()
-	r.sums = true
-	return r
-}
 
 // hashOf is of all of an entry that clients see or that decides what they see.
 func hashOf(e rooms.Entry) uint64 {
@@ -40,22 +33,23 @@ func hashOf(e rooms.Entry) uint64 {
 	return h.Sum64()
 }
 
-// digest is the replica's sum and how many entries it has, as text.
-func (r *replica) digest() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return strconv.FormatUint(r.sum, 16) + "/" + strconv.Itoa(len(r.entries))
+// digest is the sum of all entries' hashes and how many there are, as text: of two
+// instances with the same entries it is the same, and hardly ever of two that
+// differ. mu is held.
+func (r *Redis) digest() string {
+	return strconv.FormatUint(r.own.sum+r.others.sum, 16) + "/" + strconv.Itoa(len(r.own.entries)+len(r.others.entries))
 }
 
-// atRest is the announcement that was read last, by number and token, and what
-// the replica is there; false if anything is on its way, in either direction, or being repaired.
+// atRest is the announcement that was read last, by number and token, and the
+// digest of the entries there; false if anything is on its way, in either
+// direction, or being repaired.
 func (r *Redis) atRest() (announcement, digest string, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed || len(r.own.queue) > 0 || r.others.repair != "" || r.others.unsettled() > 0 || r.others.seemsAlive() {
 		return "", "", false
 	}
-	return strconv.FormatUint(r.others.seq, 10) + " " + r.others.token, r.replica.digest(), true
+	return strconv.FormatUint(r.others.seq, 10) + " " + r.others.token, r.digest(), true
 }
 
 // A comparison belongs to the goroutine of the lease.

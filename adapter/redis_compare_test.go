@@ -20,52 +20,58 @@ func TestRedisDifferencesAreFoundAndRepaired(t *testing.T) {
 		ab = append(ab, i)
 	}
 	agree(t, bound, ab...)
-	for what, spoil := range map[string]func(e rooms.Entry){
-		"other data":   func(e rooms.Entry) { e.Data = []byte(`{"id":"old"}`); ab[1].replica.put(e) },
-		"another time": func(e rooms.Entry) { e.RegisteredAt++; ab[1].replica.put(e) },
-		"none":         func(e rooms.Entry) { ab[1].replica.remove(e.Place, rooms.Closed) },
+	place := rooms.Place{Key: "a/3"}
+	right := truth(ab[0])[name(place)]
+	for what, spoil := range map[string]func(e storedEntry){
+		"other data": func(e storedEntry) {
+			e.Data, e.version = []byte(`{"id":"a-3","old":true}`), e.version+1
+			ab[1].putOther(e, false)
+		},
+		"another time": func(e storedEntry) {
+			e.RegisteredAt, e.version = e.RegisteredAt+1, e.version+1
+			ab[1].putOther(e, false)
+		},
+		"none": func(e storedEntry) { ab[1].removeOther(e.Place, rooms.Closed) },
 	} {
 		settle(ab...)
 		before := ab[0].Stats().Differences + ab[1].Stats().Differences
-		e, ok := ab[1].replica.get(rooms.Place{Key: "a/3"})
-		if !ok {
-			t.Fatal("no entry")
-		}
-		spoil(e)
+		ab[0].Redis.mu.Lock()
+		e := ab[0].own.entries[place]
+		ab[0].Redis.mu.Unlock()
+		ab[1].Redis.mu.Lock()
+		spoil(storedEntry{Entry: e.Entry, version: e.version})
+		ab[1].Redis.mu.Unlock()
 		eventually(t, "the difference is found: "+what, 6*bound, func() bool {
 			return ab[0].Stats().Differences+ab[1].Stats().Differences > before
 		})
-		eventually(t, "the same again: "+what, bound, func() bool {
-			now, ok := ab[1].replica.get(e.Place)
-			return ok && string(now.Data) == string(e.Data) && now.RegisteredAt == e.RegisteredAt
-		})
+		eventually(t, "the same again: "+what, bound, func() bool { return ab[1].view()[name(place)] == right })
 		agree(t, bound, ab...)
 	}
 }
 
 // The sum depends on what there is, not on how it came.
-func TestReplicaSum(t *testing.T) {
+func TestSumOfEntries(t *testing.T) {
 	e := func(key, data string) rooms.Entry {
 		return rooms.Entry{Place: rooms.Place{Key: key}, Instance: "a", UserID: key, Data: []byte(data), JoinedAt: 1}
 	}
-	one, two := newSummedReplica(), newSummedReplica()
-	one.put(e("x", "1"))
-	one.put(e("y", "2"))
-	two.put(e("y", "9"))
-	two.put(e("z", "3"))
-	two.put(e("x", "1"))
-	two.put(e("y", "2"))
-	if one.digest() == two.digest() {
+	one, two := newOwnState(), newOwnState()
+	one.put(e("x", "1"), 0)
+	one.put(e("y", "2"), 0)
+	two.put(e("y", "9"), 0)
+	two.put(e("z", "3"), 0)
+	two.put(e("x", "1"), 0)
+	two.put(e("y", "2"), 0)
+	if one.sum == two.sum {
 		t.Error("one entry more makes no difference")
 	}
 	two.remove(rooms.Place{Key: "z"}, rooms.Closed)
-	if one.digest() != two.digest() {
-		t.Errorf("%s and %s", one.digest(), two.digest())
+	if one.sum != two.sum {
+		t.Errorf("%x and %x", one.sum, two.sum)
 	}
 	later := e("x", "1")
 	later.RegisteredAt = 5
-	two.put(later)
-	if one.digest() == two.digest() {
+	two.put(later, 0)
+	if one.sum == two.sum {
 		t.Error("the time of a registration makes no difference")
 	}
 }

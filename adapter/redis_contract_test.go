@@ -13,25 +13,19 @@ import (
 
 func TestRedis(t *testing.T) {
 	server := redistest.Start(t)
-	adaptertest.Run(t, func(t *testing.T, n int) []adaptertest.Store {
-		return openN(t, server.URL(), n)
-	})
+	adaptertest.Run(t, func(t *testing.T) func(i int) adaptertest.Store { return opener(t, server.URL()) })
 }
 
 func TestRedisCluster(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t)
-	adaptertest.Run(t, func(t *testing.T, n int) []adaptertest.Store {
-		return openN(t, cluster.URL(), n)
-	})
+	adaptertest.Run(t, func(t *testing.T) func(i int) adaptertest.Store { return opener(t, cluster.URL()) })
 }
 
 func TestRedisSentinel(t *testing.T) {
 	t.Parallel()
 	guarded := redistest.StartSentinel(t)
-	adaptertest.Run(t, func(t *testing.T, n int) []adaptertest.Store {
-		return openN(t, guarded.URL(), n)
-	})
+	adaptertest.Run(t, func(t *testing.T) func(i int) adaptertest.Store { return opener(t, guarded.URL()) })
 	t.Run("failover", func(t *testing.T) {
 		all := opens(t, guarded.URL(), "a", "b", "c")
 		for _, i := range all {
@@ -75,12 +69,11 @@ func TestRedisClusterKilledInstance(t *testing.T) {
 	}
 }
 
-// openN opens n instances under a prefix of their own. They are closed in
-// order with the test.
-func openN(t *testing.T, url string, n int) []adaptertest.Store {
-	t.Helper()
-	var stores []adaptertest.Store
-	for i := range n {
+// opener opens instances under a prefix of their own. They are closed in order with
+// the test.
+func opener(t *testing.T, url string) func(i int) adaptertest.Store {
+	return func(i int) adaptertest.Store {
+		t.Helper()
 		s, err := OpenRedis(t.Context(), RedisOptions{URL: url, Prefix: t.Name(), Instance: adaptertest.Instance(i), limits: limits{maxHistories: adaptertest.MaxHistories()}})
 		if err != nil {
 			t.Fatal(err)
@@ -97,7 +90,6 @@ func openN(t *testing.T, url string, n int) []adaptertest.Store {
 				t.Logf("%s compared everything %d times", s.Instance(), n)
 			}
 		})
-		stores = append(stores, s)
+		return s
 	}
-	return stores
 }

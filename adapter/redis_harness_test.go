@@ -85,7 +85,11 @@ func open(t *testing.T, o RedisOptions) *instance {
 	}
 	i := &instance{t: t, Redis: r}
 	i.forget()
-	stop := r.Watch(i.see)
+	stop := r.Watch(func(some []rooms.Change) {
+		for _, c := range some {
+			i.see(c)
+		}
+	})
 	t.Cleanup(func() {
 		stop()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -122,6 +126,9 @@ func (i *instance) see(c rooms.Change) {
 		return
 	}
 	socket := name(c.Entry.Place)
+	if c.Entry.Instance == i.instance {
+		i.t.Errorf("%s was told of its own entry %s", i.instance, socket)
+	}
 	if c.Removed {
 		if _, ok := i.present[socket]; !ok {
 			i.t.Errorf("%s was told twice that %s left", i.Instance(), socket)
@@ -146,10 +153,13 @@ func (i *instance) forget() {
 	}
 }
 
+// view is what it was told of the others' entries, and its own.
 func (i *instance) view() map[string]string {
+	own := truth(i)
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return maps.Clone(i.present)
+	maps.Copy(own, i.present)
+	return own
 }
 
 func (i *instance) departures() map[string][]rooms.Reason {
@@ -357,6 +367,7 @@ func beInstance(url, id string) error {
 	if err != nil {
 		return err
 	}
+	r.Watch(func([]rooms.Change) {})
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		socket, user, _ := strings.Cut(lines.Text(), " ")
 		r.Put(rooms.Entry{Place: rooms.Place{Key: socket}, UserID: cmp.Or(rooms.UserID([]byte(user)), "user of "+socket), Data: []byte(user), JoinedAt: 1})

@@ -73,7 +73,6 @@ func (r *Redis) SignOut(user string) {
 	if r.closed {
 		return
 	}
-	r.replica.tell(rooms.Change{SignOut: user})
 	if !r.own.speak(op{kind: opSignOut, user: user}) {
 		r.log.Error("too much is waiting for Redis: the other instances do not sign a user out")
 		return

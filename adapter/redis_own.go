@@ -15,8 +15,10 @@ import (
 // or, while everything is being put back, a part of it. Messages and sign-outs
 // are counted in the same way, apart from the versions.
 type ownState struct {
-	// entries is the truth about this instance's entries.
+	// entries is the truth about this instance's entries, and sum the sum of
+	// their hashes.
 	entries map[rooms.Place]ownEntry
+	sum     uint64
 	// queue is what Redis has not confirmed, oldest first. Its bound grows
 	// with entries; beyond it, changes of entries are dropped, and everything
 	// is put back. Messages and sign-outs stay: nothing could restore them.
@@ -44,6 +46,7 @@ type ownEntry struct {
 	rooms.Entry
 	version uint64 // of its last put
 	active  int64  // when its user showed by a put to be active (epoch ms)
+	hash    uint64
 }
 
 // An op is one step of the way to Redis.
@@ -93,13 +96,17 @@ func newOwnState() ownState {
 
 func (o *ownState) put(e rooms.Entry, active int64) {
 	version := o.enqueue(op{kind: opPut, place: e.Place, entry: e, active: active})
-	o.entries[e.Place] = ownEntry{e, version, active}
+	hash := hashOf(e)
+	o.sum += hash - o.entries[e.Place].hash
+	o.entries[e.Place] = ownEntry{e, version, active, hash}
 }
 
 func (o *ownState) remove(place rooms.Place, reason rooms.Reason) bool {
-	if _, ok := o.entries[place]; !ok {
+	e, ok := o.entries[place]
+	if !ok {
 		return false
 	}
+	o.sum -= e.hash
 	delete(o.entries, place)
 	o.enqueue(op{kind: opRemove, place: place, reason: reason})
 	return true

@@ -12,8 +12,10 @@ import (
 // othersState is what this instance knows of the others', and how far it has
 // read. Redis.mu guards it.
 type othersState struct {
-	// entries is the others' entries in the replica: whose, and which put.
+	// entries is the others' entries, of which the watcher was told: whose, and
+	// which put. sum is the sum of their hashes.
 	entries map[rooms.Place]otherEntry
+	sum     uint64
 	// owners is what is known of each other instance.
 	owners map[string]*owner
 
@@ -42,6 +44,7 @@ type othersState struct {
 type otherEntry struct {
 	instance string
 	version  uint64
+	hash     uint64
 }
 
 // An owner is what is known of another instance's entries.
@@ -81,14 +84,12 @@ const maxRead = 1000
 func (r *Redis) read(ctx context.Context) {
 	backoff := r.newBackoff()
 	for ctx.Err() == nil {
-		r.mu.Lock()
-		why := r.others.repair
-		r.mu.Unlock()
+		why, from := r.tellAll()
 		var err error
 		if why != "" {
 			err = r.repair(ctx, why)
 		} else {
-			err = r.readOn(ctx)
+			err = r.readOn(ctx, from)
 		}
 		if err != nil {
 			backoff.Wait(ctx)
@@ -98,11 +99,18 @@ func (r *Redis) read(ctx context.Context) {
 	}
 }
 
-// readOn waits for the next announcements and takes them.
-func (r *Redis) readOn(ctx context.Context) error {
+// tellAll tells the watcher all that waits. Only the reader does: so the goroutine
+// of the lease never waits for the watcher. It returns why the reader has to take a
+// snapshot next, or from where on it reads.
+func (r *Redis) tellAll() (repair, from string) {
 	r.mu.Lock()
-	from := r.others.lastID
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	r.feed.flush(&r.mu)
+	return r.others.repair, r.others.lastID
+}
+
+// readOn waits for the announcements behind one, and takes them.
+func (r *Redis) readOn(ctx context.Context, from string) error {
 	// Waiting is no latency: it is not counted as a call's time.
 	ctx, cancel := context.WithTimeout(ctx, r.timing.Block+r.timing.Call)
 	defer cancel()
@@ -111,9 +119,9 @@ func (r *Redis) readOn(ctx context.Context) error {
 		return nil // no news
 	}
 	r.counters.called(0, err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if err != nil {
-		r.mu.Lock()
-		defer r.mu.Unlock()
 		r.others.wantRepair("the connection broke")
 		return err
 	}
@@ -126,14 +134,12 @@ func (r *Redis) readOn(ctx context.Context) error {
 }
 
 // take applies one announcement. It reports whether the reader may go on:
-// false if it has to start afresh.
+// false if it has to start afresh. mu is held.
 func (r *Redis) take(message redis.XMessage) bool {
 	a, err := parseAnnouncement(message)
 	if err == nil && a.put != nil && a.instance != r.instance {
 		err = checkEntry(a.put.Entry)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	o := &r.others
 	if err != nil {
 		r.refuse(err)
@@ -232,19 +238,21 @@ func (r *Redis) putOther(e storedEntry, isBack bool) {
 		r.refuse(err)
 		return
 	}
-	before, shown := r.replica.get(e.Place)
-	r.others.entries[e.Place] = otherEntry{e.Instance, e.version}
-	if isBack && shown && sameEntry(before, e.Entry) {
-		return
+	before, shown := r.others.entries[e.Place]
+	now := otherEntry{e.Instance, e.version, hashOf(e.Entry)}
+	r.others.entries[e.Place] = now
+	r.others.sum += now.hash - before.hash
+	if !isBack || !shown || before.hash != now.hash {
+		r.feed.add(rooms.Change{Entry: e.Entry})
 	}
-	r.replica.put(e.Entry)
 }
 
 // removeOther removes an entry of another instance. mu is held.
 func (r *Redis) removeOther(place rooms.Place, reason rooms.Reason) {
-	if _, ok := r.others.entries[place]; ok {
+	if known, ok := r.others.entries[place]; ok {
 		delete(r.others.entries, place)
-		r.replica.remove(place, reason)
+		r.others.sum -= known.hash
+		r.feed.add(rooms.Change{Entry: rooms.Entry{Place: place}, Removed: true, Reason: reason})
 	}
 }
 
@@ -264,7 +272,7 @@ func (r *Redis) hearSpoken(a announcement) {
 	switch {
 	case a.said != nil:
 		o.said = max(o.said, a.said.ID)
-		r.replica.tell(rooms.Change{Said: a.said})
+		r.feed.add(rooms.Change{Said: a.said})
 		if a.instance == r.instance {
 			r.own.kept(a.count, a.said.ID)
 		}
@@ -273,7 +281,7 @@ func (r *Redis) hearSpoken(a announcement) {
 	case a.revoked != nil:
 		r.revoked.note(a.revoked.user, a.revoked.at, r.timing.Now())
 	case a.signOut != "" && a.instance != r.instance:
-		r.replica.tell(rooms.Change{SignOut: a.signOut})
+		r.feed.add(rooms.Change{SignOut: a.signOut})
 	}
 }
 

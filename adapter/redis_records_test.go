@@ -177,8 +177,8 @@ func seen(t *testing.T, server *redistest.Server, user string) int64 {
 
 // unnoted is how many sightings wait.
 func (i *instance) unnoted() int {
-	i.Redis.seen.mu.Lock()
-	defer i.Redis.seen.mu.Unlock()
+	i.Redis.mu.Lock()
+	defer i.Redis.mu.Unlock()
 	return len(i.Redis.seen.waiting)
 }
 

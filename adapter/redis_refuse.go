@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"strings"
 	"unicode/utf8"
 
@@ -84,11 +83,4 @@ func checkSaid(m rooms.Said) error {
 		return errors.New("a message that is too long")
 	}
 	return nil
-}
-
-// sameEntry reports whether two entries are equal in everything.
-func sameEntry(a, b rooms.Entry) bool {
-	same := bytes.Equal(a.Data, b.Data)
-	a.Data, b.Data = nil, nil
-	return same && reflect.DeepEqual(a, b)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -57,12 +56,9 @@ func (p *recallPlaces) enter(ctx context.Context) error {
 
 func (p *recallPlaces) leave() { <-p.taken }
 
-// sightings are who was active and is not noted in Redis yet.
+// sightings are who was active and is not noted in Redis yet. Redis.mu guards them.
 type sightings struct {
-	some chan struct{} // tells that there are some
-
-	// mu guards the field below.
-	mu      sync.Mutex
+	some    chan struct{} // tells that there are some
 	waiting map[string]lastSeen
 }
 
@@ -80,8 +76,6 @@ func (s *sightings) note(user string, at int64, remembered bool) {
 	if len(user) > maxSeenID {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	before, known := s.waiting[user]
 	if !known && len(s.waiting) >= maxSightings {
 		return
@@ -92,8 +86,6 @@ func (s *sightings) note(user string, at int64, remembered bool) {
 
 // batch is some of them. They stay until they are done.
 func (s *sightings) batch(most int) map[string]lastSeen {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	batch := make(map[string]lastSeen, min(most, len(s.waiting)))
 	for user, last := range s.waiting {
 		if len(batch) == most {
@@ -106,8 +98,6 @@ func (s *sightings) batch(most int) map[string]lastSeen {
 
 // done lets go of what is noted and was not seen again since.
 func (s *sightings) done(batch map[string]lastSeen) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for user, last := range batch {
 		if s.waiting[user] == last {
 			delete(s.waiting, user)
@@ -117,8 +107,6 @@ func (s *sightings) done(batch map[string]lastSeen) {
 
 // of is when a user was seen, as far as that waits and will be remembered.
 func (s *sightings) of(user string) int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if last := s.waiting[user]; last.remembered {
 		return last.at
 	}
@@ -129,10 +117,10 @@ func (s *sightings) of(user string) int64 {
 func (r *Redis) Touch(user string, at int64) {
 	at = min(at, r.timing.Now().UnixMilli())
 	r.mu.Lock()
-	closed := r.closed
-	r.mu.Unlock()
-	if !closed {
-		r.seen.note(user, at, !r.replica.isSocket(user))
+	defer r.mu.Unlock()
+	if !r.closed {
+		e, ok := r.own.entries[rooms.Place{List: rooms.Online, Key: user}]
+		r.seen.note(user, at, !ok || e.UserID != user) // else it is the socket's
 	}
 }
 
@@ -154,7 +142,9 @@ func (r *Redis) noteSeen(ctx context.Context) {
 // flushSeen writes all that was seen.
 func (r *Redis) flushSeen(ctx context.Context) error {
 	for {
+		r.mu.Lock()
 		batch := r.seen.batch(maxTouch)
+		r.mu.Unlock()
 		if len(batch) == 0 {
 			return nil
 		}
@@ -165,13 +155,17 @@ func (r *Redis) flushSeen(ctx context.Context) error {
 		if _, err := r.run(ctx, r.timing.Call, r.scripts.touch, args...); err != nil {
 			return err
 		}
+		r.mu.Lock()
 		r.seen.done(batch)
+		r.mu.Unlock()
 	}
 }
 
 // LastActive implements rooms.Records.
 func (r *Redis) LastActive(ctx context.Context, user string) (int64, error) {
+	r.mu.Lock()
 	waiting := r.seen.of(user)
+	r.mu.Unlock()
 	reply, err := r.recall(ctx, r.scripts.lastActive, user)
 	if err != nil {
 		return 0, err

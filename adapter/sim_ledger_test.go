@@ -106,7 +106,10 @@ func (l *simLedger) watcher(in *simInstance) func(rooms.Change) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.note(in, c)
+		own := c.Said == nil && c.SignOut == "" && l.owner(c.Entry.Place) == in
 		switch {
+		case own:
+			l.fail("%s was told of its own %v", in.name, c.Entry.Place)
 		case c.Said != nil:
 			l.sayTo(in, v, *c.Said)
 		case c.SignOut != "":
@@ -182,8 +185,6 @@ func (l *simLedger) removeFrom(in *simInstance, v *simView, c rooms.Change) {
 	case !shown:
 		l.fail("%s was told twice that %v left", in.name, place)
 	case in.ended: // it closes
-	case owner == in && l.places[place].removed < count:
-		l.fail("%s was told that its own %v left", in.name, place)
 	case c.Reason == rooms.InstanceLost && !l.wasGivenUp(owner, count):
 		l.fail("%s was told that %v is lost, whose instance nobody gave up", in.name, place)
 	case c.Reason == rooms.InstanceLost && owner.left && !l.loss && l.rules.evicted[owner.name].After(owner.stopped):

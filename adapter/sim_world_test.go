@@ -67,7 +67,12 @@ func (w *simWorld) open(slot int) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		in.store = startRedis(ctx, w.options(name), in.link)
-		in.store.Watch(w.ledger.watcher(in))
+		see := w.ledger.watcher(in)
+		in.store.Watch(func(some []rooms.Change) {
+			for _, c := range some {
+				see(c)
+			}
+		})
 		close(in.opened)
 	}()
 }

@@ -74,33 +74,42 @@ func (r *Rooms) Sockets(id string) (sockets int) {
 // disconnected. It returns how many there are.
 func (r *Rooms) SignOut(id string) (sockets int) {
 	sockets = r.Sockets(id)
+	r.mu.Lock()
 	r.store.SignOut(id)
-	r.signOut(id) // not with the next flush: a shutdown may be next
+	signedOut := r.signOut(id)
+	r.mu.Unlock()
+	r.dismiss(signedOut) // not with the next flush: a shutdown may be next
 	return sockets
 }
 
-// signOut does on this instance what SignOut asked for.
-func (r *Rooms) signOut(id string) {
-	r.leaving.releaseUser(userKey{id: id}, SignedOut)
-	r.mu.Lock()
-	tabs := r.inAny([]string{UserRoom(id), unregisteredRoom(id), id})
-	r.mu.Unlock()
+// signOut does on this instance what SignOut asked for, and returns the sockets
+// that are to be dismissed. r.mu is held.
+func (r *Rooms) signOut(id string) (sockets []Conn) {
+	r.releaseUser(userKey{id: id}, SignedOut)
+	for s := range r.inAny([]string{UserRoom(id), unregisteredRoom(id), id}) {
+		theirs := s.fixed.id == id || s.registered() && (s.key.id == id || s.key.anonymous && s.clientID == id)
+		if !theirs || s.gone.Load() {
+			continue
+		}
+		r.noteLast(s)
+		for place := range s.places {
+			r.removeEntry(s, place, SignedOut)
+		}
+		s.gone.Store(true) // an event that is being handled puts nothing back
+		sockets = append(sockets, s.conn)
+	}
+	return sockets
+}
+
+// dismiss disconnects sockets that were signed out. r.mu is not held.
+func (r *Rooms) dismiss(sockets []Conn) {
+	if len(sockets) == 0 {
+		return
+	}
 	goodbye := r.sender.Encode(Event{Name: "signed_out"})
-	for s := range tabs {
-		s.mu.Lock()
-		theirs := !s.gone && (s.fixed.id == id || s.registered() && (s.key.id == id || s.key.anonymous && s.clientID == id))
-		if theirs {
-			r.noteLastLocked(s)
-			for place := range s.places {
-				s.removeLocked(r.store, place, SignedOut)
-			}
-			s.gone = true // an event that is being handled puts nothing back
-		}
-		s.mu.Unlock()
-		if theirs {
-			s.conn.Send(goodbye)
-			s.conn.Close(false)
-		}
+	for _, c := range sockets {
+		c.Send(goodbye)
+		c.Close(false)
 	}
 }
 

@@ -77,10 +77,10 @@ func (s *session) mayAct(id string) error {
 	return s.may(userKey{id: id})
 }
 
-// ownerLocked is the id of the user who owns what the session puts into stages
+// owner is the id of the user who owns what the session puts into stages
 // and races: the token's, else that of the registered user, else the socket's.
-// s.mu is held.
-func (s *session) ownerLocked() string {
+// r.mu is held.
+func (s *session) owner() string {
 	switch {
 	case s.fixed != userKey{}:
 		return s.fixed.id
@@ -102,11 +102,11 @@ func (a admission) token() json.RawMessage {
 // a warning before, and so that the client comes back, with a new token if it
 // has one.
 func (r *Rooms) expireAt(s *session, end time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	s.stopExpiring()
 	s.expires = end
-	if end.IsZero() || s.gone {
+	if end.IsZero() || s.gone.Load() {
 		return
 	}
 	left := time.Until(end)
@@ -116,27 +116,28 @@ func (r *Rooms) expireAt(s *session, end time.Time) {
 
 // warnOfExpiry tells a session that its token ends then, and waits for that.
 func (r *Rooms) warnOfExpiry(s *session, end time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.gone || !s.expires.Equal(end) { // or it was renewed meanwhile
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.gone.Load() || !s.expires.Equal(end) { // or it was renewed meanwhile
 		return
 	}
 	seconds := map[string]int{"expires_in": secondsUntil(end)}
-	s.conn.Send(r.sender.Encode(Event{"token_expiring", []json.RawMessage{encode(seconds)}}))
-	s.expiry = time.AfterFunc(time.Until(end), func() { s.expire(end) })
+	r.outbox.add(packet{events: []Event{{"token_expiring", []json.RawMessage{encode(seconds)}}}, to: []Conn{s.conn}})
+	r.wakeUp()
+	s.expiry = time.AfterFunc(time.Until(end), func() { r.expire(s, end) })
 }
 
 // expire disconnects the session if its token still ends then.
-func (s *session) expire(end time.Time) {
-	s.mu.Lock()
-	over := !s.gone && s.expires.Equal(end)
-	s.mu.Unlock()
+func (r *Rooms) expire(s *session, end time.Time) {
+	r.mu.Lock()
+	over := !s.gone.Load() && s.expires.Equal(end)
+	r.mu.Unlock()
 	if over {
 		s.conn.Close(true)
 	}
 }
 
-// stopExpiring lets go of the timer. s.mu is held.
+// stopExpiring lets go of the timer. r.mu is held.
 func (s *session) stopExpiring() {
 	if s.expiry != nil {
 		s.expiry.Stop()

@@ -5,49 +5,83 @@ import (
 	"time"
 )
 
-// This file is what comes back from the store: each change goes into the view or
-// a roster, and from there the flush loop takes it.
+// This file is how changes get into the lists: own ones when they are made, the
+// others' when the store tells of them. The flush loop takes them from there.
 
-// apply is what the store calls with each change.
-func (r *Rooms) apply(c Change) {
-	switch {
-	case c.Said != nil:
-		r.deliver(Message{Event: c.Said.event(), Rooms: []string{RoomList(c.Said.Room)}})
-	case c.SignOut != "":
-		r.mu.Lock()
-		r.pending.signOuts = append(r.pending.signOuts, c.SignOut)
-		r.mu.Unlock()
-		r.wakeUp()
-	case r.options.Strict:
-		r.applyStrictly(c)
-	default:
-		r.mu.Lock()
-		r.applyEntry(c)
-		r.mu.Unlock()
-		r.wakeUp()
+// watch is what the store calls with what this instance did not do itself. It
+// waits while too much is on its way to the clients.
+func (r *Rooms) watch(changes []Change) {
+	var signedOut []Conn
+	r.mu.Lock()
+	for _, c := range changes {
+		switch {
+		case c.Said != nil:
+			r.queue(Message{Event: c.Said.event(), Rooms: []string{RoomList(c.Said.Room)}})
+		case c.SignOut != "":
+			signedOut = append(signedOut, r.signOut(c.SignOut)...)
+		default:
+			r.apply(c)
+			r.follow(c)
+		}
 	}
+	r.mu.Unlock()
+	r.dismiss(signedOut)
+	r.awaitRoom()
 }
 
-// applyEntry takes an entry into the view or a roster. r.mu is held.
-func (r *Rooms) applyEntry(c Change) {
-	e := c.Entry
-	if e.List != Online {
+// put sets one of this instance's entries, here and for the others, and returns
+// it as it is now. One that does not say when it joined joins now. r.mu is held.
+func (r *Rooms) put(e Entry) Entry {
+	if e.JoinedAt == 0 {
+		e.JoinedAt = r.store.Now()
+	}
+	r.apply(Change{Entry: e})
+	r.store.Put(e)
+	return e
+}
+
+// remove takes one of this instance's entries away. r.mu is held.
+func (r *Rooms) remove(p Place, reason Reason) {
+	r.apply(Change{Entry: Entry{Place: p}, Removed: true, Reason: reason})
+	r.store.Remove(p, reason)
+}
+
+// apply takes a change into the view or a roster. In strict mode everybody is told
+// at once. r.mu is held.
+func (r *Rooms) apply(c Change) {
+	before := r.view.listed(c.Entry.Key)
+	switch {
+	case c.Entry.List != Online:
 		r.applyToRoster(c)
+	case c.Removed:
+		r.view.remove(c.Entry.Key, c.Reason)
+	default:
+		r.view.put(c.Entry)
+	}
+	if r.options.Strict {
+		r.tellStrictly(c.Entry, before)
+	}
+	r.wakeUp()
+}
+
+// follow brings this instance's tabs of a user in line with those of another
+// instance: with what was chosen there, and with the time of the first. r.mu is
+// held.
+func (r *Rooms) follow(c Change) {
+	e := c.Entry
+	if e.List != Online || c.Removed {
 		return
 	}
-	if c.Removed {
-		r.view.remove(e.Key, c.Reason)
+	key := keyOf(e)
+	u := r.view.users[key]
+	if key.anonymous || e.Instance == r.options.Instance || u == nil {
 		return
 	}
-	u := r.view.put(e)
-	if e.Instance == r.options.Instance || u.key.anonymous {
-		return
+	if e.StatusAt > 0 && e.StatusAt == u.presence.at {
+		r.spread(key, u.presence.status(), u.presence.at)
 	}
-	if e.StatusAt > 0 && e.StatusAt == u.presence.at || r.joinedLater(u) {
-		if r.pending.adopt == nil {
-			r.pending.adopt = make(map[userKey]struct{})
-		}
-		r.pending.adopt[u.key] = struct{}{}
+	if r.joinedLater(u) {
+		r.carry(u)
 	}
 }
 
@@ -81,14 +115,11 @@ func (r *Rooms) joinedLater(u *onlineUser) bool {
 	})
 }
 
-// setTimes gives an entry of the user online its place in the list, at the
-// moment of its put: a further tab takes the time of the user's first, and a
-// user who becomes visible again joins now. In strict mode each tab has a time
-// of its own.
+// setTimes gives an entry of the user online its place in the list: a further tab
+// takes the time of the user's first, and a user who becomes visible again joins
+// now. In strict mode each tab has a time of its own. r.mu is held.
 func (r *Rooms) setTimes(e *Entry, k userKey) {
 	now := r.store.Now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if u := r.view.users[k]; u != nil {
 		e.VisibleAt = u.presence.visibleAt
 		switch {
@@ -105,11 +136,9 @@ func (r *Rooms) setTimes(e *Entry, k userKey) {
 }
 
 // registeredAt is the time of a registration now: later than every one of the
-// user that is known here, whatever the clocks.
+// user that is known here, whatever the clocks. r.mu is held.
 func (r *Rooms) registeredAt(k userKey) int64 {
 	now := r.store.Now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if u := r.view.users[k]; u != nil {
 		return max(now, registration(u.tabs[len(u.tabs)-1].entry).at+1)
 	}

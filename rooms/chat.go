@@ -65,8 +65,8 @@ func (r *Rooms) join(s *session, args []json.RawMessage) (map[string]any, error)
 		return nil, err
 	}
 	place := Place{RoomList(room), s.id}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	e, in := s.places[place]
 	if !in {
 		if s.roomsJoined() >= maxRooms {
@@ -78,24 +78,23 @@ func (r *Rooms) join(s *session, args []json.RawMessage) (map[string]any, error)
 	if string(e.Data) != string(name) { // renaming is leaving and joining
 		e.Data, e.JoinedAt = name, 0
 	}
-	if err := s.putLocked(r.store, e, r.joinsRoom); err != nil {
+	if err := r.putEntry(s, r.placed(e)); err != nil {
 		return nil, err
 	}
-	r.leaving.back(e, s.key) // after the new entry: the member was never away
+	r.back(e, s.key) // after the new entry: the member was never away
 	return map[string]any{"room": room, "username": username}, nil
 }
 
-// joinsRoom gives an entry of a chat room its place, at the moment of its put: a
-// further socket takes the time of the first with its name.
-func (r *Rooms) joinsRoom(e *Entry) {
+// placed gives an entry of a chat room its place, if it has none yet: a further
+// socket takes the time of the first with its name. r.mu is held.
+func (r *Rooms) placed(e Entry) Entry {
 	if e.JoinedAt == 0 {
-		r.mu.Lock()
-		defer r.mu.Unlock()
 		e.JoinedAt = r.rosters.joined(e.List, e.Data)
 	}
+	return e
 }
 
-// roomsJoined counts the chat rooms that a session is in. s.mu is held.
+// roomsJoined counts the chat rooms that a session is in.
 func (s *session) roomsJoined() (n int) {
 	for place := range s.places {
 		if isRoom(place.List) {
@@ -137,27 +136,42 @@ func (r *Rooms) leaveRoom(s *session, args []json.RawMessage) (map[string]any, e
 		return nil, err
 	}
 	place := Place{RoomList(room), s.id}
-	s.mu.Lock()
-	e, key := s.places[place], s.key
-	in := s.removeLocked(r.store, place, Closed)
-	s.mu.Unlock()
-	if !in {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := s.places[place]
+	if !r.removeEntry(s, place, Closed) {
 		return nil, errNotInRoom
 	}
-	r.leaving.release(e, key, Closed)
+	r.release(e, s.key, Closed)
 	return nil, nil
 }
 
-// nameIn is the name that a session goes by in a room, and whether it may be
-// seen there.
-func (s *session) nameIn(room string) (username json.RawMessage, hidden bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// A speaker is who a session is in a room.
+type speaker struct {
+	username json.RawMessage
+	hidden   bool
+	// id is the user's, "" without one, and from is who answers for the memory
+	// that messages take: with a token the user, else the connection, since any
+	// client can say any id.
+	id   string
+	from Origin
+}
+
+func (r *Rooms) speakerIn(s *session, room string) (speaker, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	e, ok := s.places[Place{RoomList(room), s.id}]
 	if !ok {
-		return nil, false, errNotInRoom
+		return speaker{}, errNotInRoom
 	}
-	return e.Data, s.status == Hidden, nil
+	out := speaker{username: e.Data, hidden: s.status == Hidden, from: Origin{Address: s.address, Client: s.id}}
+	switch {
+	case s.fixed != (userKey{}):
+		out.id, out.from = s.fixed.id, Origin{Address: UserRoom(s.fixed.id)}
+	case s.registered() && !s.key.anonymous:
+		out.id = s.key.id
+	}
+	return out, nil
 }
 
 // typing tells the others in the room, unless the user is hidden.
@@ -166,17 +180,16 @@ func (r *Rooms) typing(s *session, args []json.RawMessage) (map[string]any, erro
 	if err != nil {
 		return nil, err
 	}
-	username, hidden, err := s.nameIn(room)
-	if err != nil || hidden {
+	who, err := r.speakerIn(s, room)
+	if err != nil || who.hidden {
 		return nil, err
 	}
-	id, _ := s.sender()
 	r.publish(Message{
 		Event: Event{"typing", []json.RawMessage{encode(struct {
 			Room     string          `json:"room"`
 			Username json.RawMessage `json:"username"`
 			UserID   string          `json:"user_id,omitempty"`
-		}{room, username, id})}},
+		}{room, who.username, who.id})}},
 		Rooms:  []string{RoomList(room)},
 		Except: []string{s.id},
 	})
@@ -189,7 +202,7 @@ func (r *Rooms) message(s *session, args []json.RawMessage) (map[string]any, err
 	if err != nil {
 		return nil, err
 	}
-	text, _, err := s.nameIn(room)
+	who, err := r.speakerIn(s, room)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +210,7 @@ func (r *Rooms) message(s *session, args []json.RawMessage) (map[string]any, err
 		return nil, err
 	}
 	var username, content string
-	_ = json.Unmarshal(text, &username) // ours
+	_ = json.Unmarshal(who.username, &username) // ours
 	if json.Unmarshal(f["content"], &content) != nil ||
 		strings.TrimSpace(content) == "" || utf8.RuneCountInString(content) > maxContent {
 		return nil, &Refusal{"bad_message", fmt.Sprintf("content must be a text of 1 to %d characters.", maxContent)}
@@ -206,8 +219,7 @@ func (r *Rooms) message(s *session, args []json.RawMessage) (map[string]any, err
 	if err != nil || utf8.RuneCountInString(nonce) > maxNonce {
 		return nil, &Refusal{"bad_message", fmt.Sprintf("nonce must be a text of at most %d characters.", maxNonce)}
 	}
-	id, from := s.sender()
-	kept, err := r.store.Say(NewMessage{Room: room, UserID: id, Username: username, Content: content, Nonce: nonce, From: from})
+	kept, err := r.store.Say(NewMessage{Room: room, UserID: who.id, Username: username, Content: content, Nonce: nonce, From: who.from})
 	if err != nil {
 		return nil, err
 	}
@@ -229,21 +241,6 @@ func awaitKept(kept <-chan int64) (map[string]any, error) {
 	case <-timeout.C:
 		return nil, errUnconfirmed
 	}
-}
-
-// sender is who a session's messages are from: the user's id, "" without one,
-// and who answers for the memory they take. With a token that is the user, else
-// the connection: any client can say any id.
-func (s *session) sender() (id string, from Origin) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.fixed != (userKey{}) {
-		return s.fixed.id, Origin{Address: UserRoom(s.fixed.id)}
-	}
-	if s.registered() && !s.key.anonymous {
-		id = s.key.id
-	}
-	return id, Origin{Address: s.address, Client: s.id}
 }
 
 // event is what the members of the room get.

@@ -69,7 +69,7 @@ func TestJoinedComesBeforeTheirMessage(t *testing.T) {
 		w.do(bob, "join", `{"room":"1","username":"bob"}`)
 		w.do(bob, "typing", `{"room":1}`)
 		w.do(bob, "message", `{"room":1,"content":"x"}`)
-		told := ann.told() // without waiting
+		told := w.told(ann)
 		if len(told) != 3 || !strings.HasPrefix(told[0], "user_joined") || !strings.HasPrefix(told[2], "message") {
 			t.Error(told)
 		}

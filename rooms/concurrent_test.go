@@ -142,8 +142,8 @@ func (l *listener) await(t *testing.T, want string) {
 // Frames of one socket come in the order of the flushes, whatever happens
 // beside: each count differs from the one before, and the last one is right.
 func TestCountsComeInOrder(t *testing.T) {
-	store := adapter.NewMemory()
-	r := rooms.New(rooms.Options{}, store, &fakeSender{})
+	h := newHouse(t)
+	r := h.rooms
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -162,7 +162,7 @@ func TestCountsComeInOrder(t *testing.T) {
 	}
 	running.Go(func() { _ = r.Run(ctx) })
 	for i := range users { // users only come, so counts only rise
-		store.Put(rooms.Entry{Place: rooms.Place{Key: fmt.Sprint(i)}, UserID: fmt.Sprint("u", i), Data: []byte(`{}`)})
+		h.far.Put(rooms.Entry{Place: rooms.Place{Key: fmt.Sprint(i)}, UserID: fmt.Sprint("u", i), Data: []byte(`{}`)})
 	}
 	select {
 	case <-last:

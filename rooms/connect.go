@@ -32,24 +32,10 @@ func (r *Rooms) Connect(c Conn, h Handshake) (Session, error) {
 		address: h.Address,
 		initial: startStatus(wanted, who.status),
 	}
-	r.startLocked(s)
 	s.activeAt.Store(time.Now().UnixMilli())
-	r.mu.Lock()
-	_, taken := r.sessions[s.id]
-	if !taken {
-		r.sessions[s.id] = s
-		if s.clientID != s.id {
-			r.aliases[s.clientID] = s
-		}
-		if subscription == countOnly {
-			s.owedCount, r.pending.counts = true, true
-		}
-	}
-	r.mu.Unlock()
-	if taken {
+	if !r.enter(s) {
 		return nil, fmt.Errorf("connect: socket id %q is connected already", s.id)
 	}
-	r.wakeUp()
 	if who.user == nil {
 		return s, nil
 	}
@@ -61,44 +47,64 @@ func (r *Rooms) Connect(c Conn, h Handshake) (Session, error) {
 	return s, nil
 }
 
+// enter takes a new session among the others, unless one has its id already.
+func (r *Rooms) enter(s *session) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sessions[s.id] != nil {
+		return false
+	}
+	r.start(s)
+	r.sessions[s.id] = s
+	if s.clientID != s.id {
+		r.aliases[s.clientID] = s
+	}
+	if s.subscription == countOnly {
+		s.owedCount, r.pending.counts = true, true
+		r.wakeUp()
+	}
+	return true
+}
+
 // Disconnect lets go of a socket and removes its entries, for the given reason. A
 // second call does nothing.
 func (s *session) Disconnect(reason Reason) {
 	r := s.service
-	if s.disconnected.Swap(true) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sessions[s.id] != s {
 		return
 	}
-	s.mu.Lock()
-	s.gone = true
+	s.gone.Store(true)
 	s.stopExpiring()
 	key, registered := s.key, s.registered()
-	r.noteLastLocked(s)
-	handingOver := r.handingOver.Load()
+	r.noteLast(s)
 	for place, e := range s.places {
 		// Handing over, the entries are left to whoever comes after this instance.
 		_, mayReturn := holderOf(e, key)
-		if handingOver && !mayReturn || !handingOver && !r.leaving.hold(e, key, reason) {
-			s.removeLocked(r.store, place, reason)
+		if r.handingOver && !mayReturn || !r.handingOver && !r.hold(e, key, reason) {
+			r.removeEntry(s, place, reason)
 		}
 	}
 	clear(s.places)
-	if !handingOver {
+	if !r.handingOver {
 		for _, list := range s.stages {
-			r.dropOutLocked(s, list)
+			r.dropOut(s, list)
 		}
 	}
-	s.mu.Unlock()
-	r.mu.Lock()
 	delete(r.sessions, s.id)
 	delete(r.aliases, s.clientID)
 	r.membership.leaveAll(s)
-	r.mu.Unlock()
-	if !registered {
-		r.tellStrictly() // as Node does
+	if !registered && r.options.Strict { // as Node does
+		r.queueListStrictly(func(*session) bool { return true })
 	}
 }
 
 // HandOver is called when this instance is about to end: from here on the
 // entries of sockets that go stay in the store, so that nobody is seen to leave
 // who comes back on another instance. The store looks after what is left.
-func (r *Rooms) HandOver() { r.handingOver.Store(true) }
+func (r *Rooms) HandOver() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.handingOver = true
+}

@@ -80,13 +80,15 @@ func (s *session) Handle(event string, args []json.RawMessage, attachments [][]b
 	if handle == nil {
 		return nil, &Refusal{"unknown_event", fmt.Sprintf("There is no event %.64q.", event)}
 	}
-	if s.disconnected.Load() {
+	if s.gone.Load() {
 		return nil, errNotConnected
 	}
 	if !passive[event] {
 		s.service.noteActive(s)
 	}
-	return handle(s.service, s, args)
+	reply, err := handle(s.service, s, args)
+	s.service.awaitRoom()
+	return reply, err
 }
 
 // What events with a name in their name are called together.

@@ -12,8 +12,16 @@ var Pause = pause
 // Flush is one step of the flush loop, for tests that do without Run.
 func (r *Rooms) Flush(lists bool) { r.flush(lists) }
 
+// Deliver is one step of the flush loop: it sends what waits to be sent at once.
+func (r *Rooms) Deliver() {
+	queued, _ := r.look()
+	r.send(queued)
+}
+
 // Waiting is what the flush loop would find to do.
 func (r *Rooms) Waiting() (increments, lists bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	want := r.waiting()
 	return want.increments, want.lists
 }
@@ -39,7 +47,7 @@ func (r *Rooms) Rosters() int {
 }
 
 // TellRosters is one step of the flush loop, for tests that do without Run.
-func (r *Rooms) TellRosters() { r.tellRosters() }
+func (r *Rooms) TellRosters() { r.flushRosters() }
 
 // RacingWeight is what this instance's part of stages and races weighs.
 func (r *Rooms) RacingWeight() int {
@@ -47,9 +55,6 @@ func (r *Rooms) RacingWeight() int {
 	defer r.mu.Unlock()
 	return r.rosters.own
 }
-
-// CatchUp is one step of the flush loop, for tests that do without Run.
-func (r *Rooms) CatchUp() { r.catchUp() }
 
 // Forget lets go of choices that no tab adopted, as if a time had come.
 func (r *Rooms) Forget(now time.Time) { r.forget(now) }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rollcall/adapter"
+	"rollcall/adapter/adaptertest"
 	"rollcall/rooms"
 )
 
@@ -146,15 +147,24 @@ func (c *fakeConn) told() []string {
 
 // A house is a Rooms without its flush loop, with what surrounds it.
 type house struct {
-	t     *testing.T
-	rooms *rooms.Rooms
-	store *adapter.Memory
+	t       *testing.T
+	rooms   *rooms.Rooms
+	cluster *adaptertest.Cluster
+	far     rooms.Store // of another instance
 }
 
-func newHouse(t *testing.T) *house {
-	store := adapter.NewMemory()
-	return &house{t, rooms.New(rooms.Options{}, store, &fakeSender{}), store}
+func newHouse(t *testing.T) *house { return newHouseWith(t, rooms.Options{}) }
+
+func newHouseWith(t *testing.T, options rooms.Options) *house {
+	cluster := newCluster()
+	store := cluster.Open("local")
+	if options.Records == nil {
+		options.Records = store
+	}
+	return &house{t, rooms.New(options, store, &fakeSender{}), cluster, cluster.Open("far")}
 }
+
+func newCluster() *adaptertest.Cluster { return adaptertest.NewCluster(adapter.NewMemory()) }
 
 func (h *house) connect(id, presence string) *fakeConn {
 	h.t.Helper()
@@ -182,6 +192,7 @@ func (h *house) do(c *fakeConn, event string, args ...string) {
 
 func (h *house) try(c *fakeConn, event string, args ...string) error {
 	_, err := h.rooms.Handle(c, event, raw(args))
+	h.rooms.Deliver()
 	return err
 }
 

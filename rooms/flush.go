@@ -17,17 +17,11 @@ type pending struct {
 	stale, restated bool
 	// count is the number of users last told.
 	count int
-
-	// adopt are users whose status was chosen on another instance, or who joined
-	// there before, and whose tabs here have to follow. Bounded by the users.
-	adopt map[userKey]struct{}
-	// signOuts are users to be signed out.
-	signOuts []string
 }
 
-// Run flushes changes to the clients until ctx ends, and then stops watching
-// the store. It is the only sender of presence events, so the order of the
-// flushes is the order that each client sees.
+// Run sends the clients what there is for them until ctx ends, and then stops
+// watching the store. It is the only sender, so the order in which it sends is
+// the order that each client sees.
 //
 // Increments, lists and rosters pace separately: a list is many times larger, so
 // in a steady coming and going increments are at once and lists seldom.
@@ -36,7 +30,7 @@ type pending struct {
 func (r *Rooms) Run(ctx context.Context) error {
 	defer r.stopWatching()
 	defer r.stopMessages()
-	defer r.leaving.end()
+	defer r.end()
 	var looking sync.WaitGroup
 	defer looking.Wait()
 	looking.Go(func() { r.lookAround(ctx) })
@@ -48,8 +42,8 @@ func (r *Rooms) Run(ctx context.Context) error {
 	timer := time.NewTimer(maxPause)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		r.catchUp()
-		want := r.waiting()
+		queued, want := r.look()
+		r.send(queued)
 		if r.flushDue(want, &paces) {
 			continue
 		}
@@ -68,8 +62,7 @@ func (r *Rooms) Run(ctx context.Context) error {
 }
 
 // rosterPause is the pause after rosters were told, in units of what that took.
-// It only queues; the writing, which others do, is some ten times that.
-const rosterPause = 20
+const rosterPause = 2
 
 // wanted is which flushes have something to send.
 type wanted struct{ increments, lists, rosters bool }
@@ -82,7 +75,7 @@ func (r *Rooms) flushDue(want wanted, p *paces) bool {
 	}
 	switch {
 	case want.rosters && p.rosters.due(now):
-		cost := r.tellRosters()
+		cost := r.flushRosters()
 		r.options.Observer.Flush("rosters", cost)
 		r.options.Observer.Pause("rosters", p.rosters.flushed(time.Now(), cost))
 	case want.lists && p.lists.due(now):
@@ -99,22 +92,21 @@ func (r *Rooms) flushDue(want wanted, p *paces) bool {
 	return true
 }
 
-// catchUp does what the watcher of the store, which may not call it, left to
-// be done.
-func (r *Rooms) catchUp() {
+// end is the end of the fan-out: nobody waits for it any more, and what is held is
+// left to whoever comes after.
+func (r *Rooms) end() {
 	r.mu.Lock()
-	adopt, signOuts := r.pending.adopt, r.pending.signOuts
-	r.pending.adopt, r.pending.signOuts = nil, nil
-	r.mu.Unlock()
-	for key := range adopt {
-		if status, at := r.chosen(key); at > 0 {
-			r.spread(key, status, at)
-		}
-		r.carry(key)
-	}
-	for _, id := range signOuts {
-		r.signOut(id)
-	}
+	defer r.mu.Unlock()
+	r.leaving.end()
+	r.outbox.end()
+}
+
+// look is what waits in the outbox, which from here on has left, and which flushes
+// have something to send.
+func (r *Rooms) look() ([]packet, wanted) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.outbox.take(), r.waiting()
 }
 
 // wakeUp makes the flush loop look again. It never blocks.
@@ -126,10 +118,8 @@ func (r *Rooms) wakeUp() {
 }
 
 // waiting reports which flushes have something to send. In strict mode lists
-// do not wait.
+// do not wait. r.mu is held.
 func (r *Rooms) waiting() wanted {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	changed := r.view.changed()
 	return wanted{
 		increments: changed || r.pending.snapshots || r.pending.counts,
@@ -138,23 +128,43 @@ func (r *Rooms) waiting() wanted {
 	}
 }
 
-// flush sends what changed since the last flush, with lists the lists too, and
-// returns what that cost.
+// flush sends what waits in the outbox and what changed since the last flush, with
+// lists the lists too, and returns what that cost.
 func (r *Rooms) flush(lists bool) time.Duration {
+	r.mu.Lock()
+	queued, cut, now := r.outbox.take(), r.cut(lists), r.counts()
+	r.mu.Unlock()
+	r.send(queued)
 	started := time.Now()
-	deliveries := r.cut(lists).deliveries(r.sender, r.noteSent)
+	packets := cut.packets()
+	r.send(packets)
 	cost := time.Since(started)
-	if len(deliveries) > 0 {
-		cost += r.sender.Fanout(deliveries)
+	if len(packets) > 0 {
 		kind := "changes"
 		if lists {
 			kind = "list"
 		}
 		r.options.Observer.Flush(kind, cost)
 	}
-	now := r.Counts()
 	r.options.Observer.Presence(now.Users, now.Sockets)
 	return cost
+}
+
+// flushRosters sends what changed in the rosters, some at a time, and returns what
+// that cost.
+func (r *Rooms) flushRosters() time.Duration {
+	started := time.Now()
+	for more := true; more; {
+		r.mu.Lock()
+		for range min(maxAtOnce, r.rosters.dirty.Len()) {
+			r.queueRoster(r.rosters.dirty.Front().Value.(*roster).list)
+		}
+		more = r.rosters.dirty.Len() > 0
+		packets := r.outbox.take()
+		r.mu.Unlock()
+		r.send(packets)
+	}
+	return time.Since(started)
 }
 
 // A cut is one boundary: who gets what, of one moment of the view.
@@ -170,10 +180,8 @@ type cut struct {
 }
 
 // cut takes the changes and the owed out of the books, in one step: from here
-// on they count as told.
+// on they count as told. r.mu is held.
 func (r *Rooms) cut(lists bool) cut {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	c := cut{diff: r.view.diff(), count: r.view.size()}
 	changed := !c.diff.empty()
 	stale := r.pending.stale || c.diff.relists()
@@ -234,20 +242,17 @@ func (s *session) settle(lists bool) {
 	s.owedSnapshot, s.owedCount = false, false
 }
 
-// deliveries encodes a cut, each thing once however many get it, and notes it.
-func (c cut) deliveries(sender Sender, note func(events []Event, sockets int)) []Delivery {
-	var out []Delivery
-	send := func(to []Conn, what func() []Event) {
+// packets is what the sockets get of a cut.
+func (c cut) packets() (out []packet) {
+	add := func(to []Conn, events func() []Event) {
 		if len(to) > 0 {
-			events := what()
-			note(events, len(to))
-			out = append(out, Delivery{Frames: sender.Encode(events...), To: to})
+			out = append(out, packet{events: events(), to: to})
 		}
 	}
-	send(c.toIncrements, c.diff.events)
-	send(c.toIncrementsAndList, func() []Event { return append(c.diff.events(), c.list...) })
-	send(c.toList, func() []Event { return c.list })
-	send(c.toObject, func() []Event { return c.object })
-	send(c.toCount, func() []Event { return []Event{{"online_count", []json.RawMessage{encode(c.count)}}} })
+	add(c.toIncrements, c.diff.events)
+	add(c.toIncrementsAndList, func() []Event { return append(c.diff.events(), c.list...) })
+	add(c.toList, func() []Event { return c.list })
+	add(c.toObject, func() []Event { return c.object })
+	add(c.toCount, func() []Event { return []Event{{"online_count", []json.RawMessage{encode(c.count)}}} })
 	return out
 }

@@ -1,10 +1,6 @@
 package rooms
 
-import (
-	"sync"
-	"sync/atomic"
-	"time"
-)
+import "time"
 
 // maxHeld bounds the entries that are held at a time. One more is removed at
 // once, and counted.
@@ -15,15 +11,11 @@ const maxHeld = 100_000
 // instance. An entry stays in the shared map for the grace, with its time of
 // joining, so that nobody anywhere sees the user leave and the place is kept.
 // When its holder is back on this instance, or the grace is over, it is removed.
+//
+// Rooms.mu guards it.
 type leaving struct {
-	grace  time.Duration
-	remove func(Place, Reason)
-	most   int // as maxHeld; set by tests
-
-	unheld atomic.Uint64 // entries that were over the bound
-
-	// mu guards the fields below. Nothing is called under it.
-	mu      sync.Mutex
+	most    int    // as maxHeld; set by tests
+	unheld  uint64 // entries that were over the bound
 	held    map[Place]held
 	holders map[holder]map[Place]bool
 	ended   bool
@@ -55,39 +47,32 @@ type held struct {
 	timer  *time.Timer
 }
 
-func newLeaving(grace time.Duration, remove func(Place, Reason)) *leaving {
-	return &leaving{
-		grace:   grace,
-		remove:  remove,
-		most:    maxHeld,
-		held:    make(map[Place]held),
-		holders: make(map[holder]map[Place]bool),
-	}
+func newLeaving() leaving {
+	return leaving{most: maxHeld, held: make(map[Place]held), holders: make(map[holder]map[Place]bool)}
 }
 
 // hold keeps an entry for the grace, and reports whether it does: the caller
-// removes the others.
-func (l *leaving) hold(e Entry, user userKey, reason Reason) bool {
+// removes the others. r.mu is held.
+func (r *Rooms) hold(e Entry, user userKey, reason Reason) bool {
+	l := &r.leaving
 	h, known := holderOf(e, user)
-	if !known || l.grace <= 0 {
-		return false
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	switch {
+	case !known || r.options.Grace <= 0:
+		return false
 	case l.ended:
 		return true // the process ends: the entry is left to whoever comes after
 	case len(l.held) >= l.most:
-		l.unheld.Add(1)
+		l.unheld++
 		return false
 	}
 	place := e.Place
-	timer := time.AfterFunc(l.grace, func() {
-		l.mu.Lock()
-		mine := l.letGo(place)
-		l.mu.Unlock()
-		if mine {
-			l.remove(place, reason)
+	var timer *time.Timer
+	timer = time.AfterFunc(r.options.Grace, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if l.held[place].timer == timer {
+			l.letGo(place)
+			r.remove(place, reason)
 		}
 	})
 	l.held[place] = held{h, timer}
@@ -98,11 +83,11 @@ func (l *leaving) hold(e Entry, user userKey, reason Reason) bool {
 	return true
 }
 
-// letGo forgets an entry and reports whether it was held. l.mu is held.
-func (l *leaving) letGo(place Place) bool {
+// letGo forgets an entry, if it is held.
+func (l *leaving) letGo(place Place) {
 	h, ok := l.held[place]
 	if !ok {
-		return false
+		return
 	}
 	h.timer.Stop()
 	delete(l.held, place)
@@ -110,61 +95,41 @@ func (l *leaving) letGo(place Place) bool {
 	if len(l.holders[h.holder]) == 0 {
 		delete(l.holders, h.holder)
 	}
-	return true
 }
 
 // back tells that an entry was put whose holder is back: what else is held of
 // the holder is removed, so that a page reloaded again and again holds one entry
 // at most. The entry itself may have been held too (a 2.x client that left the
-// namespace comes back under its old id): it is a new one.
-func (l *leaving) back(e Entry, user userKey) {
-	l.mu.Lock()
-	l.letGo(e.Place)
-	l.mu.Unlock()
-	l.release(e, user, Closed)
+// namespace comes back under its old id): it is a new one. r.mu is held.
+func (r *Rooms) back(e Entry, user userKey) {
+	r.leaving.letGo(e.Place)
+	r.release(e, user, Closed)
 }
 
 // release removes what is held of an entry's holder, now and for another reason.
-func (l *leaving) release(e Entry, user userKey, reason Reason) {
+// r.mu is held.
+func (r *Rooms) release(e Entry, user userKey, reason Reason) {
 	if h, known := holderOf(e, user); known {
-		l.removeAll(reason, func() (places []Place) {
-			for place := range l.holders[h] {
-				places = append(places, place)
-			}
-			return places
-		})
-	}
-}
-
-// releaseUser removes all that is held of a user with an id, in every list.
-func (l *leaving) releaseUser(user userKey, reason Reason) {
-	l.removeAll(reason, func() (places []Place) {
-		for place, h := range l.held {
-			if h.holder.user == user {
-				places = append(places, place)
-			}
+		for place := range r.leaving.holders[h] {
+			r.leaving.letGo(place)
+			r.remove(place, reason)
 		}
-		return places
-	})
+	}
 }
 
-// removeAll lets go of entries, which are found with l.mu held, and removes them.
-func (l *leaving) removeAll(reason Reason, find func() []Place) {
-	l.mu.Lock()
-	places := find()
-	for _, place := range places {
-		l.letGo(place)
-	}
-	l.mu.Unlock()
-	for _, place := range places {
-		l.remove(place, reason)
+// releaseUser removes all that is held of a user with an id, in every list. r.mu is
+// held.
+func (r *Rooms) releaseUser(user userKey, reason Reason) {
+	for place, h := range r.leaving.held {
+		if h.holder.user == user {
+			r.leaving.letGo(place)
+			r.remove(place, reason)
+		}
 	}
 }
 
 // end forgets everything that is held without removing it.
 func (l *leaving) end() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.ended = true
 	for place := range l.held {
 		l.letGo(place)
@@ -173,4 +138,8 @@ func (l *leaving) end() {
 
 // Unheld is how many entries were removed at once because too many were held for
 // the grace.
-func (r *Rooms) Unheld() uint64 { return r.leaving.unheld.Load() }
+func (r *Rooms) Unheld() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.leaving.unheld
+}

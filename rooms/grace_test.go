@@ -8,7 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"rollcall/adapter"
 	"rollcall/rooms"
 )
 
@@ -16,8 +15,7 @@ import (
 // watcher of the changes was told since it was last asked.
 func underGrace(t *testing.T, story func(h *house, heard func() []string)) {
 	synctest.Test(t, func(t *testing.T) {
-		store := adapter.NewMemory()
-		h := &house{t, rooms.New(rooms.Options{Grace: 5 * time.Second}, store, &fakeSender{}), store}
+		h := newHouseWith(t, rooms.Options{Grace: 5 * time.Second})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- h.rooms.Run(ctx) }()
@@ -113,8 +111,8 @@ func TestNoGrace(t *testing.T) {
 
 // When the process ends, what is held is left in the shared map.
 func TestGraceIsHandedOver(t *testing.T) {
-	store := adapter.NewMemory()
-	r := rooms.New(rooms.Options{Grace: time.Hour}, store, &fakeSender{})
+	h := newHouseWith(t, rooms.Options{Grace: time.Hour})
+	r := h.rooms
 	held, late := &fakeConn{id: "held"}, &fakeConn{id: "late"}
 	for i, c := range []*fakeConn{held, late} {
 		if _, err := r.Connect(c, rooms.Handshake{}); err != nil {
@@ -129,9 +127,7 @@ func TestGraceIsHandedOver(t *testing.T) {
 	cancel()
 	r.Run(ctx)
 	r.Disconnect(late, rooms.Closed)
-	left := 0
-	store.Watch(func(rooms.Change) { left++ })()
-	if left != 2 {
+	if left := len(h.cluster.Entries()); left != 2 {
 		t.Errorf("%d entries are left", left)
 	}
 }
@@ -165,8 +161,8 @@ func TestHandOver(t *testing.T) {
 		back := w.connect(1, "a2", "presence=none")
 		w.do(back, "register", one)
 		w.do(back, "join", `{"room":"r","username":"a"}`)
-		w.store.Remove(rooms.Place{Key: "a"}, rooms.Closed) // as the store does in the end
-		w.store.Remove(rooms.Place{List: rooms.RoomList("r"), Key: "a"}, rooms.Closed)
+		w.far.Remove(rooms.Place{Key: "a"}, rooms.Closed) // as the store does in the end
+		w.far.Remove(rooms.Place{List: rooms.RoomList("r"), Key: "a"}, rooms.Closed)
 		w.hears(watcher)
 		w.hears(member)
 	})
@@ -204,11 +200,11 @@ func TestGraceInRooms(t *testing.T) {
 				heard()
 				expect(h.t, bob.told())
 				entries := 0
-				h.store.Watch(func(c rooms.Change) {
-					if c.Entry.List == rooms.RoomList("r") {
+				for _, e := range h.cluster.Entries() {
+					if e.List == rooms.RoomList("r") {
 						entries++
 					}
-				})()
+				}
 				if entries != 2 {
 					h.t.Errorf("%d entries are left", entries)
 				}

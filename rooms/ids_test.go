@@ -97,11 +97,11 @@ func TestSocketIDsAreToldToNobody(t *testing.T) {
 	for name, strict := range map[string]bool{"by default": false, "strict": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store, bus := &recordingStore{Memory: adapter.NewMemory()}, &memory.Bus{}
+				store, bus := &recordingStore{Store: adapter.NewMemory()}, &memory.Bus{}
 				var passed []rooms.Message
 				defer bus.Subscribe(func(m rooms.Message) { passed = append(passed, m) })()
 				r := rooms.New(rooms.Options{Bus: bus, Strict: strict, IdleAfter: time.Minute, Tracks: func() []json.RawMessage { return []json.RawMessage{[]byte("1")} }}, store, &fakeSender{})
-				h := &house{t, r, store.Memory}
+				h := &house{t: t, rooms: r}
 				ctx, stop := context.WithCancel(t.Context())
 				ended := make(chan struct{})
 				go func() { r.Run(ctx); close(ended) }()
@@ -168,23 +168,23 @@ func TestSocketIDsAreToldToNobody(t *testing.T) {
 
 // A recordingStore notes what it is given.
 type recordingStore struct {
-	*adapter.Memory
+	rooms.Store
 	kept []string
 }
 
-func (s *recordingStore) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {
+func (s *recordingStore) Put(e rooms.Entry) {
 	s.kept = append(s.kept, encodeAll([]rooms.Entry{e})...)
-	return s.Memory.Put(e, complete...)
+	s.Store.Put(e)
 }
 
 func (s *recordingStore) Remove(p rooms.Place, reason rooms.Reason) {
 	s.kept = append(s.kept, encodeAll([]rooms.Place{p})...)
-	s.Memory.Remove(p, reason)
+	s.Store.Remove(p, reason)
 }
 
 func (s *recordingStore) Touch(user string, at int64) {
 	s.kept = append(s.kept, user)
-	s.Memory.Touch(user, at)
+	s.Store.Touch(user, at)
 }
 
 func encodeAll[T any](values []T) (out []string) {

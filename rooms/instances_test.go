@@ -27,18 +27,20 @@ type network struct {
 	told      int                              // registrations, for distinct data
 }
 
-// A node is an instance with its store. It embeds the entries as it knows them.
+// A node is an instance with its store, whose watcher it calls when it likes.
 type node struct {
 	*adapter.Memory
-	name  string
-	net   *network
-	rooms *rooms.Rooms
-	skew  int64
-	last  int64
-	own   map[rooms.Place]rooms.Entry
-	inbox map[string][]rooms.Change // by sender
-	away  bool                      // cut off
-	conns []*fakeConn
+	name    string
+	net     *network
+	rooms   *rooms.Rooms
+	skew    int64
+	last    int64
+	own     map[rooms.Place]rooms.Entry
+	known   map[rooms.Place]rooms.Entry // of the others
+	watcher func([]rooms.Change)
+	inbox   map[string][]rooms.Change // by sender
+	away    bool                      // cut off
+	conns   []*fakeConn
 }
 
 func (n *node) Now() int64 {
@@ -46,23 +48,21 @@ func (n *node) Now() int64 {
 	return n.last
 }
 
-func (n *node) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {
-	e = n.Memory.Put(e, append(complete, func(e *rooms.Entry) {
-		if e.JoinedAt == 0 {
-			e.JoinedAt = n.Now()
-		}
-	})...)
+func (n *node) Put(e rooms.Entry) {
 	n.own[e.Place] = e
 	n.send(rooms.Change{Entry: e})
-	return e
 }
 
 func (n *node) Remove(p rooms.Place, reason rooms.Reason) {
 	if _, ok := n.own[p]; ok {
 		delete(n.own, p)
-		n.Memory.Remove(p, reason)
 		n.send(rooms.Change{Entry: rooms.Entry{Place: p}, Removed: true, Reason: reason})
 	}
+}
+
+func (n *node) Watch(f func([]rooms.Change)) func() {
+	n.watcher = f
+	return func() {}
 }
 
 func (n *node) send(c rooms.Change) {
@@ -85,35 +85,31 @@ func (n *node) receive(from string) bool {
 }
 
 func (n *node) take(c rooms.Change) {
+	if c.Removed {
+		delete(n.known, c.Entry.Place)
+	} else {
+		n.known[c.Entry.Place] = c.Entry
+	}
 	if n.net.spoil != nil {
 		n.net.spoil(n.name, &c)
 	}
-	if c.Removed {
-		n.Memory.Remove(c.Entry.Place, c.Reason)
-	} else {
-		n.Memory.Put(c.Entry)
-	}
+	n.watcher([]rooms.Change{c})
 }
 
 // compare makes what is known of another instance right at once, in any order,
 // as after an outage.
 func (n *node) compare(from *node) {
 	n.inbox[from.name] = nil
-	known := make(map[rooms.Place]bool)
-	n.Memory.Watch(func(c rooms.Change) {
-		if c.Entry.Instance == from.name {
-			known[c.Entry.Place] = true
-		}
-	})()
 	places := slices.Collect(maps.Keys(from.own))
 	slices.SortFunc(places, func(a, b rooms.Place) int { return strings.Compare(a.List+a.Key, b.List+b.Key) })
 	n.net.random.Shuffle(len(places), func(i, j int) { places[i], places[j] = places[j], places[i] })
 	for _, p := range places {
 		n.take(rooms.Change{Entry: from.own[p]})
-		delete(known, p)
 	}
-	for p := range known {
-		n.take(rooms.Change{Entry: rooms.Entry{Place: p}, Removed: true, Reason: rooms.Closed})
+	for p, e := range n.known {
+		if _, there := from.own[p]; e.Instance == from.name && !there {
+			n.take(rooms.Change{Entry: rooms.Entry{Place: p}, Removed: true, Reason: rooms.Closed})
+		}
 	}
 }
 
@@ -122,7 +118,7 @@ func newNetwork(seed uint64, n int, spoil func(string, *rooms.Change)) *network 
 	for i := range n {
 		one := &node{
 			Memory: adapter.NewMemory(), name: string(rune('A' + i)), net: net,
-			skew: net.random.Int64N(2000), own: make(map[rooms.Place]rooms.Entry), inbox: make(map[string][]rooms.Change),
+			skew: net.random.Int64N(2000), own: make(map[rooms.Place]rooms.Entry), known: make(map[rooms.Place]rooms.Entry), inbox: make(map[string][]rooms.Change),
 		}
 		one.rooms = rooms.New(rooms.Options{Instance: one.name}, one, &fakeSender{})
 		net.instances = append(net.instances, one)
@@ -140,7 +136,6 @@ func (net *network) step() error {
 			n.receive(from.name)
 		}
 	case p < 50:
-		n.rooms.CatchUp()
 		n.rooms.Flush(net.random.IntN(2) == 0)
 		n.rooms.TellRosters()
 	case p < 53:
@@ -218,7 +213,6 @@ func (net *network) rest() {
 					again = true
 				}
 			}
-			n.rooms.CatchUp()
 		}
 		for _, n := range net.instances { // what followed
 			again = again || slices.ContainsFunc(slices.Collect(maps.Values(n.inbox)), func(c []rooms.Change) bool { return len(c) > 0 })

@@ -73,7 +73,7 @@ func (r *Rooms) inAny(rooms []string) map[*session]struct{} {
 // enterUserRoom moves a session into the room of its user, and out of the one
 // of the user before. Without a user ("" or somebody known by the socket id
 // only) it is in none: the socket's own room does. With a token it is in
-// unregisteredRoom then.
+// unregisteredRoom then. r.mu is held.
 func (r *Rooms) enterUserRoom(s *session, k userKey) {
 	room := ""
 	switch {
@@ -82,9 +82,7 @@ func (r *Rooms) enterUserRoom(s *session, k userKey) {
 	case s.fixed.id != "":
 		room = unregisteredRoom(s.fixed.id)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if s.userRoom == room || r.sessions[s.id] != s { // or it is gone meanwhile
+	if s.userRoom == room {
 		return
 	}
 	if s.userRoom != "" {

@@ -26,10 +26,22 @@ func (s *countingSender) Encode(events ...rooms.Event) rooms.Frames {
 }
 
 // newHall is a house with a bus.
-func newHall(t *testing.T, grace time.Duration) (*house, *memory.Bus, *countingSender) {
-	store, bus, sender := adapter.NewMemory(), &memory.Bus{}, &countingSender{}
-	r := rooms.New(rooms.Options{Bus: bus, Grace: grace}, store, sender)
-	return &house{t, r, store}, bus, sender
+func newHall(t *testing.T, grace time.Duration) (*house, deliveringBus, *countingSender) {
+	h, sender := &house{t: t}, &countingSender{}
+	bus := deliveringBus{&memory.Bus{}, h}
+	h.rooms = rooms.New(rooms.Options{Bus: bus, Grace: grace}, adapter.NewMemory(), sender)
+	return h, bus, sender
+}
+
+// A deliveringBus stands in for the loop of a house.
+type deliveringBus struct {
+	*memory.Bus
+	h *house
+}
+
+func (b deliveringBus) Publish(m rooms.Message) {
+	b.Bus.Publish(m)
+	b.h.rooms.Deliver()
 }
 
 func message(name string, to, except []string) rooms.Message {
@@ -149,10 +161,13 @@ func TestRoomsUnderConcurrency(t *testing.T) {
 	if _, err := h.rooms.Connect(watcher, handshake("none")); err != nil {
 		t.Fatal(err)
 	}
+	running, end := context.WithCancel(t.Context())
+	publishing.Go(func() { _ = h.rooms.Run(running) })
 	publishing.Go(func() {
+		defer end()
 		for i := 0; ctx.Err() == nil; i++ {
 			n, _ := json.Marshal(i)
-			bus.Publish(rooms.Message{Event: rooms.Event{Name: "n", Args: []json.RawMessage{n}}, Rooms: []string{"user:5", "watcher"}})
+			bus.Bus.Publish(rooms.Message{Event: rooms.Event{Name: "n", Args: []json.RawMessage{n}}, Rooms: []string{"user:5", "watcher"}})
 		}
 	})
 	for i := range 8 {
@@ -164,7 +179,7 @@ func TestRoomsUnderConcurrency(t *testing.T) {
 				}
 				var crossing sync.WaitGroup
 				crossing.Go(func() { h.rooms.Disconnect(c, rooms.Closed) })
-				_ = h.try(c, "register", `{"id":5}`) // refused if it is gone
+				_, _ = h.rooms.Handle(c, "register", raw([]string{`{"id":5}`})) // refused if it is gone
 				crossing.Wait()
 			}
 		})

@@ -66,7 +66,7 @@ func (s silent) Say(rooms.NewMessage) (<-chan int64, error) { return make(chan i
 // A message of which nobody knows whether it was kept is answered so, in time.
 func TestMessageUnconfirmed(t *testing.T) {
 	inTown(t, 1, rooms.Options{}, func(w *town) {
-		r := rooms.New(rooms.Options{}, silent{w.store}, &fakeSender{})
+		r := rooms.New(rooms.Options{}, silent{w.far}, &fakeSender{})
 		c := &fakeConn{id: "c"}
 		w.home[c] = r
 		if _, err := r.Connect(c, rooms.Handshake{}); err != nil {

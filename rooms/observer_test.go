@@ -105,6 +105,7 @@ func TestEventsSent(t *testing.T) {
 			t.Fatal(err)
 		}
 		bus.Publish(rooms.Message{Event: rooms.Event{Name: event, Args: []json.RawMessage{[]byte("1")}}})
+		r.Deliver()
 		if diff := cmp.Diff(map[string]int{want: 1}, seen.sent); diff != "" {
 			t.Errorf("%s: %s", event, diff)
 		}

@@ -50,7 +50,8 @@ func runFor(t *testing.T, interval, total time.Duration, cost func(list bool) ti
 	var got []moment
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	store := adapter.NewMemory()
+	cluster := newCluster()
+	far := cluster.Open("far")
 	watcher := &fakeConn{id: "watcher"}
 	listed := false // only the flush loop touches it and got
 	watcher.see = func(e rooms.Event) {
@@ -63,7 +64,7 @@ func runFor(t *testing.T, interval, total time.Duration, cost func(list bool) ti
 			got = append(got, now)
 		}
 	}
-	r := rooms.New(rooms.Options{}, store, &fakeSender{cost: func([]rooms.Delivery) time.Duration {
+	r := rooms.New(rooms.Options{}, cluster.Open("local"), &fakeSender{cost: func([]rooms.Delivery) time.Duration {
 		d := cost(listed)
 		listed = false
 		return d
@@ -73,7 +74,7 @@ func runFor(t *testing.T, interval, total time.Duration, cost func(list bool) ti
 	}
 	go func() { done <- r.Run(ctx) }()
 	for n := 0; time.Since(start) < total; n++ {
-		store.Put(rooms.Entry{Place: rooms.Place{Key: fmt.Sprint(n)}, UserID: "u" + fmt.Sprint(n), Data: []byte(`{}`)})
+		far.Put(rooms.Entry{Place: rooms.Place{Key: fmt.Sprint(n)}, UserID: "u" + fmt.Sprint(n), Data: []byte(`{}`)})
 		time.Sleep(interval)
 	}
 	time.Sleep(10 * time.Second) // of the bubble: all that is to come has come
@@ -173,8 +174,9 @@ func TestGathering(t *testing.T) {
 					told = append(told, time.Since(start))
 				}
 			}}
-			store := adapter.NewMemory()
-			r := rooms.New(rooms.Options{}, store, &fakeSender{cost: func([]rooms.Delivery) time.Duration { return c.cost }})
+			cluster := newCluster()
+			far := cluster.Open("far")
+			r := rooms.New(rooms.Options{}, cluster.Open("local"), &fakeSender{cost: func([]rooms.Delivery) time.Duration { return c.cost }})
 			if _, err := r.Connect(watcher, handshake("both")); err != nil {
 				t.Fatal(err)
 			}
@@ -182,7 +184,7 @@ func TestGathering(t *testing.T) {
 			done := make(chan error)
 			go func() { done <- r.Run(ctx) }()
 			come := func(id string) {
-				store.Put(rooms.Entry{Place: rooms.Place{Key: id}, UserID: id, Data: []byte(`{}`)})
+				far.Put(rooms.Entry{Place: rooms.Place{Key: id}, UserID: id, Data: []byte(`{}`)})
 			}
 			come("a")
 			time.Sleep(1000 * ms)
@@ -247,15 +249,15 @@ func TestOwedIsFlushed(t *testing.T) {
 
 // Run ends the watch: a store must not feed a view that nobody flushes.
 func TestRunStopsWatching(t *testing.T) {
-	store := adapter.NewMemory()
-	r := rooms.New(rooms.Options{}, store, &fakeSender{})
+	h := newHouse(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := r.Run(ctx); err != nil {
+	if err := h.rooms.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	store.Put(rooms.Entry{Place: rooms.Place{Key: "a"}, UserID: "1", Data: []byte(`{}`)})
-	if got := r.Counts().Users; got != 0 {
+	h.far.Put(rooms.Entry{Place: rooms.Place{Key: "a"}, UserID: "1", Data: []byte(`{}`)})
+	h.cluster.Deliver()
+	if got := h.rooms.Counts().Users; got != 0 {
 		t.Fatalf("%d users came after the end", got)
 	}
 }

@@ -173,8 +173,8 @@ type Entry struct {
 // and not to a user with an id.
 func (e Entry) isAnonymous() bool { return e.UserID == socketOf(e.Key) }
 
-// Change is one step of the shared state, told to every watcher: an entry, a
-// message or a signing out.
+// Change is one step of the shared state that this instance did not make: an
+// entry of another instance, a message or a signing out.
 type Change struct {
 	// Entry is what was put. Of a removed entry only its Place is sure to be
 	// set.
@@ -228,31 +228,30 @@ type Origin struct {
 }
 
 // Store is the state that all instances share. Its methods do not wait for the
-// network and are safe for concurrent use.
+// network and are safe for concurrent use. Now, Put, Remove, SignOut and Touch may
+// be called under a lock: they do not call back.
 type Store interface {
 	// Now is the time that all instances share, in epoch microseconds. It is the
 	// clock of what they share, as this instance measured it last, and rises with
 	// every call.
 	Now() int64
-	// Put sets one of this instance's own entries, and returns it as it is now.
-	// complete, if given, may change the entry at the last moment: nothing is put
-	// or removed here between the call and the put. It must not block, nor call the
-	// store but for Now. An entry without a JoinedAt joins Now: so the times of an
-	// instance's entries are in the order in which its watchers see them. This instance's watchers
-	// have seen the change when Put returns; the others follow.
-	Put(e Entry, complete ...func(*Entry)) Entry
-	// Remove deletes one of this instance's own entries; an unknown one is no
-	// error. Watchers are told as with Put.
+	// Put sets one of this instance's own entries, for the others. They are told
+	// of an instance's changes in the order in which it made them. Somebody who
+	// comes online, or out of hiding, or with other data, was active then.
+	Put(Entry)
+	// Remove deletes one of this instance's own entries, for the others; an
+	// unknown one is no error.
 	Remove(Place, Reason)
-	// Watch calls f with every present entry as a put, in order of joining
-	// (those that joined in the same millisecond: in order of their last put),
-	// and then with every change, once each and one at a time; those of one
-	// entry in their order. f must neither block nor call the store. Watching
-	// ends when stop has returned; stop may be called again.
-	Watch(f func(Change)) (stop func())
+	// Watch calls f with what this instance did not make, some changes at a time:
+	// with every entry that the others have, as a put, before it returns; and then
+	// with every change of theirs and every message, once each, one call at a time,
+	// and those of one entry in their order. f may call the store; while it waits,
+	// the others' changes do. Watching ends when stop has returned; stop may be
+	// called again, but Watch may not.
+	Watch(f func([]Change)) (stop func())
 	// Say adds a message to a room's history, under the next id and at the
-	// present time, and tells every watcher of every instance; all of them hear
-	// a room's messages in the order of their ids. The channel gets that id, or
+	// present time, and tells the watchers of all instances, this one's too; all
+	// of them hear a room's messages in the order of their ids. The channel gets that id, or
 	// the id from before if the message is there already (the latest 100,000
 	// nonces are known); it gets nothing if that cannot be known. The last 100
 	// of a room are kept for 7 days, and 64 MiB in all: beyond that a room is
@@ -260,8 +259,8 @@ type Store interface {
 	// one of them that was used least recently. It returns a Refusal with code
 	// unavailable if the message could not be kept now.
 	Say(NewMessage) (kept <-chan int64, err error)
-	// SignOut tells every watcher of every instance that a user is to be
-	// signed out. This instance's have heard it when SignOut returns.
+	// SignOut tells the other instances' watchers that a user is to be signed
+	// out.
 	SignOut(user string)
 	// Touch notes when a user was active (epoch milliseconds). It is written
 	// with some delay, a second at most.
@@ -300,8 +299,8 @@ type Bus interface {
 	// others follow, in the order in which this instance published. It does
 	// not wait for the network and is safe for concurrent use.
 	Publish(Message)
-	// Subscribe calls f with every message from now on, one at a time. f must
-	// neither block nor call the bus. It ends when stop has returned; stop may
-	// be called again.
+	// Subscribe calls f with every message from now on, one at a time: while f
+	// waits, the next ones do. f must not call the bus. It ends when stop has
+	// returned; stop may be called again.
 	Subscribe(f func(Message)) (stop func())
 }

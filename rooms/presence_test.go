@@ -217,8 +217,7 @@ func TestUserIsCopied(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	h := newHouse(t)
-	h.rooms = rooms.New(rooms.Options{MaxUser: 20}, h.store, &fakeSender{})
+	h := newHouseWith(t, rooms.Options{MaxUser: 20})
 	c := h.connect("a", "")
 	for _, r := range []struct {
 		event string
@@ -270,18 +269,18 @@ func TestRefusedRegisterChangesNothing(t *testing.T) {
 
 // A countingStore counts what is removed from it.
 type countingStore struct {
-	*adapter.Memory
+	rooms.Store
 	removes atomic.Int32
 }
 
 func (s *countingStore) Remove(place rooms.Place, reason rooms.Reason) {
 	s.removes.Add(1)
-	s.Memory.Remove(place, reason)
+	s.Store.Remove(place, reason)
 }
 
 func TestRemoveOnce(t *testing.T) {
 	h := newHouse(t)
-	store := &countingStore{Memory: h.store}
+	store := &countingStore{Store: adapter.NewMemory()}
 	h.rooms = rooms.New(rooms.Options{}, store, &fakeSender{})
 	a, b := h.connect("a", ""), h.connect("b", "")
 	h.do(a, "register", `{"id":1}`)
@@ -345,24 +344,18 @@ func TestDisconnectCrossesRegister(t *testing.T) {
 // A further tab carries its user's time, so that a late instance lists the
 // users in the same order.
 func TestJoinedAt(t *testing.T) {
-	store := adapter.NewMemory()
-	store.Put(rooms.Entry{Place: rooms.Place{Key: "far"}, Instance: "other", UserID: "1", Data: []byte(`{"id":1}`), JoinedAt: 123})
-	r := rooms.New(rooms.Options{Instance: "here"}, store, &fakeSender{})
-	var got []rooms.Entry
-	defer store.Watch(func(c rooms.Change) { got = append(got, c.Entry) })()
+	cluster := newCluster()
+	cluster.Open("other").Put(rooms.Entry{Place: rooms.Place{Key: "far"}, UserID: "1", Data: []byte(`{"id":1}`), JoinedAt: 123})
+	r := rooms.New(rooms.Options{Instance: "here"}, cluster.Open("here"), &fakeSender{})
 	for _, c := range []struct{ socket, user string }{{"a", `{"id":"1"}`}, {"b", `{"id":2}`}} {
-		conn := &fakeConn{id: c.socket}
-		if _, err := r.Connect(conn, rooms.Handshake{}); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := r.Handle(conn, "register", raw([]string{c.user})); err != nil {
-			t.Fatal(err)
-		}
+		registered(t, r, c.socket, "", c.user)
 	}
-	if len(got) != 3 || got[1].JoinedAt != 123 || got[2].JoinedAt <= 123 {
+	got := cluster.Entries()
+	slices.SortFunc(got, func(a, b rooms.Entry) int { return strings.Compare(a.Key, b.Key) })
+	if len(got) != 3 || got[0].JoinedAt != 123 || got[1].JoinedAt <= 123 {
 		t.Fatalf("entries: %+v", got)
 	}
-	if e := got[1]; e.Key != "a" || e.Instance != "here" || e.UserID != "1" {
+	if e := got[0]; e.Key != "a" || e.Instance != "here" || e.UserID != "1" {
 		t.Fatalf("entry: %+v", e)
 	}
 }

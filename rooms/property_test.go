@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"rollcall/adapter"
+	"rollcall/adapter/adaptertest"
 	"rollcall/rooms"
 )
 
@@ -118,7 +118,8 @@ func TestFaultyFlushIsNoticed(t *testing.T) {
 type history struct {
 	random  *rand.Rand
 	rooms   *rooms.Rooms
-	store   *adapter.Memory
+	cluster *adaptertest.Cluster
+	far     rooms.Store
 	model   model
 	sockets []*socket
 	opened  int
@@ -137,11 +138,12 @@ type socket struct {
 
 func playHistory(seed uint64, tamper func([]rooms.Event) []rooms.Event) error {
 	h := &history{
-		random: rand.New(rand.NewPCG(seed, 1)),
-		store:  adapter.NewMemory(),
-		model:  model{why: make(map[int]rooms.Reason)},
+		random:  rand.New(rand.NewPCG(seed, 1)),
+		cluster: newCluster(),
+		model:   model{why: make(map[int]rooms.Reason)},
 	}
-	h.rooms = rooms.New(rooms.Options{}, h.store, &fakeSender{tamper: tamper})
+	h.rooms = rooms.New(rooms.Options{}, h.cluster.Open("local"), &fakeSender{tamper: tamper})
+	h.far = h.cluster.Open("far")
 	for n := range steps {
 		err := h.step()
 		if n == steps-1 && err == nil {
@@ -243,23 +245,24 @@ func (h *history) register(s *socket) error {
 
 // elsewhere is a change that another instance made.
 func (h *history) elsewhere() {
+	defer h.cluster.Deliver()
 	far := fmt.Sprintf("far%d", h.random.IntN(4))
 	if h.random.IntN(3) == 0 {
-		h.store.Remove(rooms.Place{Key: far}, rooms.InstanceLost)
+		h.far.Remove(rooms.Place{Key: far}, rooms.InstanceLost)
 		h.model.remove(far, rooms.InstanceLost)
 		return
 	}
 	id := fmt.Sprint(h.random.IntN(5))
 	user := fmt.Sprintf(`{"far":%d,"k":"%s","id":%s}`, h.random.IntN(2), id, id)
-	var joined int64 // a tab carries the time of the user's first
-	h.store.Watch(func(c rooms.Change) {
-		if joined == 0 && c.Entry.UserID == id {
-			joined = c.Entry.JoinedAt
+	joined := h.far.Now() // a tab carries the time of the user's first
+	for _, e := range h.cluster.Entries() {
+		if e.UserID == id {
+			joined = min(joined, e.JoinedAt)
 		}
-	})()
-	h.store.Put(rooms.Entry{
-		Place: rooms.Place{Key: far}, Instance: "far", UserID: id, Data: []byte(user),
-		JoinedAt: joined, RegisteredAt: h.store.Now(),
+	}
+	h.far.Put(rooms.Entry{
+		Place: rooms.Place{Key: far}, UserID: id, Data: []byte(user),
+		JoinedAt: joined, RegisteredAt: h.far.Now(),
 	})
 	h.model.put(far, id, user)
 }

@@ -74,10 +74,10 @@ func (r *Rooms) take(s *session, c *circuit, list, id string, data json.RawMessa
 	if len(data) > r.options.MaxUser {
 		return &Refusal{"too_large", fmt.Sprintf("It has %d bytes; the limit is %d.", len(data), r.options.MaxUser)}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	switch {
-	case s.gone:
+	case s.gone.Load():
 		return errNotConnected
 	case s.status == Hidden:
 		return errHidden
@@ -91,24 +91,22 @@ func (r *Rooms) take(s *session, c *circuit, list, id string, data json.RawMessa
 		e = Entry{
 			Place:    Place{list, s.id + "#" + strconv.Itoa(s.elements)},
 			Instance: r.options.Instance,
-			UserID:   s.ownerLocked(),
+			UserID:   s.owner(),
 			Data:     bytes.Clone(data),
 		}
 	}
-	r.enter(s, list)
-	r.store.Put(e)
+	r.membership.join(s, list)
+	r.put(e)
 	if left := c.enter(list); left != "" {
-		r.dropOutLocked(s, left)
+		r.dropOut(s, left)
 	}
 	r.bound(time.Time{})
 	return nil
 }
 
 // element is what a session has in a stage under this id, none in a race; and
-// how many elements there are.
+// how many elements there are. r.mu is held.
 func (r *Rooms) element(s *session, list, id string) (mine Entry, taken int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	ro := r.rosters.byList[list]
 	if ro == nil {
 		return Entry{}, 0
@@ -126,7 +124,7 @@ func (r *Rooms) element(s *session, list, id string) (mine Entry, taken int) {
 // startRace picks a track for a stage's racers.
 func startRace(token string) handler {
 	return func(r *Rooms, s *session, _ []json.RawMessage) (map[string]any, error) {
-		if !r.takesPart(s, &s.stages, stageList(token)) {
+		if !r.takesPart(&s.stages, stageList(token)) {
 			return nil, errNotInStage
 		}
 		tracks := r.options.Tracks()
@@ -142,7 +140,7 @@ func startRace(token string) handler {
 // updateSpeed passes on how fast a car is.
 func updateSpeed(race string) handler {
 	return func(r *Rooms, s *session, args []json.RawMessage) (map[string]any, error) {
-		if !r.takesPart(s, &s.races, raceList(race)) {
+		if !r.takesPart(&s.races, raceList(race)) {
 			return nil, errNotInRace
 		}
 		speed := firstArg(args)
@@ -161,9 +159,9 @@ func updateSpeed(race string) handler {
 	}
 }
 
-func (r *Rooms) takesPart(s *session, c *circuit, list string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (r *Rooms) takesPart(c *circuit, list string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	return c.has(list)
 }
 
@@ -182,7 +180,7 @@ func (r *Rooms) watchStage(s *session, args []json.RawMessage) (map[string]any, 
 	if !ok {
 		return nil, &Refusal{"bad_stage", fmt.Sprintf("watch_stage needs an object with a token of 1 to %d bytes.", maxRoomName)}
 	}
-	return nil, r.watch(s, stageList(token))
+	return nil, r.watchList(s, stageList(token))
 }
 
 func (r *Rooms) watchRace(s *session, args []json.RawMessage) (map[string]any, error) {
@@ -190,23 +188,21 @@ func (r *Rooms) watchRace(s *session, args []json.RawMessage) (map[string]any, e
 	if !ok {
 		return nil, &Refusal{"bad_race", fmt.Sprintf("watch_race needs an object with a race_id of 1 to %d bytes.", maxRoomName)}
 	}
-	return nil, r.watch(s, raceList(race))
+	return nil, r.watchList(s, raceList(race))
 }
 
-func (r *Rooms) watch(s *session, list string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.gone {
+func (r *Rooms) watchList(s *session, list string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.gone.Load() {
 		return errNotConnected
 	}
 	left := s.watched.enter(list)
-	r.enter(s, list)
-	r.mu.Lock()
+	r.membership.join(s, list)
 	r.rosters.owe(list, s, owing{})
 	if left != "" && !s.stages.has(left) && !s.races.has(left) {
 		r.membership.leave(s, left)
 	}
-	r.mu.Unlock()
 	r.wakeUp()
 	return nil
 }

@@ -56,6 +56,7 @@ func TestRace(t *testing.T) {
 	inTown(t, 2, rooms.Options{}, func(w *town) {
 		a, b := w.connect(0, "a", "presence=none"), w.connect(1, "b", "presence=none")
 		w.do(a, "add_car", `{"race_id":"r_speed","id":1}`)
+		w.settle() // the other instance has heard of it
 		w.do(b, "watch_race", `{"race_id":"r_speed"}`)
 		w.hears(b, `race_r_speed_update [{"race_id":"r_speed","id":1}]`)
 		w.refused(b, "not_in_race", "update_r_speed_speed", `{}`)
@@ -104,7 +105,7 @@ func TestCarComesBeforeItsSpeed(t *testing.T) {
 		w.hears(b, `race_1_update []`)
 		w.do(a, "add_car", `{"race_id":1,"id":1}`)
 		w.do(a, "update_1_speed", `{"v":1}`)
-		expect(t, b.told(), `race_1_update [{"race_id":1,"id":1}]`, `update_1_speed {"v":1}`)
+		expect(t, w.told(b), `race_1_update [{"race_id":1,"id":1}]`, `update_1_speed {"v":1}`)
 	})
 }
 
@@ -241,7 +242,7 @@ func TestOneOrderOfRacers(t *testing.T) {
 	inTown(t, 1, rooms.Options{}, func(w *town) {
 		watcher := w.connect(0, "w", "presence=none")
 		put := func(instance, key string, joinedAt int64) {
-			w.store.Put(rooms.Entry{Place: rooms.Place{List: "stage:t", Key: key}, Instance: instance, UserID: key,
+			w.cluster.Open(instance).Put(rooms.Entry{Place: rooms.Place{List: "stage:t", Key: key}, UserID: key,
 				Data: []byte(fmt.Sprintf(`{"id":%q}`, key)), JoinedAt: joinedAt})
 		}
 		put("X", "x1", 5)
@@ -250,6 +251,7 @@ func TestOneOrderOfRacers(t *testing.T) {
 		put("Y", "y2", 7)
 		put("X", "x3", 7)
 		put("Z", "z", 1)
+		w.settle()
 		w.do(watcher, "watch_stage", `{"token":"t"}`)
 		w.hears(watcher, `update_stage_t [{"id":"z"},{"id":"x1"},{"id":"x2"},{"id":"x3"},{"id":"y1"},{"id":"y2"}]`)
 	})

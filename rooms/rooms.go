@@ -2,15 +2,17 @@
 // first.
 //
 // A connected socket is a session. A session that registers a user object has
-// an entry in the shared map, which the Store keeps. The view is this
-// instance's replica of that map, fed by Store.Watch and by nothing else; the
-// flush loop (Run) tells the sessions what changed in it. So data flows one
-// way round:
+// an entry in the shared map. The view is this instance's replica of that map. An
+// own change goes into the view and into the Store's queue in one step, under one
+// lock; those of other instances come by Store.Watch. The flush loop (Run) sends
+// the sessions what changed:
 //
-//	Handle → Store.Put/Remove → Store.Watch → view → flush → Sender.Fanout
+//	Handle ─┬──────────────→ view ─→ flush ─→ Sender.Fanout
+//	        └→ Store.Put      ↑
+//	           Store.Watch ───┘
 //
 // The same is true of chat rooms, stages and races: they are other lists of the
-// store, a roster is the replica of one, and telling.go tells of them. What is
+// store, a roster is the replica of one, and deliver.go tells of them. What is
 // of the moment only (typing, invitations, speeds) goes by the Bus.
 //
 // What lives here: the rules of PROTOCOL.md, sections 2 to 4. What may not: anything
@@ -23,7 +25,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -67,22 +68,14 @@ type Rooms struct {
 	store   Store
 	sender  Sender
 
-	leaving *leaving
-
-	// telling is held while sessions are told of rosters or brought messages:
-	// telling.go. Rooms.mu is taken under it.
-	telling sync.Mutex
-
-	// handingOver: see HandOver.
-	handingOver atomic.Bool
-
 	// wake tells the flush loop that there is something to flush.
 	wake chan struct{}
 	// stopWatching ends the feed of the view, stopMessages that of messages.
 	stopWatching, stopMessages func()
 
-	// mu guards everything below, and what the fields of a session say it
-	// guards. It is the innermost lock: nothing else is called under it.
+	// mu guards everything below and every session: an own change goes into the
+	// lists here and into the store's queue in one step. Under it only the store is
+	// called, which neither waits nor calls back.
 	mu         sync.Mutex
 	sessions   map[string]*session // by socket id
 	aliases    map[string]*session // by the id that the client takes for its own, if that is another
@@ -90,6 +83,10 @@ type Rooms struct {
 	view       view
 	rosters    rosters
 	pending    pending
+	leaving    leaving
+	outbox     outbox
+
+	handingOver bool // see HandOver
 }
 
 // New makes the presence service of one instance. It watches the store and the
@@ -113,9 +110,10 @@ func New(options Options, store Store, sender Sender) *Rooms {
 		membership: make(membership),
 		view:       newView(options.Strict),
 		rosters:    newRosters(options.Instance),
+		leaving:    newLeaving(),
+		outbox:     newOutbox(),
 	}
-	r.leaving = newLeaving(options.Grace, store.Remove)
-	r.stopWatching = store.Watch(r.apply)
+	r.stopWatching = store.Watch(r.watch)
 	r.stopMessages = func() {}
 	if options.Bus != nil {
 		r.stopMessages = options.Bus.Subscribe(r.deliver)
@@ -136,6 +134,11 @@ type Counts struct {
 func (r *Rooms) Counts() Counts {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.counts()
+}
+
+// counts is Counts with r.mu held.
+func (r *Rooms) counts() Counts {
 	return Counts{
 		Users:       r.view.size(),
 		Sockets:     r.view.sockets,

@@ -2,16 +2,14 @@ package rooms
 
 import (
 	"encoding/json"
-	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // A session is one connected socket of this instance.
 type session struct {
-	service *Rooms
-	// id and clientID are those of conn.
-	id, clientID string
+	service      *Rooms
+	id, clientID string // see Conn
 	conn         Conn
 	subscription subscription
 	// wantsObject: gets updateOnlineUsers with each list.
@@ -28,10 +26,11 @@ type session struct {
 	// an event of somebody active costs no lock.
 	activeAt, touchedAt atomic.Int64
 	away                atomic.Bool
-	// disconnected: Disconnect was called.
-	disconnected atomic.Bool
 
-	// These are guarded by Rooms.mu.
+	// gone: it was disconnected or signed out. Rooms.mu is held when that changes.
+	gone atomic.Bool
+
+	// All below is guarded by Rooms.mu.
 
 	// rooms are those the session is in, but for its own; membership changes
 	// them.
@@ -40,7 +39,7 @@ type session struct {
 	// not registered; "" if there is none.
 	userRoom string
 
-	// These are guarded by Rooms.mu and belong to the flush.
+	// These belong to the flush.
 
 	// following: a changes subscriber that had its snapshot.
 	following bool
@@ -51,16 +50,13 @@ type session struct {
 	// owedCount: gets the count at the next boundary, changed or not.
 	owedCount bool
 
-	// mu guards the fields below and is held while the store is called, which
-	// does not wait: so a disconnect in one goroutine and a register in
-	// another cannot cross and leave an entry without a socket behind.
-	mu sync.Mutex
 	// places are the session's entries of the user online and of chat rooms.
 	places map[Place]Entry
 	key    userKey // of the registered user
-	// token is the user of the token, nil without one: its fields are fixed.
+	// token is the user of the token, nil without one: its fields are fixed. Only
+	// the session's own events change it.
 	token json.RawMessage
-	// initial is the status that the session starts with: see startLocked.
+	// initial is the status that the session starts with: see start.
 	initial Status
 	// status and when it was chosen; of who is not registered, for the user to
 	// come.
@@ -70,7 +66,6 @@ type session struct {
 	// either. elements counts what it has put there, for the keys.
 	stages, races, watched circuit
 	elements               int
-	gone                   bool
 	// expiry warns of, and then brings, the end of the token, which is at
 	// expires.
 	expiry  *time.Timer
@@ -81,33 +76,32 @@ var errNotConnected = &Refusal{"not_connected", "The socket is not connected."}
 
 func (s *session) online() Place { return Place{Online, s.id} }
 
-// registered reports whether the session has a user. s.mu is held.
+// registered reports whether the session has a user.
 func (s *session) registered() bool {
 	_, ok := s.places[s.online()]
 	return ok
 }
 
-// putLocked sets one of the session's entries, with the session's status;
-// complete as in Store.Put. s.mu is held.
-func (s *session) putLocked(store Store, e Entry, complete ...func(*Entry)) error {
-	if s.gone {
+// putEntry sets one of a session's entries, with the session's status. r.mu is held.
+func (r *Rooms) putEntry(s *session, e Entry) error {
+	if s.gone.Load() {
 		return errNotConnected
 	}
 	e.Status, e.StatusAt = s.status, s.statusAt
 	if s.places == nil {
 		s.places = make(map[Place]Entry, 1)
 	}
-	s.places[e.Place] = store.Put(e, complete...)
+	s.places[e.Place] = r.put(e)
 	return nil
 }
 
-// removeLocked takes one of the session's entries away, and reports whether it
-// was there. s.mu is held.
-func (s *session) removeLocked(store Store, place Place, reason Reason) bool {
+// removeEntry takes one of a session's entries away, and reports whether it was
+// there. r.mu is held.
+func (r *Rooms) removeEntry(s *session, place Place, reason Reason) bool {
 	_, ok := s.places[place]
 	if ok {
 		delete(s.places, place)
-		store.Remove(place, reason)
+		r.remove(place, reason)
 	}
 	return ok
 }

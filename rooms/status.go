@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -25,15 +26,15 @@ func (r *Rooms) setStatus(s *session, args []json.RawMessage) (map[string]any, e
 	if len(args) == 0 || json.Unmarshal(args[0], &status) != nil || !status.isValid() {
 		return nil, &Refusal{"bad_status", `The status is "active", "away" or "hidden".`}
 	}
-	s.mu.Lock()
-	at := max(r.store.Now()/1000, s.statusAt+1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	key, registered := s.key, s.registered()
+	at := max(r.store.Now()/1000, s.statusAt+1)
 	if registered {
 		_, since := r.chosen(key)
 		at = max(at, since+1)
 	}
-	r.adoptLocked(s, status, at)
-	s.mu.Unlock()
+	r.adopt(s, status, at)
 	s.activeAt.Store(time.Now().UnixMilli())
 	if registered && !key.anonymous {
 		r.spread(key, status, at)
@@ -41,81 +42,69 @@ func (r *Rooms) setStatus(s *session, args []json.RawMessage) (map[string]any, e
 	return map[string]any{"status": status}, nil
 }
 
-// spread has this instance's other tabs of a user adopt a choice.
+// spread has this instance's other tabs of a user adopt a choice. r.mu is held.
 func (r *Rooms) spread(key userKey, status Status, at int64) {
 	if status == Hidden {
 		r.conceal(key)
 	}
-	for _, s := range r.tabsOf(key) {
-		s.mu.Lock()
+	for s := range r.membership[UserRoom(key.id)] {
 		if s.key == key && at > s.statusAt {
-			r.adoptLocked(s, status, at)
+			r.adopt(s, status, at)
 		}
-		s.mu.Unlock()
 	}
 }
 
 // carry gives this instance's tabs of a user the time of the user's first tab,
-// which another instance has.
-func (r *Rooms) carry(key userKey) {
-	for _, s := range r.tabsOf(key) {
-		s.mu.Lock()
-		if s.key == key && s.status != Hidden && r.isLater(s.places[s.online()], key) {
-			r.putAgainLocked(s)
+// which another instance has. r.mu is held.
+func (r *Rooms) carry(u *onlineUser) {
+	for s := range r.membership[UserRoom(u.key.id)] {
+		if s.key == u.key && s.status != Hidden && s.places[s.online()].JoinedAt > u.place.at {
+			r.putAgain(s)
 		}
-		s.mu.Unlock()
 	}
 }
 
-// isLater reports whether an entry has a later time than its user's place.
-func (r *Rooms) isLater(e Entry, key userKey) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	u := r.view.users[key]
-	return u != nil && u.listed && e.JoinedAt > u.place.at
-}
-
-// adoptLocked sets a session's status and that of its entries. s.mu is held.
-func (r *Rooms) adoptLocked(s *session, status Status, at int64) {
-	if s.gone {
+// adopt sets a session's status and that of its entries. r.mu is held.
+func (r *Rooms) adopt(s *session, status Status, at int64) {
+	if s.gone.Load() {
 		return
 	}
 	before := s.status
-	s.stateLocked(status, at)
+	s.state(status, at)
 	// This one first: once the user is hidden nothing of them is shown.
-	r.putAgainLocked(s)
-	r.restateLocked(s, before)
+	r.putAgain(s)
+	r.restate(s, before)
 }
 
-// startLocked sets the status that a session begins with. To hide counts as a
+// start sets the status that a session begins with. To hide counts as a
 // choice made now, for all of the user's tabs: an app or user that says so wants
 // the user hidden. The others are no choice: they do not show a user who hides
-// in another tab. s.mu is held.
-func (r *Rooms) startLocked(s *session) {
-	if s.stateLocked(s.initial, 0); s.initial == Hidden {
+// in another tab. r.mu is held.
+func (r *Rooms) start(s *session) {
+	if s.state(s.initial, 0); s.initial == Hidden {
 		s.statusAt = r.store.Now() / 1000
 	}
 }
 
-// stateLocked notes a status. s.mu is held.
-func (s *session) stateLocked(status Status, at int64) {
+// state notes a status. r.mu is held.
+func (s *session) state(status Status, at int64) {
 	s.status, s.statusAt = status, at
 	s.away.Store(status == Away)
 }
 
-// restateLocked brings what the session has in other lists in line with its
-// status; before is the one it had. They know hidden or not only. s.mu is held.
-func (r *Rooms) restateLocked(s *session, before Status) {
+// restate brings what the session has in other lists in line with its
+// status; before is the one it had. They know hidden or not only. r.mu is held.
+func (r *Rooms) restate(s *session, before Status) {
 	if (before == Hidden) == (s.status == Hidden) {
 		return
 	}
 	if s.status == Hidden {
-		r.retireLocked(s) // a race is nothing for somebody who is not there
+		r.retire(s) // a race is nothing for somebody who is not there
 	}
 	for place, e := range s.places {
 		if place.List != Online {
 			e.JoinedAt = 0 // who becomes visible joins
-			_ = s.putLocked(r.store, e, r.joinsRoom)
+			_ = r.putEntry(s, r.placed(e))
 		}
 	}
 }
@@ -127,30 +116,35 @@ func (r *Rooms) noteActive(s *session) {
 	if !s.away.Load() && now-s.touchedAt.Load() < minTouch.Milliseconds() {
 		return
 	}
-	s.mu.Lock()
-	key, registered, away := s.key, s.registered(), s.status == Away
-	chosen, since := r.chosen(key)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key, registered := s.key, s.registered()
+	if !registered {
+		return
+	}
 	// A user who hides in another tab, which this one has not followed yet,
 	// stays hidden whatever happens here.
-	hides := s.status == Hidden || chosen == Hidden && since > s.statusAt
-	at := max(r.store.Now()/1000, s.statusAt+1, since+1)
-	away = away && !hides
-	if registered && away {
-		r.adoptLocked(s, Active, at)
+	chosen, since := r.chosen(key)
+	if s.status == Hidden || chosen == Hidden && since > s.statusAt {
+		return
 	}
-	if registered && !hides && !key.anonymous {
+	if !key.anonymous {
 		s.touchedAt.Store(now)
 		r.store.Touch(key.id, now)
 	}
-	s.mu.Unlock()
-	if registered && away && !key.anonymous {
+	if s.status != Away {
+		return
+	}
+	at := max(r.store.Now()/1000, s.statusAt+1, since+1)
+	r.adopt(s, Active, at)
+	if !key.anonymous {
 		r.spread(key, Active, at)
 	}
 }
 
-// noteLastLocked notes when the user of a session that goes offline was active
-// last. s.mu is held.
-func (r *Rooms) noteLastLocked(s *session) {
+// noteLast notes when the user of a session that goes offline was active last. r.mu
+// is held.
+func (r *Rooms) noteLast(s *session) {
 	if s.registered() && s.status != Hidden && !s.key.anonymous {
 		r.store.Touch(s.key.id, s.activeAt.Load())
 	}
@@ -163,25 +157,31 @@ func (r *Rooms) idle(now time.Time) {
 	r.mu.Lock()
 	var idle []*session
 	for _, s := range r.sessions {
-		if s.activeAt.Load() <= since && !s.away.Load() {
+		if s.activeAt.Load() <= since && s.status == Active {
 			idle = append(idle, s)
 		}
 	}
 	r.mu.Unlock()
-	for _, s := range idle {
-		s.mu.Lock()
-		if s.registered() && s.status == Active && s.activeAt.Load() <= since {
-			r.adoptLocked(s, Away, s.statusAt)
+	for some := range slices.Chunk(idle, maxAtOnce) {
+		r.mu.Lock()
+		for _, s := range some {
+			if s.registered() && s.status == Active && s.activeAt.Load() <= since {
+				r.adopt(s, Away, s.statusAt)
+			}
 		}
-		s.mu.Unlock()
+		r.mu.Unlock()
 	}
 }
 
-// forget lets go of choices that no tab adopted.
+// maxAtOnce is how many sessions or lists are looked after under one lock.
+const maxAtOnce = 64
+
+// forget lets go of old races, and of choices that no tab adopted.
 func (r *Rooms) forget(now time.Time) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.bound(now)
 	r.view.forget(now)
-	r.mu.Unlock()
 	r.wakeUp()
 }
 
@@ -200,7 +200,6 @@ func (r *Rooms) lookAround(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			r.bound(now)
 			r.forget(now)
 			if r.options.IdleAfter > 0 {
 				r.idle(now)
@@ -210,31 +209,12 @@ func (r *Rooms) lookAround(ctx context.Context) {
 }
 
 // chosen is what a user's tabs agree on, and since when; 0: nothing was chosen.
+// r.mu is held.
 func (r *Rooms) chosen(key userKey) (Status, int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if u := r.view.users[key]; u != nil && u.presence.at > 0 {
 		return u.presence.status(), u.presence.at
 	}
 	return Active, 0
-}
-
-// hides reports whether the user is there and hidden.
-func (r *Rooms) hides(key userKey) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.view.hides(key)
-}
-
-// tabsOf is this instance's sessions of a user who has an id.
-func (r *Rooms) tabsOf(key userKey) []*session {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := make([]*session, 0, len(r.membership[UserRoom(key.id)]))
-	for s := range r.membership[UserRoom(key.id)] {
-		out = append(out, s)
-	}
-	return out
 }
 
 var errHidden = &Refusal{"hidden", fmt.Sprintf("A hidden user cannot take part: send status %q first.", Active)}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"rollcall/rooms"
@@ -131,17 +132,18 @@ func TestHiddenInRoomsAtOnce(t *testing.T) {
 // the others of that all the same.
 func TestHiddenWhileOneLooks(t *testing.T) {
 	h := newHouse(t)
-	store := h.store
 	member := h.connect("m", "none")
 	h.do(member, "join", `{"room":"r","username":"m"}`)
 	// A tab on another instance, whose user hides by a tab that has no room.
 	far := rooms.Entry{Place: rooms.Place{Key: "far"}, Instance: "far", UserID: "1", Data: []byte(one), JoinedAt: 1}
-	store.Put(far)
-	store.Put(rooms.Entry{Place: rooms.Place{List: rooms.RoomList("r"), Key: "far"}, Instance: "far", UserID: "far", Data: []byte(`"u"`), JoinedAt: 1})
+	h.far.Put(far)
+	h.far.Put(rooms.Entry{Place: rooms.Place{List: rooms.RoomList("r"), Key: "far"}, Instance: "far", UserID: "far", Data: []byte(`"u"`), JoinedAt: 1})
+	h.cluster.Deliver()
 	h.rooms.TellRosters()
 	member.told()
 	far.Key, far.Status, far.StatusAt = "far2", rooms.Hidden, 5
-	store.Put(far)
+	h.far.Put(far)
+	h.cluster.Deliver()
 	hidden := h.connect("x", "none")
 	h.do(hidden, "status", `"hidden"`)
 	h.do(hidden, "join", `{"room":"r"}`)
@@ -174,7 +176,10 @@ func TestStatusBeforeRegister(t *testing.T) {
 
 func TestLastActive(t *testing.T) {
 	inTown(t, 2, rooms.Options{}, func(w *town) {
-		user := func() rooms.UserInfo { return w.instances[1].User(context.Background(), "1") }
+		user := func() rooms.UserInfo {
+			synctest.Wait() // the other instance hears of it
+			return w.instances[1].User(context.Background(), "1")
+		}
 		if got := user(); got.Online || got.LastActive != 0 {
 			t.Error("before:", got)
 		}

@@ -1,56 +1,39 @@
 package rooms
 
 // This file is COMPAT=strict: what the Node service does, transcript for
-// transcript. Each change is told at once, to everybody, on the goroutine that
-// made it; so what one socket does is seen in the order in which it did it. The
-// increments, which Node did not have, still go with the flush.
+// transcript. Each change is a list of its own, for everybody; so what one socket
+// does is seen in the order in which it did it. The increments, which Node did not
+// have, still go with the flush.
 
-// applyStrictly takes an entry and tells of it.
-func (r *Rooms) applyStrictly(c Change) {
-	r.telling.Lock()
-	defer r.telling.Unlock()
-	r.mu.Lock()
-	before := r.view.listed(c.Entry.Key)
-	r.applyEntry(c)
-	// The list goes out although it is the same, as in Node; but nothing that a
-	// hidden user does may show that anybody is there.
-	unseen := !before && !r.view.listed(c.Entry.Key)
-	r.mu.Unlock()
-	if list := c.Entry.List; list == Online {
-		r.tellListStrictly(unseen, c.Entry.Key)
-	} else {
-		r.tellRoster(list)
+// tellStrictly queues a list that has changed by an entry; before: its user was
+// listed. The list of users goes out although it is the same, as in Node; but
+// nothing that a hidden user does may show that anybody is there. r.mu is held.
+func (r *Rooms) tellStrictly(e Entry, before bool) {
+	if e.List != Online {
+		r.queueRoster(e.List)
+		return
 	}
-	r.wakeUp()
+	unseen := !before && !r.view.listed(e.Key)
+	r.queueListStrictly(func(s *session) bool { return !unseen || s.id == e.Key })
 }
 
-// tellStrictly tells the list although nothing has changed.
-func (r *Rooms) tellStrictly() {
-	if r.options.Strict {
-		r.telling.Lock()
-		defer r.telling.Unlock()
-		r.tellListStrictly(false, "")
-	}
-}
-
-// tellListStrictly sends the list to everybody who takes lists, or, if unseen,
-// to that socket alone. r.telling is held, so the lists arrive in the order in
-// which they were made.
-func (r *Rooms) tellListStrictly(unseen bool, socket string) {
-	r.mu.Lock()
-	list := addressed{events: r.view.listEvents()}
-	object := addressed{events: []Event{{"updateOnlineUsers", nil}}}
+// queueListStrictly queues the list for those of the sockets that take lists. r.mu
+// is held.
+func (r *Rooms) queueListStrictly(to func(*session) bool) {
+	list := packet{events: r.view.listEvents()}
+	object := packet{}
 	for _, s := range r.sessions {
-		if s.takesLists() && (!unseen || s.id == socket) {
+		if s.takesLists() && to(s) {
 			list.to = append(list.to, s.conn)
 			if s.wantsObject {
 				object.to = append(object.to, s.conn)
 			}
 		}
 	}
+	r.outbox.add(list)
 	if len(object.to) > 0 {
 		object.events = r.view.objectEvents()
+		r.outbox.add(object)
 	}
-	r.mu.Unlock()
-	r.send([]addressed{list, object})
+	r.wakeUp()
 }

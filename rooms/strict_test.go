@@ -9,11 +9,11 @@ import (
 )
 
 // strictly is what a Node client would hear: without the increments.
-func strictly(c *fakeConn) []string {
-	return slices.DeleteFunc(c.told(), func(line string) bool { return strings.Contains(line, "_user ") })
+func strictly(w *town, c *fakeConn) []string {
+	return slices.DeleteFunc(w.told(c), func(line string) bool { return strings.Contains(line, "_user ") })
 }
 
-// Everything is told before the handler returns, each change by itself.
+// Everything is told at once, each change by itself.
 func TestStrict(t *testing.T) {
 	inTown(t, 1, rooms.Options{Strict: true, Tracks: track(`"x"`)}, func(w *town) {
 		a, b, mute := w.connect(0, "a", ""), w.connect(0, "b", ""), w.connect(0, "m", "")
@@ -21,7 +21,7 @@ func TestStrict(t *testing.T) {
 		hear := func(want ...string) {
 			t.Helper()
 			for _, c := range []*fakeConn{a, b} {
-				expect(t, strictly(c), want...)
+				expect(t, strictly(w, c), want...)
 			}
 		}
 		w.do(a, "register", `{"id":1}`)
@@ -52,11 +52,11 @@ func TestStrict(t *testing.T) {
 			`race_1_update [{"race_id":1,"id":1}]`,
 			`update_1_speed {"v":1}`)
 		w.disconnect(b) // the stage keeps its racers
-		expect(t, strictly(a), `online_users [{"id":3}]`)
+		expect(t, strictly(w, a), `online_users [{"id":3}]`)
 		w.do(a, "join_stage", `{"token":"t","id":3}`)
-		expect(t, strictly(a), `update_stage_t [{"token":"t","id":1},{"token":"t","id":2},{"token":"t","id":3}]`)
+		expect(t, strictly(w, a), `update_stage_t [{"token":"t","id":1},{"token":"t","id":2},{"token":"t","id":3}]`)
 		w.settle()
-		expect(t, strictly(a))
+		expect(t, strictly(w, a))
 		expect(t, quiet.told(), `invite {"id":9}`, `invite null`, `update_stage_t [{"token":"t","id":1}]`,
 			`update_stage_t [{"token":"t","id":1}]`,
 			`update_stage_t [{"token":"t","id":1},{"token":"t","id":2}]`,

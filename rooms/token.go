@@ -182,7 +182,7 @@ func chatName(user json.RawMessage) string {
 // name, or for a user with other fields than the token's.
 func (s *session) usernameByToken(f map[string]json.RawMessage) (string, error) {
 	username, err := usernameOf(f)
-	token := s.tokenUser()
+	token := s.token
 	if err != nil || len(token) == 0 {
 		return username, err
 	}
@@ -200,12 +200,6 @@ func (s *session) usernameByToken(f map[string]json.RawMessage) (string, error) 
 		return "", &Refusal{"forbidden", `The field "username" is another than the name in your token.`}
 	}
 	return name, nil
-}
-
-func (s *session) tokenUser() json.RawMessage {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.token
 }
 
 // renew takes a newer token of the same user. Its fields are shown at once; the
@@ -232,7 +226,6 @@ func (r *Rooms) renew(s *session, args []json.RawMessage) (map[string]any, error
 	if err := r.takeToken(s, who.User); err != nil {
 		return nil, err
 	}
-	r.wakeUp()
 	r.expireAt(s, who.Expires)
 	if who.Expires.IsZero() {
 		return map[string]any{"expires_in": nil}, nil
@@ -243,8 +236,8 @@ func (r *Rooms) renew(s *session, args []json.RawMessage) (map[string]any, error
 // takeToken shows the user of a newer token in the entry that is there, with
 // the fields that the client has added. Nothing changes if that is refused.
 func (r *Rooms) takeToken(s *session, user json.RawMessage) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	e, registered := s.places[s.online()]
 	shown := user
 	if registered {
@@ -257,7 +250,7 @@ func (r *Rooms) takeToken(s *session, user json.RawMessage) error {
 	if !registered || bytes.Equal(shown, e.Data) {
 		return nil
 	}
-	return r.putUserLocked(s, s.key, bytes.Clone(shown))
+	return r.putUser(s, s.key, bytes.Clone(shown))
 }
 
 // concat is an object with the fields of two.

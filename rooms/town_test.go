@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"rollcall/adapter"
+	"rollcall/adapter/adaptertest"
 	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
@@ -18,7 +18,8 @@ import (
 type town struct {
 	t         *testing.T
 	instances []*rooms.Rooms
-	store     *adapter.Memory
+	cluster   *adaptertest.Cluster
+	far       rooms.Store // of an instance that is none of these
 	home      map[*fakeConn]*rooms.Rooms
 }
 
@@ -27,10 +28,11 @@ func inTown(t *testing.T, n int, options rooms.Options, story func(*town)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
-		store, bus := adapter.NewMemory(), &memory.Bus{}
-		w := &town{t: t, store: store, home: make(map[*fakeConn]*rooms.Rooms)}
+		cluster, bus := newCluster(), &memory.Bus{}
+		w := &town{t: t, cluster: cluster, far: cluster.Open("far"), home: make(map[*fakeConn]*rooms.Rooms)}
 		for i := range n {
 			options.Instance = string(rune('A' + i))
+			store := cluster.Open(options.Instance)
 			options.Bus, options.Records = bus, store
 			r := rooms.New(options, store, &fakeSender{})
 			running.Go(func() { _ = r.Run(ctx) })
@@ -46,6 +48,12 @@ func inTown(t *testing.T, n int, options rooms.Options, story func(*town)) {
 func (w *town) settle() {
 	time.Sleep(time.Second)
 	synctest.Wait()
+}
+
+// told is what a socket was sent since the last time, in no time.
+func (w *town) told(c *fakeConn) []string {
+	synctest.Wait()
+	return c.told()
 }
 
 // connect opens a socket at an instance, with a query such as "presence=none".

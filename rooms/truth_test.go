@@ -2,6 +2,7 @@ package rooms_test
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"rollcall/rooms"
@@ -21,6 +22,7 @@ func TestStatusIsNoRegistration(t *testing.T) {
 		watcher.told()
 		shown := func(want string) {
 			w.t.Helper()
+			synctest.Wait()
 			for i, r := range w.instances {
 				if got := string(r.OnlineUsers()); got != want {
 					w.t.Errorf("instance %d shows %s, want %s", i, got, want)

@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"rollcall/adapter"
 	"rollcall/rooms"
 )
 
@@ -50,12 +49,11 @@ func secretly(token string) (rooms.Identity, error) {
 // flushes by itself after each step, so that only the history counts.
 func seenBeside(t *testing.T, options rooms.Options, seed uint64, present bool) (seen []string) {
 	synctest.Test(t, func(t *testing.T) {
-		store := adapter.NewMemory()
-		options.Records = store
-		h := &house{t, rooms.New(options, store, &fakeSender{}), store}
+		h := newHouseWith(t, options)
 		random := rand.New(rand.NewPCG(seed, 1))
 		pick := func(from ...string) string { return from[random.IntN(len(from))] }
 		flush := func() {
+			h.cluster.Deliver()
 			h.rooms.Flush(true)
 			h.rooms.TellRosters()
 			time.Sleep(time.Second)

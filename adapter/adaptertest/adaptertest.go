@@ -2,9 +2,8 @@
 // test suite, and that of rooms.Bus. Every implementation in package adapter
 // passes it, alone and as several instances that share one state.
 //
-// The suite asks for no more than the contract: a store's own watchers have
-// seen a change when Put or Remove returns, those of other instances see it in
-// the end. So it waits for conditions, and never assumes delivery elsewhere.
+// The suite asks for no more than the contract: the other instances hear of a
+// change in the end. So it waits for conditions.
 package adaptertest
 
 import (
@@ -12,6 +11,7 @@ import (
 	"flag"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -32,15 +32,32 @@ var maxHistories = flag.Int("max-histories", 4<<20, "bound of all rooms' histori
 // in production, because a check fills it.
 func MaxHistories() int { return *maxHistories }
 
-// Run checks a store. open returns n handles on one fresh shared state, as n
-// instances would have them, the i-th for the instance named Instance(i); it
-// cleans up by t.Cleanup. A store of one process returns one handle n times.
-func Run(t *testing.T, open func(t *testing.T, n int) []Store) {
+// Run checks a store that instances share. share makes a fresh shared state, and
+// returns what opens the store of the instance named Instance(i) on it; it cleans
+// up by t.Cleanup.
+func Run(t *testing.T, share func(t *testing.T) (open func(i int) Store)) {
 	for _, c := range contract {
-		t.Run(c.name, func(t *testing.T) {
-			c.run(&suite{t, open(t, c.instances), 30 * time.Second})
-		})
+		t.Run(c.name, func(t *testing.T) { c.run(newSuite(t, share(t), c.instances, 30*time.Second)) })
 	}
+}
+
+// RunAlone checks the store of an instance that has no others.
+func RunAlone(t *testing.T, open func() Store) {
+	for _, c := range contract {
+		if !c.shared {
+			t.Run(c.name, func(t *testing.T) {
+				c.run(newSuite(t, func(int) Store { return open() }, 1, 30*time.Second))
+			})
+		}
+	}
+}
+
+func newSuite(r reporter, open func(i int) Store, instances int, patience time.Duration) *suite {
+	s := &suite{reporter: r, open: open, patience: patience}
+	for range instances {
+		s.stores = append(s.stores, open(len(s.stores)))
+	}
+	return s
 }
 
 // Instance is the name of the i-th handle's instance.
@@ -56,6 +73,8 @@ type reporter interface {
 type suite struct {
 	reporter
 	stores   []Store
+	open     func(i int) Store
+	joined   int
 	patience time.Duration // how long to wait for a condition
 }
 
@@ -63,6 +82,7 @@ type suite struct {
 type check struct {
 	name      string
 	instances int
+	shared    bool // it is about what the others hear
 	run       func(*suite)
 }
 
@@ -90,10 +110,18 @@ type journal struct {
 	more    chan struct{} // closed at the next change
 }
 
-func (s *suite) watch(i int) *journal {
+func (s *suite) watch(i int) *journal { return s.watchStore(s.stores[i]) }
+
+func (s *suite) watchStore(store Store) *journal {
 	j := &journal{s: s, more: make(chan struct{})}
-	j.stop = s.stores[i].Watch(j.see)
+	j.stop = store.Watch(j.see)
 	return j
+}
+
+// join starts one more instance, which watches.
+func (s *suite) join() *journal {
+	s.joined++
+	return s.watchStore(s.open(len(s.stores) + s.joined - 1))
 }
 
 // watchAll has a journal at each instance.
@@ -105,12 +133,12 @@ func (s *suite) watchAll() []*journal {
 	return journals
 }
 
-func (j *journal) see(c rooms.Change) {
+func (j *journal) see(some []rooms.Change) {
 	alone := j.inside.CompareAndSwap(false, true)
 	runtime.Gosched() // a call beside this one gets its chance to show
 	j.mu.Lock()
 	j.overlap = j.overlap || !alone
-	j.changes = append(j.changes, c)
+	j.changes = append(j.changes, some...)
 	close(j.more)
 	j.more = make(chan struct{})
 	j.mu.Unlock()
@@ -167,6 +195,15 @@ func (s *suite) same(what string, got, want []rooms.Change) {
 	if !ok {
 		s.Fatalf("%s: was told\n%s\nwant\n%s", what, describe(got), describe(want))
 	}
+}
+
+// present fails unless exactly these entries were told, in any order.
+func (s *suite) present(what string, got []rooms.Change, want []rooms.Change) {
+	s.Helper()
+	byPlace := func(a, b rooms.Change) int {
+		return cmp.Or(cmp.Compare(a.Entry.List, b.Entry.List), cmp.Compare(a.Entry.Key, b.Entry.Key))
+	}
+	s.same(what, slices.SortedFunc(slices.Values(got), byPlace), slices.SortedFunc(slices.Values(want), byPlace))
 }
 
 // sameChange compares what the contract promises: of a removed entry that is

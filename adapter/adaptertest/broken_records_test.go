@@ -2,6 +2,7 @@ package adaptertest
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,16 +14,16 @@ import (
 // concerns lists, messages and records.
 
 // joinsPlaces takes list and key for one name.
-type joinsPlaces struct{ *adapter.Memory }
+type joinsPlaces struct{ Store }
 
 func (s joinsPlaces) joined(p rooms.Place) rooms.Place { return rooms.Place{Key: p.List + p.Key} }
 
-func (s joinsPlaces) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {
+func (s joinsPlaces) Put(e rooms.Entry) {
 	e.Place = s.joined(e.Place)
-	return s.Memory.Put(e, complete...)
+	s.Store.Put(e)
 }
 
-func (s joinsPlaces) Remove(p rooms.Place, reason rooms.Reason) { s.Memory.Remove(s.joined(p), reason) }
+func (s joinsPlaces) Remove(p rooms.Place, reason rooms.Reason) { s.Store.Remove(s.joined(p), reason) }
 
 func editSaid(change func(*rooms.Said)) func(func(rooms.Change)) func(rooms.Change) {
 	return edit(func(c *rooms.Change) {
@@ -70,50 +71,50 @@ func entriesLate(f func(rooms.Change)) func(rooms.Change) {
 }
 
 type historyFault struct {
-	*adapter.Memory
+	Store
 	spoil func([]rooms.Said) []rooms.Said
 }
 
 func (s historyFault) History(ctx context.Context, room string) ([]rooms.Said, error) {
-	kept, err := s.Memory.History(ctx, room)
+	kept, err := s.Store.History(ctx, room)
 	if len(kept) == 0 {
 		return kept, err
 	}
 	return s.spoil(kept), err
 }
 
-type oneRoom struct{ *adapter.Memory }
+type oneRoom struct{ Store }
 
 func (s oneRoom) History(ctx context.Context, _ string) ([]rooms.Said, error) {
-	return s.Memory.History(ctx, "many")
+	return s.Store.History(ctx, "many")
 }
 
 // editedMessages keeps another message than it was given.
 type editedMessages struct {
-	*adapter.Memory
+	Store
 	edit func(*rooms.NewMessage)
 }
 
 func (s editedMessages) Say(m rooms.NewMessage) (<-chan int64, error) {
 	s.edit(&m)
-	return s.Memory.Say(m)
+	return s.Store.Say(m)
 }
 
-type signsOutTwice struct{ *adapter.Memory }
+type signsOutTwice struct{ Store }
 
 func (s signsOutTwice) SignOut(user string) {
-	s.Memory.SignOut(user)
-	s.Memory.SignOut(user)
+	s.Store.SignOut(user)
+	s.Store.SignOut(user)
 }
 
 // ownRecords notes activity by its own rule.
 type ownRecords struct {
-	*adapter.Memory
+	Store
 	seen *sync.Map // time by user
 	note func(before, at, now int64) int64
 }
 
-func newOwnRecords(m *adapter.Memory, note func(before, at, now int64) int64) Store {
+func newOwnRecords(m Store, note func(before, at, now int64) int64) Store {
 	return ownRecords{m, new(sync.Map), note}
 }
 
@@ -137,75 +138,59 @@ func notTooOld(at, now int64) int64 {
 
 // activeBy takes puts for activity that are none.
 type activeBy struct {
-	*adapter.Memory
+	Store
 	shows func(rooms.Entry) bool
 }
 
-func (s activeBy) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {
+func (s activeBy) Put(e rooms.Entry) {
 	if s.shows(e) {
 		defer s.Touch(e.UserID, time.Now().UnixMilli())
 	}
-	return s.Memory.Put(e, complete...)
+	s.Store.Put(e)
 }
 
 // remembersSockets remembers who is known by the socket alone.
-type remembersSockets struct{ *adapter.Memory }
+type remembersSockets struct{ Store }
 
 func (s remembersSockets) LastActive(ctx context.Context, user string) (int64, error) {
 	if user == "socket" {
 		return time.Now().UnixMilli(), nil
 	}
-	return s.Memory.LastActive(ctx, user)
+	return s.Store.LastActive(ctx, user)
 }
 
 // activeByTouch takes no put for activity.
-type activeByTouch struct{ *adapter.Memory }
+type activeByTouch struct{ Store }
 
 func (s activeByTouch) LastActive(context.Context, string) (int64, error) { return 0, nil }
 
-// unsend takes back what was queued last, for some of the instances. The bus'
-// mu is held.
-func (s *relayed) unsend(from func(*relayed) bool) {
-	for other, inbox := range s.bus.inbox {
-		if from(other) {
-			s.bus.inbox[other] = inbox[:len(inbox)-1]
-		}
-	}
+// keepsToItself is a store whose messages the others do not hear, or what else.
+type keepsToItself struct {
+	Store
+	tells func(own bool, c rooms.Change) bool
+	own   *sync.Map // messages that this one said
 }
 
-type saysAtOnce struct{ *relayed }
-
-func (s saysAtOnce) Say(m rooms.NewMessage) (<-chan int64, error) {
-	s.bus.mu.Lock()
-	defer s.bus.mu.Unlock()
-	kept, err := s.bus.records.Say(m)
-	inbox := s.bus.inbox[s.relayed]
-	s.apply(inbox[len(inbox)-1])
-	s.unsend(func(other *relayed) bool { return other == s.relayed })
-	return kept, err
+func (s keepsToItself) Say(m rooms.NewMessage) (<-chan int64, error) {
+	s.own.Store(m.Username+m.Content, true)
+	return s.Store.Say(m)
 }
 
-type saysAlone struct{ *relayed }
-
-func (s saysAlone) Say(m rooms.NewMessage) (<-chan int64, error) {
-	s.bus.mu.Lock()
-	defer s.bus.mu.Unlock()
-	kept, err := s.bus.records.Say(m)
-	s.unsend(func(other *relayed) bool { return other != s.relayed })
-	return kept, err
-}
-
-type signsOutHere struct{ *relayed }
-
-func (s signsOutHere) SignOut(user string) {
-	s.bus.mu.Lock()
-	defer s.bus.mu.Unlock()
-	s.apply(rooms.Change{SignOut: user})
+func (s keepsToItself) Watch(f func([]rooms.Change)) func() {
+	return s.Store.Watch(func(some []rooms.Change) {
+		f(slices.DeleteFunc(slices.Clone(some), func(c rooms.Change) bool {
+			own := false
+			if c.Said != nil {
+				_, own = s.own.Load(c.Said.Username + c.Said.Content)
+			}
+			return !s.tells(own, c)
+		}))
+	})
 }
 
 // remembersAlone has records of its own.
 type remembersAlone struct {
-	*relayed
+	Store
 	records *adapter.Memory
 }
 
@@ -219,27 +204,9 @@ func (s remembersAlone) Say(m rooms.NewMessage) (<-chan int64, error) {
 	if _, err := s.records.Say(m); err != nil {
 		return nil, err
 	}
-	return s.relayed.Say(m)
+	return s.Store.Say(m)
 }
 
 func (s remembersAlone) History(ctx context.Context, room string) ([]rooms.Said, error) {
 	return s.records.History(ctx, room)
-}
-
-// statusAlone does not tell the others a status.
-type statusAlone struct{ *relayed }
-
-func (s statusAlone) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {
-	put := e
-	s.bus.mu.Lock()
-	defer s.bus.mu.Unlock()
-	s.apply(rooms.Change{Entry: e})
-	e.Status = ""
-	for other := range s.bus.inbox {
-		if other != s.relayed {
-			s.bus.inbox[other] = append(s.bus.inbox[other], rooms.Change{Entry: e})
-		}
-	}
-	s.bus.filled.Broadcast()
-	return put
 }

@@ -1,24 +1,28 @@
 package adaptertest
 
 import (
-	"runtime"
-	"sync"
-	"sync/atomic"
+	"slices"
 	"time"
 
-	"rollcall/adapter"
 	"rollcall/rooms"
 )
 
-// The stores of TestBrokenStoresFail: Memory with one fault each.
+// The stores of TestBrokenStoresFail: members of a cluster, with one fault each.
 
 // faulty spoils what watchers are told.
 type faulty struct {
-	*adapter.Memory
+	Store
 	spoil func(f func(rooms.Change)) func(rooms.Change)
 }
 
-func (s faulty) Watch(f func(rooms.Change)) func() { return s.Memory.Watch(s.spoil(f)) }
+func (s faulty) Watch(f func([]rooms.Change)) func() {
+	spoilt := s.spoil(func(c rooms.Change) { f([]rooms.Change{c}) })
+	return s.Store.Watch(func(some []rooms.Change) {
+		for _, c := range some {
+			spoilt(c)
+		}
+	})
+}
 
 // edit spoils each change alike.
 func edit(change func(*rooms.Change)) func(func(rooms.Change)) func(rooms.Change) {
@@ -53,155 +57,77 @@ func swap(f func(rooms.Change)) func(rooms.Change) {
 	}
 }
 
-// late tells in order, but not before Put returns.
-func late(f func(rooms.Change)) func(rooms.Change) {
-	previous := make(chan struct{})
-	close(previous)
-	return func(c rooms.Change) {
-		before, done := previous, make(chan struct{})
-		previous = done
-		go func() {
-			<-before
-			for range 100 {
-				runtime.Gosched()
-			}
-			f(c)
-			close(done)
-		}()
-	}
-}
-
-type tellsUnknown struct{ *adapter.Memory }
+type tellsUnknown struct{ Store }
 
 func (s tellsUnknown) Remove(place rooms.Place, reason rooms.Reason) {
 	s.Put(rooms.Entry{Place: place})
-	s.Memory.Remove(place, reason)
+	s.Store.Remove(place, reason)
 }
 
 // coarseClock tells the time in steps, and ahead of it.
 type coarseClock struct {
-	*adapter.Memory
+	Store
 	step, ahead time.Duration
 }
 
 func (s coarseClock) Now() int64 {
-	return time.UnixMicro(s.Memory.Now()).Add(s.ahead).Truncate(s.step).UnixMicro()
+	return time.UnixMicro(s.Store.Now()).Add(s.ahead).Truncate(s.step).UnixMicro()
 }
 
-// snapshotFault spoils the snapshot alone; good enough while nothing changes.
+// snapshotFault spoils the first call of the watcher, which has what there is.
 type snapshotFault struct {
-	*adapter.Memory
+	Store
 	spoil func([]rooms.Change) []rooms.Change
 }
 
-func (s snapshotFault) Watch(f func(rooms.Change)) func() {
-	snapshot := snapshotOf(s.Memory)
-	n := len(snapshot)
-	for _, c := range s.spoil(snapshot) {
-		f(c)
-	}
-	return watchAfter(s.Memory, n, f)
-}
-
-func snapshotOf(m *adapter.Memory) []rooms.Change {
-	var snapshot []rooms.Change
-	m.Watch(func(c rooms.Change) { snapshot = append(snapshot, c) })()
-	return snapshot
-}
-
-// watchAfter leaves out the first n.
-func watchAfter(m *adapter.Memory, n int, f func(rooms.Change)) func() {
-	return m.Watch(func(c rooms.Change) {
-		if n--; n < 0 {
-			f(c)
+func (s snapshotFault) Watch(f func([]rooms.Change)) func() {
+	first := true
+	return s.Store.Watch(func(some []rooms.Change) {
+		if first {
+			some, first = s.spoil(slices.Clone(some)), false
 		}
+		f(some)
 	})
 }
 
 // keepsRemoved has removed entries in its snapshots.
-type keepsRemoved struct{ *adapter.Memory }
+type keepsRemoved struct{ Store }
 
 func (s keepsRemoved) Remove(place rooms.Place, reason rooms.Reason) {
-	s.Memory.Remove(place, reason)
+	s.Store.Remove(place, reason)
 	s.Put(rooms.Entry{Place: place})
 }
 
-// gap takes a snapshot and starts watching a moment later.
-type gap struct {
-	*adapter.Memory
-	puts atomic.Int64
+type neverStops struct{ Store }
+
+func (s neverStops) Watch(f func([]rooms.Change)) func() {
+	s.Store.Watch(f)
+	return func() {}
 }
 
-func (s *gap) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {
-	defer s.puts.Add(1)
-	return s.Memory.Put(e, complete...)
+// tellsOwn tells an instance of its own changes too.
+type tellsOwn struct {
+	Store
+	watcher *func([]rooms.Change)
 }
 
-func (s *gap) Watch(f func(rooms.Change)) func() {
-	for _, c := range snapshotOf(s.Memory) {
-		f(c)
-	}
-	from := s.puts.Load()
-	for i := 0; i < 10_000 && s.puts.Load() < from+3; i++ {
-		runtime.Gosched() // something may happen
-	}
-	var open atomic.Bool
-	stop := s.Memory.Watch(func(c rooms.Change) {
-		if open.Load() {
-			f(c)
+func (s tellsOwn) Watch(f func([]rooms.Change)) func() {
+	*s.watcher = f
+	return s.Store.Watch(f)
+}
+
+func (s tellsOwn) Put(e rooms.Entry) {
+	s.Store.Put(e)
+	(*s.watcher)([]rooms.Change{{Entry: e}})
+}
+
+// overlapping calls a watcher from any goroutine as it comes.
+type overlapping struct{ Store }
+
+func (s overlapping) Watch(f func([]rooms.Change)) func() {
+	return s.Store.Watch(func(some []rooms.Change) {
+		for _, c := range some {
+			go f([]rooms.Change{c})
 		}
 	})
-	open.Store(true)
-	return stop
-}
-
-type neverStops struct{ *adapter.Memory }
-
-func (s neverStops) Watch(f func(rooms.Change)) func() {
-	s.Memory.Watch(f)
-	return func() {}
-}
-
-// stopsAll stops every watcher with the first.
-type stopsAll struct {
-	*adapter.Memory
-	mu    sync.Mutex
-	stops []func()
-}
-
-func (s *stopsAll) Watch(f func(rooms.Change)) func() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stops = append(s.stops, s.Memory.Watch(f))
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for _, stop := range s.stops {
-			stop()
-		}
-	}
-}
-
-// overlapping calls watchers from any goroutine as it comes.
-type overlapping struct {
-	*adapter.Memory
-	mu       sync.Mutex
-	watchers []func(rooms.Change)
-}
-
-func (s *overlapping) Watch(f func(rooms.Change)) func() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.watchers = append(s.watchers, f)
-	return func() {}
-}
-
-func (s *overlapping) Put(e rooms.Entry, complete ...func(*rooms.Entry)) rooms.Entry {
-	s.mu.Lock()
-	watchers := s.watchers[:len(s.watchers):len(s.watchers)]
-	s.mu.Unlock()
-	for _, f := range watchers {
-		f(rooms.Change{Entry: e})
-	}
-	return e
 }

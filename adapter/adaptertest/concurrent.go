@@ -3,8 +3,8 @@ package adaptertest
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"rollcall/rooms"
@@ -79,7 +79,7 @@ func finished(sockets []string, last int) func([]rooms.Change) bool {
 }
 
 func snapshotIsExact(s *suite) {
-	const last, watchers = 2_001, 40
+	const last, late = 2_001, 6
 	sockets := []string{"a", "b"}
 	var writing sync.WaitGroup
 	begin := make(chan struct{})
@@ -87,16 +87,16 @@ func snapshotIsExact(s *suite) {
 		writing.Go(func() {
 			for n := 1; n <= last; n++ {
 				s.step(0, socket, n)
-				if every := last / (watchers / len(sockets)); n%every == 0 {
-					begin <- struct{}{} // and goes on while the watcher begins
+				if every := last / (late / len(sockets)); n%every == 0 {
+					begin <- struct{}{} // and goes on while another instance starts
 				}
 			}
 		})
 	}
 	var journals []*journal
-	for w := range watchers {
+	for range late {
 		<-begin
-		journals = append(journals, s.watch(w%len(s.stores)))
+		journals = append(journals, s.join())
 	}
 	writing.Wait()
 	for _, j := range journals {
@@ -123,23 +123,21 @@ func orderOfASocket(s *suite) {
 		}
 	}
 	writing.Wait()
-	for _, j := range journals {
-		j.await("the end of all histories", finished(sockets, last))
+	for i, j := range journals {
+		others := slices.DeleteFunc(slices.Clone(sockets), func(socket string) bool { return strings.HasPrefix(socket, fmt.Sprintf("s-%d-", i)) })
+		j.await("the end of all histories", finished(others, last))
 		j.stop()
 		changes := j.seen()
-		if want := len(sockets) * last; len(changes) != want {
+		if want := len(others) * last; len(changes) != want {
 			s.Fatalf("was told %d changes, want %d", len(changes), want)
 		}
-		s.checkHistories(changes, sockets, last)
+		s.checkHistories(changes, others, last)
 	}
 }
 
 func stopped(s *suite) {
 	const changes = 2000
-	var ends, stays []*journal // one of each at every instance
-	for i := range s.stores {
-		ends, stays = append(ends, s.watch(i)), append(stays, s.watch(i))
-	}
+	ends, stays := s.watch(1), s.watch(2)
 	halfway, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -151,56 +149,17 @@ func stopped(s *suite) {
 		}
 	}()
 	<-halfway
-	told := make([]int, len(ends))
-	for i, j := range ends {
-		j.stop()
-		told[i] = len(j.seen())
-	}
+	ends.stop()
+	told := len(ends.seen())
 	<-done
-	for _, j := range stays {
-		j.awaitCount(changes)
-	}
-	// Once more, so that stopped watchers meet a change whatever the timing.
+	stays.awaitCount(changes)
+	// Once more, so that a stopped watcher meets a change whatever the timing.
 	s.stores[0].Remove(rooms.Place{Key: "a"}, rooms.Closed)
-	for i := range s.stores {
-		if n := len(stays[i].awaitCount(changes + 1)); n != changes+1 {
-			s.Fatalf("the other watcher was told %d changes, want %d", n, changes+1)
-		}
-		if n := len(ends[i].seen()); n != told[i] {
-			s.Fatalf("a stopped watcher of instance %d was told %d changes more", i, n-told[i])
-		}
-		ends[i].stop() // again
+	if n := len(stays.awaitCount(changes + 1)); n != changes+1 {
+		s.Fatalf("the other watcher was told %d changes, want %d", n, changes+1)
 	}
-}
-
-func concurrent(s *suite) {
-	const last, each = 101, 8
-	var sockets []string
-	var writing, watching sync.WaitGroup
-	journals := s.watchAll()
-	for i := range s.stores {
-		for k := range each {
-			socket := fmt.Sprintf("s-%d-%d", i, k)
-			sockets = append(sockets, socket)
-			writing.Go(func() {
-				for n := 1; n <= last; n++ {
-					s.step(i, socket, n)
-				}
-			})
-		}
-		watching.Go(func() {
-			for range 100 {
-				s.stores[i].Watch(func(rooms.Change) {})()
-			}
-		})
+	if n := len(ends.seen()); n != told {
+		s.Fatalf("a stopped watcher was told %d changes more", n-told)
 	}
-	watching.Wait()
-	writing.Wait()
-	for i, j := range journals {
-		j.await("the end of all histories", finished(sockets, last))
-		late := s.watch(i).await("the present state", finished(sockets, last))
-		if len(late) != len(sockets) || !maps.Equal(state(late), state(j.seen())) {
-			s.Fatalf("a late watcher was told %s", describe(late))
-		}
-	}
+	ends.stop() // again
 }

@@ -2,56 +2,52 @@ package adaptertest
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"rollcall/rooms"
 )
 
 var contract = []check{
-	{"put, replace and remove", 2, putReplaceRemove},
-	{"removing an unknown socket tells nobody", 2, removeUnknown},
-	{"every field arrives", 2, everyField},
-	{"time rises with every call, on every instance, and is one", 2, sharedTime},
-	{"who does not say when joined now, in the order of the puts", 2, joinsNow},
-	{"user objects are kept byte for byte", 2, bytesKept},
-	{"reasons are carried", 2, reasonsCarried},
-	{"a late watcher gets a snapshot in order of joining", 2, snapshotInOrder},
-	{"a removed entry is in no snapshot", 2, removedIsGone},
-	{"nothing is lost or doubled around a snapshot", 2, snapshotIsExact},
-	{"each socket's changes keep their order", 3, orderOfASocket},
-	{"stopped is stopped", 2, stopped},
-	{"watchers come and go under load", 3, concurrent},
-	{"many entries", 2, manyEntries},
-	{"lists are apart", 2, listsApart},
-	{"statuses are carried, and hiding is no removal", 2, statusesCarried},
-	{"everybody hears all messages once, in the order of their ids", 3, messagesInOrder},
-	{"messages arrive whole", 2, messagesWhole},
-	{"a message comes after what its sender did before", 3, messagesBehindEntries},
-	{"the last messages of each room are kept", 2, historyKept},
-	{"the same nonce is the same message", 2, messagesOnce},
-	{"nobody pushes out the histories of those who take less", 2, historiesFair},
-	{"sign-outs are heard once, the own at once", 3, signOuts},
-	{"activity is remembered", 2, activity},
-	{"only what shows activity counts", 2, activityShown},
+	{"put, replace and remove", 2, true, putReplaceRemove},
+	{"removing an unknown socket tells nobody", 2, true, removeUnknown},
+	{"every field arrives", 2, true, everyField},
+	{"time rises with every call, on every instance, and is one", 2, false, sharedTime},
+	{"user objects are kept byte for byte", 2, true, bytesKept},
+	{"reasons are carried", 2, true, reasonsCarried},
+	{"a new instance is told what there is", 2, true, snapshotWhole},
+	{"a removed entry is in no snapshot", 2, true, removedIsGone},
+	{"nothing is lost or doubled around a snapshot", 2, true, snapshotIsExact},
+	{"each socket's changes keep their order", 3, true, orderOfASocket},
+	{"stopped is stopped", 3, true, stopped},
+	{"many entries", 2, true, manyEntries},
+	{"lists are apart", 2, true, listsApart},
+	{"statuses are carried, and hiding is no removal", 2, true, statusesCarried},
+	{"everybody hears all messages once, in the order of their ids", 3, false, messagesInOrder},
+	{"messages arrive whole", 2, false, messagesWhole},
+	{"a message comes after what its sender did before", 3, true, messagesBehindEntries},
+	{"the last messages of each room are kept", 2, false, historyKept},
+	{"the same nonce is the same message", 2, false, messagesOnce},
+	{"nobody pushes out the histories of those who take less", 2, false, historiesFair},
+	{"sign-outs are heard once, by the others", 3, true, signOuts},
+	{"activity is remembered", 2, false, activity},
+	{"only what shows activity counts", 2, false, activityShown},
 }
 
 func putReplaceRemove(s *suite) {
 	journals := s.watchAll()
-	own := journals[0]
 	first, second := entry(0, "a", `{"id":1}`, 10), entry(0, "a", `{"id":1,"n":2}`, 10)
-	var want []rooms.Change
-	for _, c := range []rooms.Change{put(first), put(second), removed("a", rooms.Closed), put(first)} {
+	want := []rooms.Change{put(first), put(second), removed("a", rooms.Closed), put(first)}
+	for _, c := range want {
 		if c.Removed {
-			s.stores[0].Remove(rooms.Place{Key: c.Entry.Key}, c.Reason)
+			s.stores[0].Remove(c.Entry.Place, c.Reason)
 		} else {
 			s.stores[0].Put(c.Entry)
 		}
-		want = append(want, c)
-		s.same("own watcher, when the call has returned", own.seen(), want)
 	}
-	for _, j := range journals {
-		s.same("watcher of any instance", j.awaitCount(len(want)), want)
+	s.same("another instance", journals[1].awaitCount(len(want)), want)
+	s.sayLast(journals, 0)
+	if own := journals[0].seen(); len(own) != 1 {
+		s.Fatalf("the own watcher was told %s", describe(own))
 	}
 }
 
@@ -63,9 +59,7 @@ func removeUnknown(s *suite) {
 	s.stores[0].Remove(rooms.Place{Key: "a"}, rooms.Closed)
 	s.stores[0].Remove(rooms.Place{Key: "a"}, rooms.Timeout)
 	s.stores[0].Put(last)
-	for _, j := range journals {
-		s.same("watcher", j.awaitCount(3), []rooms.Change{put(last), removed("a", rooms.Closed), put(last)})
-	}
+	s.same("another instance", journals[1].awaitCount(3), []rooms.Change{put(last), removed("a", rooms.Closed), put(last)})
 }
 
 func everyField(s *suite) {
@@ -81,9 +75,8 @@ func everyField(s *suite) {
 		VisibleAt:    1_753_000_000_123_012,
 	}
 	s.stores[0].Put(e)
-	for i, j := range append(journals, s.watch(0)) {
-		s.same(fmt.Sprintf("watcher %d", i), j.awaitCount(1), []rooms.Change{put(e)})
-	}
+	s.same("another instance", journals[1].awaitCount(1), []rooms.Change{put(e)})
+	s.same("a new instance", s.join().awaitCount(1), []rooms.Change{put(e)})
 }
 
 func bytesKept(s *suite) {
@@ -106,12 +99,8 @@ func bytesKept(s *suite) {
 		s.stores[0].Put(e)
 		want = append(want, put(e))
 	}
-	for _, j := range journals {
-		s.same("watcher", j.awaitCount(len(want)), want)
-	}
-	for i := range s.stores {
-		s.same("late watcher", s.watch(i).awaitCount(len(want)), want)
-	}
+	s.same("another instance", journals[1].awaitCount(len(want)), want)
+	s.present("a new instance", s.join().awaitCount(len(want)), want)
 }
 
 func reasonsCarried(s *suite) {
@@ -123,34 +112,23 @@ func reasonsCarried(s *suite) {
 		s.stores[0].Remove(rooms.Place{Key: e.Key}, reason)
 		want = append(want, put(e), removed(e.Key, reason))
 	}
-	for _, j := range journals {
-		s.same("watcher", j.awaitCount(len(want)), want)
-	}
+	s.same("another instance", journals[1].awaitCount(len(want)), want)
 }
 
-func snapshotInOrder(s *suite) {
+func snapshotWhole(s *suite) {
 	journals := s.watchAll()
-	const n = 100
 	var want []rooms.Change
-	for i := range n { // the last put joined first
-		e := entry(0, fmt.Sprintf("s%03d", i), fmt.Sprintf(`{"n":%d}`, i), int64(1000-i))
-		s.stores[0].Put(e)
+	for i := range 100 {
+		e := entry(i%2, fmt.Sprintf("s%03d", i), fmt.Sprintf(`{"n":%d}`, i), int64(1000-i))
+		s.stores[i%2].Put(e)
 		want = append(want, put(e))
 	}
-	slices.Reverse(want)
-	// Two tabs of one user share the time: the one put last comes last.
-	for _, socket := range []string{"tab 1", "tab 2", "tab 1"} {
-		s.stores[0].Put(entry(0, socket, `{"id":1}`, 2000))
-	}
-	want = append(want, put(entry(0, "tab 2", `{"id":1}`, 2000)), put(entry(0, "tab 1", `{"id":1}`, 2000)))
-	// A replaced entry keeps its place.
 	again := entry(0, "s050", `{"n":"again"}`, 950)
 	s.stores[0].Put(again)
-	want[n-1-50] = put(again)
-	for i, j := range journals {
-		j.awaitCount(n + 4) // this instance knows them all
-		s.same("late watcher", s.watch(i).awaitCount(len(want)), want)
-	}
+	want[50] = put(again)
+	journals[0].awaitCount(50) // they have heard of each other
+	journals[1].awaitCount(51)
+	s.present("a new instance", s.join().awaitCount(len(want)), want)
 }
 
 func removedIsGone(s *suite) {
@@ -159,10 +137,8 @@ func removedIsGone(s *suite) {
 	s.stores[0].Put(a)
 	s.stores[0].Put(b)
 	s.stores[0].Remove(rooms.Place{Key: "a"}, rooms.Closed)
-	for i, j := range journals {
-		j.awaitCount(3)
-		s.same("late watcher", s.watch(i).awaitCount(1), []rooms.Change{put(b)})
-	}
+	journals[1].awaitCount(3)
+	s.same("a new instance", s.join().awaitCount(1), []rooms.Change{put(b)})
 }
 
 func manyEntries(s *suite) {
@@ -174,26 +150,25 @@ func manyEntries(s *suite) {
 			store.Put(entry(i, socket(i, j), fmt.Sprintf(`{"id":"%d-%d"}`, i, j), int64(j+1)))
 		}
 	}
-	total := n * len(s.stores)
-	for i, j := range journals {
-		j.awaitCount(total)
-		late := s.watch(i).awaitCount(total)
-		if len(late) != total {
-			s.Fatalf("late watcher: was told %d entries, want %d", len(late), total)
-		}
-		if !slices.IsSortedFunc(late, func(a, b rooms.Change) int { return int(a.Entry.JoinedAt - b.Entry.JoinedAt) }) {
-			s.Fatalf("late watcher: not in order of joining")
-		}
+	for _, j := range journals {
+		j.awaitCount(n)
 	}
-	for i, store := range s.stores {
+	late := s.join()
+	if told := late.awaitCount(2 * n); len(state(told)) != 2*n {
+		s.Fatalf("a new instance was told of %d entries, want %d", len(state(told)), 2*n)
+	}
+	for i := range journals {
 		for j := range n {
-			store.Remove(rooms.Place{Key: socket(i, j)}, rooms.Closed)
+			s.stores[i].Remove(rooms.Place{Key: socket(i, j)}, rooms.Closed)
 		}
 	}
 	for _, j := range journals {
-		if present := state(j.awaitCount(2 * total)); len(present) != 0 {
+		if present := state(j.awaitCount(2 * n)); len(present) != 0 {
 			s.Fatalf("%d entries are left", len(present))
 		}
+	}
+	if present := state(late.awaitCount(4 * n)); len(present) != 0 {
+		s.Fatalf("%d entries are left on the new instance", len(present))
 	}
 }
 

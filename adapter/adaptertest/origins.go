@@ -76,7 +76,8 @@ func messagesOnce(s *suite) {
 		s.send(0, rooms.NewMessage{Room: "a", Username: "u", Content: fmt.Sprint(n), Nonce: fmt.Sprint("other ", n)})
 		heard++
 	}
-	if got := s.send(1, again); got != id {
+	last := len(s.stores) - 1
+	if got := s.send(last, again); got != id {
 		s.Fatalf("after 110 others the message has id %d, want %d", got, id)
 	}
 	s.sayLast(journals, heard)
@@ -85,10 +86,10 @@ func messagesOnce(s *suite) {
 			s.Fatalf("%d messages were heard, want %d", n, heard+1)
 		}
 	}
-	if m := messages(journals[1].seen(), "a")[0]; m.UserID != "7" || m.ID != id || m.Content != "hello" {
+	if m := messages(journals[last].seen(), "a")[0]; m.UserID != "7" || m.ID != id || m.Content != "hello" {
 		s.Fatalf("heard was %+v", m)
 	}
-	for _, m := range s.history(1, "b") {
+	for _, m := range s.history(last, "b") {
 		if m.UserID != "7" {
 			s.Fatalf("kept is %+v", m)
 		}

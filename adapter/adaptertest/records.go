@@ -65,7 +65,7 @@ func activity(s *suite) {
 	s.awaitActiveAt("old", 0)
 	s.awaitActiveAt("nobody", 0)
 	s.awaitActive("future", "now", func(at int64) bool { return at >= now && at <= time.Now().UnixMilli() })
-	s.stores[1].Touch("back", now-3)
+	s.stores[len(s.stores)-1].Touch("back", now-3)
 	s.awaitActiveAt("back", now-3)
 }
 

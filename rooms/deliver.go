@@ -6,68 +6,54 @@ import (
 	"time"
 )
 
-// This file tells the sessions what changed in the rosters, and brings them
-// messages. Both happen under Rooms.telling, so that everybody hears of a room,
-// a stage or a race in one order; sending only queues, it does not wait.
+// This file is what leaves: messages, what changed in the rosters, and the one
+// fan-out that everything goes through.
 
-// tellRosters tells everything that waits, and returns what that cost.
-func (r *Rooms) tellRosters() time.Duration {
-	started := time.Now()
-	for r.tellNext() {
-	}
-	return time.Since(started)
-}
-
-// tellNext tells what waits in one roster, and reports whether there was one.
-// Messages can come in between.
-func (r *Rooms) tellNext() bool {
-	r.telling.Lock()
-	defer r.telling.Unlock()
+// deliver brings a message to the sockets of this instance that it is for. The
+// bus calls it with one message at a time, so each socket gets them in order.
+func (r *Rooms) deliver(m Message) {
 	r.mu.Lock()
-	first := r.rosters.dirty.Front()
-	if first == nil {
-		r.mu.Unlock()
-		return false
-	}
-	deliveries := r.cutRoster(first.Value.(*roster))
+	r.queue(m)
 	r.mu.Unlock()
-	r.send(deliveries)
-	return true
+	r.awaitRoom()
 }
 
-// tellRoster tells what waits in one list: before a message for its members,
-// who then know from whom it is. r.telling is held.
-func (r *Rooms) tellRoster(list string) {
-	r.mu.Lock()
-	var deliveries []addressed
+// queue puts a message into the outbox, behind what waits in the lists that it is
+// for: everybody knows a name before its message. r.mu is held.
+func (r *Rooms) queue(m Message) {
+	for _, room := range m.Rooms {
+		r.queueRoster(room)
+	}
+	r.outbox.add(packet{events: []Event{m.Event}, to: r.receivers(m)})
+	r.wakeUp()
+}
+
+// queueRoster puts what waits in one roster into the outbox. r.mu is held.
+func (r *Rooms) queueRoster(list string) {
 	if ro := r.rosters.byList[list]; ro != nil && ro.dirty != nil {
-		deliveries = r.cutRoster(ro)
+		for _, p := range r.cutRoster(ro) {
+			r.outbox.add(p)
+		}
 	}
-	r.mu.Unlock()
-	r.send(deliveries)
 }
 
-// addressed is events with who gets them.
-type addressed struct {
-	events []Event
-	to     []Conn
-}
-
-func (r *Rooms) send(deliveries []addressed) {
-	for _, d := range deliveries {
-		if len(d.events) == 0 || len(d.to) == 0 {
-			continue
+// send encodes packets, each once however many get it, and fans them out. Only the
+// flush loop calls it, so that each socket gets everything in one order.
+func (r *Rooms) send(packets []packet) {
+	deliveries := make([]Delivery, 0, len(packets))
+	for _, p := range packets {
+		if len(p.events) > 0 && len(p.to) > 0 {
+			r.noteSent(p.events, len(p.to))
+			deliveries = append(deliveries, Delivery{Frames: r.sender.Encode(p.events...), To: p.to})
 		}
-		r.noteSent(d.events, len(d.to))
-		frames := r.sender.Encode(d.events...) // once, however many get it
-		for _, c := range d.to {
-			c.Send(frames)
-		}
+	}
+	if len(deliveries) > 0 {
+		r.sender.Fanout(deliveries)
 	}
 }
 
 // cutRoster takes what waits in a roster out of the books. r.mu is held.
-func (r *Rooms) cutRoster(ro *roster) []addressed {
+func (r *Rooms) cutRoster(ro *roster) []packet {
 	r.rosters.dirty.Remove(ro.dirty)
 	changed, owed := ro.changed, ro.owed
 	ro.dirty, ro.changed, ro.owed = nil, false, nil
@@ -77,12 +63,12 @@ func (r *Rooms) cutRoster(ro *roster) []addressed {
 	if !changed && !isRoom(ro.list) { // of a room, steps are what changed, whatever changed it
 		steps = nil
 	}
-	out := []addressed{{events: eventsOf(steps)}, {events: []Event{whole}}}
+	out := []packet{{events: eventsOf(steps)}, {events: []Event{whole}}}
 	for s, o := range owed {
 		switch {
 		case r.sessions[s.id] != s:
 		case o.follows:
-			out = append(out, addressed{append(eventsOf(o.missed(steps)), whole), []Conn{s.conn}})
+			out = append(out, packet{events: append(eventsOf(o.missed(steps)), whole), to: []Conn{s.conn}})
 		default:
 			out[1].to = append(out[1].to, s.conn)
 		}
@@ -145,31 +131,15 @@ func (r *Rooms) rosterEvents(ro *roster) (steps []step, whole Event) {
 	return []step{{nil, whole}}, whole
 }
 
-// deliver brings a message to the sockets of this instance that it is for. The
-// bus calls it with one message at a time, so each socket gets them in order.
-func (r *Rooms) deliver(m Message) {
-	r.telling.Lock()
-	defer r.telling.Unlock()
-	for _, room := range m.Rooms {
-		r.tellRoster(room)
-	}
-	r.send([]addressed{{[]Event{m.Event}, r.receivers(m)}})
-}
-
+// receivers is the sockets that get a message. r.mu is held.
 func (r *Rooms) receivers(m Message) []Conn {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var to []Conn
-	excepted := r.inAny(m.Except)
-	add := func(s *session) {
-		if _, out := excepted[s]; !out {
-			to = append(to, s.conn)
-		}
-	}
 	if len(m.Rooms) == 0 {
-		to = make([]Conn, 0, len(r.sessions))
+		to := make([]Conn, 0, len(r.sessions))
+		excepted := r.inAny(m.Except)
 		for _, s := range r.sessions {
-			add(s)
+			if _, out := excepted[s]; !out {
+				to = append(to, s.conn)
+			}
 		}
 		return to
 	}
@@ -179,8 +149,12 @@ func (r *Rooms) receivers(m Message) []Conn {
 			r.rosters.used(ro, now) // a race that goes on is in use
 		}
 	}
-	for s := range r.inAny(m.Rooms) {
-		add(s)
+	all, excepted := r.inAny(m.Rooms), r.inAny(m.Except)
+	to := make([]Conn, 0, len(all))
+	for s := range all {
+		if _, out := excepted[s]; !out {
+			to = append(to, s.conn)
+		}
 	}
 	return to
 }

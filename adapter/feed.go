@@ -1,0 +1,62 @@
+package adapter
+
+import (
+	"sync"
+
+	"rollcall/rooms"
+)
+
+// A feed is what a store has for its watcher, in order. The store's mu guards it,
+// and is not held while the watcher is called.
+type feed struct {
+	watcher func([]rooms.Change) // nil: there is none yet, or none any more
+	waiting []rooms.Change
+	stopped bool
+	// calling is closed when the watcher has returned; nil: nobody calls it.
+	calling chan struct{}
+}
+
+// maxChunk is how many changes one call of the watcher has: a large repair must
+// not keep it from everything else.
+const maxChunk = 256
+
+// add queues a change. mu is held.
+func (f *feed) add(c rooms.Change) {
+	if !f.stopped {
+		f.waiting = append(f.waiting, c)
+	}
+}
+
+// flush calls the watcher with all that waits. If another goroutine does that
+// already, it is left to that one. mu is held by the caller, and let go of
+// during each call.
+func (f *feed) flush(mu *sync.Mutex) {
+	if f.calling != nil {
+		return
+	}
+	for f.watcher != nil && len(f.waiting) > 0 {
+		n := min(len(f.waiting), maxChunk)
+		chunk, watcher := f.waiting[:n:n], f.watcher
+		if f.waiting = f.waiting[n:]; len(f.waiting) == 0 {
+			f.waiting = nil
+		}
+		f.calling = make(chan struct{})
+		mu.Unlock()
+		watcher(chunk)
+		mu.Lock()
+		close(f.calling)
+		f.calling = nil
+	}
+}
+
+// stop ends the watch: when it returns the watcher is not called any more. mu is
+// not held.
+func (f *feed) stop(mu *sync.Mutex) {
+	mu.Lock()
+	f.watcher, f.waiting, f.stopped = nil, nil, true
+	calling := f.calling
+	mu.Unlock()
+	if calling != nil {
+		<-calling
+	}
+}
