@@ -67,7 +67,7 @@ func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, metrics
 		s, b := shared.Stats(), bus.Stats()
 		return observe.StoreStats{
 			LeaseAge: s.LeaseAge, Lag: int(s.Lag), Queued: s.Queued, Drift: s.Drift,
-			Repairs: s.Repairs, Differences: s.Differences, Foreign: s.Refused, Calls: s.Calls, Errors: s.Errors, CallTime: s.CallTime,
+			Repairs: s.Resyncs, Differences: s.Differences, Foreign: s.Refused, Calls: s.Calls, Errors: s.Errors, CallTime: s.CallTime,
 			Published: b.Published, Received: b.Received, Refused: b.Refused, Dropped: b.Dropped,
 		}
 	})

@@ -16,7 +16,7 @@ type feed struct {
 	calling chan struct{}
 }
 
-// maxChunk is how many changes one call of the watcher has: a large repair must
+// maxChunk is how many changes one call of the watcher has: a large resync must
 // not keep it from everything else.
 const maxChunk = 256
 

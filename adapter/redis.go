@@ -26,7 +26,7 @@ import (
 //
 // Of own entries this process is the truth, of the others' Redis is: the rules
 // are in doc.go. What is wrong with the own ones in Redis is put back
-// (redis_own.go), what is wrong with the others' here is put right by a repair
+// (redis_own.go), what is wrong with the others' here is put right by a resync
 // (redis_repair.go).
 type Redis struct {
 	instance string
@@ -44,7 +44,7 @@ type Redis struct {
 	wake     chan struct{} // tells the writer that there is something to write
 	written  chan struct{} // tells Close that there is less to write
 
-	recalls, appRecalls recallPlaces // of calls that ask for records
+	queries, appQueries querySlots // of calls that ask for records
 
 	revoked  revocations
 	compared chan struct{} // tells that everything was compared with Redis
@@ -56,7 +56,7 @@ type Redis struct {
 
 	running         context.Context // of the goroutines
 	cancel          context.CancelFunc
-	writing, living sync.WaitGroup // writer, lease and sightings; reader and connection
+	writing, living sync.WaitGroup // writer, lease and last activity; reader and connection
 	closing         sync.Once
 	closeErr        error
 
@@ -66,7 +66,7 @@ type Redis struct {
 	own    ownState
 	others othersState
 	feed   feed
-	seen   sightings
+	active lastActiveBuffer
 	health health
 	closed bool
 }
@@ -121,9 +121,9 @@ func startRedis(ctx context.Context, o RedisOptions, server server) *Redis {
 		written:    make(chan struct{}, 1),
 		running:    running,
 		cancel:     cancel,
-		recalls:    recallPlaces{taken: make(chan struct{}, maxRecalls)},
-		appRecalls: recallPlaces{taken: make(chan struct{}, maxAppRecalls)},
-		seen:       newSightings(),
+		queries:    querySlots{taken: make(chan struct{}, maxQueries)},
+		appQueries: querySlots{taken: make(chan struct{}, maxAppQueries)},
+		active:     newLastActiveBuffer(),
 		clock:      newSharedClock(o.Timing.Now),
 		own:        newOwnState(),
 		others:     newOthersState(),
@@ -133,11 +133,11 @@ func startRedis(ctx context.Context, o RedisOptions, server server) *Redis {
 	}
 	r.rejected = ratelog.New(r.log, "a value in Redis is not one of ours, and is left out")
 	r.health.start(r.timing.Now())
-	_ = r.repair(ctx, "start") // the reader goes on trying, from Watch on
+	_ = r.resync(ctx, "start") // the reader goes on trying, from Watch on
 	_ = r.loadRevoked(ctx)     // followRevoked does
 	r.writing.Go(func() { r.write(running) })
 	r.writing.Go(func() { r.holdLease(running) })
-	r.writing.Go(func() { r.noteSeen(running) })
+	r.writing.Go(func() { r.writeLastActive(running) })
 	r.living.Go(func() { r.followRevoked(running) })
 	r.living.Go(func() { r.holdAliveSubscription(running) })
 	return r
@@ -170,7 +170,7 @@ func (r *Redis) Put(e rooms.Entry) {
 	if isActivity(before.Entry, replaced, e) {
 		active = r.timing.Now().UnixMilli()
 		if isRemembered(e) {
-			r.seen.note(e.UserID, active, true)
+			r.active.note(e.UserID, active, true)
 		}
 	}
 	r.own.put(e, active)

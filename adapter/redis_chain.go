@@ -9,8 +9,8 @@ import (
 	"rollcall/rooms"
 )
 
-// isSpoken reports whether it is a message, a sign-out or a revocation.
-func (a announcement) isSpoken() bool {
+// isMessage reports whether it is a message, a sign-out or a revocation.
+func (a announcement) isMessage() bool {
 	return a.said != nil || a.kept > 0 || a.signOut != "" || a.revoked != nil
 }
 
@@ -36,9 +36,9 @@ type announcement struct {
 	kept     int64  // the id of a message that was there already
 	signOut  string // the user who is to be signed out
 	revoked  *revocation
-	gone     string // the instance that is gone with all its entries
-	reset    string // the instance that begins to put back everything
-	whole    string // the instance that has put back everything
+	evicted  string // the instance that is gone with all its entries
+	reset    string // the instance that begins to rewritten everything
+	whole    string // the instance that has rewritten everything
 	instance string // who did it
 	version  uint64
 	floor    uint64 // of whole: the version of its reset
@@ -57,7 +57,7 @@ func parseAnnouncement(message redis.XMessage) (announcement, error) {
 	a := announcement{
 		link:     link{seq: number("n"), token: field("c"), before: field("p")},
 		signOut:  field("out"),
-		gone:     field("gone"),
+		evicted:  field("gone"),
 		reset:    field("reset"),
 		whole:    field("whole"),
 		instance: field("i"),

@@ -10,7 +10,7 @@ import (
 )
 
 // Close hands over: what is queued is written, the own entries are removed and
-// announced, and the lease is given up; with a grace or a time to hand over they
+// announced, and the lease is evicted; with a grace or a time to hand over they
 // are left to the others, who remove them when it is over. It ends all goroutines, whether or
 // not Redis could be told before ctx ended; if not, the others find out by
 // themselves and Close says so.
@@ -25,9 +25,9 @@ func (r *Redis) close(ctx context.Context) error {
 	r.mu.Unlock()
 	err := r.drain(ctx)
 	r.cancel()
-	r.writing.Wait() // from here on nobody renews the lease that is given up
+	r.writing.Wait() // from here on nobody renews the lease that is evicted
 	if err == nil {
-		err = errors.Join(r.flushSeen(ctx), r.leave(ctx))
+		err = errors.Join(r.flushLastActive(ctx), r.endLease(ctx))
 	}
 	r.disconnect()
 	if err != nil {
@@ -37,7 +37,7 @@ func (r *Redis) close(ctx context.Context) error {
 }
 
 // leave gives up the entries and the lease, or leaves them to the others.
-func (r *Redis) leave(ctx context.Context) error {
+func (r *Redis) endLease(ctx context.Context) error {
 	why := signClosed
 	if r.grace > 0 || r.handOver > 0 {
 		why = signHandOver
@@ -65,7 +65,7 @@ func (r *Redis) disconnect() {
 func (r *Redis) drain(ctx context.Context) error {
 	for {
 		r.mu.Lock()
-		left, gone := len(r.own.queue), r.health.gone
+		left, gone := len(r.own.queue), r.health.down
 		r.mu.Unlock()
 		switch {
 		case left == 0:

@@ -46,7 +46,7 @@ func (r *Redis) digest() string {
 func (r *Redis) atRest() (announcement, digest string, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || len(r.own.queue) > 0 || r.others.repair != "" || r.others.unsettled() > 0 || r.others.seemsAlive() {
+	if r.closed || len(r.own.queue) > 0 || r.others.resync != "" || r.others.unsettled() > 0 || r.others.seemsAlive() {
 		return "", "", false
 	}
 	return strconv.FormatUint(r.others.seq, 10) + " " + r.others.token, r.digest(), true
@@ -58,10 +58,10 @@ type comparison struct {
 	differed bool // at the last one
 }
 
-// compareReplicas tells the other instances what this one has, and whether it is
+// compareDigests tells the other instances what this one has, and whether it is
 // something else than what one of them had at the same announcement. Twice in a
 // row is a difference: it is counted, and everything is taken from Redis again.
-func (r *Redis) compareReplicas(ctx context.Context, c *comparison, now renewal) {
+func (r *Redis) compareDigests(ctx context.Context, c *comparison, now renewal) {
 	if c.renewals++; c.renewals < compareEvery && !c.differed {
 		return
 	}
@@ -87,8 +87,8 @@ func (r *Redis) compareReplicas(ctx context.Context, c *comparison, now renewal)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for place, known := range r.others.entries {
-		known.version = 0 // what Redis has counts, unless it is older than what was heard of its owner
+		known.version = 0 // what Redis has counts, unless it is older than what is known of its owner
 		r.others.entries[place] = known
 	}
-	r.others.wantRepair("another instance has other entries")
+	r.others.requestResync("another instance has other entries")
 }

@@ -25,9 +25,9 @@ func connect(o *redis.UniversalOptions, timing RedisTiming) redis.UniversalClien
 	o.ReadTimeout = 5 * timing.Call
 	o.WriteTimeout = 5 * timing.Call
 	o.PoolTimeout = timing.Call
-	// The writer, the lease, the reader, the sightings, the revocations and the
+	// The writer, the lease, the reader, the last activity, the revocations and the
 	// bus use one each.
-	o.PoolSize = 6 + maxRecalls + maxAppRecalls
+	o.PoolSize = 6 + maxQueries + maxAppQueries
 	o.DisableIdentity = true
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return redis.NewUniversalClient(o)

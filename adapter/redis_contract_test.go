@@ -86,7 +86,7 @@ func opener(t *testing.T, url string) func(i int) adaptertest.Store {
 			}
 		})
 		t.Cleanup(func() { // a store that had to compare has not told each change
-			if n := s.Stats().Repairs; t.Failed() && n > 0 {
+			if n := s.Stats().Resyncs; t.Failed() && n > 0 {
 				t.Logf("%s compared everything %d times", s.Instance(), n)
 			}
 		})

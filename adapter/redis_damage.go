@@ -11,7 +11,7 @@ import (
 
 // Nobody but the instances may write under the prefix. If somebody does, a
 // script may meet what it cannot work with, and would for ever: so it is
-// deleted, and what it belonged to is put back.
+// deleted, and what it belonged to is written again.
 
 // damage counts what scripts met. The zero value has met nothing.
 type damage struct {
@@ -21,9 +21,9 @@ type damage struct {
 	times map[*luaScript]int
 }
 
-// patience is how often a script may fail before everything that it could
+// maxFailures is how often a script may fail before everything that it could
 // have met is deleted: at first only what has a type that it cannot have.
-const patience = 3
+const maxFailures = 3
 
 // isDamage tells failing by the content of keys from all other reasons.
 func isDamage(err error) bool {
@@ -51,7 +51,7 @@ func (d *damage) note(ctx context.Context, r *Redis, script *luaScript, err erro
 		d.times = make(map[*luaScript]int)
 	}
 	d.times[script]++
-	all := d.times[script] >= patience
+	all := d.times[script] >= maxFailures
 	if all {
 		delete(d.times, script)
 	}

@@ -87,7 +87,7 @@ func TestRedisDamage(t *testing.T) {
 			if err != nil || len(history) == 0 || history[len(history)-1].Content != "after" {
 				t.Errorf("the history is %+v, %v", history, err)
 			}
-			if command[0] != "DEL" && strings.Count(log.String(), "somebody else wrote") > patience+1 {
+			if command[0] != "DEL" && strings.Count(log.String(), "somebody else wrote") > maxFailures+1 {
 				t.Errorf("the log says:\n%s", log.String())
 			}
 		})

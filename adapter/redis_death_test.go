@@ -91,7 +91,7 @@ func TestRedisWithoutChannels(t *testing.T) {
 	nobodyLeft(t, all...)
 }
 
-// Whoever was given up and lives puts itself back, as soon as it hears of it.
+// Whoever was evicted and lives puts itself back, as soon as it hears of it.
 func TestRedisGivenUpWrongly(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -185,7 +185,7 @@ func bareStore(server *redistest.Server) *Redis {
 	return r
 }
 
-// An instance that is given up in the middle of putting back is not whole
+// An instance that is evicted in the middle of putting back is not whole
 // because the rest arrives: it has to begin anew.
 func TestRedisLostWhileRestoring(t *testing.T) {
 	t.Parallel()

@@ -3,7 +3,7 @@ package adapter
 import "strconv"
 
 // An ending is what is remembered of an instance that is gone.
-type ending struct {
+type endedInstance struct {
 	version uint64 // up to where its log was followed
 	till    int64  // its lease (epoch ms), if Redis has one again
 	// inOrder says that it ended itself: then nothing brings it back. renewed
@@ -15,14 +15,14 @@ type ending struct {
 const maxEnded = 1000
 
 // end forgets an instance's entries, and remembers that it is gone.
-func (o *othersState) end(instance string, inOrder bool) {
+func (o *othersState) markEnded(instance string, inOrder bool) {
 	known, gone := o.owners[instance], o.ended[instance]
 	if known == nil && gone == nil && !inOrder {
 		return // nothing was known of it
 	}
 	if gone == nil {
-		gone = &ending{}
-		o.forgetEndings()
+		gone = &endedInstance{}
+		o.trimEnded()
 		o.ended[instance] = gone
 	}
 	if known != nil {
@@ -32,8 +32,8 @@ func (o *othersState) end(instance string, inOrder bool) {
 	delete(o.owners, instance)
 }
 
-// forgetEndings makes place for one more.
-func (o *othersState) forgetEndings() {
+// trimEnded makes place for one more.
+func (o *othersState) trimEnded() {
 	for old := range o.ended {
 		if len(o.ended) < maxEnded {
 			return
@@ -44,9 +44,9 @@ func (o *othersState) forgetEndings() {
 }
 
 // revive lets an instance live again whose lease is renewed: Redis, which has
-// older data, does not know that the others gave it up, and so it does not
-// either. Who ended in order renews nothing: its lease is as old as the data.
-func (o *othersState) revive(others []otherLease) {
+// older data, does not know that it was evicted, and so it does not
+// either. An instance that ended in order renews nothing: its lease is as old as the data.
+func (o *othersState) observeLeases(others []otherLease) {
 	leases := make(map[string]int64, len(others))
 	for _, other := range others {
 		leases[other.instance], _ = strconv.ParseInt(other.till, 10, 64)
@@ -70,7 +70,7 @@ func (o *othersState) seemsAlive() bool {
 }
 
 // isEnded reports whether an instance is gone, as far as its log up to a version
-// tells. If it lives after all, only what is older than what was heard of it does
+// tells. If it lives after all, only what is older than what is known of it does
 // not count.
 func (o *othersState) isEnded(instance string, version uint64) bool {
 	gone := o.ended[instance]

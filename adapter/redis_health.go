@@ -15,7 +15,7 @@ type health struct {
 	times   uint64    // that it was renewed
 	synced  bool      // the view was compared at least once
 	failed  int       // renewals in a row
-	gone    bool      // as the log has it
+	down    bool      // as the log says
 	since   time.Time // when it went
 	lastErr error
 	seq     uint64 // of the last announcement that Redis has
@@ -24,7 +24,7 @@ type health struct {
 
 func (h *health) start(now time.Time) { h.renewed = now }
 
-func (h *health) repaired() { h.synced = true }
+func (h *health) markSynced() { h.synced = true }
 
 // noteHealth takes the result of a renewal, and tells the log when Redis has
 // gone or come back: once each, and nothing of a mere reconnect.
@@ -39,11 +39,11 @@ func (r *Redis) noteHealth(err error) {
 		if h.failed == 1 {
 			h.since = now
 		}
-		wentNow = h.failed == 2 && !h.gone && !r.closed
-		h.gone = h.gone || wentNow
+		wentNow = h.failed == 2 && !h.down && !r.closed
+		h.down = h.down || wentNow
 	} else {
-		cameNow = h.gone
-		h.gone, h.failed, h.lastErr = false, 0, nil
+		cameNow = h.down
+		h.down, h.failed, h.lastErr = false, 0, nil
 		h.renewed = now
 		h.times++
 	}
@@ -73,8 +73,8 @@ func (r *Redis) Ready() error {
 		return fmt.Errorf("redis: %w", h.lastErr)
 	case h.times == 0 || age > r.timing.Lease:
 		return fmt.Errorf("redis: no lease for %s: %w", age.Round(time.Second), orUnknown(h.lastErr))
-	case !h.synced || r.others.repair != "":
-		return fmt.Errorf("redis: the view is not in sync: %s", r.others.repair)
+	case !h.synced || r.others.resync != "":
+		return fmt.Errorf("redis: the view is not in sync: %s", r.others.resync)
 	case r.others.unsettled() > 0:
 		return fmt.Errorf("redis: the view is not in sync: waiting for %d other instances", r.others.unsettled())
 	}
@@ -112,8 +112,8 @@ type RedisStats struct {
 	// Drift is how many entries in Redis have no owner with a lease, and own
 	// ones no live socket or the reverse. It should be 0.
 	Drift int
-	// Repairs is how often everything had to be compared.
-	Repairs uint64
+	// Resyncs is how often everything had to be compared.
+	Resyncs uint64
 	// Differences is how often another instance had other entries at the same
 	// announcement. It should be 0.
 	Differences uint64
@@ -136,11 +136,11 @@ func (r *Redis) Stats() RedisStats {
 		Lag:      r.others.lag(r.health.seq),
 		Queued:   len(r.own.queue),
 		Drift:    r.health.drift,
-		Repairs:  r.counters.repairs.Load(),
+		Resyncs:  r.counters.resyncs.Load(),
 
 		Differences: r.counters.differences.Load(),
 
-		Refused:  r.counters.refused.Load(),
+		Refused:  r.counters.rejected.Load(),
 		Calls:    r.counters.calls.Load(),
 		Errors:   r.counters.errors.Load(),
 		CallTime: time.Duration(r.counters.time.Load()),
@@ -150,8 +150,8 @@ func (r *Redis) Stats() RedisStats {
 
 // counters are for Stats.
 type counters struct {
-	calls, errors, repairs, differences, refused atomic.Uint64
-	time, last                                   atomic.Int64
+	calls, errors, resyncs, differences, rejected atomic.Uint64
+	time, last                                    atomic.Int64
 }
 
 func (c *counters) called(took time.Duration, err error) {

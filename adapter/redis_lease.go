@@ -71,7 +71,7 @@ func (r *Redis) holdLease(ctx context.Context) {
 			failed = false
 		}
 		k.check(before, now, interrupted)
-		r.compareReplicas(ctx, &k.comparison, now)
+		r.compareDigests(ctx, &k.comparison, now)
 		pause := r.timing.Renew
 		if k.detectFailures(ctx, now) {
 			pause /= 4 // an instance is suspected: look again soon
@@ -85,14 +85,14 @@ type ownProgress struct {
 	seq               uint64 // read
 	version           uint64 // of the own changes
 	acked, ackedCount uint64
-	idle, restoring   bool
+	idle, rewriting   bool
 }
 
 func (k *leaseKeeper) progress() ownProgress {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	o := &k.own
-	return ownProgress{k.others.seq, o.version, o.acked, o.ackedCount, len(o.queue) == 0, o.isRestoring()}
+	return ownProgress{k.others.seq, o.version, o.acked, o.ackedCount, len(o.queue) == 0, o.isRewriting()}
 }
 
 // observations are what was noticed at the last renewal.
@@ -111,16 +111,16 @@ func (k *leaseKeeper) check(before ownProgress, now renewal, interrupted bool) {
 	o, last := &k.others, &k.last
 	local := k.timing.Now()
 	k.health.seq = now.seq
-	o.revive(now.others)
+	o.observeLeases(now.others)
 	switch {
 	case now.seq < before.seq || now.seq == o.seq && now.token != o.token:
-		o.wantRepair("Redis has other data")
+		o.requestResync("Redis has other data")
 	case interrupted:
-		o.wantRepair("the lease had run out")
+		o.requestResync("the lease had run out")
 	case o.seq == last.seq && o.seq < last.target && local.Sub(last.since) >= k.timing.Lag:
-		o.wantRepair("the reader does not get on")
+		o.requestResync("the reader does not get on")
 	case o.seq >= now.seq && o.lacks(now):
-		o.wantRepair("another instance is known in part")
+		o.requestResync("another instance is known in part")
 	}
 	// Behind is no fault as long as it gets on: a storm takes its time.
 	if o.seq != last.seq || o.seq >= last.target {
@@ -153,12 +153,12 @@ func (k *leaseKeeper) checkOwn(before ownProgress, now renewal) {
 	}
 	k.health.drift = max(drift, -drift) + max(now.orphans, -now.orphans)
 	switch {
-	case k.own.isLost(now.mine, before.acked, before.ackedCount, before.restoring):
-		k.restore("Redis lacks own changes")
-	case drift != 0 && drift == k.last.drift && !k.own.isRestoring(): // twice: no passing moment
-		k.restore("own entries are too many or too few")
+	case k.own.isLost(now.mine, before.acked, before.ackedCount, before.rewriting):
+		k.rewrite("Redis lacks own changes")
+	case drift != 0 && drift == k.last.drift && !k.own.isRewriting(): // twice: no passing moment
+		k.rewrite("own entries are too many or too few")
 	case now.orphans < 0 && now.orphans == k.last.lost:
-		k.others.wantRepair("entries are missing")
+		k.others.requestResync("entries are missing")
 	}
 	k.last.drift, k.last.lost = drift, now.orphans
 }

@@ -115,7 +115,7 @@ func TestRedisHiddenIsPrivate(t *testing.T) {
 	a.enterRoom("1", "secret-1", "secret", rooms.Hidden)
 	check("hidden altogether")
 	a.Touch("secret", time.Now().UnixMilli())
-	if err := a.flushSeen(t.Context()); err != nil {
+	if err := a.flushLastActive(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	check("hidden and active")

@@ -17,7 +17,7 @@ var errUnavailable = &rooms.Refusal{Code: "unavailable", Message: "This cannot b
 func (r *Redis) Say(message rooms.NewMessage) (<-chan int64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || r.health.gone || !r.own.speak(op{kind: opSay, said: message, after: r.others.said}) {
+	if r.closed || r.health.down || !r.own.enqueueMessage(op{kind: opSay, said: message, after: r.others.said}) {
 		return nil, errUnavailable
 	}
 	r.wakeWriter()
@@ -36,9 +36,9 @@ const maxWait = time.Minute
 
 // await waits for the id of the message that was queued last.
 func (o *ownState) await(now time.Time) <-chan int64 {
-	if len(o.waiting) >= maxSpoken { // some of these have no message in the queue any more
+	if len(o.waiting) >= maxMessages { // some of these have no message in the queue any more
 		for count, one := range o.waiting {
-			if now.Sub(one.since) > maxWait || len(o.waiting) >= 2*maxSpoken {
+			if now.Sub(one.since) > maxWait || len(o.waiting) >= 2*maxMessages {
 				delete(o.waiting, count)
 			}
 		}
@@ -73,7 +73,7 @@ func (r *Redis) SignOut(user string) {
 	if r.closed {
 		return
 	}
-	if !r.own.speak(op{kind: opSignOut, user: user}) {
+	if !r.own.enqueueMessage(op{kind: opSignOut, user: user}) {
 		r.log.Error("too much is waiting for Redis: the other instances do not sign a user out")
 		return
 	}
@@ -82,7 +82,7 @@ func (r *Redis) SignOut(user string) {
 
 // History implements rooms.Records.
 func (r *Redis) History(ctx context.Context, room string) ([]rooms.Said, error) {
-	reply, err := r.recall(ctx, r.scripts.history, room)
+	reply, err := r.query(ctx, r.scripts.history, room)
 	if err != nil {
 		return nil, err
 	}

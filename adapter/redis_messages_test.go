@@ -96,7 +96,7 @@ func TestRedisHistoryStays(t *testing.T) {
 	}
 	server.Kill()
 	server.Restart()
-	b.eventually("ready", bound, func() bool { return b.Stats().Repairs > 0 && b.Ready() == nil })
+	b.eventually("ready", bound, func() bool { return b.Stats().Resyncs > 0 && b.Ready() == nil })
 	if got := b.kept("1"); !slices.Equal(got, want) {
 		t.Errorf("after Redis' restart %d messages are kept, want the last 100", len(got))
 	}
@@ -159,7 +159,7 @@ func (i *instance) signOuts() []string {
 }
 
 // Connections are cut again and again: what was said, and whom somebody signed
-// out, everybody hears exactly once, though every cut means a repair.
+// out, everybody hears exactly once, though every cut means a resync.
 func TestRedisMessagesWhileConnectionsAreKilled(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -186,16 +186,16 @@ func TestRedisMessagesWhileConnectionsAreKilled(t *testing.T) {
 		t.Errorf("only %d of %d messages were accepted", accepted, 3*rounds)
 	}
 	sameMessages(t, "1", accepted, all...)
-	repairs := uint64(0)
+	resyncs := uint64(0)
 	for _, i := range all {
 		i.eventually("sign-outs", bound, func() bool { return len(i.signOuts()) >= 3*rounds })
-		repairs += i.Stats().Repairs
+		resyncs += i.Stats().Resyncs
 		if n := len(i.signOuts()); n != 3*rounds {
 			t.Errorf("%s heard of %d sign-outs, want %d", i.Instance(), n, 3*rounds)
 		}
 	}
-	if repairs < 5 {
-		t.Errorf("%d repairs: the cuts were not felt", repairs)
+	if resyncs < 5 {
+		t.Errorf("%d resyncs: the cuts were not felt", resyncs)
 	}
 }
 
@@ -225,10 +225,10 @@ func TestRedisMessagesPileUp(t *testing.T) {
 		}
 		a.SignOut(strings.Repeat("x", 100)) // here it is heard
 		a.Redis.mu.Lock()
-		spoken, bytes := a.own.spoken, a.own.spokenBytes
+		messages, bytes := a.own.messages, a.own.messageBytes
 		a.Redis.mu.Unlock()
-		if accepted < 400 || spoken > maxSpoken || bytes > maxSpokenBytes {
-			t.Errorf("%s: %d were accepted, %d of %d bytes wait", name, accepted, spoken, bytes)
+		if accepted < 400 || messages > maxMessages || bytes > maxMessageBytes {
+			t.Errorf("%s: %d were accepted, %d of %d bytes wait", name, accepted, messages, bytes)
 		}
 		for k := range 2 * minQueue {
 			a.put("a/0", fmt.Sprintf(`{"n":%d}`, k))
@@ -240,8 +240,8 @@ func TestRedisMessagesPileUp(t *testing.T) {
 		agree(t, 2*bound, ab...)
 		sameMessages(t, name, accepted, ab...)
 		a.Redis.mu.Lock()
-		if a.own.spoken != 0 || a.own.spokenBytes != 0 {
-			t.Errorf("%s: when all is written %d of %d bytes are accounted", name, a.own.spoken, a.own.spokenBytes)
+		if a.own.messages != 0 || a.own.messageBytes != 0 {
+			t.Errorf("%s: when all is written %d of %d bytes are accounted", name, a.own.messages, a.own.messageBytes)
 		}
 		a.Redis.mu.Unlock()
 	}

@@ -57,7 +57,7 @@ func (w *wire) disturb(kind string, attributes string) {
 func (w *wire) mend() { w.proxy.Toxics.ResetToxics(w.t.Context()) }
 
 // An instance whose network is dead (nothing is closed, nothing arrives) is
-// given up by the others, and serves its own clients; when the network is
+// evicted by the others, and serves its own clients; when the network is
 // back, all is as it was.
 func TestRedisNetworkCut(t *testing.T) {
 	t.Parallel()
@@ -77,7 +77,7 @@ func TestRedisNetworkCut(t *testing.T) {
 	c.Remove(rooms.Place{Key: "c/1"}, rooms.Closed)
 	c.put("c/30", `{"new":true}`)
 	ab[0].put("a/0", `{"while":"cut"}`)
-	t.Logf("given up after %v", agree(t, bound, ab...))
+	t.Logf("evicted after %v", agree(t, bound, ab...))
 	for _, i := range ab {
 		leftOnce(t, i, "c/", 30, rooms.InstanceLost)
 		i.forget()

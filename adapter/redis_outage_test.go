@@ -200,11 +200,11 @@ func TestRedisStreamTrimmed(t *testing.T) {
 	a.put("a/99", `{"changed":true}`)
 	a.eventually("written", bound, func() bool { return a.Stats().Queued == 0 })
 	server.Do("XTRIM", "{rollcall}:stream", "MAXLEN", "1")
-	repairs := b.Stats().Repairs
+	resyncs := b.Stats().Resyncs
 	reading.open()
 	t.Logf("repaired after %v", agree(t, bound, a, b))
-	if n := b.Stats().Repairs; n != repairs+1 {
-		t.Errorf("it took %d repairs, want 1", n-repairs)
+	if n := b.Stats().Resyncs; n != resyncs+1 {
+		t.Errorf("it took %d resyncs, want 1", n-resyncs)
 	}
 	if n := len(b.departures()); n != 50 {
 		t.Errorf("%d left, want 50", n)
@@ -239,9 +239,9 @@ func TestRedisNumbersGoBack(t *testing.T) {
 	}
 	ab[0].enter(10)
 	agree(t, bound, ab...)
-	repairs := ab[1].Stats().Repairs
+	resyncs := ab[1].Stats().Resyncs
 	server.Do("SET", "{rollcall}:seq", "3")
-	ab[1].eventually("a repair", bound, func() bool { return ab[1].Stats().Repairs > repairs })
+	ab[1].eventually("a resync", bound, func() bool { return ab[1].Stats().Resyncs > resyncs })
 	ab[0].put("a/after", `{}`)
 	agree(t, bound, ab...)
 	nobodyLeft(t, ab...)

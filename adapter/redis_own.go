@@ -12,7 +12,7 @@ import (
 //
 // The changes of the own entries are a log: each has a version, one more than
 // the one before. What Redis has is the result of this log up to some version,
-// or, while everything is being put back, a part of it. Messages and sign-outs
+// or, while everything is being rewritten, a part of it. Messages and sign-outs
 // are counted in the same way, apart from the versions.
 type ownState struct {
 	// entries is the truth about this instance's entries, and sum the sum of
@@ -23,21 +23,21 @@ type ownState struct {
 	// with entries; beyond it, changes of entries are dropped, and everything
 	// is put back. Messages and sign-outs stay: nothing could restore them.
 	queue []op
-	// unheard is the messages and sign-outs that Redis has confirmed and that
+	// unread is the messages and sign-outs that Redis has confirmed and that
 	// have not been read from there yet: if Redis loses them, they are sent
 	// again. The others know them by their count, and take each once.
-	unheard []op
-	// spoken is how much of queue and unheard are messages and sign-outs: their
+	unread []op
+	// messages is how much of queue and unread are messages and sign-outs: their
 	// number and their bytes.
-	spoken, spokenBytes int
+	messages, messageBytes int
 	// version is the last one given out, acked the last that Redis confirmed.
 	version, acked uint64
-	// whole is the version at which everything will be back in Redis: until it
-	// is confirmed, everything is being put back.
+	// whole is the version at which everything will be in Redis again: until it
+	// is confirmed, everything is being rewritten.
 	whole uint64
 	// count is the last one given to a message or sign-out, ackedCount the last
 	// that Redis confirmed, heard the last that was read from there.
-	count, ackedCount, heard uint64
+	count, ackedCount, readBack uint64
 	// waiting has who waits for the id of a message, by the message's count.
 	waiting map[uint64]waiter
 }
@@ -74,7 +74,7 @@ const (
 	opSay     opKind = "say"
 	opSignOut opKind = "out"
 	opRevoke  opKind = "rev"
-	// opReset begins the putting back of everything, opWhole ends it.
+	// opReset begins the rewriting of everything, opWhole ends it.
 	opReset opKind = "reset"
 	opWhole opKind = "whole"
 )
@@ -82,9 +82,9 @@ const (
 const (
 	// minQueue is the queue's bound for an instance without entries.
 	minQueue = 10_000
-	// maxSpoken and maxSpokenBytes bound the messages and sign-outs in it.
-	maxSpoken      = minQueue / 2
-	maxSpokenBytes = 8 << 20
+	// maxMessages and maxMessageBytes bound the messages and sign-outs in it.
+	maxMessages     = minQueue / 2
+	maxMessageBytes = 8 << 20
 	// maxReasons is how many removals keep their reasons when everything is put
 	// back.
 	maxReasons = 1000
@@ -113,15 +113,15 @@ func (o *ownState) remove(place rooms.Place, reason rooms.Reason) bool {
 }
 
 // speak queues a message or a sign-out, unless too much is queued.
-func (o *ownState) speak(next op) bool {
-	if o.spoken >= maxSpoken || o.spokenBytes+next.size() > maxSpokenBytes {
+func (o *ownState) enqueueMessage(next op) bool {
+	if o.messages >= maxMessages || o.messageBytes+next.size() > maxMessageBytes {
 		return false
 	}
 	o.count++
 	next.version = o.count
 	o.queue = append(o.queue, next)
-	o.spoken++
-	o.spokenBytes += next.size()
+	o.messages++
+	o.messageBytes += next.size()
 	return true
 }
 
@@ -133,43 +133,43 @@ func (o *ownState) enqueue(next op) uint64 {
 	return o.version
 }
 
-func (o op) isSpoken() bool { return o.kind == opSay || o.kind == opSignOut || o.kind == opRevoke }
+func (o op) isMessage() bool { return o.kind == opSay || o.kind == opSignOut || o.kind == opRevoke }
 
 // size is about what an op takes on its way.
 func (o op) size() int {
 	return len(o.entry.Data) + len(o.said.Room) + len(o.said.UserID) + len(o.said.Username) + len(o.said.Content) + len(o.user) + 64
 }
 
-// overflow replaces a queue over its bound by putting everything back.
+// overflow replaces a queue over its bound by rewriting everything.
 func (o *ownState) overflow() {
 	if len(o.queue) > minQueue+2*len(o.entries) {
-		o.putBack()
+		o.rewrite()
 	}
 }
 
-// isRestoring reports whether everything is being put back.
-func (o *ownState) isRestoring() bool { return o.whole > o.acked }
+// isRewriting reports whether everything is being rewritten.
+func (o *ownState) isRewriting() bool { return o.whole > o.acked }
 
-// putBack queues everything anew, for a Redis that lost some of it: all entries
+// rewrite queues everything anew, for a Redis that lost some of it: all entries
 // between reset and whole, then all that was said and may be lost. What Redis
 // has of that after all does not happen twice. The removals that are on their
 // way go along, for their reasons.
-func (o *ownState) putBack() {
+func (o *ownState) rewrite() {
 	entries := make([]ownEntry, 0, len(o.entries))
 	for _, e := range o.entries {
 		entries = append(entries, e)
 	}
 	slices.SortFunc(entries, func(a, b ownEntry) int { return cmp.Compare(a.version, b.version) })
-	before, spoken := o.queue, o.unheard
-	o.queue, o.unheard = nil, nil
+	before, messages := o.queue, o.unread
+	o.queue, o.unread = nil, nil
 	for _, one := range before {
-		if one.isSpoken() {
-			spoken = append(spoken, one)
+		if one.isMessage() {
+			messages = append(messages, one)
 		}
 	}
 	reset := op{kind: opReset, base: o.count}
-	if len(spoken) > 0 {
-		reset.base = spoken[0].version - 1
+	if len(messages) > 0 {
+		reset.base = messages[0].version - 1
 	}
 	o.ackedCount = reset.base
 	o.enqueue(reset)
@@ -184,7 +184,7 @@ func (o *ownState) putBack() {
 		}
 	}
 	o.whole = o.enqueue(op{kind: opWhole})
-	o.queue = append(o.queue, spoken...)
+	o.queue = append(o.queue, messages...)
 }
 
 // batch is the head of the queue, as much as one call should carry. It stays
@@ -204,16 +204,16 @@ func (o *ownState) confirm(version, count uint64) {
 	o.acked = max(o.acked, min(version, o.version))
 	o.ackedCount = max(o.ackedCount, min(count, o.count))
 	done := func(one op) bool {
-		if one.isSpoken() {
+		if one.isMessage() {
 			return one.version <= o.ackedCount
 		}
 		return one.version <= o.acked
 	}
 	n := 0
 	for ; n < len(o.queue) && done(o.queue[n]); n++ {
-		if one := o.queue[n]; one.isSpoken() {
-			if one.version > o.heard {
-				o.unheard = append(o.unheard, one)
+		if one := o.queue[n]; one.isMessage() {
+			if one.version > o.readBack {
+				o.unread = append(o.unread, one)
 			} else {
 				o.forget(one)
 			}
@@ -228,27 +228,27 @@ func (o *ownState) confirm(version, count uint64) {
 
 // hear notes that the own messages and sign-outs up to a count were read from
 // Redis, or will never be.
-func (o *ownState) hear(count uint64) {
-	o.heard = max(o.heard, min(count, o.count))
+func (o *ownState) markRead(count uint64) {
+	o.readBack = max(o.readBack, min(count, o.count))
 	n := 0
-	for ; n < len(o.unheard) && o.unheard[n].version <= o.heard; n++ {
-		o.forget(o.unheard[n])
+	for ; n < len(o.unread) && o.unread[n].version <= o.readBack; n++ {
+		o.forget(o.unread[n])
 	}
-	o.unheard = slices.Delete(o.unheard, 0, n)
+	o.unread = slices.Delete(o.unread, 0, n)
 }
 
 // forget takes a message or sign-out out of the account.
 func (o *ownState) forget(one op) {
-	o.spoken--
-	o.spokenBytes -= one.size()
+	o.messages--
+	o.messageBytes -= one.size()
 }
 
 // isLost reports whether Redis, by what it says of this instance, lost anything
-// that it had confirmed before it was asked. While everything is being put back,
+// that it had confirmed before it was asked. While everything is being rewritten,
 // the writer notices that.
-func (o *ownState) isLost(p progress, acked, ackedCount uint64, restoring bool) bool {
-	if o.isRestoring() {
+func (o *ownState) isLost(p progress, acked, ackedCount uint64, rewriting bool) bool {
+	if o.isRewriting() {
 		return false
 	}
-	return p.version < acked || p.count < ackedCount || !restoring && acked > 0 && p.state != whole
+	return p.version < acked || p.count < ackedCount || !rewriting && acked > 0 && p.state != whole
 }

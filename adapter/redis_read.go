@@ -19,9 +19,9 @@ type othersState struct {
 	// owners is what is known of each other instance.
 	owners map[string]*owner
 
-	// ended is the instances whose end was heard: older data do not bring them
+	// ended is the instances whose end was announced: older data do not bring them
 	// back.
-	ended map[string]*ending
+	ended map[string]*endedInstance
 
 	// seq, token and lastID are the announcement read last: its number, its
 	// token, and its place in the stream. If the next one does not follow it,
@@ -29,16 +29,16 @@ type othersState struct {
 	seq    uint64
 	token  string
 	lastID string
-	// counts is up to where each instance's messages and sign-outs were heard,
+	// counts is up to where each instance's messages were read,
 	// also of those that are gone.
 	counts map[string]uint64
-	// said is the highest id of a message that was heard.
+	// said is the highest id of a chat message that was read.
 	said int64
 	// started is the last announcement in the first snapshot, "" before that:
-	// what was said up to there is not told.
+	// messages up to there are not delivered.
 	started string
-	// repair is why the reader must take a snapshot, "" if it need not.
-	repair string
+	// resync is why the reader must take a snapshot, "" if it need not.
+	resync string
 }
 
 type otherEntry struct {
@@ -64,16 +64,16 @@ func newOthersState() othersState {
 	return othersState{
 		entries: make(map[rooms.Place]otherEntry),
 		owners:  make(map[string]*owner),
-		ended:   make(map[string]*ending),
+		ended:   make(map[string]*endedInstance),
 		counts:  make(map[string]uint64),
-		repair:  "start",
+		resync:  "start",
 	}
 }
 
-// wantRepair makes the reader take a snapshot before it reads on.
-func (o *othersState) wantRepair(why string) {
-	if o.repair == "" {
-		o.repair = why
+// requestResync makes the reader take a snapshot before it reads on.
+func (o *othersState) requestResync(why string) {
+	if o.resync == "" {
+		o.resync = why
 	}
 }
 
@@ -87,9 +87,9 @@ func (r *Redis) read(ctx context.Context) {
 		why, from := r.tellAll()
 		var err error
 		if why != "" {
-			err = r.repair(ctx, why)
+			err = r.resync(ctx, why)
 		} else {
-			err = r.readOn(ctx, from)
+			err = r.readNext(ctx, from)
 		}
 		if err != nil {
 			backoff.Wait(ctx)
@@ -102,15 +102,15 @@ func (r *Redis) read(ctx context.Context) {
 // tellAll tells the watcher all that waits. Only the reader does: so the goroutine
 // of the lease never waits for the watcher. It returns why the reader has to take a
 // snapshot next, or from where on it reads.
-func (r *Redis) tellAll() (repair, from string) {
+func (r *Redis) tellAll() (resync, from string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.feed.flush(&r.mu)
-	return r.others.repair, r.others.lastID
+	return r.others.resync, r.others.lastID
 }
 
-// readOn waits for the announcements behind one, and takes them.
-func (r *Redis) readOn(ctx context.Context, from string) error {
+// readNext waits for the announcements behind one, and takes them.
+func (r *Redis) readNext(ctx context.Context, from string) error {
 	// Waiting is no latency: it is not counted as a call's time.
 	ctx, cancel := context.WithTimeout(ctx, r.timing.Block+r.timing.Call)
 	defer cancel()
@@ -122,11 +122,11 @@ func (r *Redis) readOn(ctx context.Context, from string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
-		r.others.wantRepair("the connection broke")
+		r.others.requestResync("the connection broke")
 		return err
 	}
 	for _, message := range messages {
-		if !r.take(message) {
+		if !r.applyAnnouncement(message) {
 			return nil
 		}
 	}
@@ -135,25 +135,25 @@ func (r *Redis) readOn(ctx context.Context, from string) error {
 
 // take applies one announcement. It reports whether the reader may go on:
 // false if it has to start afresh. mu is held.
-func (r *Redis) take(message redis.XMessage) bool {
+func (r *Redis) applyAnnouncement(message redis.XMessage) bool {
 	a, err := parseAnnouncement(message)
 	if err == nil && a.put != nil && a.instance != r.instance {
 		err = checkEntry(a.put.Entry)
 	}
 	o := &r.others
 	if err != nil {
-		r.refuse(err)
+		r.reject(err)
 	}
 	switch {
 	case errors.Is(err, errNoAnnouncement):
 		o.lastID = message.ID
-		return o.repair == ""
+		return o.resync == ""
 	case a.format != r.format:
-		o.wantRepair("announcements have another format") // which waits until they have not
+		o.requestResync("announcements have another format") // which waits until they have not
 	case !a.follows(o.seq, o.token):
-		o.wantRepair("announcements are missing")
+		o.requestResync("announcements are missing")
 	}
-	if o.repair != "" {
+	if o.resync != "" {
 		return false
 	}
 	o.seq, o.token, o.lastID = a.seq, a.token, message.ID
@@ -161,21 +161,21 @@ func (r *Redis) take(message redis.XMessage) bool {
 		return true // what it says is left out
 	}
 	switch {
-	case a.gone != "" && a.gone == r.instance:
-		r.restore("the others gave this instance up")
-	case a.gone != "":
-		r.drop(a.gone, a.reason)
-	case a.isSpoken():
-		r.hearSpoken(a)
-	case a.instance != r.instance && o.follow(a):
+	case a.evicted != "" && a.evicted == r.instance:
+		r.rewrite("the others evicted this instance")
+	case a.evicted != "":
+		r.removeInstance(a.evicted, a.reason)
+	case a.isMessage():
+		r.applyMessage(a)
+	case a.instance != r.instance && o.track(a):
 		r.applyOther(a)
 	}
 	return true
 }
 
 // follow notes the version of an announcement, and reports whether it is news.
-func (o *othersState) follow(a announcement) bool {
-	if a.instance == "" || a.version == 0 || a.isSpoken() {
+func (o *othersState) track(a announcement) bool {
+	if a.instance == "" || a.version == 0 || a.isMessage() {
 		return false
 	}
 	if o.isEnded(a.instance, a.version) {
@@ -195,7 +195,7 @@ func (o *othersState) follow(a announcement) bool {
 	case a.reset != "":
 		known.settled = false
 	case a.whole != "" && a.floor < known.from:
-		o.wantRepair("another instance is known in part")
+		o.requestResync("another instance is known in part")
 	case a.whole != "":
 		known.settled = true
 	}
@@ -206,7 +206,7 @@ func (o *othersState) follow(a announcement) bool {
 func (r *Redis) applyOther(a announcement) {
 	switch {
 	case a.whole != "":
-		r.sweep(a.whole, a.floor)
+		r.removeStale(a.whole, a.floor)
 	case a.removed != nil:
 		if r.others.entries[*a.removed].instance == a.instance {
 			r.removeOther(*a.removed, a.reason)
@@ -216,9 +216,9 @@ func (r *Redis) applyOther(a announcement) {
 	}
 }
 
-// sweep removes what an instance has not put back. mu is held.
-func (r *Redis) sweep(instance string, floor uint64) {
-	for _, place := range r.others.of(instance) {
+// sweep removes what an instance has not rewritten. mu is held.
+func (r *Redis) removeStale(instance string, floor uint64) {
+	for _, place := range r.others.placesOf(instance) {
 		if r.others.entries[place].version < floor {
 			r.removeOther(place, rooms.Closed)
 		}
@@ -235,7 +235,7 @@ func (r *Redis) putOther(e storedEntry, isBack bool) {
 		return
 	}
 	if err := checkEntry(e.Entry); err != nil {
-		r.refuse(err)
+		r.reject(err)
 		return
 	}
 	before, shown := r.others.entries[e.Place]
@@ -256,9 +256,9 @@ func (r *Redis) removeOther(place rooms.Place, reason rooms.Reason) {
 	}
 }
 
-// hearSpoken tells what anybody said, and whom another instance signed out:
+// applyMessage delivers chat messages, and sign-outs by other instances:
 // this one's own sign-outs have been told. Nothing is told twice. mu is held.
-func (r *Redis) hearSpoken(a announcement) {
+func (r *Redis) applyMessage(a announcement) {
 	o := &r.others
 	if a.count > 0 {
 		if a.count <= o.counts[a.instance] {
@@ -267,7 +267,7 @@ func (r *Redis) hearSpoken(a announcement) {
 		o.counts[a.instance] = a.count
 	}
 	if a.instance == r.instance {
-		r.own.hear(a.count)
+		r.own.markRead(a.count)
 	}
 	switch {
 	case a.said != nil:
@@ -286,11 +286,11 @@ func (r *Redis) hearSpoken(a announcement) {
 }
 
 // drop removes all that another instance has. mu is held.
-func (r *Redis) drop(instance string, reason rooms.Reason) {
-	for _, place := range r.others.of(instance) {
+func (r *Redis) removeInstance(instance string, reason rooms.Reason) {
+	for _, place := range r.others.placesOf(instance) {
 		r.removeOther(place, reason)
 	}
-	r.others.end(instance, reason != rooms.InstanceLost)
+	r.others.markEnded(instance, reason != rooms.InstanceLost)
 }
 
 // lag is how many announcements the reader is behind. mu is held.

@@ -105,7 +105,7 @@ func TestRedisManyRooms(t *testing.T) {
 	before := usedMemory(t, server)
 	for k := range n {
 		for a.say(fmt.Sprintf("room %d", k), "x") != nil {
-			a.eventually("written", bound, func() bool { return a.Stats().Queued < maxSpoken/2 })
+			a.eventually("written", bound, func() bool { return a.Stats().Queued < maxMessages/2 })
 		}
 	}
 	a.eventually("written", 4*bound, func() bool { return a.Stats().Queued == 0 })
@@ -175,11 +175,11 @@ func seen(t *testing.T, server *redistest.Server, user string) int64 {
 	return int64(at)
 }
 
-// unnoted is how many sightings wait.
+// unnoted is how much of that waits.
 func (i *instance) unnoted() int {
 	i.Redis.mu.Lock()
 	defer i.Redis.mu.Unlock()
-	return len(i.Redis.seen.waiting)
+	return len(i.Redis.active.waiting)
 }
 
 // Activity is written, for those online where others read it, and nothing of it
@@ -221,7 +221,7 @@ func TestRedisActivity(t *testing.T) {
 	}
 }
 
-// That somebody became away, or was put back, is no activity.
+// That somebody became away, or was rewritten, is no activity.
 func TestRedisAwayIsNoActivity(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -240,7 +240,7 @@ func TestRedisAwayIsNoActivity(t *testing.T) {
 	put(rooms.Away)
 	agree(t, bound, a)
 	server.Do("FLUSHALL")
-	a.eventually("a repair", bound, func() bool { return a.Stats().Repairs > 0 })
+	a.eventually("a resync", bound, func() bool { return a.Stats().Resyncs > 0 })
 	agree(t, bound, a)
 	if got := online(); got != at {
 		t.Errorf("last active %d ms later", got-at)
@@ -287,18 +287,18 @@ func TestRedisSightingsAreBounded(t *testing.T) {
 	server.Kill()
 	a.eventually("gone", bound, func() bool { _, err := a.LastActive(t.Context(), "x"); return isUnavailable(err) })
 	now := time.Now().UnixMilli()
-	for k := range 2 * maxSightings {
+	for k := range 2 * maxLastActive {
 		a.Touch(fmt.Sprint(k), now)
 	}
 	a.Touch("0", now+1)
 	a.Touch(strings.Repeat("x", maxSeenID+1), now)
-	if n := a.unnoted(); n != maxSightings {
-		t.Errorf("%d wait, want %d", n, maxSightings)
+	if n := a.unnoted(); n != maxLastActive {
+		t.Errorf("%d wait, want %d", n, maxLastActive)
 	}
 	server.Restart()
 	a.eventually("written", 4*bound, func() bool { return a.unnoted() == 0 })
-	if n := server.Do("ZCARD", "{rollcall}:seen"); n != int64(maxSightings) {
-		t.Errorf("%v are noted, want %d", n, maxSightings)
+	if n := server.Do("ZCARD", "{rollcall}:seen"); n != int64(maxLastActive) {
+		t.Errorf("%v are noted, want %d", n, maxLastActive)
 	}
 }
 
@@ -311,7 +311,7 @@ func TestRedisRecallsAreBounded(t *testing.T) {
 	calls := a.gate("evalsha")
 	calls.close()
 	ctx, cancel := context.WithCancel(t.Context())
-	const asking = maxRecalls + maxWaiting + 30
+	const asking = maxQueries + maxWaiting + 30
 	done := make(chan error, asking)
 	before := calls.count()
 	for range asking {
@@ -320,8 +320,8 @@ func TestRedisRecallsAreBounded(t *testing.T) {
 			done <- err
 		}()
 	}
-	a.eventually("the bound", bound, func() bool { return len(a.recalls.taken) == maxRecalls && calls.count() > before })
-	for range asking - maxRecalls - maxWaiting { // who finds no place to wait is told at once
+	a.eventually("the bound", bound, func() bool { return len(a.queries.taken) == maxQueries && calls.count() > before })
+	for range asking - maxQueries - maxWaiting { // who finds no place to wait is told at once
 		if err := <-done; !errors.Is(err, errUnavailable) {
 			t.Errorf("one too many waited: %v", err)
 		}
@@ -333,7 +333,7 @@ func TestRedisRecallsAreBounded(t *testing.T) {
 		_, err := a.LastActive(rooms.FromApp(t.Context()), "1")
 		fromApp <- err
 	}()
-	a.eventually("the app's call", bound, func() bool { return calls.count() > asked && len(a.appRecalls.taken) == 1 })
+	a.eventually("the app's call", bound, func() bool { return calls.count() > asked && len(a.appQueries.taken) == 1 })
 	cancel()
 	for range maxWaiting { // who waits for a turn gives up at once
 		if err := <-done; err == nil {
@@ -341,7 +341,7 @@ func TestRedisRecallsAreBounded(t *testing.T) {
 		}
 	}
 	calls.open()
-	for range maxRecalls {
+	for range maxQueries {
 		<-done
 	}
 	if err := <-fromApp; err != nil {

@@ -13,8 +13,8 @@ import (
 
 // refuse counts a value from Redis that cannot be shown to anybody, and logs it
 // at a limited rate. The rest goes on without it.
-func (r *Redis) refuse(err error) {
-	r.counters.refused.Add(1)
+func (r *Redis) reject(err error) {
+	r.counters.rejected.Add(1)
 	r.rejected.Note(err)
 }
 

@@ -65,9 +65,9 @@ func TestRedisPoisoned(t *testing.T) {
 	announced(server, "said", strings.Repeat("x", maxStoredName+1), "m", `{"id":5,"at":1}`)
 	server.Do("XADD", "{rollcall}:stream", "*", "nothing", "known")
 	b.eventually("all are refused", bound, func() bool { return b.Stats().Refused >= uint64(len(poison)) })
-	repairs := b.Stats().Repairs
+	resyncs := b.Stats().Resyncs
 	settle(a, b)
-	if n := b.Stats().Repairs - repairs; n > 10 {
+	if n := b.Stats().Resyncs - resyncs; n > 10 {
 		t.Errorf("it compared %d times", n)
 	}
 	a.put("a/after", `{"id":1}`)

@@ -11,14 +11,14 @@ import (
 	"rollcall/rooms"
 )
 
-// A repair compares everything with Redis at one moment, after which the
+// A resync compares everything with Redis at one moment, after which the
 // reader reads on from there. It is for a reader that lost its place, and for
 // a Redis that lost its data or got older ones back.
 
-// repair takes a snapshot and makes both sides right.
-func (r *Redis) repair(ctx context.Context, why string) error {
+// resync takes a snapshot and makes both sides right.
+func (r *Redis) resync(ctx context.Context, why string) error {
 	r.mu.Lock()
-	acked, ackedCount, restoring := r.own.acked, r.own.ackedCount, r.own.isRestoring()
+	acked, ackedCount, rewriting := r.own.acked, r.own.ackedCount, r.own.isRewriting()
 	args := []any{r.newToken(), r.others.lastID, r.others.token, r.instance}
 	for _, instance := range r.others.instances() {
 		args = append(args, instance)
@@ -38,46 +38,46 @@ func (r *Redis) repair(ctx context.Context, why string) error {
 	o := &r.others
 	first := o.started == ""
 	o.seq, o.token, o.lastID = snap.seq, snap.token, snap.lastID
-	o.repair = ""
+	o.resync = ""
 	if first {
 		o.started = snap.lastID
 		for instance, p := range snap.progress {
 			o.counts[instance] = p.count
 		}
 	}
-	r.health.repaired()
-	if snap.refused > 0 {
-		r.refuse(errNoEntry)
+	r.health.markSynced()
+	if snap.rejected > 0 {
+		r.reject(errNoEntry)
 	}
 	r.adoptOthers(snap)
-	r.hearMissed(snap.spoken)
-	if mine := snap.progress[r.instance]; r.own.isLost(mine, acked, ackedCount, restoring) || r.differs(snap) {
-		r.restore(why)
+	r.applyMissedMessages(snap.messages)
+	if mine := snap.progress[r.instance]; r.own.isLost(mine, acked, ackedCount, rewriting) || r.differs(snap) {
+		r.rewrite(why)
 	} else {
-		r.own.hear(mine.count) // what was said up to there is told, or was trimmed
+		r.own.markRead(mine.count) // messages up to there were delivered, or trimmed
 	}
 	signal(r.compared)
 	if !first {
-		r.counters.repairs.Add(1)
+		r.counters.resyncs.Add(1)
 	}
 	r.log.Debug("compared with Redis", "why", why, "entries", len(snap.entries))
 	return nil
 }
 
-// restore puts everything back that this instance has. mu is held.
-func (r *Redis) restore(why string) {
+// restore rewrites everything that this instance has. mu is held.
+func (r *Redis) rewrite(why string) {
 	if r.closed {
 		return // all is about to go
 	}
-	r.own.putBack()
-	r.log.Debug("puts everything back", "why", why, "entries", len(r.own.entries))
+	r.own.rewrite()
+	r.log.Debug("rewrites everything", "why", why, "entries", len(r.own.entries))
 	signal(r.wake)
 }
 
 // differs reports whether Redis has something wrong about the own entries that
 // is not on its way. mu is held.
 func (r *Redis) differs(snap snapshot) bool {
-	if r.own.isRestoring() {
+	if r.own.isRewriting() {
 		return false // what is wrong is put right by that
 	}
 	mine := snap.progress[r.instance]
@@ -116,9 +116,9 @@ func (r *Redis) adoptOthers(snap snapshot) {
 		if instance == r.instance {
 			continue
 		}
-		if !r.isNews(instance, p, snap) {
+		if !r.isNewer(instance, p, snap) {
 			if known := r.others.owners[instance]; known != nil {
-				known.settled = false // Redis lost some of it: its owner puts that back, or it is given up
+				known.settled = false // Redis lost some of it: its owner puts that back, or it is evicted
 			}
 			continue
 		}
@@ -126,7 +126,7 @@ func (r *Redis) adoptOthers(snap snapshot) {
 		if settled && p.state != left {
 			floor = 0
 		}
-		if p.state == damaged || present[instance]+snap.refused < p.entries {
+		if p.state == damaged || present[instance]+snap.rejected < p.entries {
 			floor, settled, from = p.version, false, p.version+1
 		}
 		floors[instance] = floor
@@ -147,22 +147,21 @@ func (r *Redis) adoptOthers(snap snapshot) {
 		if is == lost {
 			reason = rooms.InstanceLost
 		}
-		for _, place := range r.others.of(instance) {
+		for _, place := range r.others.placesOf(instance) {
 			if _, there := snap.entries[place]; !there && (floor == 0 || r.others.entries[place].version > floor) {
 				r.removeOther(place, reason)
 			}
 		}
-		if _, leased := snap.leases[instance]; (!leased || is == left) && len(r.others.of(instance)) == 0 {
-			r.others.end(instance, is == left) // it left nothing behind
+		if _, leased := snap.leases[instance]; (!leased || is == left) && len(r.others.placesOf(instance)) == 0 {
+			r.others.markEnded(instance, is == left) // it left nothing behind
 		}
 	}
 }
 
-// isNews reports whether Redis knows of an instance what this one does not. It
-// does not if its data are older than what was heard already; and a stranger
-// without a lease is nobody whom it would bring back, nor is one who never had an
-// entry anybody to wait for.
-func (r *Redis) isNews(instance string, p progress, snap snapshot) bool {
+// isNewer reports whether Redis knows of an instance what this one does not. It
+// does not if its data are older than what is known already; and it does not take over an
+// unknown instance without a lease, and waits for none that never had an entry.
+func (r *Redis) isNewer(instance string, p progress, snap snapshot) bool {
 	if known := r.others.owners[instance]; known != nil {
 		return p.version >= known.version && p.state != ""
 	}
@@ -170,17 +169,17 @@ func (r *Redis) isNews(instance string, p progress, snap snapshot) bool {
 	return leased && !r.others.isEnded(instance, p.version) && till >= snap.now && p.state != "" && p.version > 0
 }
 
-// hearMissed tells what was said while the reader had lost its place, unless
+// applyMissedMessages delivers what came while the reader had lost its place, unless
 // that was before it first had one. mu is held.
-func (r *Redis) hearMissed(spoken []redis.XMessage) {
-	for _, message := range spoken {
+func (r *Redis) applyMissedMessages(messages []redis.XMessage) {
+	for _, message := range messages {
 		a, err := parseAnnouncement(message)
 		if err != nil {
-			r.refuse(err)
+			r.reject(err)
 			continue
 		}
 		if _, known := r.others.counts[a.instance]; known || isAfter(message.ID, r.others.started) {
-			r.hearSpoken(a)
+			r.applyMessage(a)
 		}
 	}
 }
@@ -210,7 +209,7 @@ func (o *othersState) instances() []string {
 }
 
 // of is the places of an instance's entries, in order of their versions.
-func (o *othersState) of(instance string) []rooms.Place {
+func (o *othersState) placesOf(instance string) []rooms.Place {
 	var places []rooms.Place
 	for place, e := range o.entries {
 		if e.instance == instance {

@@ -31,7 +31,7 @@ func (r *Redis) revokeLocked(one revocation) {
 	if r.closed {
 		return
 	}
-	if !r.own.speak(op{kind: opRevoke, user: one.user, revokedAt: one.at}) {
+	if !r.own.enqueueMessage(op{kind: opRevoke, user: one.user, revokedAt: one.at}) {
 		r.log.Error("too much is waiting for Redis: the other instances do not hear that a user's tokens are revoked")
 		return
 	}

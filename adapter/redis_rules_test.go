@@ -22,7 +22,7 @@ func TestReaderFollows(t *testing.T) {
 	follow := func(a announcement, news, settled bool) {
 		t.Helper()
 		a.instance = "b"
-		if got := o.follow(a); got != news {
+		if got := o.track(a); got != news {
 			t.Errorf("version %d is news: %v", a.version, got)
 		}
 		if got := o.owners["b"].settled; got != settled {
@@ -35,24 +35,24 @@ func TestReaderFollows(t *testing.T) {
 	follow(announcement{version: 6, reset: "b"}, true, false)
 	follow(announcement{version: 7, whole: "b", floor: 6}, true, true)
 	follow(announcement{version: 8, reset: "b"}, true, false)
-	o.repair = ""
+	o.resync = ""
 	o.owners["b"].from = 9
 	follow(announcement{version: 9, whole: "b", floor: 8}, true, false)
-	if o.repair == "" {
+	if o.resync == "" {
 		t.Error("a reader that missed a reset does not compare")
 	}
 	o = newOthersState()
 	follow(announcement{version: 1}, true, true)
 }
 
-// An instance that was given up lives again for a reader when its lease is
+// An instance that was evicted lives again for a reader when its lease is
 // renewed, unless it ended itself; data from before its end do not come back.
 func TestReaderRevives(t *testing.T) {
 	lease := func(till string) []otherLease { return []otherLease{{instance: "b", till: till}} }
 	for _, inOrder := range []bool{false, true} {
 		o := newOthersState()
 		o.owners["b"] = &owner{version: 5}
-		o.end("b", inOrder)
+		o.markEnded("b", inOrder)
 		check := func(when string, old, same, next bool) {
 			t.Helper()
 			for version, want := range map[uint64]bool{4: old, 5: same, 6: next} {
@@ -62,12 +62,12 @@ func TestReaderRevives(t *testing.T) {
 			}
 		}
 		check("at the end", true, true, inOrder)
-		o.revive(lease("1000")) // of older data
+		o.observeLeases(lease("1000")) // of older data
 		check("with a lease", true, true, inOrder)
 		if !o.seemsAlive() {
 			t.Error("nobody seems alive")
 		}
-		o.revive(lease("2000"))
+		o.observeLeases(lease("2000"))
 		check("renewed", true, inOrder, inOrder)
 	}
 }
@@ -89,7 +89,7 @@ func TestFailureDetectorRestarts(t *testing.T) {
 	}
 }
 
-// Removals that are on their way when everything is put back go along, for
+// Removals that are on their way when everything is rewritten go along, for
 // their reasons, unless the entry is back.
 func TestPuttingBackKeepsReasons(t *testing.T) {
 	o := newOwnState()
@@ -100,7 +100,7 @@ func TestPuttingBackKeepsReasons(t *testing.T) {
 	o.remove(rooms.Place{Key: "gone"}, rooms.SignedOut)
 	o.remove(rooms.Place{Key: "back"}, rooms.SignedOut)
 	o.put(rooms.Entry{Place: rooms.Place{Key: "back"}}, 0)
-	o.putBack()
+	o.rewrite()
 	var got []string
 	for _, one := range o.queue {
 		got = append(got, strings.TrimSpace(fmt.Sprint(one.kind, " ", one.place.Key, " ", one.reason)))
@@ -110,13 +110,13 @@ func TestPuttingBackKeepsReasons(t *testing.T) {
 	}
 }
 
-// An instance that hears of its own end puts everything back, and so does one
+// An instance that hears of its own end rewrites everything, and so does one
 // whose renewal shows less than Redis had confirmed.
 func TestPuttingBackBegins(t *testing.T) {
 	for name, lose := range map[string]func(*Redis){
-		"given up": func(r *Redis) {
-			r.others.repair = ""
-			r.take(redis.XMessage{ID: "1-0", Values: map[string]any{"n": "1", "gone": "a", "why": "instance_lost"}})
+		"evicted": func(r *Redis) {
+			r.others.resync = ""
+			r.applyAnnouncement(redis.XMessage{ID: "1-0", Values: map[string]any{"n": "1", "gone": "a", "why": "instance_lost"}})
 		},
 		"lost": func(r *Redis) {
 			k := &leaseKeeper{Redis: r}
@@ -129,8 +129,8 @@ func TestPuttingBackBegins(t *testing.T) {
 		r.own.put(rooms.Entry{Place: rooms.Place{Key: "t"}}, 0)
 		r.own.confirm(2, 0)
 		lose(r)
-		if !r.own.isRestoring() {
-			t.Errorf("%s: it does not put everything back", name)
+		if !r.own.isRewriting() {
+			t.Errorf("%s: it does not rewrite everything", name)
 		}
 	}
 }
@@ -178,7 +178,7 @@ func scriptRules(t *testing.T, mutate func(*luaScript) string) (broken []string)
 	hold("the floor goes when all is back", !hasFloor())
 	apply(op{kind: opReset, version: 8}, put(9, "new"))
 	_, _ = sim.Do("ZREM", "{r}:instances", "a")
-	hold("the absent are given up", evict(signAbsent, "") == int64(1))
+	hold("the absent are evicted", evict(signAbsent, "") == int64(1))
 	hold("the floor goes with the end", !hasFloor())
 	hold("outdated entries go with the end", len(simEntries(sim)) == 0)
 
@@ -197,7 +197,7 @@ func scriptRules(t *testing.T, mutate func(*luaScript) string) (broken []string)
 		op{kind: opRevoke, version: 3, user: "7", revokedAt: 1}, op{kind: opSignOut, version: 4, user: "7"})
 	missed := snap("0-0")
 	var kinds []string
-	for _, message := range missed.spoken {
+	for _, message := range missed.messages {
 		for _, kind := range []string{"said", "kept", "rev", "out"} {
 			if message.Values[kind] != nil {
 				kinds = append(kinds, kind)
@@ -205,7 +205,7 @@ func scriptRules(t *testing.T, mutate func(*luaScript) string) (broken []string)
 		}
 	}
 	hold("a reader is told all that it missed", slices.Equal(kinds, []string{"said", "kept", "rev", "out"}))
-	hold("it reads on from there", len(missed.spoken) > 0 && missed.lastID == missed.spoken[len(missed.spoken)-1].ID)
+	hold("it reads on from there", len(missed.messages) > 0 && missed.lastID == missed.messages[len(missed.messages)-1].ID)
 	return broken
 }
 

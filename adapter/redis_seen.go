@@ -14,29 +14,29 @@ import (
 )
 
 const (
-	// seenEvery is the pause between two notes of who was active.
-	seenEvery = time.Second
-	// maxSightings bounds those that wait to be noted, and maxTouch those that
+	// lastActivePause is the pause between two notes of who was active.
+	lastActivePause = time.Second
+	// maxLastActive bounds those that wait to be noted, and maxTouch those that
 	// one call notes. Without Redis, whoever is one too many is not noted.
-	maxSightings = 100_000
-	maxTouch     = 1000
-	// maxRecalls is how many calls may ask for records at a time, and
+	maxLastActive = 100_000
+	maxTouch      = 1000
+	// maxQueries is how many calls may ask for records at a time, and
 	// maxWaiting how many more may wait for their turn. The app's own have
 	// places of their own (rooms.FromApp): they never wait behind others'.
-	maxRecalls    = 3
-	maxAppRecalls = 2
+	maxQueries    = 3
+	maxAppQueries = 2
 	maxWaiting    = 64
 )
 
-// recallPlaces bound how many calls ask for records, and how many wait to.
-type recallPlaces struct {
+// querySlots bound how many calls ask for records, and how many wait to.
+type querySlots struct {
 	taken   chan struct{}
 	waiting atomic.Int32
 }
 
 // enter waits for a place within ctx. It returns errUnavailable at once if too
 // many wait already.
-func (p *recallPlaces) enter(ctx context.Context) error {
+func (p *querySlots) acquire(ctx context.Context) error {
 	select {
 	case p.taken <- struct{}{}:
 		return nil
@@ -54,39 +54,39 @@ func (p *recallPlaces) enter(ctx context.Context) error {
 	}
 }
 
-func (p *recallPlaces) leave() { <-p.taken }
+func (p *querySlots) release() { <-p.taken }
 
-// sightings are who was active and is not noted in Redis yet. Redis.mu guards them.
-type sightings struct {
+// A lastActiveBuffer has when users were active, until that is in Redis. Redis.mu guards them.
+type lastActiveBuffer struct {
 	some    chan struct{} // tells that there are some
-	waiting map[string]lastSeen
+	waiting map[string]activity
 }
 
-type lastSeen struct {
+type activity struct {
 	at         int64
 	remembered bool // beyond being online
 }
 
-func newSightings() sightings {
-	return sightings{some: make(chan struct{}, 1), waiting: make(map[string]lastSeen)}
+func newLastActiveBuffer() lastActiveBuffer {
+	return lastActiveBuffer{some: make(chan struct{}, 1), waiting: make(map[string]activity)}
 }
 
 // note adds one. A user with a very long id is known by its entries alone.
-func (s *sightings) note(user string, at int64, remembered bool) {
+func (s *lastActiveBuffer) note(user string, at int64, remembered bool) {
 	if len(user) > maxSeenID {
 		return
 	}
 	before, known := s.waiting[user]
-	if !known && len(s.waiting) >= maxSightings {
+	if !known && len(s.waiting) >= maxLastActive {
 		return
 	}
-	s.waiting[user] = lastSeen{max(before.at, at), before.remembered || remembered}
+	s.waiting[user] = activity{max(before.at, at), before.remembered || remembered}
 	signal(s.some)
 }
 
 // batch is some of them. They stay until they are done.
-func (s *sightings) batch(most int) map[string]lastSeen {
-	batch := make(map[string]lastSeen, min(most, len(s.waiting)))
+func (s *lastActiveBuffer) batch(most int) map[string]activity {
+	batch := make(map[string]activity, min(most, len(s.waiting)))
 	for user, last := range s.waiting {
 		if len(batch) == most {
 			break
@@ -97,7 +97,7 @@ func (s *sightings) batch(most int) map[string]lastSeen {
 }
 
 // done lets go of what is noted and was not seen again since.
-func (s *sightings) done(batch map[string]lastSeen) {
+func (s *lastActiveBuffer) done(batch map[string]activity) {
 	for user, last := range batch {
 		if s.waiting[user] == last {
 			delete(s.waiting, user)
@@ -106,7 +106,7 @@ func (s *sightings) done(batch map[string]lastSeen) {
 }
 
 // of is when a user was seen, as far as that waits and will be remembered.
-func (s *sightings) of(user string) int64 {
+func (s *lastActiveBuffer) at(user string) int64 {
 	if last := s.waiting[user]; last.remembered {
 		return last.at
 	}
@@ -120,30 +120,30 @@ func (r *Redis) Touch(user string, at int64) {
 	defer r.mu.Unlock()
 	if !r.closed {
 		e, ok := r.own.entries[rooms.Place{List: rooms.Online, Key: user}]
-		r.seen.note(user, at, !ok || e.UserID != user) // else it is the socket's
+		r.active.note(user, at, !ok || e.UserID != user) // else it is the socket's
 	}
 }
 
-// noteSeen writes what was seen, all of a second together, until ctx ends.
-func (r *Redis) noteSeen(ctx context.Context) {
+// writeLastActive writes when users were active, all of a second together, until ctx ends.
+func (r *Redis) writeLastActive(ctx context.Context) {
 	for ctx.Err() == nil {
 		select {
-		case <-r.seen.some:
+		case <-r.active.some:
 		case <-ctx.Done():
 			return
 		}
-		if r.flushSeen(ctx) != nil {
-			signal(r.seen.some) // it is tried again
+		if r.flushLastActive(ctx) != nil {
+			signal(r.active.some) // it is tried again
 		}
-		retry.Sleep(ctx, seenEvery)
+		retry.Sleep(ctx, lastActivePause)
 	}
 }
 
-// flushSeen writes all that was seen.
-func (r *Redis) flushSeen(ctx context.Context) error {
+// flushLastActive writes all that waits.
+func (r *Redis) flushLastActive(ctx context.Context) error {
 	for {
 		r.mu.Lock()
-		batch := r.seen.batch(maxTouch)
+		batch := r.active.batch(maxTouch)
 		r.mu.Unlock()
 		if len(batch) == 0 {
 			return nil
@@ -156,7 +156,7 @@ func (r *Redis) flushSeen(ctx context.Context) error {
 			return err
 		}
 		r.mu.Lock()
-		r.seen.done(batch)
+		r.active.done(batch)
 		r.mu.Unlock()
 	}
 }
@@ -164,9 +164,9 @@ func (r *Redis) flushSeen(ctx context.Context) error {
 // LastActive implements rooms.Records.
 func (r *Redis) LastActive(ctx context.Context, user string) (int64, error) {
 	r.mu.Lock()
-	waiting := r.seen.of(user)
+	waiting := r.active.at(user)
 	r.mu.Unlock()
-	reply, err := r.recall(ctx, r.scripts.lastActive, user)
+	reply, err := r.query(ctx, r.scripts.lastActive, user)
 	if err != nil {
 		return 0, err
 	}
@@ -180,17 +180,17 @@ func (r *Redis) LastActive(ctx context.Context, user string) (int64, error) {
 
 // recall asks for a record. Only some calls do at a time, so that the lease
 // never waits for a connection behind them; without Redis none does.
-func (r *Redis) recall(ctx context.Context, script *luaScript, args ...any) (any, error) {
-	places := &r.recalls
+func (r *Redis) query(ctx context.Context, script *luaScript, args ...any) (any, error) {
+	slots := &r.queries
 	if rooms.IsFromApp(ctx) {
-		places = &r.appRecalls
+		slots = &r.appQueries
 	}
-	if err := places.enter(ctx); err != nil {
+	if err := slots.acquire(ctx); err != nil {
 		return nil, err
 	}
-	defer places.leave()
+	defer slots.release()
 	r.mu.Lock()
-	gone := r.health.gone || r.closed
+	gone := r.health.down || r.closed
 	r.mu.Unlock()
 	if gone {
 		return nil, errUnavailable

@@ -18,15 +18,15 @@ type snapshot struct {
 	leases   map[string]int64 // when each ends
 	progress map[string]progress
 	entries  map[rooms.Place]storedEntry
-	spoken   []redis.XMessage // what was said since the place that the reader lost, or longer
-	refused  int              // values that are no entries
+	messages []redis.XMessage // messages since the place that the reader lost, or longer
+	rejected int              // values that are no entries
 }
 
 // progress is how far Redis is with an instance's changes.
 type progress struct {
 	version uint64
 	state   state
-	// floor is, while everything is put back, the version with which that
+	// floor is, while everything is rewritten, the version with which that
 	// began: of what Redis has, only younger entries count.
 	floor   uint64
 	count   uint64 // of messages and sign-outs
@@ -39,10 +39,10 @@ type state string
 // The states. Without one Redis knows nothing of an instance.
 const (
 	whole   state = "whole"   // they are what its log makes up to the version
-	partial state = "partial" // it is putting them back
-	damaged state = "damaged" // somebody else destroyed some: it has to put them back
+	partial state = "partial" // it is rewriting them
+	damaged state = "damaged" // somebody else destroyed some: it has to rewrite them
 	left    state = "left"    // it ended in order
-	lost    state = "lost"    // the others gave it up: if it lives it has to put them back
+	lost    state = "lost"    // it was evicted: if it lives it has to rewrite them
 )
 
 func parseSnapshot(reply any) (snapshot, error) {
@@ -77,7 +77,7 @@ func parseSnapshot(reply any) (snapshot, error) {
 	for _, row := range rows {
 		if pair, _ := row.([]any); len(pair) == 2 {
 			id, _ := pair[0].(string)
-			s.spoken = append(s.spoken, redis.XMessage{ID: id, Values: valuesOf(pair[1])})
+			s.messages = append(s.messages, redis.XMessage{ID: id, Values: valuesOf(pair[1])})
 		}
 	}
 	return s, nil
@@ -89,7 +89,7 @@ func (s *snapshot) addEntries(shown, rest []string) {
 	add := func(place rooms.Place, ok bool, value string) {
 		e, err := parseEntry(place, value)
 		if err != nil || !ok {
-			s.refused++
+			s.rejected++
 			return
 		}
 		s.entries[place] = e

@@ -91,7 +91,7 @@ func (r *Redis) apply(ctx context.Context, batch []op) (applied, error) {
 }
 
 // confirm takes Redis' word for a batch. If it left something out, it lost what
-// was before that: then everything is put back, unless that is on its way.
+// was before that: then everything is rewritten, unless that is on its way.
 func (r *Redis) confirm(batch []op, done applied) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -105,7 +105,7 @@ func (r *Redis) confirm(batch []op, done applied) {
 	}
 	last := uint64(0)
 	for _, one := range batch {
-		if !one.isSpoken() {
+		if !one.isMessage() {
 			last = one.version
 		}
 	}
@@ -114,7 +114,7 @@ func (r *Redis) confirm(batch []op, done applied) {
 			return
 		}
 	}
-	r.restore("Redis has lost own changes")
+	r.rewrite("Redis has lost own changes")
 }
 
 // body is what the script's function of this kind takes.

@@ -72,8 +72,8 @@ func (w *simWorld) check() []string {
 		if in.ended || !in.isOpen() {
 			continue
 		}
-		if !w.has(losesEntries) && w.rules.hasPutBack(in.name) && w.rules.evicted[in.name].IsZero() {
-			l.fail("%s put everything back without a cause", in.name)
+		if !w.has(losesEntries) && w.rules.hasRewritten(in.name) && w.rules.evicted[in.name].IsZero() {
+			l.fail("%s rewrite everything without a cause", in.name)
 		}
 		for _, one := range l.revoked {
 			if at := in.store.RevokedAt(one.user); !one.by.ended && at.Before(one.at.Truncate(time.Millisecond)) {

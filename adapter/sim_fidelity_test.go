@@ -70,7 +70,7 @@ func simScript(draw *rand.Rand, next map[string]uint64, n int) (*luaScript, []an
 			one.place.List = rooms.RoomList("1")
 		}
 		log := instance
-		if one.isSpoken() {
+		if one.isMessage() {
 			log += "said"
 		}
 		next[log]++

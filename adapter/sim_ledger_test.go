@@ -199,7 +199,7 @@ func (l *simLedger) removeFrom(in *simInstance, v *simView, c rooms.Change) {
 	delete(v.content, place)
 }
 
-// wasGivenUp reports whether an instance was given up after it put an entry.
+// wasGivenUp reports whether an instance was evicted after it put an entry.
 func (l *simLedger) wasGivenUp(in *simInstance, count int) bool {
 	at, ok := l.rules.evicted[in.name]
 	return ok && at.After(l.putAt[count])

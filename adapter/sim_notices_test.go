@@ -100,7 +100,7 @@ func TestSimulationRepeats(t *testing.T) {
 	}
 }
 
-// An instance that dies is given up within 2.5 s by its closed connections,
+// An instance that dies is evicted within 2.5 s by its closed connections,
 // without them within 5 s by its lease, whatever it did before.
 func TestSimulatedCrash(t *testing.T) {
 	t.Parallel()

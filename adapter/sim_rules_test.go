@@ -63,15 +63,15 @@ func (s *simRules) applied(args []string) {
 		s.logs[args[0]] = log
 	}
 	for i := 3; i < len(args); i += 7 {
-		if kind := opKind(args[i]); !(op{kind: kind}).isSpoken() {
+		if kind := opKind(args[i]); !(op{kind: kind}).isMessage() {
 			version, _ := strconv.Atoi(args[i+1])
 			log[version] = simOp{args[i], args[i+2]}
 		}
 	}
 }
 
-// hasPutBack reports whether an instance ever put everything back.
-func (s *simRules) hasPutBack(instance string) bool {
+// hasRewritten reports whether an instance ever rewrite everything.
+func (s *simRules) hasRewritten(instance string) bool {
 	for _, one := range s.logs[instance] {
 		if one.kind == string(opReset) {
 			return true
@@ -119,7 +119,7 @@ func (s *simRules) checkNone(instance string, stale map[string]string) {
 	}
 }
 
-// checkEviction says whether an instance may be given up: if it has not renewed
+// checkEviction says whether an instance may be evicted: if it has not renewed
 // its lease for the length of one, or if it has not for 1.5 s and none of its
 // connections is open. After the clock was set, a lease may end early.
 func (s *simRules) checkEviction(r *redissim.Redis, instance string, why sign) {
@@ -137,7 +137,7 @@ func (s *simRules) checkEviction(r *redissim.Redis, instance string, why sign) {
 		}
 	}
 	if renewed, ok := s.renewed[instance]; ok && time.Since(renewed) < least-2*time.Millisecond && time.Since(s.jumped) > timing.Lease {
-		s.fail("%s was given up (%s) %v after it renewed its lease", instance, why, time.Since(renewed))
+		s.fail("%s was evicted (%s) %v after it renewed its lease", instance, why, time.Since(renewed))
 	}
 	s.evicted[instance] = time.Now()
 }

@@ -40,7 +40,7 @@ var simScenes = []func(draw *rand.Rand) []simStep{
 		away.lasts = []time.Duration{1200 * time.Millisecond, 2500 * time.Millisecond}[draw.IntN(2)] + simPause(draw, 1500*time.Millisecond)
 		return []simStep{slow, away}
 	},
-	// An instance ends while it puts everything back.
+	// An instance ends while it rewrites everything.
 	func(draw *rand.Rand) []simStep {
 		steps := append([]simStep{simSoon(draw, "back up", 0)}, simBurst(draw, 1+draw.IntN(3))...)
 		end := simSoon(draw, simOneOf(draw, "crash", "crash", "close"), 3*time.Second)
