@@ -185,17 +185,17 @@ func TestPending(t *testing.T) {
 	if status, err := used.Post(used.Join(`42["burst",1]`)); err != nil {
 		t.Errorf("the one that is used: %d %v", status, err)
 	}
-	unclaimed := func() int {
+	pending := func() int {
 		d.srv.mu.Lock()
 		defer d.srv.mu.Unlock()
 		return d.srv.pending.Len()
 	}
-	if _, err := made[2].Next(); err != nil || unclaimed() != 1 {
-		t.Errorf("after a poll: %v, %d are unclaimed", err, unclaimed())
+	if _, err := made[2].Next(); err != nil || pending() != 1 {
+		t.Errorf("after a poll: %v, %d are pending", err, pending())
 	}
-	made[3].Post(made[3].Join("1")) // who leaves is not waited for
-	if n := unclaimed(); n != 0 {
-		t.Errorf("%d are unclaimed", n)
+	made[3].Post(made[3].Join("1")) // a client that leaves is not waited for
+	if n := pending(); n != 0 {
+		t.Errorf("%d are pending", n)
 	}
 }
 
@@ -223,10 +223,10 @@ func TestHandshakeBacklog(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := poll(base, 4, ""); err != nil {
-		t.Errorf("the crowd is over: %v", err)
+		t.Errorf("the backlog is over: %v", err)
 	}
 
-	// Nor is who is refused told so at once.
+	// A refusal is delayed too.
 	d, base = start(t, Options{MaxPerAddress: 1})
 	d.srv.refusalDelay = time.Hour
 	mustJoin(t, base, 4, "")
@@ -235,7 +235,7 @@ func TestHandshakeBacklog(t *testing.T) {
 	d, base = start(t, Options{})
 	d.srv.backlog, d.srv.refusalDelay = 0, time.Millisecond
 	if _, err := poll(base, 4, ""); err != nil {
-		t.Errorf("who waits comes in: %v", err)
+		t.Errorf("a client that waits gets a session: %v", err)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -25,9 +24,9 @@ type Conn struct {
 	told     chan struct{} // closed when the session has been told of the end
 	over     chan struct{} // closed when the connection is let go of
 	reading  limits        // of the goroutine that handles packets
-	waiting  atomic.Int64  // bytes held, in the queue or being written; written with mu
 
-	mu        sync.Mutex      // guards all below
+	mu sync.Mutex // guards all below
+	outbox
 	state     state           // how far its end has come
 	muted     bool            // nothing that the client sends is handled any more
 	sealed    bool            // nothing more is queued
@@ -39,10 +38,6 @@ type Conn struct {
 	pinged    bool            // protocol 4: a ping is not yet answered
 	ws        *websocket.Conn // the current transport; nil: polling
 	candidate *websocket.Conn // probing, not yet upgraded to
-	queue     []run           // not yet taken by a transport
-	held      []heldRun       // not yet released by the session
-	inflight  []run           // being written
-	queued    int             // bytes in queue, and over WebSocket being written
 	writing   bool            // a writer goroutine runs, or Write does
 	flush     *Flush          // told when the queue has been written
 	closing   []byte          // the last frame over WebSocket, if it is not closeFrame
@@ -66,6 +61,7 @@ func newConn(srv *Server, h handshake) (*Conn, error) {
 		address:  h.address,
 		jsonp:    h.query.Has(jsonpIndex),
 		told:     make(chan struct{}),
+		outbox:   outbox{account: &srv.account},
 		over:     make(chan struct{}),
 		ws:       h.conn,
 	}

@@ -10,9 +10,9 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// A client that stops reading is cut off at the limit; others are served
+// A client that stops reading is disconnected at the limit; others are served
 // undisturbed meanwhile and memory stays bounded.
-func TestSlowClientIsCutOff(t *testing.T) {
+func TestSlowClientIsDisconnected(t *testing.T) {
 	const limit = 1 << 20
 	d, base := start(t, Options{MaxQueue: limit})
 	slow := mustJoin(t, base, 4, "")
@@ -51,8 +51,8 @@ func TestSlowClientIsCutOff(t *testing.T) {
 	}
 }
 
-// A polling client that never polls is cut off too.
-func TestClientThatDoesNotPollIsCutOff(t *testing.T) {
+// A polling client that never polls is disconnected too.
+func TestClientThatDoesNotPollIsDisconnected(t *testing.T) {
 	d, base := start(t, Options{MaxQueue: 10_000})
 	if _, err := pollJoin(base, 4, ""); err != nil {
 		t.Fatal(err)

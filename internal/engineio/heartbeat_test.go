@@ -39,8 +39,8 @@ func virtual(t *testing.T, play func(t *testing.T, f *fixture)) {
 	})
 }
 
-// In protocol 4 the server asks, an interval after the last answer; who does not
-// answer within the timeout is gone.
+// In protocol 4 the server pings, an interval after the last pong; a client that does
+// not answer within the timeout is disconnected.
 func TestServerPings(t *testing.T) {
 	virtual(t, func(t *testing.T, f *fixture) {
 		l := beating(t, f, 4)

@@ -20,82 +20,89 @@ const upgradePoll = 100 * time.Millisecond
 // postTimeout bounds how long the body of a polling request may take.
 const postTimeout = 30 * time.Second
 
+// An exchange is one request of a polling client and its answer.
+type exchange struct {
+	c *Conn
+	w http.ResponseWriter
+	r *http.Request
+}
+
 // servePoll answers a GET with what is queued, waiting for something if need
 // be. As in Node, a second poll at the same time, or a client that goes away
 // while it waits, ends the session.
-func (c *Conn) servePoll(w http.ResponseWriter, r *http.Request) {
-	c.srv.opts.Polls(r)
-	if !c.awaitQueued(w, r) {
+func (e exchange) servePoll() {
+	e.c.srv.opts.Polls(e.r)
+	if !e.awaitQueued() {
 		return
 	}
-	c.mu.Lock()
-	runs, last := c.takeForPoll()
-	conn := http.NewResponseController(w)
-	if c.abort = func(at time.Time) { conn.SetWriteDeadline(at) }; c.state == gone || c.discarded {
-		c.abort(time.Now().Add(closeWriteTimeout))
+	e.c.mu.Lock()
+	runs, last := e.c.takeForPoll()
+	conn := http.NewResponseController(e.w)
+	if e.c.abort = func(at time.Time) { conn.SetWriteDeadline(at) }; e.c.state == gone || e.c.discarded {
+		e.c.abort(time.Now().Add(closeWriteTimeout))
 	}
-	c.mu.Unlock()
+	e.c.mu.Unlock()
 	if len(runs) == 0 {
 		runs = []run{{frames: noopPacket}}
 	}
-	err := c.respond(w, runs)
-	c.mu.Lock()
-	c.polling, c.abort = false, nil
-	c.written()
-	c.mu.Unlock()
+	err := e.respond(runs)
+	e.c.mu.Lock()
+	e.c.polling, e.c.abort = false, nil
+	e.c.written()
+	e.c.mu.Unlock()
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		c.disconnectSlow("it takes nothing")
+		e.c.disconnectSlow("it takes nothing")
 	case last || err != nil:
-		c.CloseNow()
+		e.c.CloseNow()
 		return
 	}
-	c.srv.detached(c)
+	e.c.srv.detached(e.c)
 }
 
 // awaitQueued begins a poll and waits until there is an answer to it. It reports
 // false when the session has ended instead.
-func (c *Conn) awaitQueued(w http.ResponseWriter, r *http.Request) bool {
-	c.mu.Lock()
-	if c.polling {
-		c.mu.Unlock()
-		w.WriteHeader(http.StatusBadRequest) // without a body, as Node
-		c.fail()
+func (e exchange) awaitQueued() bool {
+	e.c.mu.Lock()
+	if e.c.polling {
+		e.c.mu.Unlock()
+		e.w.WriteHeader(http.StatusBadRequest) // without a body, as Node
+		e.c.fail()
 		return false
 	}
-	c.polling = true
-	http.NewResponseController(w).SetReadDeadline(time.Time{}) // it may take as long as a ping
+	e.c.polling = true
+	http.NewResponseController(e.w).SetReadDeadline(time.Time{}) // it may take as long as a ping
 	var wake chan struct{}
-	if len(c.queue) == 0 && c.ws == nil && c.state != gone {
+	if len(e.c.queue) == 0 && e.c.ws == nil && e.c.state != gone {
 		wake = make(chan struct{})
-		c.poll = wake
+		e.c.poll = wake
 	}
 	var limit <-chan time.Time
-	if wake != nil && c.candidate != nil {
+	if wake != nil && e.c.candidate != nil {
 		timer := time.NewTimer(upgradePoll)
 		defer timer.Stop()
 		limit = timer.C
 	}
-	c.mu.Unlock()
+	e.c.mu.Unlock()
 
 	left := false
 	if wake != nil {
 		select {
 		case <-wake:
 		case <-limit:
-		case <-r.Context().Done():
+		case <-e.r.Context().Done():
 			left = true
 		}
 	}
 
-	c.mu.Lock()
-	c.poll = nil
+	e.c.mu.Lock()
+	e.c.poll = nil
 	if left {
-		c.polling = false
+		e.c.polling = false
 	}
-	c.mu.Unlock()
+	e.c.mu.Unlock()
 	if left {
-		c.CloseNow()
+		e.c.CloseNow()
 	}
 	return !left
 }
@@ -131,132 +138,132 @@ func (c *Conn) takeForPoll() (runs []run, last bool) {
 }
 
 // respond writes a poll's answer.
-func (c *Conn) respond(w http.ResponseWriter, runs []run) error {
+func (e exchange) respond(runs []run) error {
 	var body []byte
 	frames := len(runs)
 	for _, r := range runs {
-		body = appendPayload(body, r.frames, c.encoding)
+		body = appendPayload(body, r.frames, e.c.encoding)
 	}
 	contentType := "text/plain; charset=UTF-8"
 	switch {
-	case c.jsonp:
-		body = encodeJSONP(body, c.Query().Get(jsonpIndex))
+	case e.c.jsonp:
+		body = encodeJSONP(body, e.c.Query().Get(jsonpIndex))
 		contentType = "text/javascript; charset=UTF-8"
-	case c.encoding == framed:
+	case e.c.encoding == framed:
 		contentType = "application/octet-stream"
 	}
-	header := w.Header()
+	header := e.w.Header()
 	header.Set("Content-Type", contentType)
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
-	c.answering(body)
-	_, err := w.Write(body)
-	c.srv.opts.Observer.Out(frames, len(body))
+	e.answering(body)
+	_, err := e.w.Write(body)
+	e.c.srv.opts.Observer.Out(frames, len(body))
 	return err
 }
 
 // answering counts an answer's bytes while they are written: the client may not
 // read them.
-func (c *Conn) answering(body []byte) {
-	c.mu.Lock()
+func (e exchange) answering(body []byte) {
+	e.c.mu.Lock()
 	over := false
-	if c.state != gone && !c.discarded {
+	if e.c.state != gone && !e.c.discarded {
 		answer := run{frames: body}
-		c.inflight = append(c.inflight, answer)
-		over = c.hold(answer)
+		e.c.inflight = append(e.c.inflight, answer)
+		over = e.c.hold(answer)
 	}
-	c.mu.Unlock()
+	e.c.mu.Unlock()
 	if over {
-		c.srv.makeRoom()
+		e.c.srv.makeRoom()
 	}
 }
 
 // servePost takes the packets in a request's body, in order and all of them,
 // before it answers.
-func (c *Conn) servePost(w http.ResponseWriter, r *http.Request) {
-	switch begun, overlap := c.beginPost(); {
+func (e exchange) servePost() {
+	switch begun, overlap := e.c.beginPost(); {
 	case overlap:
-		w.WriteHeader(http.StatusBadRequest) // without a body, as Node
-		c.fail()
+		e.w.WriteHeader(http.StatusBadRequest) // without a body, as Node
+		e.c.fail()
 		return
 	case !begun:
-		refuse(w, r, badRequest)
+		refuse(e.w, e.r, badRequest)
 		return
 	}
-	defer c.endPost()
-	binary := r.Header.Get("Content-Type") == "application/octet-stream"
-	if binary && c.protocol == 4 {
-		w.WriteHeader(http.StatusBadRequest) // without a body, as Node
-		c.fail()
+	defer e.c.endPost()
+	binary := e.r.Header.Get("Content-Type") == "application/octet-stream"
+	if binary && e.c.protocol == 4 {
+		e.w.WriteHeader(http.StatusBadRequest) // without a body, as Node
+		e.c.fail()
 		return
 	}
-	body, release, err := c.srv.opts.Inbound.ReadBody(w, r, int64(c.srv.opts.MaxBody), postTimeout)
+	body, release, err := e.c.srv.opts.Inbound.ReadBody(e.w, e.r, int64(e.c.srv.opts.MaxBody), postTimeout)
 	switch tooLarge := (*http.MaxBytesError)(nil); {
 	case errors.As(err, &tooLarge):
-		c.refuseTooLarge(w, r, Reason{bodyTooLarge, fmt.Sprintf("The body is larger than MAX_BODY, %d bytes", c.srv.opts.MaxBody)})
+		e.refuseTooLarge(Reason{bodyTooLarge, fmt.Sprintf("The body is larger than MAX_BODY, %d bytes", e.c.srv.opts.MaxBody)})
 		return
 	case errors.Is(err, memory.ErrFull):
-		w.Header().Set("Retry-After", "1")
-		c.srv.refused(w, r, busy, "busy")
+		e.w.Header().Set("Retry-After", "1")
+		e.c.srv.refused(e.w, e.r, busy, "busy")
 		return
 	case err != nil:
-		c.fail()
+		e.c.fail()
 		panic(http.ErrAbortHandler)
 	}
 	defer release()
-	if c.jsonp {
+	if e.c.jsonp {
 		body, err = decodeJSONP(body)
 	}
 	if err != nil {
-		c.fail()
+		e.c.fail()
 	} else {
-		err = c.receiveAll(body, binary)
+		err = e.receiveAll(body, binary)
 	}
 	if errors.Is(err, errTooLarge) {
-		c.refuseTooLarge(w, r, c.tooLarge())
+		e.refuseTooLarge(e.c.tooLarge())
 		return
 	}
 	// What was wrong with the packets ends the session; the request was fine.
-	header := w.Header()
+	header := e.w.Header()
 	header.Set("Content-Type", "text/html") // text/plain is offered for download by some
 	header.Set("Content-Length", "2")
 	header.Set("Cache-Control", "no-store")
-	io.WriteString(w, "ok")
+	io.WriteString(e.w, "ok")
 }
 
 // refuseTooLarge ends the session of a client that sent a body, or a message in
 // it, over the limit. The session tells it why, because few clients show the status
 // of a POST, and none can over JSONP. A client that polls meanwhile gets that before
 // the answer to the POST, at which it would close the connection and miss it.
-func (c *Conn) refuseTooLarge(w http.ResponseWriter, r *http.Request, reason Reason) {
-	c.srv.opts.Observer.Refusal(reason.Code)
-	c.end(leaving, reason)
-	c.pause(closeWriteTimeout)
-	c.CloseNow()
-	refuse(w, r, refusal{http.StatusRequestEntityTooLarge, 3, reason.Message})
+func (e exchange) refuseTooLarge(reason Reason) {
+	e.c.srv.opts.Observer.Refusal(reason.Code)
+	e.c.end(leaving, reason)
+	e.c.pause(closeWriteTimeout)
+	e.c.CloseNow()
+	refuse(e.w, e.r, refusal{http.StatusRequestEntityTooLarge, 3, reason.Message})
 }
 
 // receiveAll handles a payload's packets, each before the next is looked at, until
 // one ends the session. It returns errTooLarge for one that is over the limit: then
 // ending the session is left to the caller.
-func (c *Conn) receiveAll(body []byte, binary bool) error {
-	for m, err := range packets(body, c.protocol, binary, c.srv.opts.MaxMessage) {
+func (e exchange) receiveAll(body []byte, binary bool) error {
+	for m, err := range packets(body, e.c.protocol, binary, e.c.srv.opts.MaxMessage) {
 		if err != nil {
 			if !errors.Is(err, errTooLarge) {
-				c.srv.opts.Observer.Refusal(invalidPacket)
-				c.fail()
+				e.c.srv.opts.Observer.Refusal(invalidPacket)
+				e.c.fail()
 			}
 			return err
 		}
 		if !m.binary && len(m.data) > 0 && m.data[0] == '1' {
-			c.CloseNow()
+			e.c.CloseNow()
 			return nil
 		}
-		if !c.receive(m) {
+		if !e.c.receive(m) {
 			return nil
 		}
-		c.pace(&c.reading, len(m.data))
+		e.c.pace(&e.c.reading, len(m.data))
 	}
 	return nil
 }

@@ -32,6 +32,16 @@ func (r Run) cost() int { return len(r.frames) + frameCost }
 // frameCost is what any frame costs beside its bytes, about, in bytes.
 const frameCost = 64
 
+// outbox is what waits to be sent to one client. Its Conn's mu guards it.
+type outbox struct {
+	account  *account
+	waiting  atomic.Int64 // bytes in all that follows; read without mu
+	queue    []run        // not yet taken by a transport
+	held     []heldRun    // not yet released by the session
+	inflight []run        // being written
+	queued   int          // bytes in queue, and over WebSocket being written
+}
+
 // heldRun is a run that by's Release queues.
 type heldRun struct {
 	by any
@@ -223,40 +233,40 @@ func (c *Conn) wakePoll() {
 
 // add puts a run into the queue, and reports whether all queues are too long then.
 // c.mu is held.
-func (c *Conn) add(r run) (over bool) {
-	c.queue = append(c.queue, r)
-	c.queued += r.cost()
-	return c.hold(r)
+func (o *outbox) add(r run) (over bool) {
+	o.queue = append(o.queue, r)
+	o.queued += r.cost()
+	return o.hold(r)
 }
 
 // takeRuns moves runs from the queue to those that are being written: all, or as many
 // as fit into so many bytes, but at least one. c.mu is held.
-func (c *Conn) takeRuns(most int) []run {
+func (o *outbox) takeRuns(most int) []run {
 	n, size := 0, 0
-	for n < len(c.queue) && (n == 0 || size+c.queue[n].cost() <= most) {
-		size += c.queue[n].cost()
+	for n < len(o.queue) && (n == 0 || size+o.queue[n].cost() <= most) {
+		size += o.queue[n].cost()
 		n++
 	}
-	taken := c.queue[:n:n]
-	if c.queue = c.queue[n:]; len(c.queue) == 0 {
-		c.queue = nil
+	taken := o.queue[:n:n]
+	if o.queue = o.queue[n:]; len(o.queue) == 0 {
+		o.queue = nil
 	}
-	c.inflight = append(c.inflight, taken...)
+	o.inflight = append(o.inflight, taken...)
 	return taken
 }
 
 // written lets go of what was being written. c.mu is held.
-func (c *Conn) written() {
-	c.letGo(c.inflight...)
-	c.inflight = nil
+func (o *outbox) written() {
+	o.letGo(o.inflight...)
+	o.inflight = nil
 }
 
 // empty lets go of all that waits or is being written. c.mu is held.
-func (c *Conn) empty() {
-	c.letGo(c.queue...)
-	for _, h := range c.held {
-		c.letGo(h.run)
+func (o *outbox) empty() {
+	o.letGo(o.queue...)
+	for _, h := range o.held {
+		o.letGo(h.run)
 	}
-	c.written()
-	c.queue, c.held = nil, nil
+	o.written()
+	o.queue, o.held = nil, nil
 }

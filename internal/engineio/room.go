@@ -50,19 +50,19 @@ func (a *account) letGo(runs ...run) {
 }
 
 // hold takes runs into account, for the connection and for all. c.mu is held.
-func (c *Conn) hold(runs ...run) (over bool) {
+func (o *outbox) hold(runs ...run) (over bool) {
 	for _, r := range runs {
-		c.waiting.Add(int64(r.cost()))
+		o.waiting.Add(int64(r.cost()))
 	}
-	return c.srv.account.hold(runs...)
+	return o.account.hold(runs...)
 }
 
 // letGo takes them out again. c.mu is held.
-func (c *Conn) letGo(runs ...run) {
+func (o *outbox) letGo(runs ...run) {
 	for _, r := range runs {
-		c.waiting.Add(-int64(r.cost()))
+		o.waiting.Add(-int64(r.cost()))
 	}
-	c.srv.account.letGo(runs...)
+	o.account.letGo(runs...)
 }
 
 // makeRoom disconnects the clients with the longest queues until an eighth of the

@@ -148,9 +148,9 @@ func (s *Server) serveConn(w http.ResponseWriter, r *http.Request, query url.Val
 		refuse(w, r, badRequest)
 	case r.Method == http.MethodGet:
 		s.attached(c)
-		c.servePoll(w, r)
+		exchange{c, w, r}.servePoll()
 	case r.Method == http.MethodPost:
-		c.servePost(w, r)
+		exchange{c, w, r}.servePost()
 	default:
 		w.WriteHeader(http.StatusInternalServerError) // as Node
 	}
@@ -198,11 +198,12 @@ func (s *Server) serveHandshake(w http.ResponseWriter, r *http.Request, query ur
 		return
 	}
 	if h.conn != nil {
-		c.attach(h.conn, &c.reading)
-		go c.read(h.conn)
+		r := reader{c, h.conn}
+		r.attach(&c.reading)
+		go r.read()
 	} else {
 		s.addPending(c)
-		c.servePoll(w, r)
+		exchange{c, w, r}.servePoll()
 	}
 }
 

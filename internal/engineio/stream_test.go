@@ -229,6 +229,12 @@ func TestOneUpgradeAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer first.Close()
+	eventually(t, "the first is the candidate", func() bool {
+		l := d.connOf(p.SID)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.candidate != nil
+	})
 	if err := again(); !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
 		t.Error("while probing:", err)
 	}

@@ -17,7 +17,7 @@ import (
 
 // Clients that ask and do not read the answers.
 
-// slowly counts the clients that were cut off.
+// slowly counts the clients that were disconnected because they do not read.
 type slowly struct {
 	noObserver
 	cut atomic.Int64
@@ -200,7 +200,7 @@ func TestStopIsBounded(t *testing.T) {
 }
 
 // Stop does not wait for clients that do not answer its close.
-func TestStopCutsOff(t *testing.T) {
+func TestStopDrops(t *testing.T) {
 	d, base := start(t, Options{CloseTimeout: time.Hour})
 	for _, protocol := range []int{3, 4} {
 		mustJoin(t, base, protocol, "")
@@ -218,7 +218,7 @@ func TestStopCutsOff(t *testing.T) {
 }
 
 // The client is told why, even if much is queued before.
-func TestGoodbyeFollowsTheQueue(t *testing.T) {
+func TestCloseFollowsTheQueue(t *testing.T) {
 	for message, code := range map[string]int{
 		"4" + strings.Repeat("x", 100<<10): websocket.CloseMessageTooBig,
 		"4\xff":                            websocket.CloseInvalidFramePayloadData,

@@ -26,8 +26,9 @@ func (c *Conn) serveUpgrade(w http.ResponseWriter, r *http.Request) {
 		reject(conn)
 		return
 	}
-	c.attach(conn, &limits{})
-	go c.probe(conn)
+	candidate := reader{c, conn}
+	candidate.attach(&limits{})
+	go candidate.probe()
 }
 
 // maxCandidatePacket is how long a candidate's packets may be.
@@ -36,28 +37,28 @@ const maxCandidatePacket = 64
 // probe reads a candidate until it has become the transport, then goes on as its
 // reading goroutine. A candidate is probed once: a packet out of turn, or a second
 // probe, ends it.
-func (c *Conn) probe(conn *websocket.Conn) {
-	conn.SetReadLimit(maxCandidatePacket)
+func (r reader) probe() {
+	r.ws.SetReadLimit(maxCandidatePacket)
 	for probed := false; ; {
-		kind, data, err := conn.ReadMessage()
+		kind, data, err := r.ws.ReadMessage()
 		switch {
 		case err == nil && string(data) == "2probe" && !probed:
 			probed = true
-			socketOf(conn).Write(AppendText(nil, []byte("3probe")))
-			c.mu.Lock()
-			c.wakePoll()
-			c.mu.Unlock()
-		case err == nil && kind == websocket.TextMessage && len(data) > 0 && data[0] == '5' && c.takeOver(conn):
-			c.srv.attached(c)
-			socketOf(conn).SetDeadline(time.Time{})
-			conn.SetReadLimit(int64(c.srv.opts.MaxMessage))
-			c.awaitPost()
-			transportOf(conn).limits = &c.reading
-			c.session.Upgraded()
-			c.read(conn)
+			socketOf(r.ws).Write(AppendText(nil, []byte("3probe")))
+			r.c.mu.Lock()
+			r.c.wakePoll()
+			r.c.mu.Unlock()
+		case err == nil && kind == websocket.TextMessage && len(data) > 0 && data[0] == '5' && r.c.takeOver(r.ws):
+			r.c.srv.attached(r.c)
+			socketOf(r.ws).SetDeadline(time.Time{})
+			r.ws.SetReadLimit(int64(r.c.srv.opts.MaxMessage))
+			r.c.awaitPost()
+			transportOf(r.ws).limits = &r.c.reading
+			r.c.session.Upgraded()
+			r.read()
 			return
 		default:
-			c.rejectCandidate(conn)
+			r.rejectCandidate()
 			return
 		}
 	}
@@ -77,11 +78,11 @@ func (c *Conn) takeOver(conn *websocket.Conn) bool {
 }
 
 // rejectCandidate closes a candidate that did not become the transport.
-func (c *Conn) rejectCandidate(conn *websocket.Conn) {
-	c.mu.Lock()
-	if c.candidate == conn {
-		c.candidate = nil
+func (r reader) rejectCandidate() {
+	r.c.mu.Lock()
+	if r.c.candidate == r.ws {
+		r.c.candidate = nil
 	}
-	c.mu.Unlock()
-	reject(conn)
+	r.c.mu.Unlock()
+	reject(r.ws)
 }

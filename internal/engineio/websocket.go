@@ -17,75 +17,82 @@ import (
 	"rollcall/internal/stall"
 )
 
+// A reader reads one WebSocket of a connection, on a goroutine of its own: the
+// transport, or a candidate for it.
+type reader struct {
+	c  *Conn
+	ws *websocket.Conn
+}
+
 // attach sets the limits of a WebSocket and sees that only our writer writes to it.
-func (c *Conn) attach(conn *websocket.Conn, l *limits) {
-	t := transportOf(conn)
-	t.conn, t.limits = c, l
-	conn.SetReadLimit(int64(c.srv.opts.MaxMessage))
-	answer := conn.CloseHandler()
-	conn.SetCloseHandler(func(code int, text string) error {
-		if c.isMuted() { // it is the answer to ours
+func (r reader) attach(l *limits) {
+	t := transportOf(r.ws)
+	t.conn, t.limits = r.c, l
+	r.ws.SetReadLimit(int64(r.c.srv.opts.MaxMessage))
+	answer := r.ws.CloseHandler()
+	r.ws.SetCloseHandler(func(code int, text string) error {
+		if r.c.isMuted() { // it is the answer to ours
 			return nil
 		}
 		return answer(code, text)
 	})
-	conn.SetPingHandler(func(data string) error {
-		if !c.carriedBy(conn) {
-			return conn.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(closeWriteTimeout))
+	r.ws.SetPingHandler(func(data string) error {
+		if !r.carriedBy() {
+			return r.ws.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(closeWriteTimeout))
 		}
-		c.Send(appendFrame(nil, opPong, []byte(data)))
+		r.c.Send(appendFrame(nil, opPong, []byte(data)))
 		return nil
 	})
 }
 
 // carriedBy reports whether a WebSocket is the transport, no candidate for it.
-func (c *Conn) carriedBy(conn *websocket.Conn) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.ws == conn
+func (r reader) carriedBy() bool {
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	return r.c.ws == r.ws
 }
 
 // read is the reading goroutine of a WebSocket: it handles each message before
 // it reads the next, and ends with the connection.
-func (c *Conn) read(conn *websocket.Conn) {
-	defer c.recover()
-	for c.readNext(conn) {
+func (r reader) read() {
+	defer r.recover()
+	for r.readNext() {
 	}
 }
 
 // recover sees that a panic costs one connection only.
-func (c *Conn) recover() {
+func (r reader) recover() {
 	if p := recover(); p != nil {
-		c.srv.opts.Log.Error("panic while reading", "panic", p, "stack", string(debug.Stack()))
-		c.CloseNow()
+		r.c.srv.opts.Log.Error("panic while reading", "panic", p, "stack", string(debug.Stack()))
+		r.c.CloseNow()
 	}
 }
 
 // readNext reads and handles a message. It reports whether reading goes on.
-func (c *Conn) readNext(conn *websocket.Conn) bool {
-	m, release, err := c.readMessage(conn)
+func (r reader) readNext() bool {
+	m, release, err := r.readMessage()
 	defer release()
 	switch {
 	case errors.Is(err, memory.ErrFull):
-		c.srv.opts.Observer.Refusal("busy")
-		c.closeWith(conn, websocket.CloseTryAgainLater)
+		r.c.srv.opts.Observer.Refusal("busy")
+		r.closeWith(websocket.CloseTryAgainLater)
 		return false
 	case errors.Is(err, websocket.ErrReadLimit):
-		c.srv.opts.Observer.Refusal(messageTooLarge)
-		c.endReading(conn, c.tooLarge())
+		r.c.srv.opts.Observer.Refusal(messageTooLarge)
+		r.endReading(r.c.tooLarge())
 		return false
 	case err != nil:
-		c.endReading(conn, Closed)
+		r.endReading(Closed)
 		return false
 	case !m.binary && !utf8.Valid(m.data):
-		c.closeWith(conn, websocket.CloseInvalidFramePayloadData)
+		r.closeWith(websocket.CloseInvalidFramePayloadData)
 		return false
 	}
-	if !c.receive(m) {
-		c.discardRest(conn)
+	if !r.c.receive(m) {
+		r.discardRest()
 		return false
 	}
-	c.pace(&c.reading, len(m.data))
+	r.c.pace(&r.c.reading, len(m.data))
 	return true
 }
 
@@ -110,16 +117,16 @@ const messageTimeout = 30 * time.Second
 // readMessage reads a message and returns it with a function that gives its memory
 // back, when it has been handled. What is longer than the scratch counts against
 // the budget of all connections as it comes.
-func (c *Conn) readMessage(conn *websocket.Conn) (m message, release func(), err error) {
+func (r reader) readMessage() (m message, release func(), err error) {
 	nothing := func() {}
-	kind, r, err := conn.NextReader()
+	kind, in, err := r.ws.NextReader()
 	if err != nil {
 		return message{}, nothing, err
 	}
 	m.binary = kind == websocket.BinaryMessage
 	begin := scratch.Get().(*[4 << 10]byte)
 	defer scratch.Put(begin)
-	n, err := io.ReadFull(r, begin[:])
+	n, err := io.ReadFull(in, begin[:])
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		m.data = bytes.Clone(begin[:n])
 		return m, nothing, nil
@@ -127,8 +134,8 @@ func (c *Conn) readMessage(conn *websocket.Conn) (m message, release func(), err
 	if err != nil {
 		return message{}, nothing, err
 	}
-	all := io.MultiReader(bytes.NewReader(begin[:]), r)
-	m.data, release, err = c.srv.opts.Inbound.ReadWithin(context.Background(), all, 0, messageTimeout, conn.SetReadDeadline)
+	all := io.MultiReader(bytes.NewReader(begin[:]), in)
+	m.data, release, err = r.c.srv.opts.Inbound.ReadWithin(context.Background(), all, 0, messageTimeout, r.ws.SetReadDeadline)
 	if err != nil {
 		return message{}, nothing, err
 	}
@@ -139,24 +146,24 @@ func (c *Conn) readMessage(conn *websocket.Conn) (m message, release func(), err
 const closeWriteTimeout = time.Second
 
 // closeWith tells the client why the connection ends, and ends it.
-func (c *Conn) closeWith(conn *websocket.Conn, code int) {
-	conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(closeWriteTimeout))
-	c.endReading(conn, Closed)
+func (r reader) closeWith(code int) {
+	r.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(closeWriteTimeout))
+	r.endReading(Closed)
 }
 
 // endReading ends a connection whose WebSocket cannot be read any more. If the client
 // is to be told why, the reason follows what is queued. Closing while bytes of the
 // client are unread would reset the connection, and the reset overtake the reason: so
 // they are read first, within bounds.
-func (c *Conn) endReading(conn *websocket.Conn, reason Reason) {
-	c.mu.Lock()
-	silent := c.closing == nil || c.sealed
-	c.mu.Unlock()
+func (r reader) endReading(reason Reason) {
+	r.c.mu.Lock()
+	silent := r.c.closing == nil || r.c.sealed
+	r.c.mu.Unlock()
 	if !silent {
-		c.end(failed, reason)
-		c.drain(socketOf(conn))
+		r.c.end(failed, reason)
+		r.drain(socketOf(r.ws))
 	}
-	c.CloseNow()
+	r.c.CloseNow()
 }
 
 // A client that sends a message far over the limit reads why only when it has sent
@@ -169,13 +176,13 @@ const (
 )
 
 // drain reads until the client has closed the connection, CloseTimeout at most.
-func (c *Conn) drain(in *stall.Conn) {
-	in.SetReadDeadline(time.Now().Add(c.srv.opts.CloseTimeout))
+func (r reader) drain(in *stall.Conn) {
+	in.SetReadDeadline(time.Now().Add(r.c.srv.opts.CloseTimeout))
 	for range drainBytes / drainStep {
 		if _, err := io.CopyN(io.Discard, in, drainStep); err != nil {
 			return
 		}
-		c.pause(drainPause)
+		r.c.pause(drainPause)
 	}
 }
 
@@ -184,10 +191,10 @@ const discardBytes = 256 << 10
 
 // discardRest reads what comes while the connection closes, too late for anything,
 // until the client has closed its side or there is no end of it.
-func (c *Conn) discardRest(conn *websocket.Conn) {
-	defer c.CloseNow()
+func (r reader) discardRest() {
+	defer r.c.CloseNow()
 	for n := 0; n < discardBytes; {
-		_, message, err := conn.NextReader()
+		_, message, err := r.ws.NextReader()
 		if err != nil {
 			return
 		}

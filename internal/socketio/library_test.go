@@ -26,9 +26,9 @@ func known(s *Server) int {
 func TestLibraryForgetsClients(t *testing.T) {
 	for _, protocol := range []int{3, 4} {
 		d, base := start(t, Options{})
-		forgotten := func(who string) {
+		forgotten := func(client string) {
 			t.Helper()
-			eventually(t, "the library has forgotten "+who, func() bool { return known(d.srv) == 0 })
+			eventually(t, "the library has forgotten "+client, func() bool { return known(d.srv) == 0 })
 		}
 		c := mustJoin(t, base, protocol, "")
 		if _, err := pollJoin(base, protocol, ""); err != nil {
@@ -73,8 +73,8 @@ func TestLibraryForgetsClients(t *testing.T) {
 	}
 }
 
-// Who comes back is the same as before: the query is that of its handshake.
-func TestQueryOfWhoComesBack(t *testing.T) {
+// A client that comes back is the same as before: the query is that of its handshake.
+func TestQueryOfReturningClient(t *testing.T) {
 	for _, protocol := range []int{3, 4} {
 		_, base := start(t, Options{})
 		c := mustJoin(t, base, protocol, "&early=3")
@@ -138,7 +138,7 @@ func TestNoSIDIsLogged(t *testing.T) {
 				t.Fatal(err)
 			}
 			sids, fates = append(sids, p.SID), append(fates, func() { p.Post(p.Join("42" + fate)) })
-			if strings.Contains(fate, "burst") { // who polls not is cut off for certain
+			if strings.Contains(fate, "burst") { // it does not poll: its queue overflows
 				continue
 			}
 			c := mustJoin(t, base, protocol, "")

@@ -109,7 +109,7 @@ func TestLeaveAndReturn(t *testing.T) {
 	}
 }
 
-// Who has left hears nothing more, though the connection stays.
+// A client that has left gets nothing more, though the connection stays.
 func TestNothingAfterLeaving(t *testing.T) {
 	d, base := start(t, Options{})
 	c := mustJoin(t, base, 4, "")
@@ -142,7 +142,7 @@ func TestRateLimit(t *testing.T) {
 	if taken < 5 || refused < 1 {
 		t.Errorf("%d taken, %d refused", taken, refused)
 	}
-	for range 100 { // deaf to it: closed
+	for range 100 { // it does not slow down: closed
 		c.Send(`42["burst",0]`)
 	}
 	var err error

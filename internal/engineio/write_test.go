@@ -29,7 +29,7 @@ func number(c *client) (string, error) {
 
 // What a socket does not take at once comes later, whole and in order, whatever
 // is sent meanwhile: its buffers are filled before it reads.
-func TestPushOfMoreThanASocketTakes(t *testing.T) {
+func TestWriteOfMoreThanASocketTakes(t *testing.T) {
 	d, base := start(t, Options{MaxQueue: 64 << 20})
 	c := mustJoin(t, base, 4, "")
 	const meanwhile = 300
@@ -61,8 +61,8 @@ func TestPushOfMoreThanASocketTakes(t *testing.T) {
 	eventually(t, "the queue is empty", func() bool { all, _ := d.srv.Queued(); return all == 0 })
 }
 
-// What is sent while a push writes leaves too: noObserver else would take it along.
-func TestSendDuringPush(t *testing.T) {
+// What is sent during a write leaves too: noObserver else would take it along.
+func TestSendDuringWrite(t *testing.T) {
 	d, base := start(t, Options{})
 	c := mustJoin(t, base, 4, "")
 	frames := numbered(1, 64<<10)
@@ -88,8 +88,8 @@ func TestSendDuringPush(t *testing.T) {
 	}
 }
 
-// Who is closed while a push writes gets it whole, and then the close frame.
-func TestCloseDuringPush(t *testing.T) {
+// A client that is closed during a write gets it whole, and then the close frame.
+func TestCloseDuringWrite(t *testing.T) {
 	d, base := start(t, Options{CloseTimeout: patience})
 	frames := numbered(1, 256<<10)
 	for round := range 100 {

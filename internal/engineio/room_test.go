@@ -251,18 +251,18 @@ func TestHeldIsCounted(t *testing.T) {
 // it.
 func TestNoSenderPassesTheBound(t *testing.T) {
 	d, base := start(t, Options{MaxQueues: 1 << 20})
-	var links []*Conn
+	var conns []*Conn
 	for range 40 {
 		p, err := pollJoin(base, 4, "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		links = append(links, d.connOf(p.SID))
+		conns = append(conns, d.connOf(p.SID))
 	}
 	d.srv.account.making.Lock() // as another sender does
 	var all sync.WaitGroup
-	for _, l := range links {
-		all.Go(func() { l.Send(make([]byte, 100_000)) })
+	for _, c := range conns {
+		all.Go(func() { c.Send(make([]byte, 100_000)) })
 	}
 	eventually(t, "all have queued", func() bool { return d.srv.account.used.Load() > 4_000_000 })
 	d.srv.account.making.Unlock()
