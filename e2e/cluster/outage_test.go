@@ -230,12 +230,10 @@ func TestReconnectIsNotDeath(t *testing.T) {
 type visit struct{ came, left string }
 
 // servesOwnClients demands that an instance serves its own clients, whatever is
-// with Redis: somebody comes, somebody leaves, and its watchers see both at
-// once.
+// with Redis: somebody comes, somebody leaves, and its watchers see both soon.
 func (d *deployment) servesOwnClients(in *instance) visit {
 	d.t.Helper()
 	var who visit
-	began := time.Now()
 	who.came = "visitor-" + in.name
 	d.join(in, who.came)
 	for _, m := range d.all() {
@@ -245,7 +243,7 @@ func (d *deployment) servesOwnClients(in *instance) visit {
 			break
 		}
 	}
-	if err := program.Wait(time.Second-time.Since(began), func() bool {
+	if err := program.Wait(soon, func() bool {
 		for _, w := range d.watchingAt(in) {
 			if !w.shows(who.came) || w.shows(who.left) {
 				return false

@@ -240,7 +240,7 @@ func (d *deployment) rename(c *group) (stop func()) {
 		over.Store(true)
 		<-ended
 		if changed < 30 {
-			d.t.Errorf("only %d renamed themselves: that is no load", changed)
+			d.t.Errorf("only %d names were changed: that is no load", changed)
 		}
 	}
 }
@@ -264,27 +264,29 @@ func unresponsive(t *testing.T, in *instance) {
 // at once that it is not ready, and then takes no handshake, over either
 // transport.
 func refusesAll(t *testing.T, in *instance, p *program.Process) {
-	const atOnce = 500 * time.Millisecond
+	const websocket = "/socket.io/?EIO=4&transport=websocket"
 	told := time.Now()
-	const polling, websocket = "/socket.io/?EIO=4&transport=polling", "/socket.io/?EIO=4&transport=websocket"
-	refused := make(map[string]int)
-	for !p.Ended() {
-		for _, path := range []string{"/readyz", polling, websocket} {
-			began := time.Now()
-			switch status, body := ask(t, in, http.MethodGet, path, ""); {
-			case status == http.StatusServiceUnavailable:
-				refused[path]++
-			case status == 0: // it does not even listen any more
-			case refused[path] > 0 || began.Sub(told) > atOnce || path == websocket && status != http.StatusSwitchingProtocols:
-				t.Errorf("%s, %s after SIGTERM: %s answers %d %.200s", in.name, began.Sub(told), path, status, body)
+	var asking sync.WaitGroup
+	for _, path := range []string{"/readyz", "/socket.io/?EIO=4&transport=polling", websocket} {
+		asking.Go(func() {
+			const atOnce = 500 * time.Millisecond
+			refused := 0
+			for !p.Ended() {
+				began := time.Now()
+				switch status, body := ask(t, in, http.MethodGet, path, ""); {
+				case status == http.StatusServiceUnavailable:
+					refused++
+				case status == 0: // it does not even listen any more
+				case refused > 0 || began.Sub(told) > atOnce || path == websocket && status != http.StatusSwitchingProtocols:
+					t.Errorf("%s, %s after SIGTERM: %s answers %d %.200s", in.name, began.Sub(told), path, status, body)
+				}
 			}
-		}
+			if refused == 0 {
+				t.Errorf("%s did not refuse %s before it ended", in.name, path)
+			}
+		})
 	}
-	for _, path := range []string{"/readyz", polling, websocket} {
-		if refused[path] == 0 {
-			t.Errorf("%s refused %s not once before it ended", in.name, path)
-		}
-	}
+	asking.Wait()
 }
 
 // ask sends one request over a connection of its own; status is 0 if there is
