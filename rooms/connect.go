@@ -87,6 +87,7 @@ func (s *session) Disconnect(reason Reason) {
 		}
 	}
 	clear(s.places)
+	s.hasUser.Store(false)
 	if !r.handingOver {
 		for _, list := range s.stages {
 			r.dropOut(s, list)

@@ -10,11 +10,19 @@ import (
 var Pause = pause
 
 // Flush is one step of the flush loop, for tests that do without Run.
-func (r *Rooms) Flush(lists bool) { r.flush(lists) }
+func (r *Rooms) Flush(lists bool) {
+	r.mu.Lock()
+	queued, due := r.outbox.take(), r.boundary(lists)
+	r.mu.Unlock()
+	r.send(queued)
+	r.flush(due)
+}
 
 // Deliver is one step of the flush loop: it sends what waits to be sent at once.
 func (r *Rooms) Deliver() {
-	queued, _ := r.look()
+	r.mu.Lock()
+	queued := r.outbox.take()
+	r.mu.Unlock()
 	r.send(queued)
 }
 

@@ -42,9 +42,9 @@ func (r *Rooms) Run(ctx context.Context) error {
 	timer := time.NewTimer(maxPause)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		queued, want := r.look()
+		queued, want, due := r.look(&paces)
 		r.send(queued)
-		if r.flushDue(want, &paces) {
+		if r.flushDue(want, due, &paces) {
 			continue
 		}
 		var timeout <-chan time.Time
@@ -67,25 +67,28 @@ const rosterPause = 2
 // wanted is which flushes have something to send.
 type wanted struct{ increments, lists, rosters bool }
 
-// flushDue does one flush that is due, if there is one.
-func (r *Rooms) flushDue(want wanted, p *paces) bool {
+// A boundary is a flush that is due: what it sends, of one moment.
+type boundary struct {
+	cut    cut
+	lists  bool
+	counts Counts
+}
+
+// flushDue does the flush that is due, if there is one.
+func (r *Rooms) flushDue(want wanted, due *boundary, p *paces) bool {
 	now := time.Now()
-	if want.increments {
-		p.gather(now)
-	}
 	switch {
+	case due != nil:
+		cost := r.flush(due)
+		now = time.Now()
+		r.options.Observer.Pause("changes", p.told(now, cost))
+		if due.lists {
+			r.options.Observer.Pause("list", p.lists.flushed(now, cost))
+		}
 	case want.rosters && p.rosters.due(now):
 		cost := r.flushRosters()
 		r.options.Observer.Flush("rosters", cost)
 		r.options.Observer.Pause("rosters", p.rosters.flushed(time.Now(), cost))
-	case want.lists && p.lists.due(now):
-		cost := r.flush(true)
-		now = time.Now()
-		r.options.Observer.Pause("changes", p.told(now, cost))
-		r.options.Observer.Pause("list", p.lists.flushed(now, cost))
-	case want.increments && p.increments.due(now):
-		cost := r.flush(false)
-		r.options.Observer.Pause("changes", p.told(time.Now(), cost))
 	default:
 		return false
 	}
@@ -101,19 +104,43 @@ func (r *Rooms) end() {
 	r.outbox.end()
 }
 
-// look is what waits in the outbox, which from here on has left, and which flushes
-// have something to send.
-func (r *Rooms) look() ([]packet, wanted) {
+// look is what waits in the outbox, which flushes have something to send, and the
+// one of presence that is due: what is in the first and the last has left from here
+// on.
+func (r *Rooms) look(p *paces) (queued []packet, want wanted, due *boundary) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.outbox.take(), r.waiting()
+	r.woken = false
+	select {
+	case <-r.wake: // it was given meanwhile
+	default:
+	}
+	want = r.waiting()
+	now := time.Now()
+	if want.increments {
+		p.gather(now)
+	}
+	lists := want.lists && p.lists.due(now)
+	if (lists || want.increments && p.increments.due(now)) && !(want.rosters && p.rosters.due(now)) {
+		due = r.boundary(lists)
+	}
+	return r.outbox.take(), want, due
 }
 
-// wakeUp makes the flush loop look again. It never blocks.
+// boundary makes one. r.mu is held.
+func (r *Rooms) boundary(lists bool) *boundary {
+	return &boundary{r.cut(lists), lists, r.counts()}
+}
+
+// wakeUp makes the flush loop look again. It never blocks. r.mu is held.
 func (r *Rooms) wakeUp() {
+	if r.woken {
+		return
+	}
+	r.woken = true
 	select {
 	case r.wake <- struct{}{}:
-	default: // it has not looked since the last time
+	default:
 	}
 }
 
@@ -128,25 +155,20 @@ func (r *Rooms) waiting() wanted {
 	}
 }
 
-// flush sends what waits in the outbox and what changed since the last flush, with
-// lists the lists too, and returns what that cost.
-func (r *Rooms) flush(lists bool) time.Duration {
-	r.mu.Lock()
-	queued, cut, now := r.outbox.take(), r.cut(lists), r.counts()
-	r.mu.Unlock()
-	r.send(queued)
+// flush sends what changed since the last boundary, and returns what that cost.
+func (r *Rooms) flush(b *boundary) time.Duration {
 	started := time.Now()
-	packets := cut.packets()
+	packets := b.cut.packets()
 	r.send(packets)
 	cost := time.Since(started)
 	if len(packets) > 0 {
 		kind := "changes"
-		if lists {
+		if b.lists {
 			kind = "list"
 		}
 		r.options.Observer.Flush(kind, cost)
 	}
-	r.options.Observer.Presence(now.Users, now.Sockets)
+	r.options.Observer.Presence(b.counts.Users, b.counts.Sockets)
 	return cost
 }
 

@@ -126,8 +126,8 @@ func (r *Rooms) unregister(s *session, _ []json.RawMessage) (map[string]any, err
 // sync asks for the whole list, whatever the session subscribed to.
 func (r *Rooms) sync(s *session, _ []json.RawMessage) (map[string]any, error) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	s.owedSnapshot, r.pending.snapshots = true, true
-	r.mu.Unlock()
 	r.wakeUp()
 	return nil, nil
 }

@@ -87,6 +87,7 @@ type Rooms struct {
 	outbox     outbox
 
 	handingOver bool // see HandOver
+	woken       bool // the flush loop has been woken, and has not looked since
 }
 
 // New makes the presence service of one instance. It watches the store and the

@@ -27,8 +27,9 @@ type session struct {
 	activeAt, touchedAt atomic.Int64
 	away                atomic.Bool
 
-	// gone: it was disconnected or signed out. Rooms.mu is held when that changes.
-	gone atomic.Bool
+	// gone: it was disconnected or signed out; hasUser: it is registered. Rooms.mu is
+	// held when these change.
+	gone, hasUser atomic.Bool
 
 	// All below is guarded by Rooms.mu.
 
@@ -77,10 +78,7 @@ var errNotConnected = &Refusal{"not_connected", "The socket is not connected."}
 func (s *session) online() Place { return Place{Online, s.id} }
 
 // registered reports whether the session has a user.
-func (s *session) registered() bool {
-	_, ok := s.places[s.online()]
-	return ok
-}
+func (s *session) registered() bool { return s.hasUser.Load() }
 
 // putEntry sets one of a session's entries, with the session's status. r.mu is held.
 func (r *Rooms) putEntry(s *session, e Entry) error {
@@ -92,6 +90,9 @@ func (r *Rooms) putEntry(s *session, e Entry) error {
 		s.places = make(map[Place]Entry, 1)
 	}
 	s.places[e.Place] = r.put(e)
+	if e.List == Online {
+		s.hasUser.Store(true)
+	}
 	return nil
 }
 
@@ -101,6 +102,9 @@ func (r *Rooms) removeEntry(s *session, place Place, reason Reason) bool {
 	_, ok := s.places[place]
 	if ok {
 		delete(s.places, place)
+		if place.List == Online {
+			s.hasUser.Store(false)
+		}
 		r.remove(place, reason)
 	}
 	return ok

@@ -113,7 +113,7 @@ func (r *Rooms) restate(s *session, before Status) {
 func (r *Rooms) noteActive(s *session) {
 	now := time.Now().UnixMilli()
 	s.activeAt.Store(now)
-	if !s.away.Load() && now-s.touchedAt.Load() < minTouch.Milliseconds() {
+	if !s.registered() || !s.away.Load() && now-s.touchedAt.Load() < minTouch.Milliseconds() {
 		return
 	}
 	r.mu.Lock()
