@@ -156,11 +156,11 @@ func (m *Member) Watch(f func([]rooms.Change)) (stop func()) {
 	m.cluster.mu.Unlock()
 	m.deliver()
 	return func() {
-		m.cluster.mu.Lock()
-		m.watcher, m.inbox = nil, nil
-		m.cluster.mu.Unlock()
 		m.delivering.Lock() // waits for a call that is under way
-		m.delivering.Unlock()
+		defer m.delivering.Unlock()
+		m.cluster.mu.Lock()
+		defer m.cluster.mu.Unlock()
+		m.watcher, m.inbox = nil, nil
 	}
 }
 

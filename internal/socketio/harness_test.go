@@ -26,7 +26,7 @@ type poller = enginetest.Poller
 
 var (
 	dial, join, mustJoin = enginetest.Dial, enginetest.Join, enginetest.MustJoin
-	poll, pollJoin       = enginetest.Poll, enginetest.PollJoin
+	pollJoin             = enginetest.PollJoin
 	endpoint, eventually = enginetest.Endpoint, enginetest.Eventually
 	dialer, web          = &enginetest.Dialer, enginetest.Web
 )
