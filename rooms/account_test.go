@@ -2,6 +2,7 @@ package rooms_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +72,47 @@ func TestSignOutOfWhoUnregistered(t *testing.T) {
 			t.Error("somebody else went too")
 		}
 	})
+}
+
+// A token that is revoked between its check and the connection's place among
+// the others, when a sign-out cannot find it yet, does not let it in.
+func TestConnectMeetsRevocation(t *testing.T) {
+	var h *house
+	revoked := false
+	h = newHouseWith(t, rooms.Options{AllowGuests: true, Authenticate: func(string) (rooms.Identity, error) {
+		if revoked {
+			return rooms.Identity{}, errors.New("revoked")
+		}
+		revoked = true
+		h.rooms.SignOut("1")
+		return rooms.Identity{User: []byte(one)}, nil
+	}})
+	c := &fakeConn{id: "a"}
+	if _, err := h.rooms.Connect(c, handshakeOf("token=x", nil)); code(err) != "unauthorized" {
+		t.Errorf("connected: %v", err)
+	}
+	if n := h.rooms.Counts().Connections; n != 0 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+// Until its user is registered, too, a connection with a token is signed out.
+func TestConnectMeetsSignOut(t *testing.T) {
+	var h *house
+	checks := 0
+	h = newHouseWith(t, rooms.Options{Authenticate: func(string) (rooms.Identity, error) {
+		if checks++; checks == 2 {
+			h.rooms.SignOut("1")
+		}
+		return rooms.Identity{User: []byte(one)}, nil
+	}})
+	c := &fakeConn{id: "a"}
+	if _, err := h.rooms.Connect(c, handshakeOf("token=x", nil)); err == nil || !c.closed() {
+		t.Errorf("connected: %v, closed: %v", err, c.closed())
+	}
+	if list := string(h.rooms.OnlineUsers()); list != "[]" {
+		t.Errorf("listed are %s", list)
+	}
 }
 
 // This instance's connections are told when SignOut returns: what follows may be the

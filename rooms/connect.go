@@ -36,6 +36,14 @@ func (r *Rooms) Connect(c Conn, h Handshake) (Session, error) {
 	if !r.enter(s) {
 		return nil, fmt.Errorf("connect: socket id %q is connected already", s.id)
 	}
+	if who.key != (userKey{}) {
+		// From here on a sign-out finds the session. An earlier one may have
+		// revoked the token since it was checked.
+		if again, err := r.admit(h); err != nil || again.key != who.key {
+			s.Disconnect(Closed)
+			return nil, errUnauthorized
+		}
+	}
 	if who.user == nil {
 		return s, nil
 	}
@@ -56,6 +64,7 @@ func (r *Rooms) enter(s *session) bool {
 	}
 	r.start(s)
 	r.sessions[s.id] = s
+	r.enterUserRoom(s, userKey{})
 	if s.clientID != s.id {
 		r.aliases[s.clientID] = s
 	}

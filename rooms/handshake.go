@@ -37,6 +37,11 @@ func (h Handshake) queryText(name string) string {
 // client that means to hide must not be shown.
 func statusOfHandshake(h Handshake) (Status, error) {
 	wanted := h.text("status")
+	switch value := h.Auth["status"].(type) {
+	case nil, string:
+	default: // it may have been meant to hide
+		return "", &Refusal{"bad_status", fmt.Sprintf("status is a %T; it must be active, away or hidden.", value)}
+	}
 	if status := Status(wanted); wanted == "" || status.isValid() {
 		return status, nil
 	}
