@@ -101,7 +101,7 @@ func TestRedisBatchStopsHalfway(t *testing.T) {
 	server := redistest.Start(t)
 	a := open(t, RedisOptions{URL: server.URL(), Instance: "a"})
 	agree(t, bound, a)
-	sender := &Redis{instance: "b", prefix: a.prefix, timing: a.timing, server: liveServer{server.Client()}, log: slog.New(slog.DiscardHandler)}
+	sender := &Redis{instance: "b", prefix: a.prefix, timing: a.timing, scripts: a.scripts, server: liveServer{server.Client()}, log: slog.New(slog.DiscardHandler)}
 	server.Do("SET", "{rollcall}:room:1:users", "x")
 	batch := []op{
 		{kind: opSay, version: 1, said: rooms.NewMessage{Room: "1", Content: "once"}},

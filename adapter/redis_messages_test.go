@@ -138,7 +138,7 @@ func TestRedisMessagesAndOutage(t *testing.T) {
 		t.Errorf("refused with %v", err)
 	}
 	a.eventually("no history", 2*bound, func() bool { _, err := a.History(t.Context(), "1"); return isUnavailable(err) })
-	a.SignOut("7") // here at once, there later
+	a.SignOut("7")
 	server.Restart()
 	agree(t, bound, ab...)
 	say(t, b, "1", "after")
@@ -147,9 +147,7 @@ func TestRedisMessagesAndOutage(t *testing.T) {
 	if kept := a.kept("1"); len(kept) != accepted+1 && accepted < maxHistory {
 		t.Errorf("%d messages are kept, want those since: %d", len(kept), accepted+1)
 	}
-	for _, i := range ab {
-		i.eventually("the sign-out", bound, func() bool { return len(i.signOuts()) == 1 })
-	}
+	ab[1].eventually("the sign-out", bound, func() bool { return len(ab[1].signOuts()) == 1 })
 }
 
 func (i *instance) signOuts() []string {
@@ -188,10 +186,10 @@ func TestRedisMessagesWhileConnectionsAreKilled(t *testing.T) {
 	sameMessages(t, "1", accepted, all...)
 	resyncs := uint64(0)
 	for _, i := range all {
-		i.eventually("sign-outs", bound, func() bool { return len(i.signOuts()) >= 3*rounds })
+		i.eventually("sign-outs", bound, func() bool { return len(i.signOuts()) >= 2*rounds }) // of the others
 		resyncs += i.Stats().Resyncs
-		if n := len(i.signOuts()); n != 3*rounds {
-			t.Errorf("%s heard of %d sign-outs, want %d", i.Instance(), n, 3*rounds)
+		if n := len(i.signOuts()); n != 2*rounds {
+			t.Errorf("%s heard of %d sign-outs, want %d", i.Instance(), n, 2*rounds)
 		}
 	}
 	if resyncs < 5 {
@@ -223,7 +221,7 @@ func TestRedisMessagesPileUp(t *testing.T) {
 		for a.say(name, "") == nil { // shorter ones may still fit
 			accepted++
 		}
-		a.SignOut(strings.Repeat("x", 100)) // here it is heard
+		a.SignOut(strings.Repeat("x", 100))
 		a.Redis.mu.Lock()
 		messages, bytes := a.own.messages, a.own.messageBytes
 		a.Redis.mu.Unlock()
@@ -245,7 +243,7 @@ func TestRedisMessagesPileUp(t *testing.T) {
 		}
 		a.Redis.mu.Unlock()
 	}
-	if n, m := len(a.signOuts()), len(ab[1].signOuts()); n != 2 || m != 0 || strings.Count(log.String(), "do not sign a user out") != 2 {
+	if n, m := len(a.signOuts()), len(ab[1].signOuts()); n != 0 || m != 0 || strings.Count(log.String(), "do not sign a user out") != 2 {
 		t.Errorf("%d and %d sign-outs were heard of, and the log says:\n%s", n, m, log.String())
 	}
 }

@@ -86,7 +86,9 @@ func (s *session) Handle(event string, args []json.RawMessage, attachments [][]b
 	if !passive[event] {
 		s.service.noteActive(s)
 	}
+	before := s.service.outbox.added.Load()
 	reply, err := handle(s.service, s, args)
+	s.service.awaitSent(before)
 	s.service.awaitRoom()
 	return reply, err
 }

@@ -14,7 +14,7 @@ func (r *Rooms) Flush(lists bool) {
 	r.mu.Lock()
 	queued, due := r.outbox.take(), r.boundary(lists)
 	r.mu.Unlock()
-	r.send(queued)
+	r.sendQueued(queued)
 	r.flush(due)
 }
 
@@ -23,7 +23,7 @@ func (r *Rooms) Deliver() {
 	r.mu.Lock()
 	queued := r.outbox.take()
 	r.mu.Unlock()
-	r.send(queued)
+	r.sendQueued(queued)
 }
 
 // Waiting is what the flush loop would find to do.

@@ -31,6 +31,7 @@ func (r *Rooms) Run(ctx context.Context) error {
 	defer r.stopWatching()
 	defer r.stopMessages()
 	defer r.end()
+	r.outbox.running.Store(true)
 	var looking sync.WaitGroup
 	defer looking.Wait()
 	looking.Go(func() { r.lookAround(ctx) })
@@ -43,7 +44,7 @@ func (r *Rooms) Run(ctx context.Context) error {
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		queued, want, due := r.look(&paces)
-		r.send(queued)
+		r.sendQueued(queued)
 		if r.flushDue(want, due, &paces) {
 			continue
 		}
@@ -184,7 +185,7 @@ func (r *Rooms) flushRosters() time.Duration {
 		more = r.rosters.dirty.Len() > 0
 		packets := r.outbox.take()
 		r.mu.Unlock()
-		r.send(packets)
+		r.sendQueued(packets)
 	}
 	return time.Since(started)
 }

@@ -1,6 +1,9 @@
 package rooms
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // A packet is events for the sockets that get them.
 type packet struct {
@@ -30,10 +33,17 @@ type outbox struct {
 	size    int
 	full    atomic.Bool   // size is over the bound; read without the lock
 	room    chan struct{} // closed when there is room again
+	running atomic.Bool   // the flush loop runs
 	ended   bool          // nothing leaves any more
+
+	// added and sent count packets; added is read without the lock. progress is
+	// closed when sent has risen.
+	added    atomic.Uint64
+	sent     uint64
+	progress chan struct{}
 }
 
-func newOutbox() outbox { return outbox{room: make(chan struct{})} }
+func newOutbox() outbox { return outbox{room: make(chan struct{}), progress: make(chan struct{})} }
 
 // add queues a packet.
 func (o *outbox) add(p packet) {
@@ -41,6 +51,7 @@ func (o *outbox) add(p packet) {
 		return
 	}
 	o.packets = append(o.packets, p)
+	o.added.Add(1)
 	o.size += p.cost()
 	o.full.Store(o.size > maxOutbox)
 }
@@ -60,6 +71,50 @@ func (o *outbox) take() []packet {
 func (o *outbox) end() {
 	o.ended = true
 	o.take()
+	o.running.Store(false)
+	close(o.progress)
+	o.progress = make(chan struct{})
+}
+
+// sendQueued sends what take returned.
+func (r *Rooms) sendQueued(packets []packet) {
+	if len(packets) == 0 {
+		return
+	}
+	r.send(packets)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.outbox.sent += uint64(len(packets))
+	close(r.outbox.progress)
+	r.outbox.progress = make(chan struct{})
+}
+
+// maxAckDelay is how long an acknowledgement waits at most.
+const maxAckDelay = time.Second
+
+// awaitSent returns when what was added to the outbox since then has been sent:
+// clients may rely on getting the events that their own call caused before its
+// acknowledgement. r.mu is not held.
+func (r *Rooms) awaitSent(since uint64) {
+	target := r.outbox.added.Load()
+	if target == since || !r.outbox.running.Load() {
+		return
+	}
+	late := time.NewTimer(maxAckDelay)
+	defer late.Stop()
+	for {
+		r.mu.Lock()
+		progress, done := r.outbox.progress, r.outbox.sent >= target || r.outbox.ended
+		r.mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case <-progress:
+		case <-late.C:
+			return
+		}
+	}
 }
 
 // awaitRoom returns when there is room in the outbox, or when nothing leaves any
