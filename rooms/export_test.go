@@ -26,6 +26,9 @@ func (r *Rooms) Deliver() {
 	r.sendQueued(queued)
 }
 
+// Running reports whether Run sends what calls add.
+func (r *Rooms) Running() bool { return r.outbox.running.Load() }
+
 // Waiting is what the flush loop would find to do.
 func (r *Rooms) Waiting() (increments, lists bool) {
 	r.mu.Lock()

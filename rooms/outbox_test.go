@@ -3,6 +3,7 @@ package rooms_test
 import (
 	"context"
 	"encoding/json"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +22,9 @@ func TestEventsComeBeforeTheAcknowledgement(t *testing.T) {
 		cancel()
 		<-ended
 	}()
+	for !h.rooms.Running() {
+		runtime.Gosched()
+	}
 	c := h.connect("a", "none")
 	const name = "start_race_x"
 	for range 200 {
