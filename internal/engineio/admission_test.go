@@ -87,7 +87,7 @@ func TestNoJSONP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, query := range []string{"&j=0", "&j", "&b64=1&j=1", "&j=0&sid=" + open.SID, "&j=x&sid=noObserver"} {
+	for _, query := range []string{"&j=0", "&j", "&b64=1&j=1", "&j=0&sid=" + open.SID, "&j=x&sid=nobody"} {
 		response, err := web.Get(endpoint(base, "polling", 3, query))
 		if err != nil {
 			t.Fatal(err)
@@ -139,7 +139,7 @@ func TestConnectionsInAll(t *testing.T) {
 	})
 }
 
-// forgotten are sessions over polling that noObserver has gone on with yet.
+// forgotten are sessions over polling that no client has gone on with yet.
 func forgotten(t *testing.T, base string, n int) (made []*poller) {
 	t.Helper()
 	for range n {
@@ -166,7 +166,7 @@ func giveUp(t *testing.T, d *fixture, base string) {
 	}
 }
 
-// Sessions that noObserver goes on with make room for others, the oldest first; those
+// Sessions that no client goes on with make room for others, the oldest first; those
 // that are used stay.
 func TestPending(t *testing.T) {
 	d, base := start(t, Options{})
@@ -199,7 +199,7 @@ func TestPending(t *testing.T) {
 	}
 }
 
-// While there are many sessions that noObserver goes on with, the next one is a while
+// While there are many sessions that no client goes on with, the next one is a while
 // in coming, and not made at all for who does not wait.
 func TestHandshakeBacklog(t *testing.T) {
 	d, base := start(t, Options{})

@@ -62,7 +62,7 @@ func TestRefusedCandidateThatDoesNotRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	candidate, _, err := dialer.Dial(endpoint(base, "websocket", 4, "&sid="+p.SID), nil)
+	candidate, err := p.Candidate()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -208,22 +207,6 @@ func (f *fixture) connOf(id string) *Conn {
 	return f.srv.conns[id]
 }
 
-// panicLog fails the test when the server logs a panic that it survived.
-type panicLog struct {
-	slog.Handler
-	t testing.TB
-}
-
-func (p panicLog) Handle(ctx context.Context, r slog.Record) error {
-	if strings.Contains(r.Message, "panic") {
-		p.t.Errorf("the server survived a panic: %s", r.Message)
-		r.Attrs(func(a slog.Attr) bool { p.t.Log(a); return true })
-	}
-	return nil
-}
-
-func (p panicLog) Enabled(context.Context, slog.Level) bool { return true }
-
 func newFixture(opts Options) *fixture {
 	f := &fixture{gate: make(chan struct{}), present: map[string]*guest{}, marks: map[string][]json.RawMessage{}}
 	f.srv = New(opts, f.accept)
@@ -234,7 +217,7 @@ func newFixture(opts Options) *fixture {
 func start(t testing.TB, opts Options) (*fixture, string) {
 	t.Helper()
 	if opts.Log == nil {
-		opts.Log = slog.New(panicLog{slog.DiscardHandler, t})
+		opts.Log = enginetest.PanicLog(t)
 	}
 	setDefault(&opts.CloseTimeout, 100*time.Millisecond)
 	f := newFixture(opts)

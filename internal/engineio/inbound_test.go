@@ -98,7 +98,7 @@ func TestOneProbe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, _, err := dialer.Dial(endpoint(base, "websocket", 4, "&sid="+p.SID), nil)
+		conn, err := p.Candidate()
 		if err != nil {
 			t.Fatal(err)
 		}

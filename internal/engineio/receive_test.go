@@ -14,7 +14,7 @@ import (
 // takeOver brings a polling session to a WebSocket, whatever else it is doing.
 func takeOver(t *testing.T, d *fixture, p *poller) *client {
 	t.Helper()
-	conn, _, err := dialer.Dial(endpoint(p.Base, "websocket", p.Protocol, "&sid="+p.SID), nil)
+	conn, err := p.Candidate()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,7 @@ func upgradeWhileReading(p *poller, n int) (got int, err error) {
 		got++
 		return nil
 	}
-	conn, _, err := dialer.Dial(endpoint(p.Base, "websocket", p.Protocol, "&sid="+p.SID), nil)
+	conn, err := p.Candidate()
 	if err != nil {
 		return 0, err
 	}
@@ -144,7 +144,7 @@ func TestBrokenUpgrades(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			conn, _, err := dialer.Dial(endpoint(base, "websocket", 4, "&sid="+p.SID), nil)
+			conn, err := p.Candidate()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -183,7 +183,7 @@ func TestPingOfACandidate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, _, err := dialer.Dial(endpoint(base, "websocket", protocol, "&sid="+p.SID), nil)
+		conn, err := p.Candidate()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,7 +216,7 @@ func TestOneUpgradeAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := func() error {
-		conn, _, err := dialer.Dial(endpoint(base, "websocket", 4, "&sid="+p.SID), nil)
+		conn, err := p.Candidate()
 		if err != nil {
 			return err
 		}
@@ -224,7 +224,7 @@ func TestOneUpgradeAtATime(t *testing.T) {
 		_, err = (&client{Conn: conn}).Next()
 		return err
 	}
-	first, _, err := dialer.Dial(endpoint(base, "websocket", 4, "&sid="+p.SID), nil)
+	first, err := p.Candidate()
 	if err != nil {
 		t.Fatal(err)
 	}

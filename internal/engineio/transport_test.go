@@ -135,7 +135,7 @@ func TestFloodsOfFrames(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			conn, _, err := dialer.Dial(endpoint(base, "websocket", 4, "&sid="+p.SID), nil)
+			conn, err := p.Candidate()
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -105,10 +105,10 @@ func TestUnreadPollEndsWithTheSession(t *testing.T) {
 }
 
 // candidateThatDoesNotRead is a WebSocket beside polling that sends pings until
-// noObserver takes them any more, since their answers are not read.
+// nothing takes them any more, since their answers are not read.
 func candidateThatDoesNotRead(t *testing.T, base string, p *poller) (out *net.TCPConn, blocked bool) {
 	t.Helper()
-	conn, _, err := dialer.Dial(endpoint(base, "websocket", p.Protocol, "&sid="+p.SID), nil)
+	conn, err := p.Candidate()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,7 +110,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			conn, _, err := dialer.Dial(endpoint(base, "websocket", 4, "&sid="+p.SID), nil)
+			conn, err := p.Candidate()
 			if err != nil {
 				return err
 			}
@@ -125,7 +125,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			conn, _, err := dialer.Dial(endpoint(base, "websocket", 4, "&sid="+p.SID), nil)
+			conn, err := p.Candidate()
 			if err != nil {
 				return err
 			}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http/httptest"
 	"os"
 	"strconv"
@@ -148,27 +147,11 @@ func (d *domain) conns() []rooms.Conn {
 	return list
 }
 
-// panicLog fails the test when the server logs a panic that it survived.
-type panicLog struct {
-	slog.Handler
-	t testing.TB
-}
-
-func (p panicLog) Handle(ctx context.Context, r slog.Record) error {
-	if strings.Contains(r.Message, "panic") {
-		p.t.Errorf("the server survived a panic: %s", r.Message)
-		r.Attrs(func(a slog.Attr) bool { p.t.Log(a); return true })
-	}
-	return nil
-}
-
-func (p panicLog) Enabled(context.Context, slog.Level) bool { return true }
-
 // start serves the test domain.
 func start(t testing.TB, opts Options) (*domain, string) {
 	t.Helper()
 	if opts.Log == nil {
-		opts.Log = slog.New(panicLog{slog.DiscardHandler, t})
+		opts.Log = enginetest.PanicLog(t)
 	}
 	if opts.CloseTimeout == 0 {
 		opts.CloseTimeout = 100 * time.Millisecond

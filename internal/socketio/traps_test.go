@@ -20,6 +20,7 @@ import (
 	"github.com/zishang520/socket.io/v2/socket"
 
 	"rollcall/internal/engineio"
+	"rollcall/internal/engineio/enginetest"
 )
 
 // Each trap is something that the library gets wrong as it ships. Its check
@@ -283,17 +284,27 @@ func octetStream(base string) error {
 	return nil
 }
 
+// joinAndSend opens a session that sends this frame.
+func joinAndSend(base, frame string) (*enginetest.Client, error) {
+	c, err := join(base, 4, "")
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Send(frame); err != nil {
+		c.Conn.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
 // closes: the frame ends the connection it came on.
 func closes(frame string) func(string) error {
 	return func(base string) error {
-		c, err := join(base, 4, "")
+		c, err := joinAndSend(base, frame)
 		if err != nil {
 			return err
 		}
 		defer c.Conn.Close()
-		if err := c.Send(frame); err != nil {
-			return err
-		}
 		for {
 			c.Conn.SetReadDeadline(time.Now().Add(stockQuiet))
 			if _, _, err := c.Conn.ReadMessage(); err != nil {
@@ -309,14 +320,11 @@ func closes(frame string) func(string) error {
 // keeps: the frame does not end the connection.
 func keeps(frame string) func(string) error {
 	return func(base string) error {
-		c, err := join(base, 4, "")
+		c, err := joinAndSend(base, frame)
 		if err != nil {
 			return err
 		}
 		defer c.Conn.Close()
-		if err := c.Send(frame); err != nil {
-			return err
-		}
 		_, err = c.Ask(1, `["marks"]`)
 		return err
 	}

@@ -3,9 +3,11 @@
 package enginetest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -31,6 +33,24 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+// PanicLog is a log that fails the test when the server logs a panic that it survived.
+func PanicLog(t testing.TB) *slog.Logger { return slog.New(panicLog{slog.DiscardHandler, t}) }
+
+type panicLog struct {
+	slog.Handler
+	t testing.TB
+}
+
+func (p panicLog) Handle(ctx context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, "panic") {
+		p.t.Errorf("the server survived a panic: %s", r.Message)
+		r.Attrs(func(a slog.Attr) bool { p.t.Log(a); return true })
+	}
+	return nil
+}
+
+func (p panicLog) Enabled(context.Context, slog.Level) bool { return true }
 
 // Client is a client over WebSocket.
 type Client struct {
@@ -182,6 +202,12 @@ func Poll(base string, protocol int, more string) (*Poller, error) {
 	}
 	p.SID, p.Pending = c.SID, packets[1:]
 	return p, nil
+}
+
+// Candidate opens a WebSocket for the session, beside polling.
+func (p *Poller) Candidate() (*websocket.Conn, error) {
+	conn, _, err := Dialer.Dial(Endpoint(p.Base, "websocket", p.Protocol, "&sid="+p.SID), nil)
+	return conn, err
 }
 
 // PollJoin opens a session over polling in the main namespace.
