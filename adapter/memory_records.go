@@ -31,7 +31,7 @@ type records struct {
 	byUse     list.List                // of *history, the latest used last
 	size      int                      // of all histories, in bytes
 	maxSize   int
-	addresses takers // whose they are
+	addresses takers // whose histories they are
 	nonces    nonces
 	seen      map[string]*list.Element // of sighting, by user
 	bySight   list.List                // of sighting, the latest noted last

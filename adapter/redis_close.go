@@ -36,7 +36,7 @@ func (r *Redis) close(ctx context.Context) error {
 	return nil
 }
 
-// leave gives up the entries and the lease, or leaves them to the others.
+// endLease gives up the entries and the lease, or leaves them to the others.
 func (r *Redis) endLease(ctx context.Context) error {
 	why := signClosed
 	if r.grace > 0 || r.handOver > 0 {

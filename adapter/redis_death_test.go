@@ -91,7 +91,7 @@ func TestRedisWithoutChannels(t *testing.T) {
 	nobodyLeft(t, all...)
 }
 
-// Whoever was evicted and lives puts itself back, as soon as it hears of it.
+// An instance that was evicted and lives puts itself back, as soon as it hears of it.
 func TestRedisGivenUpWrongly(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

@@ -1,8 +1,6 @@
 package adapter
 
-import "strconv"
-
-// An ending is what is remembered of an instance that is gone.
+// An endedInstance is what is remembered of an instance that is gone.
 type endedInstance struct {
 	version uint64 // up to where its log was followed
 	till    int64  // its lease (epoch ms), if Redis has one again
@@ -11,10 +9,10 @@ type endedInstance struct {
 	inOrder, renewed bool
 }
 
-// maxEnded bounds how many endings and counts are remembered.
+// maxEnded bounds how many ended instances, and their counts, are remembered.
 const maxEnded = 1000
 
-// end forgets an instance's entries, and remembers that it is gone.
+// markEnded forgets an instance's entries, and remembers that it is gone.
 func (o *othersState) markEnded(instance string, inOrder bool) {
 	known, gone := o.owners[instance], o.ended[instance]
 	if known == nil && gone == nil && !inOrder {
@@ -43,13 +41,14 @@ func (o *othersState) trimEnded() {
 	}
 }
 
-// revive lets an instance live again whose lease is renewed: Redis, which has
-// older data, does not know that it was evicted, and so it does not
-// either. An instance that ended in order renews nothing: its lease is as old as the data.
+// observeLeases looks for ended instances whose lease is renewed: with older
+// data, Redis does not know that they were evicted, and so they do not know it
+// either. An instance that ended in order renews nothing: its lease is as old as
+// the data.
 func (o *othersState) observeLeases(others []otherLease) {
 	leases := make(map[string]int64, len(others))
 	for _, other := range others {
-		leases[other.instance], _ = strconv.ParseInt(other.till, 10, 64)
+		leases[other.instance] = other.end()
 	}
 	for instance, gone := range o.ended {
 		till := leases[instance]

@@ -36,9 +36,14 @@ type otherLease struct {
 // evicted.
 func (r renewal) someExpired() bool {
 	return slices.ContainsFunc(r.others, func(other otherLease) bool {
-		till, _ := strconv.ParseInt(other.till, 10, 64)
-		return till < r.now
+		return other.end() < r.now
 	})
+}
+
+// end is when the lease ends by Redis' clock (epoch ms), 0 if it is no number.
+func (l otherLease) end() int64 {
+	till, _ := strconv.ParseInt(l.till, 10, 64)
+	return till
 }
 
 // A leaseKeeper renews this instance's lease and looks at what each renewal
@@ -134,10 +139,9 @@ func (k *leaseKeeper) check(before ownProgress, now renewal, interrupted bool) {
 // which has read all that was announced.
 func (o *othersState) lacks(now renewal) bool {
 	for _, other := range now.others {
-		till, _ := strconv.ParseInt(other.till, 10, 64)
 		known := o.owners[other.instance]
 		switch {
-		case other.version == 0 || till < now.now || other.state != whole && other.state != left || o.isEnded(other.instance, other.version):
+		case other.version == 0 || other.end() < now.now || other.state != whole && other.state != left || o.isEnded(other.instance, other.version):
 		case known == nil, known.version < other.version, !known.settled:
 			return true
 		}

@@ -112,7 +112,7 @@ func (o *ownState) remove(place rooms.Place, reason rooms.Reason) bool {
 	return true
 }
 
-// speak queues a message or a sign-out, unless too much is queued.
+// enqueueMessage queues a message or a sign-out, unless too much is queued.
 func (o *ownState) enqueueMessage(next op) bool {
 	if o.messages >= maxMessages || o.messageBytes+next.size() > maxMessageBytes {
 		return false
@@ -226,7 +226,7 @@ func (o *ownState) confirm(version, count uint64) {
 	}
 }
 
-// hear notes that the own messages and sign-outs up to a count were read from
+// markRead notes that the own messages and sign-outs up to a count were read from
 // Redis, or will never be.
 func (o *ownState) markRead(count uint64) {
 	o.readBack = max(o.readBack, min(count, o.count))

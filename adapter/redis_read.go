@@ -133,7 +133,7 @@ func (r *Redis) readNext(ctx context.Context, from string) error {
 	return nil
 }
 
-// take applies one announcement. It reports whether the reader may go on:
+// applyAnnouncement applies one announcement. It reports whether the reader may go on:
 // false if it has to start afresh. mu is held.
 func (r *Redis) applyAnnouncement(message redis.XMessage) bool {
 	a, err := parseAnnouncement(message)
@@ -173,7 +173,7 @@ func (r *Redis) applyAnnouncement(message redis.XMessage) bool {
 	return true
 }
 
-// follow notes the version of an announcement, and reports whether it is news.
+// track notes the version of an announcement, and reports whether it is news.
 func (o *othersState) track(a announcement) bool {
 	if a.instance == "" || a.version == 0 || a.isMessage() {
 		return false
@@ -216,7 +216,7 @@ func (r *Redis) applyOther(a announcement) {
 	}
 }
 
-// sweep removes what an instance has not rewritten. mu is held.
+// removeStale removes what an instance has not rewritten. mu is held.
 func (r *Redis) removeStale(instance string, floor uint64) {
 	for _, place := range r.others.placesOf(instance) {
 		if r.others.entries[place].version < floor {
@@ -285,7 +285,7 @@ func (r *Redis) applyMessage(a announcement) {
 	}
 }
 
-// drop removes all that another instance has. mu is held.
+// removeInstance removes all that another instance has. mu is held.
 func (r *Redis) removeInstance(instance string, reason rooms.Reason) {
 	for _, place := range r.others.placesOf(instance) {
 		r.removeOther(place, reason)

@@ -321,7 +321,7 @@ func TestRedisRecallsAreBounded(t *testing.T) {
 		}()
 	}
 	a.eventually("the bound", bound, func() bool { return len(a.queries.taken) == maxQueries && calls.count() > before })
-	for range asking - maxQueries - maxWaiting { // who finds no place to wait is told at once
+	for range asking - maxQueries - maxWaiting { // a call without a place to wait fails at once
 		if err := <-done; !errors.Is(err, errUnavailable) {
 			t.Errorf("one too many waited: %v", err)
 		}

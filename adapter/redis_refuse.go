@@ -11,7 +11,7 @@ import (
 	"rollcall/rooms"
 )
 
-// refuse counts a value from Redis that cannot be shown to anybody, and logs it
+// reject counts a value from Redis that cannot be shown to anybody, and logs it
 // at a limited rate. The rest goes on without it.
 func (r *Redis) reject(err error) {
 	r.counters.rejected.Add(1)

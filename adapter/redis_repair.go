@@ -64,7 +64,7 @@ func (r *Redis) resync(ctx context.Context, why string) error {
 	return nil
 }
 
-// restore rewrites everything that this instance has. mu is held.
+// rewrite writes anew everything that this instance has. mu is held.
 func (r *Redis) rewrite(why string) {
 	if r.closed {
 		return // all is about to go
@@ -208,7 +208,7 @@ func (o *othersState) instances() []string {
 	return out
 }
 
-// of is the places of an instance's entries, in order of their versions.
+// placesOf is the places of an instance's entries, in order of their versions.
 func (o *othersState) placesOf(instance string) []rooms.Place {
 	var places []rooms.Place
 	for place, e := range o.entries {

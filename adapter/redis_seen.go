@@ -34,7 +34,7 @@ type querySlots struct {
 	waiting atomic.Int32
 }
 
-// enter waits for a place within ctx. It returns errUnavailable at once if too
+// acquire waits for a place within ctx. It returns errUnavailable at once if too
 // many wait already.
 func (p *querySlots) acquire(ctx context.Context) error {
 	select {
@@ -105,7 +105,7 @@ func (s *lastActiveBuffer) done(batch map[string]activity) {
 	}
 }
 
-// of is when a user was seen, as far as that waits and will be remembered.
+// at is when a user was seen, as far as that waits and will be remembered.
 func (s *lastActiveBuffer) at(user string) int64 {
 	if last := s.waiting[user]; last.remembered {
 		return last.at
@@ -178,7 +178,7 @@ func (r *Redis) LastActive(ctx context.Context, user string) (int64, error) {
 	return at, nil
 }
 
-// recall asks for a record. Only some calls do at a time, so that the lease
+// query asks for a record. Only some calls do at a time, so that the lease
 // never waits for a connection behind them; without Redis none does.
 func (r *Redis) query(ctx context.Context, script *luaScript, args ...any) (any, error) {
 	slots := &r.queries

@@ -29,7 +29,7 @@ for (const [library, usual] of [['4.8.4', [1, 2]], ['1.7.4', [1]]]) {
       test(`seed ${seed}`, async (t) => {
         const script = writeScript({ seed, versions, steps: 50 });
         const { ours } = await compareTranscripts(t, script, await startServers(t, library));
-        // Who races without taking part is told so, which Node passed over in
+        // A client that races without taking part is told so, which Node passed over in
         // silence; nobody else is refused.
         for (const [name, player] of ours.players) assert.deepEqual(player.refused(), refusals(script, name), name);
       });

@@ -22,8 +22,8 @@ func (p packet) cost() int {
 	return size
 }
 
-// maxOutbox bounds what waits for the fan-out, in bytes. Over it, whoever makes
-// more waits.
+// maxOutbox bounds what waits for the fan-out, in bytes. Over it, a caller that
+// adds more waits.
 const maxOutbox = 16 << 20
 
 // An outbox is what is to leave, in order, until the flush loop fans it out.

@@ -78,7 +78,7 @@ type Handshake struct {
 	Address string
 }
 
-// Identity is whom a token is of.
+// Identity is the user that a token is of.
 type Identity struct {
 	// User is the user object, with an id.
 	User json.RawMessage

@@ -57,7 +57,7 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 }
 
 // putUser puts the entry of a registration. In strict mode a socket keeps its
-// place, whoever it is. r.mu is held.
+// place, whichever user it is. r.mu is held.
 func (r *Rooms) putUser(s *session, key userKey, data json.RawMessage) error {
 	e := Entry{Place: s.online(), Instance: r.options.Instance, UserID: key.id, Data: data}
 	if r.options.Strict {

@@ -48,7 +48,7 @@ type Options struct {
 	// IdleAfter is how long a user sends nothing before being away. Default 0:
 	// that never happens.
 	IdleAfter time.Duration
-	// Authenticate tells whom a token is of, or why it is of nobody; the reason
+	// Authenticate tells which user a token is of, or why it is of nobody; the reason
 	// is not shown to clients. It must not block. Default: clients are trusted to
 	// be who they say they are.
 	Authenticate func(token string) (Identity, error)

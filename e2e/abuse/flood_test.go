@@ -17,7 +17,7 @@ import (
 // What comes in floods. The server has its defaults; an attacker who is thrown
 // out comes back at once.
 
-// at once runs attackers side by side.
+// atOnce runs attackers side by side.
 func atOnce(n int, attack func(i int)) {
 	var all sync.WaitGroup
 	for i := range n {

@@ -75,7 +75,7 @@ export class Me extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
-  // read reads what is stored, whoever wrote it.
+  // read reads what is stored, whichever page wrote it.
   #read() {
     try {
       const { id, name, joined, hidden } = JSON.parse(localStorage.getItem(KEY)) ?? {};
