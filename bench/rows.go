@@ -79,6 +79,10 @@ func rows(p programs, limit int, quick bool) []row {
 		sizes: map[kind][]int{rollcall: {500, 1000, 2000}},
 		plots: []metric{cpuPerMessage, delivered, wallTime},
 	}, {
+		name: "chat", title: "A change of presence right after a chat message to N members",
+		run:   chat(40),
+		sizes: map[kind][]int{rollcall: {500, 2000}},
+	}, {
 		name: "growth", title: "N sockets, 100 users, one changes 20 times a second",
 		run:   growth(churnTime),
 		sizes: map[kind][]int{rollcall: {1000, 3000, 10_000}},

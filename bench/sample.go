@@ -26,14 +26,25 @@ var (
 	listRate      = metric{"lists a client and second", ""}
 	p50           = metric{"seen after, p50", "ms"}
 	p99           = metric{"seen after, p99", "ms"}
-	memoryEach    = metric{"memory a connection", "KB"}
-	peakEach      = metric{"peak memory a connection", "KB"}
-	redisCPU      = metric{"Redis CPU a change", "µs"}
-	redisBytes    = metric{"Redis bytes a change", "B"}
-	firstAnswer   = metric{"start-up to first answer", "ms"}
-	programSize   = metric{"size of the program", "MB"}
-	memoryAtRest  = metric{"memory at rest", "MB"}
+
+	seenAlone        = seenAfter("nothing else")
+	seenAfterMessage = seenAfter("a chat message")
+	seenAfterChange  = seenAfter("another change")
+
+	memoryEach   = metric{"memory a connection", "KB"}
+	peakEach     = metric{"peak memory a connection", "KB"}
+	redisCPU     = metric{"Redis CPU a change", "µs"}
+	redisBytes   = metric{"Redis bytes a change", "B"}
+	firstAnswer  = metric{"start-up to first answer", "ms"}
+	programSize  = metric{"size of the program", "MB"}
+	memoryAtRest = metric{"memory at rest", "MB"}
 )
+
+// seenAfter are p50 and p99 of how long a change took to be seen that was made
+// right after something else.
+func seenAfter(what string) [2]metric {
+	return [2]metric{{"seen, after " + what + ", p50", "ms"}, {"seen, after " + what + ", p99", "ms"}}
+}
 
 // A sample is what one run of a row measured.
 type sample map[metric]float64

@@ -19,6 +19,7 @@ type results map[point]sample
 // shown are all figures, in the order of the table.
 var shown = []metric{
 	wallTime, cpuUsed, cpuPerChange, cpuPerMessage, delivered, coreShare, listRate, p50, p99, seenShare,
+	seenAlone[0], seenAlone[1], seenAfterMessage[0], seenAfterMessage[1], seenAfterChange[0], seenAfterChange[1],
 	memoryEach, peakEach, peakMemory, bytesSent, minimumRatio, redisCPU, redisBytes,
 	firstAnswer, programSize, memoryAtRest, loadsCPU,
 }
