@@ -17,7 +17,7 @@ type Memory struct {
 
 	// mu guards the fields below.
 	mu      sync.Mutex
-	entries map[rooms.Place]rooms.Entry
+	entries map[rooms.EntryKey]rooms.Entry
 	records *records
 	feed    feed
 }
@@ -31,7 +31,7 @@ var (
 func NewMemory() *Memory {
 	return &Memory{
 		clock:   newSharedClock(time.Now),
-		entries: make(map[rooms.Place]rooms.Entry),
+		entries: make(map[rooms.EntryKey]rooms.Entry),
 		records: newRecords(time.Now),
 	}
 }
@@ -43,15 +43,15 @@ func (m *Memory) Now() int64 { return m.clock.now() }
 func (m *Memory) Put(e rooms.Entry) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	before, replaced := m.entries[e.Place]
-	m.entries[e.Place] = e
+	before, replaced := m.entries[e.EntryKey]
+	m.entries[e.EntryKey] = e
 	if isActivity(before, replaced, e) && isRemembered(e) {
 		m.records.touch(e.UserID, m.records.now().UnixMilli())
 	}
 }
 
 // Remove implements rooms.Store.
-func (m *Memory) Remove(place rooms.Place, _ rooms.Reason) {
+func (m *Memory) Remove(place rooms.EntryKey, _ rooms.Reason) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.entries, place)
@@ -65,15 +65,15 @@ func (m *Memory) Watch(f func([]rooms.Change)) (stop func()) {
 	return func() { m.feed.stop(&m.mu) }
 }
 
-// Say implements rooms.Store. It never fails, and the id is there at once.
-func (m *Memory) Say(message rooms.NewMessage) (<-chan int64, error) {
+// PostMessage implements rooms.Store. It never fails, and the id is there at once.
+func (m *Memory) PostMessage(message rooms.ChatPost) (<-chan int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	said, isNew := m.records.say(message)
 	kept := make(chan int64, 1)
 	kept <- said.ID
 	if isNew {
-		m.feed.add(rooms.Change{Said: &said})
+		m.feed.add(rooms.Change{Message: &said})
 		m.feed.flush(&m.mu)
 	}
 	return kept, nil
@@ -86,7 +86,7 @@ func (m *Memory) SignOut(string) {}
 func (m *Memory) Touch(user string, at int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if e, ok := m.entries[rooms.Place{List: rooms.Online, Key: user}]; !ok || e.UserID != user { // else it is the socket's
+	if e, ok := m.entries[rooms.EntryKey{List: rooms.Online, Key: user}]; !ok || e.UserID != user { // else it is the socket's
 		m.records.touch(user, at)
 	}
 }
@@ -99,7 +99,7 @@ func (m *Memory) LastActive(_ context.Context, user string) (int64, error) {
 }
 
 // History implements rooms.Records.
-func (m *Memory) History(_ context.Context, room string) ([]rooms.Said, error) {
+func (m *Memory) History(_ context.Context, room string) ([]rooms.ChatMessage, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.records.history(room), nil

@@ -41,7 +41,7 @@ type records struct {
 
 type history struct {
 	room     string
-	messages []rooms.Said // oldest first
+	messages []rooms.ChatMessage // oldest first
 	size     int
 	from     rooms.Origin  // of the client who spoke first
 	place    *list.Element // among the client's rooms
@@ -69,20 +69,22 @@ func (m *Memory) BoundHistories(bytes int) { m.records.maxSize = bytes }
 
 // What a room and a message count against the bound: their text, and what
 // holds it.
-func sizeOfRoom(room string) int  { return 2*len(room) + 512 }
-func sizeOfSaid(m rooms.Said) int { return len(m.UserID) + len(m.Username) + len(m.Content) + 112 }
+func sizeOfRoom(room string) int { return 2*len(room) + 512 }
+func sizeOfSaid(m rooms.ChatMessage) int {
+	return len(m.UserID) + len(m.Username) + len(m.Content) + 112
+}
 
 // say keeps a message, unless it is there already. Its id is the time, or the
 // one after the last.
-func (r *records) say(message rooms.NewMessage) (said rooms.Said, isNew bool) {
+func (r *records) say(message rooms.ChatPost) (said rooms.ChatMessage, isNew bool) {
 	at := r.now().UnixMilli()
 	nonce := nonceOf(message)
 	if id := r.nonces.find(nonce, at); id > 0 {
-		return rooms.Said{ID: id}, false
+		return rooms.ChatMessage{ID: id}, false
 	}
 	r.last = max(r.last+1, at)
 	r.nonces.add(nonce, r.last, at)
-	said = rooms.Said{Room: message.Room, ID: r.last, UserID: message.UserID, Username: message.Username, Content: message.Content, At: at}
+	said = rooms.ChatMessage{Room: message.Room, ID: r.last, UserID: message.UserID, Username: message.Username, Content: message.Content, At: at}
 	place := r.histories[message.Room]
 	if place == nil {
 		place = r.begin(message.Room, message.From)
@@ -94,7 +96,7 @@ func (r *records) say(message rooms.NewMessage) (said rooms.Said, isNew bool) {
 	r.grow(h, sizeOfSaid(said))
 	for len(h.messages) > maxHistory || h.messages[0].At < r.oldestKept() {
 		r.grow(h, -sizeOfSaid(h.messages[0]))
-		h.messages[0] = rooms.Said{} // what it holds is let go of
+		h.messages[0] = rooms.ChatMessage{} // what it holds is let go of
 		h.messages = h.messages[1:]
 	}
 	for front := r.byUse.Front(); front != nil && r.expired(front); front = r.byUse.Front() {
@@ -151,7 +153,7 @@ func (r *records) forget(place *list.Element) {
 }
 
 // history is the messages of a room that are not too old yet.
-func (r *records) history(room string) []rooms.Said {
+func (r *records) history(room string) []rooms.ChatMessage {
 	place := r.histories[room]
 	if place == nil {
 		return nil
@@ -160,8 +162,8 @@ func (r *records) history(room string) []rooms.Said {
 }
 
 // fresh is a copy of the messages from a time on.
-func fresh(all []rooms.Said, oldest int64) []rooms.Said {
-	return slices.DeleteFunc(slices.Clone(all), func(m rooms.Said) bool { return m.At < oldest })
+func fresh(all []rooms.ChatMessage, oldest int64) []rooms.ChatMessage {
+	return slices.DeleteFunc(slices.Clone(all), func(m rooms.ChatMessage) bool { return m.At < oldest })
 }
 
 // touch notes when a user was active. What is in the future is now.

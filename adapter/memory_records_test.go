@@ -19,8 +19,8 @@ func newTestRecords() (*records, *clock) {
 	return newRecords(c.now), c
 }
 
-func sayTo(r *records, room, content string) rooms.Said {
-	said, _ := r.say(rooms.NewMessage{Room: room, Username: "u", Content: content})
+func sayTo(r *records, room, content string) rooms.ChatMessage {
+	said, _ := r.say(rooms.ChatPost{Room: room, Username: "u", Content: content})
 	return said
 }
 
@@ -166,10 +166,10 @@ func TestMemoryTellsInOrder(t *testing.T) {
 	last := int64(0)
 	m.Watch(func(some []rooms.Change) {
 		for _, c := range some {
-			if c.Said.ID <= last {
-				t.Errorf("message %d came after %d", c.Said.ID, last)
+			if c.Message.ID <= last {
+				t.Errorf("message %d came after %d", c.Message.ID, last)
 			}
-			last = c.Said.ID
+			last = c.Message.ID
 		}
 	})
 	done := make(chan struct{})
@@ -177,7 +177,7 @@ func TestMemoryTellsInOrder(t *testing.T) {
 		go func() {
 			defer func() { done <- struct{}{} }()
 			for range 1000 {
-				_, _ = m.Say(rooms.NewMessage{Room: "a", Username: "u", Content: "x"}) // never fails
+				_, _ = m.PostMessage(rooms.ChatPost{Room: "a", Username: "u", Content: "x"}) // never fails
 			}
 		}()
 	}

@@ -112,7 +112,7 @@ func (n *nonces) add(text string, id, now int64) {
 
 // nonceOf is a short text that is the same for what counts as one message, ""
 // for one without a nonce.
-func nonceOf(m rooms.NewMessage) string {
+func nonceOf(m rooms.ChatPost) string {
 	if m.Nonce == "" {
 		return ""
 	}

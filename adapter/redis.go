@@ -165,7 +165,7 @@ func (r *Redis) Put(e rooms.Entry) {
 	if r.closed {
 		return
 	}
-	before, replaced := r.own.entries[e.Place]
+	before, replaced := r.own.entries[e.EntryKey]
 	active := before.active
 	if isActivity(before.Entry, replaced, e) {
 		active = r.timing.Now().UnixMilli()
@@ -178,7 +178,7 @@ func (r *Redis) Put(e rooms.Entry) {
 }
 
 // Remove implements rooms.Store.
-func (r *Redis) Remove(place rooms.Place, reason rooms.Reason) {
+func (r *Redis) Remove(place rooms.EntryKey, reason rooms.Reason) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.closed && r.own.remove(place, reason) {

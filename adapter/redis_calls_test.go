@@ -60,7 +60,7 @@ func TestRedisRoundTrips(t *testing.T) {
 			calls := countCalls(t, func(store *Redis) {
 				for k := range 1000 {
 					time.Sleep(spread / 1000)
-					store.Put(rooms.Entry{Place: rooms.Place{Key: fmt.Sprint(k)}, UserID: fmt.Sprint(k), Data: fmt.Appendf(nil, `{"id":%d}`, k)})
+					store.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: fmt.Sprint(k)}, UserID: fmt.Sprint(k), Data: fmt.Appendf(nil, `{"id":%d}`, k)})
 				}
 			})
 			t.Logf("1,000 puts within %v: %v", spread, calls)

@@ -31,8 +31,8 @@ func (l link) follows(seq uint64, token string) bool {
 type announcement struct {
 	link
 	put      *storedEntry
-	removed  *rooms.Place
-	said     *rooms.Said
+	removed  *rooms.EntryKey
+	said     *rooms.ChatMessage
 	kept     int64  // the id of a message that was there already
 	signOut  string // the user who is to be signed out
 	revoked  *revocation
@@ -86,7 +86,7 @@ func parseAnnouncement(message redis.XMessage) (announcement, error) {
 	case field("kept") != "":
 		a.kept, err = strconv.ParseInt(field("kept"), 10, 64)
 	case field("m") != "":
-		var said rooms.Said
+		var said rooms.ChatMessage
 		said, err = parseSaid(field("said"), field("m"))
 		a.said = &said
 	}

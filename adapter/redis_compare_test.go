@@ -20,7 +20,7 @@ func TestRedisDifferencesAreFoundAndRepaired(t *testing.T) {
 		ab = append(ab, i)
 	}
 	agree(t, bound, ab...)
-	place := rooms.Place{Key: "a/3"}
+	place := rooms.EntryKey{Key: "a/3"}
 	right := truth(ab[0])[name(place)]
 	for what, spoil := range map[string]func(e storedEntry){
 		"other data": func(e storedEntry) {
@@ -31,7 +31,7 @@ func TestRedisDifferencesAreFoundAndRepaired(t *testing.T) {
 			e.RegisteredAt, e.version = e.RegisteredAt+1, e.version+1
 			ab[1].putOther(e, false)
 		},
-		"none": func(e storedEntry) { ab[1].removeOther(e.Place, rooms.Closed) },
+		"none": func(e storedEntry) { ab[1].removeOther(e.EntryKey, rooms.Closed) },
 	} {
 		settle(ab...)
 		before := ab[0].Stats().Differences + ab[1].Stats().Differences
@@ -52,7 +52,7 @@ func TestRedisDifferencesAreFoundAndRepaired(t *testing.T) {
 // The sum depends on what there is, not on how it came.
 func TestSumOfEntries(t *testing.T) {
 	e := func(key, data string) rooms.Entry {
-		return rooms.Entry{Place: rooms.Place{Key: key}, Instance: "a", UserID: key, Data: []byte(data), JoinedAt: 1}
+		return rooms.Entry{EntryKey: rooms.EntryKey{Key: key}, Instance: "a", UserID: key, Data: []byte(data), JoinedAt: 1}
 	}
 	one, two := newOwnState(), newOwnState()
 	one.put(e("x", "1"), 0)
@@ -64,7 +64,7 @@ func TestSumOfEntries(t *testing.T) {
 	if one.sum == two.sum {
 		t.Error("one entry more makes no difference")
 	}
-	two.remove(rooms.Place{Key: "z"}, rooms.Closed)
+	two.remove(rooms.EntryKey{Key: "z"}, rooms.Closed)
 	if one.sum != two.sum {
 		t.Errorf("%x and %x", one.sum, two.sum)
 	}

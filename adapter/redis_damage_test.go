@@ -104,11 +104,11 @@ func TestRedisBatchStopsHalfway(t *testing.T) {
 	sender := &Redis{instance: "b", prefix: a.prefix, timing: a.timing, scripts: a.scripts, server: liveServer{server.Client()}, log: slog.New(slog.DiscardHandler)}
 	server.Do("SET", "{rollcall}:room:1:users", "x")
 	batch := []op{
-		{kind: opSay, version: 1, said: rooms.NewMessage{Room: "1", Content: "once"}},
+		{kind: opSay, version: 1, said: rooms.ChatPost{Room: "1", Content: "once"}},
 		{kind: opSignOut, version: 2, user: "7"},
-		{kind: opPut, version: 1, entry: rooms.Entry{UserID: "u", Instance: "b", Data: []byte(`"u"`)}, place: rooms.Place{List: "room:1", Key: "s"}},
+		{kind: opPut, version: 1, entry: rooms.Entry{UserID: "u", Instance: "b", Data: []byte(`"u"`)}, place: rooms.EntryKey{List: "room:1", Key: "s"}},
 	}
-	batch[2].entry.Place = batch[2].place
+	batch[2].entry.EntryKey = batch[2].place
 	if _, err := sender.apply(t.Context(), batch); !isDamage(err) {
 		t.Fatalf("the batch was not stopped: %v", err)
 	}

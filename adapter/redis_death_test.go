@@ -133,7 +133,7 @@ func TestRedisHandsOver(t *testing.T) {
 	a.enter(1)
 	agree(t, bound, ab...)
 	b.enter(500) // most of it is still queued when it closes
-	b.Remove(rooms.Place{Key: "b/0"}, rooms.SignedOut)
+	b.Remove(rooms.EntryKey{Key: "b/0"}, rooms.SignedOut)
 	if err := b.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func TestRedisLostWhileRestoring(t *testing.T) {
 			t.Errorf("gapless: %t", done.gapless)
 		}
 	}
-	step(true, op{kind: opReset, version: 1}, op{kind: opPut, version: 2, place: rooms.Place{Key: "s"}, entry: rooms.Entry{Place: rooms.Place{Key: "s"}, Instance: "b", UserID: "u", Data: []byte("{}")}})
+	step(true, op{kind: opReset, version: 1}, op{kind: opPut, version: 2, place: rooms.EntryKey{Key: "s"}, entry: rooms.Entry{EntryKey: rooms.EntryKey{Key: "s"}, Instance: "b", UserID: "u", Data: []byte("{}")}})
 	if _, err := client.evict(t.Context(), "b", signClosed, "", rooms.InstanceLost); err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func TestRedisGapInOwnChanges(t *testing.T) {
 		t.Helper()
 		var ops []op
 		for _, v := range versions {
-			ops = append(ops, op{kind: kind, version: v, place: rooms.Place{Key: "nobody"}})
+			ops = append(ops, op{kind: kind, version: v, place: rooms.EntryKey{Key: "nobody"}})
 		}
 		done, err := client.apply(t.Context(), ops)
 		if err != nil {

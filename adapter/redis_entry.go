@@ -70,7 +70,7 @@ func appendJSON(b []byte, s string) []byte {
 var errNoEntry = errors.New("not an entry")
 
 // parseEntry reads what a hash or an announcement holds for a place.
-func parseEntry(place rooms.Place, value string) (storedEntry, error) {
+func parseEntry(place rooms.EntryKey, value string) (storedEntry, error) {
 	end := strings.LastIndex(value, tailKey)
 	if end < len(userKey) || !strings.HasPrefix(value, userKey) {
 		return storedEntry{}, errNoEntry
@@ -96,7 +96,7 @@ func parseEntry(place rooms.Place, value string) (storedEntry, error) {
 	}
 	return storedEntry{
 		Entry: rooms.Entry{
-			Place:        place,
+			EntryKey:     place,
 			Instance:     tail.Instance,
 			UserID:       tail.ID,
 			Data:         json.RawMessage(value[len(userKey):end]),
@@ -112,16 +112,16 @@ func parseEntry(place rooms.Place, value string) (storedEntry, error) {
 }
 
 // address is a place in one string, whatever the list and the key contain.
-func address(p rooms.Place) string { return strconv.Itoa(len(p.List)) + ":" + p.List + p.Key }
+func address(p rooms.EntryKey) string { return strconv.Itoa(len(p.List)) + ":" + p.List + p.Key }
 
 // parseAddress reads what address made.
-func parseAddress(s string) (rooms.Place, bool) {
+func parseAddress(s string) (rooms.EntryKey, bool) {
 	length, rest, ok := strings.Cut(s, ":")
 	n, err := strconv.Atoi(length)
 	if !ok || err != nil || n < 0 || n > len(rest) {
-		return rooms.Place{}, false
+		return rooms.EntryKey{}, false
 	}
-	return rooms.Place{List: rest[:n], Key: rest[n:]}, true
+	return rooms.EntryKey{List: rest[:n], Key: rest[n:]}, true
 }
 
 const roomPrefix = "room:" // of rooms.RoomList

@@ -7,13 +7,13 @@ import (
 	"rollcall/rooms"
 )
 
-var somewhere = rooms.Place{List: "room:x", Key: "s"}
+var somewhere = rooms.EntryKey{List: "room:x", Key: "s"}
 
 func FuzzAddress(f *testing.F) {
 	f.Add("", "s")
 	f.Add("room:1:2\x00", "3:\x00")
 	f.Fuzz(func(t *testing.T, list, key string) {
-		in := rooms.Place{List: list, Key: key}
+		in := rooms.EntryKey{List: list, Key: key}
 		if out, ok := parseAddress(address(in)); !ok || out != in {
 			t.Errorf("%+v came back as %+v, %v", in, out, ok)
 		}
@@ -28,7 +28,7 @@ func FuzzEntry(f *testing.F) {
 	f.Add(`{"x":",\"instance\":","instance":"z"}`, `,"instance":`, `","instance":"`, `"`, int64(-1), uint64(0))
 	f.Add("{ }\n", "\u2028<&>", "é", "", int64(1)<<62, ^uint64(0))
 	f.Fuzz(func(t *testing.T, user, id, instance, status string, joined int64, version uint64) {
-		in := rooms.Entry{Place: somewhere, Instance: instance, UserID: id, Data: []byte(user), JoinedAt: joined, RegisteredAt: joined, VisibleAt: joined, Status: rooms.Status(status), StatusAt: joined}
+		in := rooms.Entry{EntryKey: somewhere, Instance: instance, UserID: id, Data: []byte(user), JoinedAt: joined, RegisteredAt: joined, VisibleAt: joined, Status: rooms.Status(status), StatusAt: joined}
 		out, err := parseEntry(somewhere, entryBody(in, version)+`,"seq":12}`)
 		if err != nil {
 			t.Fatal(err)
@@ -40,7 +40,7 @@ func FuzzEntry(f *testing.F) {
 		if utf8.ValidString(id) && out.UserID != id || utf8.ValidString(instance) && out.Instance != instance {
 			t.Errorf("ids %q and %q came back as %q and %q", id, instance, out.UserID, out.Instance)
 		}
-		if out.JoinedAt != joined || out.version != version || out.seq != 12 || out.Place != somewhere ||
+		if out.JoinedAt != joined || out.version != version || out.seq != 12 || out.EntryKey != somewhere ||
 			out.StatusAt != joined || out.RegisteredAt != joined || out.VisibleAt != joined || utf8.ValidString(status) && string(out.Status) != status {
 			t.Errorf("came back as %+v", out)
 		}

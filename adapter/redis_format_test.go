@@ -18,10 +18,10 @@ func TestRedisFormat(t *testing.T) {
 	var log adaptertest.Log
 	old := open(t, RedisOptions{URL: server.URL(), Instance: "old", Log: log.Logger()})
 	old.enter(3)
-	member := rooms.Place{List: rooms.RoomList("lobby"), Key: "old/0"}
-	old.Put(rooms.Entry{Place: member, UserID: "1", Data: []byte(`"ann"`)})
+	member := rooms.EntryKey{List: rooms.RoomList("lobby"), Key: "old/0"}
+	old.Put(rooms.Entry{EntryKey: member, UserID: "1", Data: []byte(`"ann"`)})
 	agree(t, bound, old)
-	if kept, err := old.Say(rooms.NewMessage{Room: "lobby", Username: "ann", Content: "hello"}); err != nil || <-kept == 0 {
+	if kept, err := old.PostMessage(rooms.ChatPost{Room: "lobby", Username: "ann", Content: "hello"}); err != nil || <-kept == 0 {
 		t.Fatalf("say: %v", err)
 	}
 	format := func() string { return server.Client().Get(t.Context(), "{rollcall}:format").Val() }

@@ -56,12 +56,12 @@ type instance struct {
 	present   map[string]string // data by name
 	removals  map[string][]rooms.Reason
 	puts      map[string]int
-	said      []rooms.Said
+	said      []rooms.ChatMessage
 	signedOut []string
 }
 
 // name is what the account calls an entry: of those online, the socket.
-func name(p rooms.Place) string {
+func name(p rooms.EntryKey) string {
 	if p.List == rooms.Online {
 		return p.Key
 	}
@@ -118,14 +118,14 @@ func (i *instance) see(c rooms.Change) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	switch {
-	case c.Said != nil:
-		i.said = append(i.said, *c.Said)
+	case c.Message != nil:
+		i.said = append(i.said, *c.Message)
 		return
 	case c.SignOut != "":
 		i.signedOut = append(i.signedOut, c.SignOut)
 		return
 	}
-	socket := name(c.Entry.Place)
+	socket := name(c.Entry.EntryKey)
 	if c.Entry.Instance == i.instance {
 		i.t.Errorf("%s was told of its own entry %s", i.instance, socket)
 	}
@@ -176,7 +176,7 @@ func (i *instance) enter(n int) {
 }
 
 func (i *instance) put(socket, user string) {
-	i.Put(rooms.Entry{Place: rooms.Place{Key: socket}, UserID: cmp.Or(rooms.UserID([]byte(user)), "user of "+socket), Data: []byte(user), JoinedAt: 1})
+	i.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: socket}, UserID: cmp.Or(rooms.UserID([]byte(user)), "user of "+socket), Data: []byte(user), JoinedAt: 1})
 }
 
 // eventually waits for a condition, and fails when it takes too long.
@@ -248,7 +248,7 @@ func agree(t *testing.T, within time.Duration, instances ...*instance) time.Dura
 func inRedis(t *testing.T, i *instance) map[string]string {
 	t.Helper()
 	out := make(map[string]string)
-	add := func(place rooms.Place, value string) {
+	add := func(place rooms.EntryKey, value string) {
 		e, err := parseEntry(place, value)
 		if err != nil {
 			t.Fatalf("entry of %v in Redis: %q", place, value)
@@ -256,7 +256,7 @@ func inRedis(t *testing.T, i *instance) map[string]string {
 		out[name(place)] = content(e.Entry)
 	}
 	for socket, value := range i.client.HGetAll(context.Background(), i.prefix+":users").Val() {
-		add(rooms.Place{Key: socket}, value)
+		add(rooms.EntryKey{Key: socket}, value)
 	}
 	for at, value := range i.client.HGetAll(context.Background(), i.prefix+":entries").Val() {
 		place, ok := parseAddress(at)
@@ -370,7 +370,7 @@ func beInstance(url, id string) error {
 	r.Watch(func([]rooms.Change) {})
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		socket, user, _ := strings.Cut(lines.Text(), " ")
-		r.Put(rooms.Entry{Place: rooms.Place{Key: socket}, UserID: cmp.Or(rooms.UserID([]byte(user)), "user of "+socket), Data: []byte(user), JoinedAt: 1})
+		r.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: socket}, UserID: cmp.Or(rooms.UserID([]byte(user)), "user of "+socket), Data: []byte(user), JoinedAt: 1})
 	}
 	return r.Close(context.Background())
 }

@@ -23,8 +23,8 @@ var roomsSeed = flag.Uint64("redis.rooms.seed", 0, "repeat TestRedisRoomProjecti
 func (i *instance) enterRoom(room, socket, username string, status rooms.Status) {
 	name, _ := json.Marshal(username)
 	i.Put(rooms.Entry{
-		Place:  rooms.Place{List: rooms.RoomList(room), Key: socket},
-		UserID: "user of " + socket, Data: name, JoinedAt: 7_999, Status: status,
+		EntryKey: rooms.EntryKey{List: rooms.RoomList(room), Key: socket},
+		UserID:   "user of " + socket, Data: name, JoinedAt: 7_999, Status: status,
 	})
 }
 
@@ -47,8 +47,8 @@ func TestRedisKeysOfRooms(t *testing.T) {
 		}
 	}
 	a.enterRoom("lobby", "s1", "another name", "")
-	a.Remove(rooms.Place{List: "room:lobby", Key: "s2"}, rooms.Closed)
-	a.Remove(rooms.Place{List: "room:x:users", Key: "s1"}, rooms.Closed)
+	a.Remove(rooms.EntryKey{List: "room:lobby", Key: "s2"}, rooms.Closed)
+	a.Remove(rooms.EntryKey{List: "room:x:users", Key: "s1"}, rooms.Closed)
 	agree(t, bound, a)
 	got := server.Client().HGetAll(t.Context(), "{rollcall}:room:lobby:users").Val()
 	if want := map[string]string{"s1": `{"username":"another name","joined_at":7}`}; !maps.Equal(got, want) {
@@ -89,7 +89,7 @@ func TestRedisHiddenIsPrivate(t *testing.T) {
 	all := opens(t, server.URL(), "a", "b")
 	a := all[0]
 	put := func(socket string, status rooms.Status) {
-		a.Put(rooms.Entry{Place: rooms.Place{Key: socket}, UserID: "secret", Data: []byte(`{"id":"secret"}`), Status: status, StatusAt: 1})
+		a.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: socket}, UserID: "secret", Data: []byte(`{"id":"secret"}`), Status: status, StatusAt: 1})
 	}
 	check := func(when string, want ...string) {
 		t.Helper()
@@ -120,11 +120,11 @@ func TestRedisHiddenIsPrivate(t *testing.T) {
 	}
 	check("hidden and active")
 	server.Do("DEL", "{rollcall}:progress:a") // all is put back
-	a.Remove(rooms.Place{Key: "secret-2"}, rooms.Closed)
+	a.Remove(rooms.EntryKey{Key: "secret-2"}, rooms.Closed)
 	settle(all...)
 	check("restored")
 	put("secret-1", rooms.Active)
-	a.Remove(rooms.Place{Key: "secret-1"}, rooms.Closed)
+	a.Remove(rooms.EntryKey{Key: "secret-1"}, rooms.Closed)
 	check("gone")
 	if n := server.Do("HLEN", "{rollcall}:tabs"); n != int64(0) {
 		t.Errorf("%v users without a visible tab are counted", n)
@@ -138,7 +138,7 @@ func TestRedisHidesInOneStep(t *testing.T) {
 	server := redistest.Start(t)
 	a := open(t, RedisOptions{URL: server.URL(), Instance: "a"})
 	put := func(status rooms.Status) {
-		a.Put(rooms.Entry{Place: rooms.Place{Key: "s"}, UserID: "u", Data: []byte(`{}`), Status: status})
+		a.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: "s"}, UserID: "u", Data: []byte(`{}`), Status: status})
 	}
 	put(rooms.Active)
 	agree(t, bound, a)
@@ -188,7 +188,7 @@ func TestRedisRoomProjection(t *testing.T) {
 			room := inRooms[random.IntN(len(inRooms))]
 			switch random.IntN(4) {
 			case 0:
-				i.Remove(rooms.Place{List: rooms.RoomList(room), Key: socket}, rooms.Closed)
+				i.Remove(rooms.EntryKey{List: rooms.RoomList(room), Key: socket}, rooms.Closed)
 			case 1:
 				i.enterRoom(room, socket, fmt.Sprint("name ", step), rooms.Hidden)
 			default:

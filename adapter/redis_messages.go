@@ -12,9 +12,9 @@ import (
 
 var errUnavailable = &rooms.Refusal{Code: "unavailable", Message: "This cannot be done now. Please try again in a moment."}
 
-// Say implements rooms.Store. The message takes its place in the order of all
+// PostMessage implements rooms.Store. The message takes its place in the order of all
 // when Redis has it; from there it comes back to the own watchers too.
-func (r *Redis) Say(message rooms.NewMessage) (<-chan int64, error) {
+func (r *Redis) PostMessage(message rooms.ChatPost) (<-chan int64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed || r.health.down || !r.own.enqueueMessage(op{kind: opSay, said: message, after: r.others.said}) {
@@ -81,7 +81,7 @@ func (r *Redis) SignOut(user string) {
 }
 
 // History implements rooms.Records.
-func (r *Redis) History(ctx context.Context, room string) ([]rooms.Said, error) {
+func (r *Redis) History(ctx context.Context, room string) ([]rooms.ChatMessage, error) {
 	reply, err := r.query(ctx, r.scripts.history, room)
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (r *Redis) History(ctx context.Context, room string) ([]rooms.Said, error) 
 		return nil, errUnavailable
 	}
 	now, _ := parts[0].(int64)
-	var all []rooms.Said
+	var all []rooms.ChatMessage
 	for _, body := range texts(parts[1]) {
 		if said, err := parseSaid(room, body); err == nil { // else somebody else wrote it
 			all = append(all, said)
@@ -110,16 +110,16 @@ type storedSaid struct {
 }
 
 // saidBody is the JSON of a message behind its id and time.
-func saidBody(m rooms.NewMessage) string {
+func saidBody(m rooms.ChatPost) string {
 	text, _ := json.Marshal(storedSaid{UserID: m.UserID, Username: m.Username, Content: m.Content}) // strings cannot fail
 	return string(text[1:])
 }
 
-func parseSaid(room, body string) (rooms.Said, error) {
+func parseSaid(room, body string) (rooms.ChatMessage, error) {
 	var m storedSaid
 	if err := json.Unmarshal([]byte(body), &m); err != nil {
-		return rooms.Said{}, err
+		return rooms.ChatMessage{}, err
 	}
-	said := rooms.Said{Room: room, ID: m.ID, UserID: m.UserID, Username: m.Username, Content: m.Content, At: m.At}
+	said := rooms.ChatMessage{Room: room, ID: m.ID, UserID: m.UserID, Username: m.Username, Content: m.Content, At: m.At}
 	return said, checkSaid(said)
 }

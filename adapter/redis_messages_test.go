@@ -21,15 +21,15 @@ func say(t *testing.T, i *instance, room, content string) {
 }
 
 func (i *instance) say(room, content string) error {
-	_, err := i.Say(rooms.NewMessage{Room: room, Username: "somebody", Content: content})
+	_, err := i.PostMessage(rooms.ChatPost{Room: room, Username: "somebody", Content: content})
 	return err
 }
 
 // heard is the messages of a room that an instance was told.
-func (i *instance) heard(room string) []rooms.Said {
+func (i *instance) heard(room string) []rooms.ChatMessage {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(i.said), func(m rooms.Said) bool { return m.Room != room })
+	return slices.DeleteFunc(slices.Clone(i.said), func(m rooms.ChatMessage) bool { return m.Room != room })
 }
 
 func (i *instance) contents(room string) []string {
@@ -53,14 +53,14 @@ func sameMessages(t *testing.T, room string, n int, all ...*instance) {
 		if !slices.Equal(heard, first) || len(heard) != n {
 			t.Errorf("%s heard %d messages, %s %d, want %d; and the same", i.Instance(), len(heard), all[0].Instance(), len(first), n)
 		}
-		if !slices.IsSortedFunc(heard, func(a, b rooms.Said) int { return int(a.ID - b.ID) }) {
+		if !slices.IsSortedFunc(heard, func(a, b rooms.ChatMessage) int { return int(a.ID - b.ID) }) {
 			t.Errorf("%s heard ids that do not rise", i.Instance())
 		}
 	}
 }
 
 // kept is a room's history.
-func (i *instance) kept(room string) []rooms.Said {
+func (i *instance) kept(room string) []rooms.ChatMessage {
 	i.t.Helper()
 	kept, err := i.History(i.t.Context(), room)
 	if err != nil {

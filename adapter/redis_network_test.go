@@ -74,7 +74,7 @@ func TestRedisNetworkCut(t *testing.T) {
 	w.disturb("timeout", `{"timeout":0}`)
 	c.eventually("noticing it", bound, func() bool { return c.Stats().Errors > errors })
 	c.put("c/0", `{"while":"cut"}`)
-	c.Remove(rooms.Place{Key: "c/1"}, rooms.Closed)
+	c.Remove(rooms.EntryKey{Key: "c/1"}, rooms.Closed)
 	c.put("c/30", `{"new":true}`)
 	ab[0].put("a/0", `{"while":"cut"}`)
 	t.Logf("evicted after %v", agree(t, bound, ab...))

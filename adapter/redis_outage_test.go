@@ -40,7 +40,7 @@ func TestRedisRestartedWithItsData(t *testing.T) {
 	agree(t, bound, all...)
 	server.Kill()
 	changesMeanwhile(t, all...)
-	all[0].Remove(rooms.Place{Key: "a/0"}, "signed_out")
+	all[0].Remove(rooms.EntryKey{Key: "a/0"}, "signed_out")
 	for _, i := range all { // every lease runs out meanwhile
 		i.eventually("not ready", 2*bound, func() bool { return i.Ready() != nil && strings.Contains(i.Ready().Error(), "no lease") })
 	}
@@ -116,7 +116,7 @@ func TestRedisRestoredOlder(t *testing.T) {
 	agree(t, bound, all...)
 	server.Do("SAVE")
 	for _, i := range all {
-		i.Remove(rooms.Place{Key: i.Instance() + "/0"}, "closed")
+		i.Remove(rooms.EntryKey{Key: i.Instance() + "/0"}, "closed")
 		i.put(i.Instance()+"/1", `{"changed":true}`)
 		i.put(i.Instance()+"/new", `{"new":true}`)
 	}
@@ -195,7 +195,7 @@ func TestRedisStreamTrimmed(t *testing.T) {
 	started := reading.count()
 	b.eventually("the gate", bound, func() bool { return reading.count() > started })
 	for k := range 50 {
-		a.Remove(rooms.Place{Key: fmt.Sprintf("a/%d", k)}, "signed_out")
+		a.Remove(rooms.EntryKey{Key: fmt.Sprintf("a/%d", k)}, "signed_out")
 	}
 	a.put("a/99", `{"changed":true}`)
 	a.eventually("written", bound, func() bool { return a.Stats().Queued == 0 })
@@ -223,7 +223,7 @@ func TestRedisStreamLost(t *testing.T) {
 	reading.close()
 	started := reading.count()
 	b.eventually("the gate", bound, func() bool { return reading.count() > started })
-	a.Remove(rooms.Place{Key: "a/0"}, "closed")
+	a.Remove(rooms.EntryKey{Key: "a/0"}, "closed")
 	a.eventually("written", bound, func() bool { return a.Stats().Queued == 0 })
 	server.Do("DEL", "{rollcall}:stream")
 	reading.open()
@@ -300,7 +300,7 @@ func TestRedisQueueOverflow(t *testing.T) {
 	for k := range 18 { // these changes are dropped, and nothing repeats them
 		a.put(fmt.Sprintf("a/%d", k), `{"changed":true}`)
 	}
-	a.Remove(rooms.Place{Key: "a/19"}, "closed")
+	a.Remove(rooms.EntryKey{Key: "a/19"}, "closed")
 	for k := range 2 * minQueue {
 		a.put("a/18", fmt.Sprintf(`{"n":%d}`, k))
 		most = max(most, a.Stats().Queued)

@@ -17,7 +17,7 @@ import (
 type ownState struct {
 	// entries is the truth about this instance's entries, and sum the sum of
 	// their hashes.
-	entries map[rooms.Place]ownEntry
+	entries map[rooms.EntryKey]ownEntry
 	sum     uint64
 	// queue is what Redis has not confirmed, oldest first. Its bound grows
 	// with entries; beyond it, changes of entries are dropped, and everything
@@ -52,12 +52,12 @@ type ownEntry struct {
 // An op is one step of the way to Redis.
 type op struct {
 	kind    opKind
-	version uint64       // of a message or a sign-out its count
-	place   rooms.Place  // of a put or a removal
-	entry   rooms.Entry  // of a put
-	active  int64        // of a put: when its user was
-	reason  rooms.Reason // of a removal
-	said    rooms.NewMessage
+	version uint64         // of a message or a sign-out its count
+	place   rooms.EntryKey // of a put or a removal
+	entry   rooms.Entry    // of a put
+	active  int64          // of a put: when its user was
+	reason  rooms.Reason   // of a removal
+	said    rooms.ChatPost
 	after   int64  // of a message: its id is higher than this
 	user    string // of a sign-out or revocation
 
@@ -91,17 +91,17 @@ const (
 )
 
 func newOwnState() ownState {
-	return ownState{entries: make(map[rooms.Place]ownEntry), waiting: make(map[uint64]waiter)}
+	return ownState{entries: make(map[rooms.EntryKey]ownEntry), waiting: make(map[uint64]waiter)}
 }
 
 func (o *ownState) put(e rooms.Entry, active int64) {
-	version := o.enqueue(op{kind: opPut, place: e.Place, entry: e, active: active})
+	version := o.enqueue(op{kind: opPut, place: e.EntryKey, entry: e, active: active})
 	hash := hashOf(e)
-	o.sum += hash - o.entries[e.Place].hash
-	o.entries[e.Place] = ownEntry{e, version, active, hash}
+	o.sum += hash - o.entries[e.EntryKey].hash
+	o.entries[e.EntryKey] = ownEntry{e, version, active, hash}
 }
 
-func (o *ownState) remove(place rooms.Place, reason rooms.Reason) bool {
+func (o *ownState) remove(place rooms.EntryKey, reason rooms.Reason) bool {
 	e, ok := o.entries[place]
 	if !ok {
 		return false

@@ -103,7 +103,7 @@ func (f *randomRun) wires() []*wire {
 func (f *randomRun) step() {
 	n := f.IntN(len(f.instances))
 	i := f.instances[n]
-	place := rooms.Place{Key: fmt.Sprintf("%s/%d", i.Instance(), f.IntN(40))}
+	place := rooms.EntryKey{Key: fmt.Sprintf("%s/%d", i.Instance(), f.IntN(40))}
 	if f.IntN(2) == 0 {
 		place.List = rooms.RoomList("1")
 	}
@@ -113,7 +113,7 @@ func (f *randomRun) step() {
 		f.changes++
 		f.born[socket] = true
 		i.Put(rooms.Entry{
-			Place: place, UserID: fmt.Sprint("user ", f.IntN(20)), Data: fmt.Appendf(nil, `{"n":%d}`, f.changes), JoinedAt: 1,
+			EntryKey: place, UserID: fmt.Sprint("user ", f.IntN(20)), Data: fmt.Appendf(nil, `{"n":%d}`, f.changes), JoinedAt: 1,
 			Status: []rooms.Status{rooms.Active, rooms.Away, rooms.Hidden}[f.IntN(3)],
 		})
 	case k < 970:

@@ -14,7 +14,7 @@ import (
 type othersState struct {
 	// entries is the others' entries, of which the watcher was told: whose, and
 	// which put. sum is the sum of their hashes.
-	entries map[rooms.Place]otherEntry
+	entries map[rooms.EntryKey]otherEntry
 	sum     uint64
 	// owners is what is known of each other instance.
 	owners map[string]*owner
@@ -62,7 +62,7 @@ type owner struct {
 
 func newOthersState() othersState {
 	return othersState{
-		entries: make(map[rooms.Place]otherEntry),
+		entries: make(map[rooms.EntryKey]otherEntry),
 		owners:  make(map[string]*owner),
 		ended:   make(map[string]*endedInstance),
 		counts:  make(map[string]uint64),
@@ -231,16 +231,16 @@ func (r *Redis) putOther(e storedEntry, isBack bool) {
 	if e.Instance == r.instance {
 		return
 	}
-	if known, ok := r.others.entries[e.Place]; ok && known.instance == e.Instance && known.version >= e.version {
+	if known, ok := r.others.entries[e.EntryKey]; ok && known.instance == e.Instance && known.version >= e.version {
 		return
 	}
 	if err := checkEntry(e.Entry); err != nil {
 		r.reject(err)
 		return
 	}
-	before, shown := r.others.entries[e.Place]
+	before, shown := r.others.entries[e.EntryKey]
 	now := otherEntry{e.Instance, e.version, hashOf(e.Entry)}
-	r.others.entries[e.Place] = now
+	r.others.entries[e.EntryKey] = now
 	r.others.sum += now.hash - before.hash
 	if !isBack || !shown || before.hash != now.hash {
 		r.feed.add(rooms.Change{Entry: e.Entry})
@@ -248,11 +248,11 @@ func (r *Redis) putOther(e storedEntry, isBack bool) {
 }
 
 // removeOther removes an entry of another instance. mu is held.
-func (r *Redis) removeOther(place rooms.Place, reason rooms.Reason) {
+func (r *Redis) removeOther(place rooms.EntryKey, reason rooms.Reason) {
 	if known, ok := r.others.entries[place]; ok {
 		delete(r.others.entries, place)
 		r.others.sum -= known.hash
-		r.feed.add(rooms.Change{Entry: rooms.Entry{Place: place}, Removed: true, Reason: reason})
+		r.feed.add(rooms.Change{Entry: rooms.Entry{EntryKey: place}, Removed: true, Reason: reason})
 	}
 }
 
@@ -272,7 +272,7 @@ func (r *Redis) applyMessage(a announcement) {
 	switch {
 	case a.said != nil:
 		o.said = max(o.said, a.said.ID)
-		r.feed.add(rooms.Change{Said: a.said})
+		r.feed.add(rooms.Change{Message: a.said})
 		if a.instance == r.instance {
 			r.own.kept(a.count, a.said.ID)
 		}

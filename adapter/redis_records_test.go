@@ -189,9 +189,9 @@ func TestRedisActivity(t *testing.T) {
 	server := redistest.Start(t)
 	a := open(t, RedisOptions{URL: server.URL(), Instance: "a"})
 	now := time.Now().UnixMilli()
-	a.Put(rooms.Entry{Place: rooms.Place{Key: "s1"}, UserID: "online", Data: []byte(`{}`)})
-	a.Put(rooms.Entry{Place: rooms.Place{Key: "s2"}, UserID: "hidden", Data: []byte(`{}`), Status: rooms.Hidden})
-	a.Put(rooms.Entry{Place: rooms.Place{Key: "s3"}, UserID: "s3", Data: []byte(`{}`)})
+	a.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: "s1"}, UserID: "online", Data: []byte(`{}`)})
+	a.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: "s2"}, UserID: "hidden", Data: []byte(`{}`), Status: rooms.Hidden})
+	a.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: "s3"}, UserID: "s3", Data: []byte(`{}`)})
 	agree(t, bound, a)
 	later := time.Now().Add(2 * time.Second).UnixMilli() // becomes now
 	for _, user := range []string{"online", "hidden", "offline", "s3"} {
@@ -227,7 +227,7 @@ func TestRedisAwayIsNoActivity(t *testing.T) {
 	server := redistest.Start(t)
 	a := open(t, RedisOptions{URL: server.URL(), Instance: "a"})
 	put := func(status rooms.Status) {
-		a.Put(rooms.Entry{Place: rooms.Place{Key: "s"}, UserID: "u", Data: []byte(`{}`), Status: status, StatusAt: 1})
+		a.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: "s"}, UserID: "u", Data: []byte(`{}`), Status: status, StatusAt: 1})
 	}
 	online := func() int64 { return int64(server.Client().ZScore(t.Context(), "{rollcall}:online", "u").Val()) }
 	put("")

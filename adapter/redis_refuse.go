@@ -73,7 +73,7 @@ func isName(s string) bool { return s != "" && isText(s) }
 const maxSafe = 1<<53 - 1
 
 // checkSaid says why a message from Redis cannot be shown to clients.
-func checkSaid(m rooms.Said) error {
+func checkSaid(m rooms.ChatMessage) error {
 	switch {
 	case !isName(m.Room):
 		return errors.New("a message without a room")

@@ -115,7 +115,7 @@ func FuzzAnnouncement(f *testing.F) {
 	})
 }
 
-func checkWritable(t *testing.T, m rooms.Said) {
+func checkWritable(t *testing.T, m rooms.ChatMessage) {
 	t.Helper()
 	text, err := json.Marshal(m)
 	if err != nil || rooms.CheckJSON(text) != nil {

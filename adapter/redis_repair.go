@@ -90,7 +90,7 @@ func (r *Redis) differs(snap snapshot) bool {
 	if r.own.acked > mine.version {
 		return false // some that were removed meanwhile may be there
 	}
-	removed := make(map[rooms.Place]bool)
+	removed := make(map[rooms.EntryKey]bool)
 	for _, one := range r.own.queue {
 		if one.kind == opRemove {
 			removed[one.place] = true
@@ -209,13 +209,13 @@ func (o *othersState) instances() []string {
 }
 
 // placesOf is the places of an instance's entries, in order of their versions.
-func (o *othersState) placesOf(instance string) []rooms.Place {
-	var places []rooms.Place
+func (o *othersState) placesOf(instance string) []rooms.EntryKey {
+	var places []rooms.EntryKey
 	for place, e := range o.entries {
 		if e.instance == instance {
 			places = append(places, place)
 		}
 	}
-	slices.SortFunc(places, func(a, b rooms.Place) int { return cmp.Compare(o.entries[a].version, o.entries[b].version) })
+	slices.SortFunc(places, func(a, b rooms.EntryKey) int { return cmp.Compare(o.entries[a].version, o.entries[b].version) })
 	return places
 }

@@ -94,12 +94,12 @@ func TestFailureDetectorRestarts(t *testing.T) {
 func TestPuttingBackKeepsReasons(t *testing.T) {
 	o := newOwnState()
 	for _, key := range []string{"gone", "back", "stays"} {
-		o.put(rooms.Entry{Place: rooms.Place{Key: key}}, 0)
+		o.put(rooms.Entry{EntryKey: rooms.EntryKey{Key: key}}, 0)
 	}
 	o.confirm(3, 0)
-	o.remove(rooms.Place{Key: "gone"}, rooms.SignedOut)
-	o.remove(rooms.Place{Key: "back"}, rooms.SignedOut)
-	o.put(rooms.Entry{Place: rooms.Place{Key: "back"}}, 0)
+	o.remove(rooms.EntryKey{Key: "gone"}, rooms.SignedOut)
+	o.remove(rooms.EntryKey{Key: "back"}, rooms.SignedOut)
+	o.put(rooms.Entry{EntryKey: rooms.EntryKey{Key: "back"}}, 0)
 	o.rewrite()
 	var got []string
 	for _, one := range o.queue {
@@ -125,8 +125,8 @@ func TestPuttingBackBegins(t *testing.T) {
 	} {
 		r := &Redis{instance: "a", format: 1, own: newOwnState(), others: newOthersState(), wake: make(chan struct{}, 1), log: slog.New(slog.DiscardHandler)}
 		r.timing.setDefaults()
-		r.own.put(rooms.Entry{Place: rooms.Place{Key: "s"}}, 0)
-		r.own.put(rooms.Entry{Place: rooms.Place{Key: "t"}}, 0)
+		r.own.put(rooms.Entry{EntryKey: rooms.EntryKey{Key: "s"}}, 0)
+		r.own.put(rooms.Entry{EntryKey: rooms.EntryKey{Key: "t"}}, 0)
 		r.own.confirm(2, 0)
 		lose(r)
 		if !r.own.isRewriting() {
@@ -162,8 +162,8 @@ func scriptRules(t *testing.T, mutate func(*luaScript) string) (broken []string)
 		run(productionScripts.apply, args...)
 	}
 	put := func(version uint64, key string) op {
-		e := rooms.Entry{Place: rooms.Place{Key: key}, Instance: "a", UserID: "u", Data: []byte(`{}`), JoinedAt: 1}
-		return op{kind: opPut, version: version, place: e.Place, entry: e}
+		e := rooms.Entry{EntryKey: rooms.EntryKey{Key: key}, Instance: "a", UserID: "u", Data: []byte(`{}`), JoinedAt: 1}
+		return op{kind: opPut, version: version, place: e.EntryKey, entry: e}
 	}
 	evict := func(why sign, seen string) any {
 		return run(productionScripts.evict, "a", string(why), seen, "instance_lost", 0, "0", "t")
@@ -192,7 +192,7 @@ func scriptRules(t *testing.T, mutate func(*luaScript) string) (broken []string)
 	_, _ = sim.Do("DEL", "{r}:link")
 	hold("a chain that was lost begins with a new token", snap("").token == "first")
 
-	said := rooms.NewMessage{Room: "1", Username: "x", Content: "x", Nonce: "n"}
+	said := rooms.ChatPost{Room: "1", Username: "x", Content: "x", Nonce: "n"}
 	apply(op{kind: opSay, version: 1, said: said}, op{kind: opSay, version: 2, said: said},
 		op{kind: opRevoke, version: 3, user: "7", revokedAt: 1}, op{kind: opSignOut, version: 4, user: "7"})
 	missed := snap("0-0")

@@ -119,7 +119,7 @@ func (r *Redis) Touch(user string, at int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.closed {
-		e, ok := r.own.entries[rooms.Place{List: rooms.Online, Key: user}]
+		e, ok := r.own.entries[rooms.EntryKey{List: rooms.Online, Key: user}]
 		r.active.note(user, at, !ok || e.UserID != user) // else it is the socket's
 	}
 }

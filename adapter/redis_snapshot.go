@@ -17,7 +17,7 @@ type snapshot struct {
 	lastID   string
 	leases   map[string]int64 // when each ends
 	progress map[string]progress
-	entries  map[rooms.Place]storedEntry
+	entries  map[rooms.EntryKey]storedEntry
 	messages []redis.XMessage // messages since the place that the reader lost, or longer
 	rejected int              // values that are no entries
 }
@@ -57,7 +57,7 @@ func parseSnapshot(reply any) (snapshot, error) {
 		seq:      uint64(seq),
 		leases:   make(map[string]int64),
 		progress: make(map[string]progress),
-		entries:  make(map[rooms.Place]storedEntry),
+		entries:  make(map[rooms.EntryKey]storedEntry),
 	}
 	s.token, _ = parts[2].(string)
 	s.lastID, _ = parts[3].(string)
@@ -86,7 +86,7 @@ func parseSnapshot(reply any) (snapshot, error) {
 // addEntries adds those of both hashes. What is no entry was written by
 // somebody else, and is not shown.
 func (s *snapshot) addEntries(shown, rest []string) {
-	add := func(place rooms.Place, ok bool, value string) {
+	add := func(place rooms.EntryKey, ok bool, value string) {
 		e, err := parseEntry(place, value)
 		if err != nil || !ok {
 			s.rejected++
@@ -95,7 +95,7 @@ func (s *snapshot) addEntries(shown, rest []string) {
 		s.entries[place] = e
 	}
 	for i := 0; i+1 < len(shown); i += 2 {
-		add(rooms.Place{List: rooms.Online, Key: shown[i]}, true, shown[i+1])
+		add(rooms.EntryKey{List: rooms.Online, Key: shown[i]}, true, shown[i+1])
 	}
 	for i := 0; i+1 < len(rest); i += 2 {
 		place, ok := parseAddress(rest[i])

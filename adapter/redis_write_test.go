@@ -17,7 +17,7 @@ func TestRedisKeysForOthers(t *testing.T) {
 	a := open(t, RedisOptions{URL: server.URL(), Instance: "a", Prefix: "app"})
 	user := "{ \"id\" : 1.0, \"x\":\"é\\u00e9,\\\"instance\\\":\",\"big\":12345678901234567890, \"instance\":\"no\" }"
 	put := func(socket, id string) {
-		a.Put(rooms.Entry{Place: rooms.Place{Key: socket}, UserID: id, Data: []byte(user), JoinedAt: 1753000000123456})
+		a.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: socket}, UserID: id, Data: []byte(user), JoinedAt: 1753000000123456})
 	}
 	put("s1", "1")
 	put("s2", "1")
@@ -39,13 +39,13 @@ func TestRedisKeysForOthers(t *testing.T) {
 	if left := int64(till) - time.Now().UnixMilli(); err != nil || left < 0 || left > 3000 {
 		t.Errorf("the lease ends in %d ms, %v", left, err)
 	}
-	a.Remove(rooms.Place{Key: "s1"}, rooms.Closed) // the user has another socket
-	put("s3", "4")                                 // somebody else from now on
+	a.Remove(rooms.EntryKey{Key: "s1"}, rooms.Closed) // the user has another socket
+	put("s3", "4")                                    // somebody else from now on
 	a.eventually("written", bound, func() bool { return a.Stats().Queued == 0 })
 	if got := online(); got != "[1 4]" {
 		t.Errorf("online are %s", got)
 	}
-	a.Remove(rooms.Place{Key: "s2"}, rooms.Closed)
+	a.Remove(rooms.EntryKey{Key: "s2"}, rooms.Closed)
 	a.eventually("written", bound, func() bool { return a.Stats().Queued == 0 })
 	if got := online(); got != "[4]" {
 		t.Errorf("online are %s", got)
@@ -68,7 +68,7 @@ func TestRedisBatchTwice(t *testing.T) {
 	writing := a.gate("evalsha")
 	writing.close()
 	a.put("s", `{"n":1}`)
-	a.Remove(rooms.Place{Key: "s"}, rooms.SignedOut)
+	a.Remove(rooms.EntryKey{Key: "s"}, rooms.SignedOut)
 	a.put("t", `{"n":1}`)
 	say(t, a, "1", "once")
 	a.SignOut("7")

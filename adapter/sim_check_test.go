@@ -98,7 +98,7 @@ func (l *simLedgerNow) fail(format string, args ...any) {
 }
 
 // checkRedis looks for what Redis lacks or has left over.
-func (w *simWorld) checkRedis(l *simLedgerNow, truth map[rooms.Place]int, living []string) {
+func (w *simWorld) checkRedis(l *simLedgerNow, truth map[rooms.EntryKey]int, living []string) {
 	wantTabs, wantOnline := make(map[string]int), make(map[string]bool)
 	found := 0
 	for place, value := range simEntries(w.redis) {
@@ -152,10 +152,10 @@ func simHash(r *redissim.Redis, key string) map[string]string {
 	return out
 }
 
-func simEntries(r *redissim.Redis) map[rooms.Place]string {
-	out := make(map[rooms.Place]string)
+func simEntries(r *redissim.Redis) map[rooms.EntryKey]string {
+	out := make(map[rooms.EntryKey]string)
 	for key, value := range simHash(r, "{r}:users") {
-		out[rooms.Place{Key: key}] = value
+		out[rooms.EntryKey{Key: key}] = value
 	}
 	for at, value := range simHash(r, "{r}:entries") {
 		place, _ := parseAddress(at)
@@ -198,7 +198,7 @@ func (w *simWorld) checkMessages(l *simLedgerNow) {
 	}
 }
 
-func sameOrder(a, b []rooms.Said) bool {
+func sameOrder(a, b []rooms.ChatMessage) bool {
 	at := make(map[string]int)
 	for i, m := range a {
 		at[m.Content] = i + 1

@@ -64,7 +64,7 @@ func simScript(draw *rand.Rand, next map[string]uint64, n int) (*luaScript, []an
 	}
 	args := []any{instance, 3000, token}
 	for range 1 + draw.IntN(4) {
-		one := op{place: rooms.Place{Key: fmt.Sprint(instance, draw.IntN(4))}, user: "7", said: rooms.NewMessage{Room: "1", Content: token}}
+		one := op{place: rooms.EntryKey{Key: fmt.Sprint(instance, draw.IntN(4))}, user: "7", said: rooms.ChatPost{Room: "1", Content: token}}
 		one.kind = []opKind{opPut, opPut, opPut, opRemove, opReset, opWhole, opSay, opSignOut}[draw.IntN(8)]
 		if draw.IntN(3) == 0 {
 			one.place.List = rooms.RoomList("1")
@@ -79,7 +79,7 @@ func simScript(draw *rand.Rand, next map[string]uint64, n int) (*luaScript, []an
 		}
 		one.version = next[log]
 		one.entry = rooms.Entry{
-			Place: one.place, Instance: instance, UserID: fmt.Sprint("u", draw.IntN(4)), Data: []byte(`"x"`), JoinedAt: 1,
+			EntryKey: one.place, Instance: instance, UserID: fmt.Sprint("u", draw.IntN(4)), Data: []byte(`"x"`), JoinedAt: 1,
 			Status: []rooms.Status{rooms.Active, rooms.Hidden}[draw.IntN(2)],
 		}
 		body := one.body()

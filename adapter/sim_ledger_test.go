@@ -19,7 +19,7 @@ type simLedger struct {
 	// mu guards everything below, and the fields of instances that say what
 	// became of them.
 	mu      sync.Mutex
-	places  map[rooms.Place]*simPlace
+	places  map[rooms.EntryKey]*simPlace
 	views   map[*simInstance]*simView
 	said    map[string]simSaid // by text: what was accepted
 	revoked []simRevoked
@@ -51,18 +51,18 @@ type simSaid struct {
 
 // A simView is what one watcher was told.
 type simView struct {
-	shown     map[rooms.Place]int // count of the put that is shown
-	most      map[rooms.Place]int // the highest count ever shown
-	content   map[rooms.Place]string
-	gone      map[rooms.Place]int // count of the put whose removal was told, by its owner's will
-	said      []rooms.Said
+	shown     map[rooms.EntryKey]int // count of the put that is shown
+	most      map[rooms.EntryKey]int // the highest count ever shown
+	content   map[rooms.EntryKey]string
+	gone      map[rooms.EntryKey]int // count of the put whose removal was told, by its owner's will
+	said      []rooms.ChatMessage
 	heard     map[string]bool
 	signedOut map[string]bool
 }
 
 func newSimLedger() *simLedger {
 	return &simLedger{
-		places: make(map[rooms.Place]*simPlace),
+		places: make(map[rooms.EntryKey]*simPlace),
 		views:  make(map[*simInstance]*simView),
 		said:   make(map[string]simSaid),
 		owners: make(map[string]*simInstance),
@@ -71,7 +71,7 @@ func newSimLedger() *simLedger {
 	}
 }
 
-func (l *simLedger) putting(place rooms.Place, count int) {
+func (l *simLedger) putting(place rooms.EntryKey, count int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.places[place] == nil {
@@ -81,7 +81,7 @@ func (l *simLedger) putting(place rooms.Place, count int) {
 	l.putAt[count] = time.Now()
 }
 
-func (l *simLedger) removing(place rooms.Place) {
+func (l *simLedger) removing(place rooms.EntryKey) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if p := l.places[place]; p != nil {
@@ -98,7 +98,7 @@ func (l *simLedger) watcher(in *simInstance) func(rooms.Change) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	v := &simView{
-		shown: make(map[rooms.Place]int), most: make(map[rooms.Place]int), content: make(map[rooms.Place]string), gone: make(map[rooms.Place]int),
+		shown: make(map[rooms.EntryKey]int), most: make(map[rooms.EntryKey]int), content: make(map[rooms.EntryKey]string), gone: make(map[rooms.EntryKey]int),
 		heard: make(map[string]bool), signedOut: make(map[string]bool),
 	}
 	l.views[in], l.owners[in.name] = v, in
@@ -106,12 +106,12 @@ func (l *simLedger) watcher(in *simInstance) func(rooms.Change) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.note(in, c)
-		own := c.Said == nil && c.SignOut == "" && l.owner(c.Entry.Place) == in
+		own := c.Message == nil && c.SignOut == "" && l.owner(c.Entry.EntryKey) == in
 		switch {
 		case own:
-			l.fail("%s was told of its own %v", in.name, c.Entry.Place)
-		case c.Said != nil:
-			l.sayTo(in, v, *c.Said)
+			l.fail("%s was told of its own %v", in.name, c.Entry.EntryKey)
+		case c.Message != nil:
+			l.sayTo(in, v, *c.Message)
 		case c.SignOut != "":
 			if v.signedOut[c.SignOut] {
 				l.fail("%s was told twice to sign out %s", in.name, c.SignOut)
@@ -128,14 +128,14 @@ func (l *simLedger) watcher(in *simInstance) func(rooms.Change) {
 func (l *simLedger) note(in *simInstance, c rooms.Change) {
 	line := fmt.Sprint(time.Since(l.began), " ", in.name, " ")
 	switch {
-	case c.Said != nil:
-		line += fmt.Sprint("said ", c.Said.ID, " ", c.Said.Content)
+	case c.Message != nil:
+		line += fmt.Sprint("said ", c.Message.ID, " ", c.Message.Content)
 	case c.SignOut != "":
 		line += "sign out " + c.SignOut
 	case c.Removed:
-		line += fmt.Sprint("removed ", c.Entry.Place, " ", c.Reason)
+		line += fmt.Sprint("removed ", c.Entry.EntryKey, " ", c.Reason)
 	default:
-		line += fmt.Sprint("put ", c.Entry.Place, " ", string(c.Entry.Data))
+		line += fmt.Sprint("put ", c.Entry.EntryKey, " ", string(c.Entry.Data))
 	}
 	h := fnv.New64a()
 	fmt.Fprint(h, l.trace, line)
@@ -146,7 +146,7 @@ func (l *simLedger) note(in *simInstance, c rooms.Change) {
 }
 
 // owner is the instance that an entry is of.
-func (l *simLedger) owner(place rooms.Place) *simInstance {
+func (l *simLedger) owner(place rooms.EntryKey) *simInstance {
 	name, _, _ := strings.Cut(place.Key, "/")
 	return l.owners[name]
 }
@@ -160,25 +160,25 @@ func simCount(data []byte) int {
 
 func (l *simLedger) putTo(in *simInstance, v *simView, e rooms.Entry) {
 	count := simCount(e.Data)
-	owner, p := l.owner(e.Place), l.places[e.Place]
+	owner, p := l.owner(e.EntryKey), l.places[e.EntryKey]
 	if p == nil {
-		l.fail("%s was told of %v, which nobody put", in.name, e.Place)
+		l.fail("%s was told of %v, which nobody put", in.name, e.EntryKey)
 		return
 	}
-	_, shown := v.shown[e.Place]
+	_, shown := v.shown[e.EntryKey]
 	switch {
-	case count < v.most[e.Place]:
-		l.fail("%s was told that %v went back from %d to %d", in.name, e.Place, v.most[e.Place], count)
-	case !shown && count <= v.gone[e.Place]:
-		l.fail("%s was told that %v came back, which is gone", in.name, e.Place)
+	case count < v.most[e.EntryKey]:
+		l.fail("%s was told that %v went back from %d to %d", in.name, e.EntryKey, v.most[e.EntryKey], count)
+	case !shown && count <= v.gone[e.EntryKey]:
+		l.fail("%s was told that %v came back, which is gone", in.name, e.EntryKey)
 	case owner.ended && !shown && time.Since(owner.stopped) > 30*time.Second:
-		l.fail("%s was told that %v came, whose instance ended %v ago", in.name, e.Place, time.Since(owner.stopped))
+		l.fail("%s was told that %v came, whose instance ended %v ago", in.name, e.EntryKey, time.Since(owner.stopped))
 	}
-	v.shown[e.Place], v.most[e.Place], v.content[e.Place] = count, max(count, v.most[e.Place]), content(e)
+	v.shown[e.EntryKey], v.most[e.EntryKey], v.content[e.EntryKey] = count, max(count, v.most[e.EntryKey]), content(e)
 }
 
 func (l *simLedger) removeFrom(in *simInstance, v *simView, c rooms.Change) {
-	place := c.Entry.Place
+	place := c.Entry.EntryKey
 	count, shown := v.shown[place]
 	owner := l.owner(place)
 	switch {
@@ -205,7 +205,7 @@ func (l *simLedger) wasGivenUp(in *simInstance, count int) bool {
 	return ok && at.After(l.putAt[count])
 }
 
-func (l *simLedger) sayTo(in *simInstance, v *simView, m rooms.Said) {
+func (l *simLedger) sayTo(in *simInstance, v *simView, m rooms.ChatMessage) {
 	if v.heard[m.Content] && !l.loss { // with its data Redis may lose a nonce
 		l.fail("%s was told message %s twice", in.name, m.Content)
 	}
@@ -214,8 +214,8 @@ func (l *simLedger) sayTo(in *simInstance, v *simView, m rooms.Said) {
 }
 
 // truth is what everybody should see in the end.
-func (l *simLedger) truth() map[rooms.Place]int {
-	out := make(map[rooms.Place]int)
+func (l *simLedger) truth() map[rooms.EntryKey]int {
+	out := make(map[rooms.EntryKey]int)
 	for place, p := range l.places {
 		if in := l.owner(place); p.last > p.removed && in != nil && !in.ended {
 			out[place] = p.last
@@ -224,8 +224,8 @@ func (l *simLedger) truth() map[rooms.Place]int {
 	return out
 }
 
-func sortedPlaces[V any](m map[rooms.Place]V) []rooms.Place {
-	return slices.SortedFunc(maps.Keys(m), func(a, b rooms.Place) int { return strings.Compare(address(a), address(b)) })
+func sortedPlaces[V any](m map[rooms.EntryKey]V) []rooms.EntryKey {
+	return slices.SortedFunc(maps.Keys(m), func(a, b rooms.EntryKey) int { return strings.Compare(address(a), address(b)) })
 }
 
 // checkGone says what anybody else still shows of an instance.

@@ -97,8 +97,8 @@ func (w *simWorld) usable(slot int) *simInstance {
 	return in
 }
 
-func (in *simInstance) place(n int) rooms.Place {
-	place := rooms.Place{Key: fmt.Sprintf("%s/%d", in.name, n%12)}
+func (in *simInstance) place(n int) rooms.EntryKey {
+	place := rooms.EntryKey{Key: fmt.Sprintf("%s/%d", in.name, n%12)}
 	if n%3 == 0 {
 		place.List = rooms.RoomList("1")
 	}
@@ -153,11 +153,11 @@ func (w *simWorld) do(s simStep) {
 func (w *simWorld) put(in *simInstance, n int) {
 	w.count++
 	e := rooms.Entry{
-		Place: in.place(n), UserID: fmt.Sprint("u", n%5), JoinedAt: 1,
+		EntryKey: in.place(n), UserID: fmt.Sprint("u", n%5), JoinedAt: 1,
 		Data:   fmt.Appendf(nil, `{"id":"u%d","n":%d}`, n%5, w.count),
 		Status: []rooms.Status{rooms.Active, rooms.Away, rooms.Hidden}[n%3],
 	}
-	w.ledger.putting(e.Place, w.count)
+	w.ledger.putting(e.EntryKey, w.count)
 	in.store.Put(e)
 }
 
@@ -170,7 +170,7 @@ func (w *simWorld) say(in *simInstance, n int) {
 		}
 		text, in.nonce = nonce, nonce
 	}
-	if _, err := in.store.Say(rooms.NewMessage{Room: "1", Username: in.name, Content: text, Nonce: nonce}); err == nil {
+	if _, err := in.store.PostMessage(rooms.ChatPost{Room: "1", Username: in.name, Content: text, Nonce: nonce}); err == nil {
 		w.accepted(in, text)
 	}
 }

@@ -127,7 +127,7 @@ func (r *Rooms) RoomUsers(room string) []string {
 }
 
 // Messages is a room's history, oldest first. It may wait for the network.
-func (r *Rooms) Messages(ctx context.Context, room string) ([]Said, error) {
+func (r *Rooms) Messages(ctx context.Context, room string) ([]ChatMessage, error) {
 	if r.options.Records == nil {
 		return nil, nil
 	}
@@ -136,7 +136,7 @@ func (r *Rooms) Messages(ctx context.Context, room string) ([]Said, error) {
 
 // Emit sends an event to sockets of every instance. It returns a Refusal with
 // code bad_event for a name that no server may send.
-func (r *Rooms) Emit(m Message) error {
+func (r *Rooms) Emit(m Broadcast) error {
 	if err := CheckEvent(m.Event.Name); err != nil {
 		return err
 	}

@@ -146,7 +146,7 @@ func TestEmit(t *testing.T) {
 		w.settle()
 		a.told()
 		emit := func(name string, to ...string) error {
-			return w.instances[1].Emit(rooms.Message{Event: rooms.Event{Name: name, Args: raw([]string{"1.0"})}, Rooms: to})
+			return w.instances[1].Emit(rooms.Broadcast{Event: rooms.Event{Name: name, Args: raw([]string{"1.0"})}, Rooms: to})
 		}
 		if emit("news") != nil || emit("only", rooms.RoomList("r")) != nil {
 			t.Error("refused")

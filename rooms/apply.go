@@ -15,8 +15,8 @@ func (r *Rooms) watch(changes []Change) {
 	r.mu.Lock()
 	for _, c := range changes {
 		switch {
-		case c.Said != nil:
-			r.queue(Message{Event: c.Said.event(), Rooms: []string{RoomList(c.Said.Room)}})
+		case c.Message != nil:
+			r.queue(Broadcast{Event: c.Message.event(), Rooms: []string{RoomList(c.Message.Room)}})
 		case c.SignOut != "":
 			signedOut = append(signedOut, r.signOut(c.SignOut)...)
 		default:
@@ -41,8 +41,8 @@ func (r *Rooms) put(e Entry) Entry {
 }
 
 // remove takes one of this instance's entries away. r.mu is held.
-func (r *Rooms) remove(p Place, reason Reason) {
-	r.apply(Change{Entry: Entry{Place: p}, Removed: true, Reason: reason})
+func (r *Rooms) remove(p EntryKey, reason Reason) {
+	r.apply(Change{Entry: Entry{EntryKey: p}, Removed: true, Reason: reason})
 	r.store.Remove(p, reason)
 }
 
@@ -94,15 +94,15 @@ func (r *Rooms) applyToRoster(c Change) {
 		if isRoom(e.List) && own != nil {
 			r.membership.leave(own, e.List)
 		}
-		r.rosters.remove(e.Place)
+		r.rosters.remove(e.EntryKey)
 		return
 	}
-	before := r.rosters.nameOf(e.Place)
+	before := r.rosters.nameOf(e.EntryKey)
 	r.rosters.put(e, time.Now().UnixMilli())
 	if isRoom(e.List) && own != nil {
 		_, follows := r.membership[e.List][own]
 		r.membership.join(own, e.List)
-		r.rosters.owe(e.List, own, owing{follows, []*name{before, r.rosters.nameOf(e.Place)}})
+		r.rosters.owe(e.List, own, owing{follows, []*name{before, r.rosters.nameOf(e.EntryKey)}})
 	}
 }
 

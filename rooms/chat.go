@@ -64,7 +64,7 @@ func (r *Rooms) join(s *session, args []json.RawMessage) (map[string]any, error)
 	if err != nil {
 		return nil, err
 	}
-	place := Place{RoomList(room), s.id}
+	place := EntryKey{RoomList(room), s.id}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e, in := s.places[place]
@@ -72,7 +72,7 @@ func (r *Rooms) join(s *session, args []json.RawMessage) (map[string]any, error)
 		if s.roomsJoined() >= maxRooms {
 			return nil, errRooms
 		}
-		e = Entry{Place: place, Instance: r.options.Instance, UserID: s.id}
+		e = Entry{EntryKey: place, Instance: r.options.Instance, UserID: s.id}
 	}
 	name := encode(username)
 	if string(e.Data) != string(name) { // renaming is leaving and joining
@@ -135,7 +135,7 @@ func (r *Rooms) leaveRoom(s *session, args []json.RawMessage) (map[string]any, e
 	if err != nil {
 		return nil, err
 	}
-	place := Place{RoomList(room), s.id}
+	place := EntryKey{RoomList(room), s.id}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := s.places[place]
@@ -160,7 +160,7 @@ type speaker struct {
 func (r *Rooms) speakerIn(s *session, room string) (speaker, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e, ok := s.places[Place{RoomList(room), s.id}]
+	e, ok := s.places[EntryKey{RoomList(room), s.id}]
 	if !ok {
 		return speaker{}, errNotInRoom
 	}
@@ -184,7 +184,7 @@ func (r *Rooms) typing(s *session, args []json.RawMessage) (map[string]any, erro
 	if err != nil || who.hidden {
 		return nil, err
 	}
-	r.publish(Message{
+	r.publish(Broadcast{
 		Event: Event{"typing", []json.RawMessage{encode(struct {
 			Room     string          `json:"room"`
 			Username json.RawMessage `json:"username"`
@@ -219,7 +219,7 @@ func (r *Rooms) message(s *session, args []json.RawMessage) (map[string]any, err
 	if err != nil || utf8.RuneCountInString(nonce) > maxNonce {
 		return nil, &Refusal{"bad_message", fmt.Sprintf("nonce must be a text of at most %d characters.", maxNonce)}
 	}
-	kept, err := r.store.Say(NewMessage{Room: room, UserID: who.id, Username: username, Content: content, Nonce: nonce, From: who.from})
+	kept, err := r.store.PostMessage(ChatPost{Room: room, UserID: who.id, Username: username, Content: content, Nonce: nonce, From: who.from})
 	if err != nil {
 		return nil, err
 	}
@@ -244,15 +244,15 @@ func awaitKept(kept <-chan int64) (map[string]any, error) {
 }
 
 // event is what the members of the room get.
-func (m Said) event() Event {
+func (m ChatMessage) event() Event {
 	return Event{"message", []json.RawMessage{encode(struct {
-		Room string `json:"room"`
-		Data Said   `json:"data"`
+		Room string      `json:"room"`
+		Data ChatMessage `json:"data"`
 	}{m.Room, m})}}
 }
 
 // MarshalJSON is a message as clients see it.
-func (m Said) MarshalJSON() ([]byte, error) {
+func (m ChatMessage) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		ID        int64  `json:"id"`
 		UserID    string `json:"user_id,omitempty"`
@@ -263,7 +263,7 @@ func (m Said) MarshalJSON() ([]byte, error) {
 }
 
 // publish hands a message to the sockets of every instance.
-func (r *Rooms) publish(m Message) {
+func (r *Rooms) publish(m Broadcast) {
 	if r.options.Bus != nil {
 		r.options.Bus.Publish(m)
 		return

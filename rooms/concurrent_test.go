@@ -162,7 +162,7 @@ func TestCountsComeInOrder(t *testing.T) {
 	}
 	running.Go(func() { _ = r.Run(ctx) })
 	for i := range users { // users only come, so counts only rise
-		h.far.Put(rooms.Entry{Place: rooms.Place{Key: fmt.Sprint(i)}, UserID: fmt.Sprint("u", i), Data: []byte(`{}`)})
+		h.far.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: fmt.Sprint(i)}, UserID: fmt.Sprint("u", i), Data: []byte(`{}`)})
 	}
 	select {
 	case <-last:

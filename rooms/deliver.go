@@ -11,7 +11,7 @@ import (
 
 // deliver brings a message to the sockets of this instance that it is for. The
 // bus calls it with one message at a time, so each socket gets them in order.
-func (r *Rooms) deliver(m Message) {
+func (r *Rooms) deliver(m Broadcast) {
 	r.mu.Lock()
 	r.queue(m)
 	r.mu.Unlock()
@@ -20,7 +20,7 @@ func (r *Rooms) deliver(m Message) {
 
 // queue puts a message into the outbox, behind what waits in the lists that it is
 // for: everybody knows a name before its message. r.mu is held.
-func (r *Rooms) queue(m Message) {
+func (r *Rooms) queue(m Broadcast) {
 	for _, room := range m.Rooms {
 		r.queueRoster(room)
 	}
@@ -132,7 +132,7 @@ func (r *Rooms) rosterEvents(ro *roster) (steps []step, whole Event) {
 }
 
 // receivers is the sockets that get a message. r.mu is held.
-func (r *Rooms) receivers(m Message) []Conn {
+func (r *Rooms) receivers(m Broadcast) []Conn {
 	if len(m.Rooms) == 0 {
 		to := make([]Conn, 0, len(r.sessions))
 		excepted := r.inAny(m.Except)

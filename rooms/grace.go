@@ -16,8 +16,8 @@ const maxHeld = 100_000
 type leaving struct {
 	most    int    // as maxHeld; set by tests
 	unheld  uint64 // entries that were over the bound
-	held    map[Place]held
-	holders map[holder]map[Place]bool
+	held    map[EntryKey]held
+	holders map[holder]map[EntryKey]bool
 	ended   bool
 }
 
@@ -48,7 +48,7 @@ type held struct {
 }
 
 func newLeaving() leaving {
-	return leaving{most: maxHeld, held: make(map[Place]held), holders: make(map[holder]map[Place]bool)}
+	return leaving{most: maxHeld, held: make(map[EntryKey]held), holders: make(map[holder]map[EntryKey]bool)}
 }
 
 // hold keeps an entry for the grace, and reports whether it does: the caller
@@ -65,7 +65,7 @@ func (r *Rooms) hold(e Entry, user userKey, reason Reason) bool {
 		l.unheld++
 		return false
 	}
-	place := e.Place
+	place := e.EntryKey
 	var timer *time.Timer
 	timer = time.AfterFunc(r.options.Grace, func() {
 		r.mu.Lock()
@@ -77,14 +77,14 @@ func (r *Rooms) hold(e Entry, user userKey, reason Reason) bool {
 	})
 	l.held[place] = held{h, timer}
 	if l.holders[h] == nil {
-		l.holders[h] = make(map[Place]bool, 1)
+		l.holders[h] = make(map[EntryKey]bool, 1)
 	}
 	l.holders[h][place] = true
 	return true
 }
 
 // letGo forgets an entry, if it is held.
-func (l *leaving) letGo(place Place) {
+func (l *leaving) letGo(place EntryKey) {
 	h, ok := l.held[place]
 	if !ok {
 		return
@@ -102,7 +102,7 @@ func (l *leaving) letGo(place Place) {
 // at most. The entry itself may have been held too (a 2.x client that left the
 // namespace comes back under its old id): it is a new one. r.mu is held.
 func (r *Rooms) back(e Entry, user userKey) {
-	r.leaving.letGo(e.Place)
+	r.leaving.letGo(e.EntryKey)
 	r.release(e, user, Closed)
 }
 

@@ -161,8 +161,8 @@ func TestHandOver(t *testing.T) {
 		back := w.connect(1, "a2", "presence=none")
 		w.do(back, "register", one)
 		w.do(back, "join", `{"room":"r","username":"a"}`)
-		w.far.Remove(rooms.Place{Key: "a"}, rooms.Closed) // as the store does in the end
-		w.far.Remove(rooms.Place{List: rooms.RoomList("r"), Key: "a"}, rooms.Closed)
+		w.far.Remove(rooms.EntryKey{Key: "a"}, rooms.Closed) // as the store does in the end
+		w.far.Remove(rooms.EntryKey{List: rooms.RoomList("r"), Key: "a"}, rooms.Closed)
 		w.hears(watcher)
 		w.hears(member)
 	})

@@ -98,8 +98,8 @@ func TestSocketIDsAreToldToNobody(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store, bus := &recordingStore{Store: adapter.NewMemory()}, &memory.Bus{}
-				var passed []rooms.Message
-				defer bus.Subscribe(func(m rooms.Message) { passed = append(passed, m) })()
+				var passed []rooms.Broadcast
+				defer bus.Subscribe(func(m rooms.Broadcast) { passed = append(passed, m) })()
 				r := rooms.New(rooms.Options{Bus: bus, Strict: strict, IdleAfter: time.Minute, Tracks: func() []json.RawMessage { return []json.RawMessage{[]byte("1")} }}, store, &fakeSender{})
 				h := &house{t: t, rooms: r}
 				ctx, stop := context.WithCancel(t.Context())
@@ -177,8 +177,8 @@ func (s *recordingStore) Put(e rooms.Entry) {
 	s.Store.Put(e)
 }
 
-func (s *recordingStore) Remove(p rooms.Place, reason rooms.Reason) {
-	s.kept = append(s.kept, encodeAll([]rooms.Place{p})...)
+func (s *recordingStore) Remove(p rooms.EntryKey, reason rooms.Reason) {
+	s.kept = append(s.kept, encodeAll([]rooms.EntryKey{p})...)
 	s.Store.Remove(p, reason)
 }
 

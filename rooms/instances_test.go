@@ -35,8 +35,8 @@ type node struct {
 	rooms   *rooms.Rooms
 	skew    int64
 	last    int64
-	own     map[rooms.Place]rooms.Entry
-	known   map[rooms.Place]rooms.Entry // of the others
+	own     map[rooms.EntryKey]rooms.Entry
+	known   map[rooms.EntryKey]rooms.Entry // of the others
 	watcher func([]rooms.Change)
 	inbox   map[string][]rooms.Change // by sender
 	away    bool                      // cut off
@@ -49,14 +49,14 @@ func (n *node) Now() int64 {
 }
 
 func (n *node) Put(e rooms.Entry) {
-	n.own[e.Place] = e
+	n.own[e.EntryKey] = e
 	n.send(rooms.Change{Entry: e})
 }
 
-func (n *node) Remove(p rooms.Place, reason rooms.Reason) {
+func (n *node) Remove(p rooms.EntryKey, reason rooms.Reason) {
 	if _, ok := n.own[p]; ok {
 		delete(n.own, p)
-		n.send(rooms.Change{Entry: rooms.Entry{Place: p}, Removed: true, Reason: reason})
+		n.send(rooms.Change{Entry: rooms.Entry{EntryKey: p}, Removed: true, Reason: reason})
 	}
 }
 
@@ -86,9 +86,9 @@ func (n *node) receive(from string) bool {
 
 func (n *node) take(c rooms.Change) {
 	if c.Removed {
-		delete(n.known, c.Entry.Place)
+		delete(n.known, c.Entry.EntryKey)
 	} else {
-		n.known[c.Entry.Place] = c.Entry
+		n.known[c.Entry.EntryKey] = c.Entry
 	}
 	if n.net.spoil != nil {
 		n.net.spoil(n.name, &c)
@@ -101,14 +101,14 @@ func (n *node) take(c rooms.Change) {
 func (n *node) compare(from *node) {
 	n.inbox[from.name] = nil
 	places := slices.Collect(maps.Keys(from.own))
-	slices.SortFunc(places, func(a, b rooms.Place) int { return strings.Compare(a.List+a.Key, b.List+b.Key) })
+	slices.SortFunc(places, func(a, b rooms.EntryKey) int { return strings.Compare(a.List+a.Key, b.List+b.Key) })
 	n.net.random.Shuffle(len(places), func(i, j int) { places[i], places[j] = places[j], places[i] })
 	for _, p := range places {
 		n.take(rooms.Change{Entry: from.own[p]})
 	}
 	for p, e := range n.known {
 		if _, there := from.own[p]; e.Instance == from.name && !there {
-			n.take(rooms.Change{Entry: rooms.Entry{Place: p}, Removed: true, Reason: rooms.Closed})
+			n.take(rooms.Change{Entry: rooms.Entry{EntryKey: p}, Removed: true, Reason: rooms.Closed})
 		}
 	}
 }
@@ -118,7 +118,7 @@ func newNetwork(seed uint64, n int, spoil func(string, *rooms.Change)) *network 
 	for i := range n {
 		one := &node{
 			Memory: adapter.NewMemory(), name: string(rune('A' + i)), net: net,
-			skew: net.random.Int64N(2000), own: make(map[rooms.Place]rooms.Entry), known: make(map[rooms.Place]rooms.Entry), inbox: make(map[string][]rooms.Change),
+			skew: net.random.Int64N(2000), own: make(map[rooms.EntryKey]rooms.Entry), known: make(map[rooms.EntryKey]rooms.Entry), inbox: make(map[string][]rooms.Change),
 		}
 		one.rooms = rooms.New(rooms.Options{Instance: one.name}, one, &fakeSender{})
 		net.instances = append(net.instances, one)

@@ -14,14 +14,14 @@ func (r *Rooms) invite(_ *session, args []json.RawMessage) (map[string]any, erro
 		}
 	}
 	if r.options.Strict {
-		r.publish(Message{Event: Event{"invite", firstArg(args)}})
+		r.publish(Broadcast{Event: Event{"invite", firstArg(args)}})
 		return nil, nil
 	}
 	id, err := idText(fields(args)["id"])
 	if err != nil || id == "" {
 		return nil, &Refusal{"bad_invite", "invite needs an object with the id of the invited user."}
 	}
-	r.publish(Message{Event: Event{"invite", firstArg(args)}, Rooms: []string{UserRoom(id)}})
+	r.publish(Broadcast{Event: Event{"invite", firstArg(args)}, Rooms: []string{UserRoom(id)}})
 	return nil, nil
 }
 

@@ -39,13 +39,13 @@ type deliveringBus struct {
 	h *house
 }
 
-func (b deliveringBus) Publish(m rooms.Message) {
+func (b deliveringBus) Publish(m rooms.Broadcast) {
 	b.Bus.Publish(m)
 	b.h.rooms.Deliver()
 }
 
-func message(name string, to, except []string) rooms.Message {
-	return rooms.Message{Event: rooms.Event{Name: name, Args: raw([]string{`{"b":1,"a":12345678901234567890}`})}, Rooms: to, Except: except}
+func message(name string, to, except []string) rooms.Broadcast {
+	return rooms.Broadcast{Event: rooms.Event{Name: name, Args: raw([]string{`{"b":1,"a":12345678901234567890}`})}, Rooms: to, Except: except}
 }
 
 func TestWhoGetsAMessage(t *testing.T) {
@@ -167,7 +167,7 @@ func TestRoomsUnderConcurrency(t *testing.T) {
 		defer end()
 		for i := 0; ctx.Err() == nil; i++ {
 			n, _ := json.Marshal(i)
-			bus.Bus.Publish(rooms.Message{Event: rooms.Event{Name: "n", Args: []json.RawMessage{n}}, Rooms: []string{"user:5", "watcher"}})
+			bus.Bus.Publish(rooms.Broadcast{Event: rooms.Event{Name: "n", Args: []json.RawMessage{n}}, Rooms: []string{"user:5", "watcher"}})
 		}
 	})
 	for i := range 8 {

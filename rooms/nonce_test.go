@@ -61,7 +61,7 @@ func TestNonce(t *testing.T) {
 // silent is a store that never learns the ids of messages.
 type silent struct{ rooms.Store }
 
-func (s silent) Say(rooms.NewMessage) (<-chan int64, error) { return make(chan int64), nil }
+func (s silent) PostMessage(rooms.ChatPost) (<-chan int64, error) { return make(chan int64), nil }
 
 // A message of which nobody knows whether it was kept is answered so, in time.
 func TestMessageUnconfirmed(t *testing.T) {

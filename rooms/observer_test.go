@@ -104,7 +104,7 @@ func TestEventsSent(t *testing.T) {
 		if _, err := r.Connect(&fakeConn{id: "a"}, rooms.Handshake{}); err != nil {
 			t.Fatal(err)
 		}
-		bus.Publish(rooms.Message{Event: rooms.Event{Name: event, Args: []json.RawMessage{[]byte("1")}}})
+		bus.Publish(rooms.Broadcast{Event: rooms.Event{Name: event, Args: []json.RawMessage{[]byte("1")}}})
 		r.Deliver()
 		if diff := cmp.Diff(map[string]int{want: 1}, seen.sent); diff != "" {
 			t.Errorf("%s: %s", event, diff)

@@ -74,7 +74,7 @@ func runFor(t *testing.T, interval, total time.Duration, cost func(list bool) ti
 	}
 	go func() { done <- r.Run(ctx) }()
 	for n := 0; time.Since(start) < total; n++ {
-		far.Put(rooms.Entry{Place: rooms.Place{Key: fmt.Sprint(n)}, UserID: "u" + fmt.Sprint(n), Data: []byte(`{}`)})
+		far.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: fmt.Sprint(n)}, UserID: "u" + fmt.Sprint(n), Data: []byte(`{}`)})
 		time.Sleep(interval)
 	}
 	time.Sleep(10 * time.Second) // of the bubble: all that is to come has come
@@ -184,7 +184,7 @@ func TestGathering(t *testing.T) {
 			done := make(chan error)
 			go func() { done <- r.Run(ctx) }()
 			come := func(id string) {
-				far.Put(rooms.Entry{Place: rooms.Place{Key: id}, UserID: id, Data: []byte(`{}`)})
+				far.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: id}, UserID: id, Data: []byte(`{}`)})
 			}
 			come("a")
 			time.Sleep(1000 * ms)
@@ -255,7 +255,7 @@ func TestRunStopsWatching(t *testing.T) {
 	if err := h.rooms.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	h.far.Put(rooms.Entry{Place: rooms.Place{Key: "a"}, UserID: "1", Data: []byte(`{}`)})
+	h.far.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: "a"}, UserID: "1", Data: []byte(`{}`)})
 	h.cluster.Deliver()
 	if got := h.rooms.Counts().Users; got != 0 {
 		t.Fatalf("%d users came after the end", got)

@@ -40,7 +40,7 @@ func (r *Rooms) dropOut(s *session, list string) {
 func (r *Rooms) withdraw(s *session, list string, reason Reason) {
 	if ro := r.rosters.byList[list]; ro != nil {
 		for _, m := range ro.of(s.id) {
-			r.remove(m.entry.Place, reason)
+			r.remove(m.entry.EntryKey, reason)
 		}
 	}
 }
@@ -58,11 +58,11 @@ func (r *Rooms) retire(s *session) {
 // races, also by sockets that are gone. What others put there stays, whatever id
 // it says it has. r.mu is held.
 func (r *Rooms) conceal(key userKey) {
-	var left []Place
+	var left []EntryKey
 	for use := r.rosters.byUse.Front(); use != nil; use = use.Next() {
 		for m := range use.Value.(*roster).order.all() {
 			if e := m.entry; e.UserID == key.id && !e.isAnonymous() && e.Instance == r.options.Instance {
-				left = append(left, e.Place)
+				left = append(left, e.EntryKey)
 			}
 		}
 	}
@@ -97,7 +97,7 @@ func (r *Rooms) stays(list string) bool {
 // was used least recently while all together weighs too much. r.mu is held.
 func (r *Rooms) bound(now time.Time) {
 	oldest := now.Add(-keepRacing).UnixMilli()
-	var gone []Place
+	var gone []EntryKey
 	weight := r.rosters.own
 	for use := r.rosters.byUse.Front(); use != nil; use = use.Next() {
 		ro := use.Value.(*roster)
@@ -106,7 +106,7 @@ func (r *Rooms) bound(now time.Time) {
 		}
 		for m := range ro.order.all() {
 			if e := m.entry; e.Instance == r.options.Instance {
-				gone = append(gone, e.Place)
+				gone = append(gone, e.EntryKey)
 				weight -= weightOf(e)
 			}
 		}

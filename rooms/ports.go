@@ -129,8 +129,8 @@ const Online = ""
 // for its members are published.
 func RoomList(room string) string { return "room:" + room }
 
-// A Place is where an entry is: what is put there replaces what was.
-type Place struct {
+// An EntryKey identifies an entry: what is put under it replaces what was.
+type EntryKey struct {
 	// List is Online, or another name with a colon in it.
 	List string
 	// Key is unique in the list. It is or begins with the id of the socket
@@ -141,7 +141,7 @@ type Place struct {
 // Entry is something in one of the shared lists. Its owner is the instance
 // that put it; nobody else changes it while that instance lives.
 type Entry struct {
-	Place
+	EntryKey
 	// Instance owns the entry.
 	Instance string
 	// UserID is the identity of the user whose entry it is: the user object's
@@ -176,22 +176,22 @@ func (e Entry) isAnonymous() bool { return e.UserID == socketOf(e.Key) }
 // Change is one step of the shared state that this instance did not make: an
 // entry of another instance, a message or a signing out.
 type Change struct {
-	// Entry is what was put. Of a removed entry only its Place is sure to be
+	// Entry is what was put. Of a removed entry only its EntryKey is sure to be
 	// set.
 	Entry Entry
 	// Removed says that the entry is gone, for Reason. Otherwise it was put:
 	// new, or in place of the one before.
 	Removed bool
 	Reason  Reason
-	// Said, if not nil, is a message that was said instead.
-	Said *Said
+	// Message, if not nil, is a chat message that was posted instead.
+	Message *ChatMessage
 	// SignOut, if not empty, is the id of a user who is to be signed out
 	// everywhere instead.
 	SignOut string
 }
 
-// Said is one message of a room's history.
-type Said struct {
+// ChatMessage is one message of a chat room's history.
+type ChatMessage struct {
 	Room string
 	// ID rises within the room.
 	ID int64
@@ -199,12 +199,12 @@ type Said struct {
 	UserID   string
 	Username string
 	Content  string
-	// At is when it was said (epoch milliseconds).
+	// At is when it was posted (epoch milliseconds).
 	At int64
 }
 
-// NewMessage is a message that is to be kept in a room's history.
-type NewMessage struct {
+// ChatPost is a message that is to be kept in a chat room's history.
+type ChatPost struct {
 	Room string
 	// UserID is the sender's, "" for one without an id.
 	UserID            string
@@ -241,7 +241,7 @@ type Store interface {
 	Put(Entry)
 	// Remove deletes one of this instance's own entries, for the others; an
 	// unknown one is no error.
-	Remove(Place, Reason)
+	Remove(EntryKey, Reason)
 	// Watch calls f with what this instance did not make, some changes at a time:
 	// with every entry that the others have, as a put, before it returns; and then
 	// with every change of theirs and every message, once each, one call at a time,
@@ -249,16 +249,16 @@ type Store interface {
 	// the others' changes do. Watching ends when stop has returned; stop may be
 	// called again, but Watch may not.
 	Watch(f func([]Change)) (stop func())
-	// Say adds a message to a room's history, under the next id and at the
-	// present time, and tells the watchers of all instances, this one's too; all
-	// of them hear a room's messages in the order of their ids. The channel gets that id, or
-	// the id from before if the message is there already (the latest 100,000
-	// nonces are known); it gets nothing if that cannot be known. The last 100
+	// PostMessage adds a message to a chat room's history, under the next id and
+	// at the present time. The watchers of all instances, this one's too, get a
+	// room's messages in the order of their ids. The channel gets that id, or the
+	// id from before if the message is there already (the latest 100,000 nonces
+	// are known); it gets nothing if that cannot be known. The last 100
 	// of a room are kept for 7 days, and 64 MiB in all: beyond that a room is
 	// forgotten that was begun by the client whose rooms take most (Origin), the
 	// one of them that was used least recently. It returns a Refusal with code
 	// unavailable if the message could not be kept now.
-	Say(NewMessage) (kept <-chan int64, err error)
+	PostMessage(ChatPost) (kept <-chan int64, err error)
 	// SignOut tells the other instances' watchers that a user is to be signed
 	// out.
 	SignOut(user string)
@@ -276,11 +276,11 @@ type Records interface {
 	// is not.
 	LastActive(ctx context.Context, user string) (int64, error)
 	// History is the kept messages of a room, oldest first.
-	History(ctx context.Context, room string) ([]Said, error)
+	History(ctx context.Context, room string) ([]ChatMessage, error)
 }
 
-// Message is one event for sockets of any instance, whoever published it.
-type Message struct {
+// Broadcast is one event for sockets of any instance, whoever published it.
+type Broadcast struct {
 	Event Event
 	// Rooms are those whose members get it, each once; none: everybody
 	// connected gets it. A socket is in the rooms of its own ids, ID and
@@ -290,17 +290,17 @@ type Message struct {
 	Except []string
 }
 
-// Bus carries messages between the instances of one deployment. A message that
+// Bus carries broadcasts between the instances of one deployment. One that
 // could not be a Socket.IO event (a reserved or empty name, arguments that are
 // not JSON) reaches nobody.
 type Bus interface {
-	// Publish hands a message to every subscriber of every instance, at most
+	// Publish hands a broadcast to every subscriber of every instance, at most
 	// once each. This instance's have been called when Publish returns; the
 	// others follow, in the order in which this instance published. It does
 	// not wait for the network and is safe for concurrent use.
-	Publish(Message)
-	// Subscribe calls f with every message from now on, one at a time: while f
+	Publish(Broadcast)
+	// Subscribe calls f with every broadcast from now on, one at a time: while f
 	// waits, the next ones do. f must not call the bus. It ends when stop has
 	// returned; stop may be called again.
-	Subscribe(f func(Message)) (stop func())
+	Subscribe(f func(Broadcast)) (stop func())
 }

@@ -273,7 +273,7 @@ type countingStore struct {
 	removes atomic.Int32
 }
 
-func (s *countingStore) Remove(place rooms.Place, reason rooms.Reason) {
+func (s *countingStore) Remove(place rooms.EntryKey, reason rooms.Reason) {
 	s.removes.Add(1)
 	s.Store.Remove(place, reason)
 }
@@ -345,7 +345,7 @@ func TestDisconnectCrossesRegister(t *testing.T) {
 // users in the same order.
 func TestJoinedAt(t *testing.T) {
 	cluster := newCluster()
-	cluster.Open("other").Put(rooms.Entry{Place: rooms.Place{Key: "far"}, UserID: "1", Data: []byte(`{"id":1}`), JoinedAt: 123})
+	cluster.Open("other").Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: "far"}, UserID: "1", Data: []byte(`{"id":1}`), JoinedAt: 123})
 	r := rooms.New(rooms.Options{Instance: "here"}, cluster.Open("here"), &fakeSender{})
 	for _, c := range []struct{ socket, user string }{{"a", `{"id":"1"}`}, {"b", `{"id":2}`}} {
 		registered(t, r, c.socket, "", c.user)

@@ -248,7 +248,7 @@ func (h *history) elsewhere() {
 	defer h.cluster.Deliver()
 	far := fmt.Sprintf("far%d", h.random.IntN(4))
 	if h.random.IntN(3) == 0 {
-		h.far.Remove(rooms.Place{Key: far}, rooms.InstanceLost)
+		h.far.Remove(rooms.EntryKey{Key: far}, rooms.InstanceLost)
 		h.model.remove(far, rooms.InstanceLost)
 		return
 	}
@@ -261,7 +261,7 @@ func (h *history) elsewhere() {
 		}
 	}
 	h.far.Put(rooms.Entry{
-		Place: rooms.Place{Key: far}, UserID: id, Data: []byte(user),
+		EntryKey: rooms.EntryKey{Key: far}, UserID: id, Data: []byte(user),
 		JoinedAt: joined, RegisteredAt: h.far.Now(),
 	})
 	h.model.put(far, id, user)

@@ -89,7 +89,7 @@ func (r *Rooms) take(s *session, c *circuit, list, id string, data json.RawMessa
 		}
 		s.elements++
 		e = Entry{
-			Place:    Place{list, s.id + "#" + strconv.Itoa(s.elements)},
+			EntryKey: EntryKey{list, s.id + "#" + strconv.Itoa(s.elements)},
 			Instance: r.options.Instance,
 			UserID:   s.owner(),
 			Data:     bytes.Clone(data),
@@ -167,11 +167,11 @@ func (r *Rooms) takesPart(c *circuit, list string) bool {
 
 // toList is a message for those who take part and watch; in strict mode for
 // everybody.
-func (r *Rooms) toList(list string, e Event) Message {
+func (r *Rooms) toList(list string, e Event) Broadcast {
 	if r.options.Strict {
-		return Message{Event: e}
+		return Broadcast{Event: e}
 	}
-	return Message{Event: e, Rooms: []string{list}}
+	return Broadcast{Event: e, Rooms: []string{list}}
 }
 
 // watchStage and watchRace make a session hear of what it takes no part in.

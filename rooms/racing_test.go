@@ -242,7 +242,7 @@ func TestOneOrderOfRacers(t *testing.T) {
 	inTown(t, 1, rooms.Options{}, func(w *town) {
 		watcher := w.connect(0, "w", "presence=none")
 		put := func(instance, key string, joinedAt int64) {
-			w.cluster.Open(instance).Put(rooms.Entry{Place: rooms.Place{List: "stage:t", Key: key}, UserID: key,
+			w.cluster.Open(instance).Put(rooms.Entry{EntryKey: rooms.EntryKey{List: "stage:t", Key: key}, UserID: key,
 				Data: []byte(fmt.Sprintf(`{"id":%q}`, key)), JoinedAt: joinedAt})
 		}
 		put("X", "x1", 5)

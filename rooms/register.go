@@ -43,7 +43,7 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 		r.own(s)
 	}
 	if before != key { // that was signing out
-		r.release(Entry{Place: s.online()}, before, SignedOut)
+		r.release(Entry{EntryKey: s.online()}, before, SignedOut)
 	}
 	r.enterUserRoom(s, key)
 	if status, at := r.chosen(key); at > 0 && !key.anonymous {
@@ -59,9 +59,9 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 // putUser puts the entry of a registration. In strict mode a socket keeps its
 // place, whichever user it is. r.mu is held.
 func (r *Rooms) putUser(s *session, key userKey, data json.RawMessage) error {
-	e := Entry{Place: s.online(), Instance: r.options.Instance, UserID: key.id, Data: data}
+	e := Entry{EntryKey: s.online(), Instance: r.options.Instance, UserID: key.id, Data: data}
 	if r.options.Strict {
-		e.JoinedAt = s.places[e.Place].JoinedAt
+		e.JoinedAt = s.places[e.EntryKey].JoinedAt
 	}
 	e.Status, e.StatusAt = s.status, s.statusAt
 	e.RegisteredAt = r.registeredAt(key)
@@ -118,7 +118,7 @@ func (r *Rooms) unregister(s *session, _ []json.RawMessage) (map[string]any, err
 	before := s.status
 	r.start(s)
 	r.restate(s, before)
-	r.release(Entry{Place: s.online()}, key, SignedOut)
+	r.release(Entry{EntryKey: s.online()}, key, SignedOut)
 	r.enterUserRoom(s, userKey{})
 	return nil, nil
 }

@@ -126,7 +126,7 @@ func (rs *rosters) forgetEmpty(ro *roster) {
 // put takes an entry. Who is hidden is in no list.
 func (rs *rosters) put(e Entry, now int64) {
 	if e.Status == Hidden {
-		rs.remove(e.Place)
+		rs.remove(e.EntryKey)
 		return
 	}
 	ro := rs.at(e.List)
@@ -173,7 +173,7 @@ func (m *member) take(e Entry) {
 
 // remove takes an entry away. It is no use of the list: or what one instance
 // gives up because it is old would be young for the others.
-func (rs *rosters) remove(p Place) {
+func (rs *rosters) remove(p EntryKey) {
 	ro := rs.byList[p.List]
 	if ro == nil {
 		return
@@ -203,7 +203,7 @@ func (rs *rosters) weigh(ro *roster, e Entry, sign int) {
 func weightOf(e Entry) int { return len(e.List) + len(e.Key) + len(e.Data) + 1024 }
 
 // nameOf is the name of a member, nil if it has none that may be seen.
-func (rs *rosters) nameOf(p Place) *name {
+func (rs *rosters) nameOf(p EntryKey) *name {
 	if ro := rs.byList[p.List]; ro != nil && ro.members[p.Key] != nil {
 		return ro.members[p.Key].name
 	}

@@ -52,7 +52,7 @@ type session struct {
 	owedCount bool
 
 	// places are the session's entries of the user online and of chat rooms.
-	places map[Place]Entry
+	places map[EntryKey]Entry
 	key    userKey // of the registered user
 	// token is the user of the token, nil without one: its fields are fixed. Only
 	// the session's own events change it.
@@ -75,7 +75,7 @@ type session struct {
 
 var errNotConnected = &Refusal{"not_connected", "The socket is not connected."}
 
-func (s *session) online() Place { return Place{Online, s.id} }
+func (s *session) online() EntryKey { return EntryKey{Online, s.id} }
 
 // registered reports whether the session has a user.
 func (s *session) registered() bool { return s.hasUser.Load() }
@@ -87,9 +87,9 @@ func (r *Rooms) putEntry(s *session, e Entry) error {
 	}
 	e.Status, e.StatusAt = s.status, s.statusAt
 	if s.places == nil {
-		s.places = make(map[Place]Entry, 1)
+		s.places = make(map[EntryKey]Entry, 1)
 	}
-	s.places[e.Place] = r.put(e)
+	s.places[e.EntryKey] = r.put(e)
 	if e.List == Online {
 		s.hasUser.Store(true)
 	}
@@ -98,7 +98,7 @@ func (r *Rooms) putEntry(s *session, e Entry) error {
 
 // removeEntry takes one of a session's entries away, and reports whether it was
 // there. r.mu is held.
-func (r *Rooms) removeEntry(s *session, place Place, reason Reason) bool {
+func (r *Rooms) removeEntry(s *session, place EntryKey, reason Reason) bool {
 	_, ok := s.places[place]
 	if ok {
 		delete(s.places, place)

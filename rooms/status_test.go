@@ -135,9 +135,9 @@ func TestHiddenWhileOneLooks(t *testing.T) {
 	member := h.connect("m", "none")
 	h.do(member, "join", `{"room":"r","username":"m"}`)
 	// A tab on another instance, whose user hides by a tab that has no room.
-	far := rooms.Entry{Place: rooms.Place{Key: "far"}, Instance: "far", UserID: "1", Data: []byte(one), JoinedAt: 1}
+	far := rooms.Entry{EntryKey: rooms.EntryKey{Key: "far"}, Instance: "far", UserID: "1", Data: []byte(one), JoinedAt: 1}
 	h.far.Put(far)
-	h.far.Put(rooms.Entry{Place: rooms.Place{List: rooms.RoomList("r"), Key: "far"}, Instance: "far", UserID: "far", Data: []byte(`"u"`), JoinedAt: 1})
+	h.far.Put(rooms.Entry{EntryKey: rooms.EntryKey{List: rooms.RoomList("r"), Key: "far"}, Instance: "far", UserID: "far", Data: []byte(`"u"`), JoinedAt: 1})
 	h.cluster.Deliver()
 	h.rooms.TellRosters()
 	member.told()

@@ -89,7 +89,7 @@ type check struct {
 // entry makes an entry that the i-th instance may put.
 func entry(i int, socket, user string, joinedAt int64) rooms.Entry {
 	return rooms.Entry{
-		Place:    rooms.Place{Key: socket},
+		EntryKey: rooms.EntryKey{Key: socket},
 		Instance: Instance(i),
 		UserID:   cmp.Or(rooms.UserID([]byte(user)), "user of "+socket),
 		Data:     []byte(user),
@@ -214,15 +214,15 @@ func sameChange(a, b rooms.Change) bool { return account(a) == account(b) }
 func account(c rooms.Change) string {
 	e := c.Entry
 	switch {
-	case c.Said != nil:
-		return fmt.Sprintf("said %+v", *c.Said)
+	case c.Message != nil:
+		return fmt.Sprintf("said %+v", *c.Message)
 	case c.SignOut != "":
 		return fmt.Sprintf("sign out %q", c.SignOut)
 	case c.Removed:
-		return fmt.Sprintf("removed %q (%s)", e.Place, c.Reason)
+		return fmt.Sprintf("removed %q (%s)", e.EntryKey, c.Reason)
 	}
 	return fmt.Sprintf("put %q, %s of %s and %q, joined %d, registered %d, visible %d, status %q of %d",
-		e.Place, e.Data, e.Instance, e.UserID, e.JoinedAt, e.RegisteredAt, e.VisibleAt, e.Status, e.StatusAt)
+		e.EntryKey, e.Data, e.Instance, e.UserID, e.JoinedAt, e.RegisteredAt, e.VisibleAt, e.Status, e.StatusAt)
 }
 
 func describe(changes []rooms.Change) string {
@@ -240,9 +240,9 @@ func put(e rooms.Entry) rooms.Change { return rooms.Change{Entry: e} }
 
 // removed is the removal of somebody from those online.
 func removed(socket string, reason rooms.Reason) rooms.Change {
-	return removedFrom(rooms.Place{List: rooms.Online, Key: socket}, reason)
+	return removedFrom(rooms.EntryKey{List: rooms.Online, Key: socket}, reason)
 }
 
-func removedFrom(place rooms.Place, reason rooms.Reason) rooms.Change {
-	return rooms.Change{Entry: rooms.Entry{Place: place}, Removed: true, Reason: reason}
+func removedFrom(place rooms.EntryKey, reason rooms.Reason) rooms.Change {
+	return rooms.Change{Entry: rooms.Entry{EntryKey: place}, Removed: true, Reason: reason}
 }

@@ -16,21 +16,25 @@ import (
 // joinsPlaces takes list and key for one name.
 type joinsPlaces struct{ Store }
 
-func (s joinsPlaces) joined(p rooms.Place) rooms.Place { return rooms.Place{Key: p.List + p.Key} }
+func (s joinsPlaces) joined(p rooms.EntryKey) rooms.EntryKey {
+	return rooms.EntryKey{Key: p.List + p.Key}
+}
 
 func (s joinsPlaces) Put(e rooms.Entry) {
-	e.Place = s.joined(e.Place)
+	e.EntryKey = s.joined(e.EntryKey)
 	s.Store.Put(e)
 }
 
-func (s joinsPlaces) Remove(p rooms.Place, reason rooms.Reason) { s.Store.Remove(s.joined(p), reason) }
+func (s joinsPlaces) Remove(p rooms.EntryKey, reason rooms.Reason) {
+	s.Store.Remove(s.joined(p), reason)
+}
 
-func editSaid(change func(*rooms.Said)) func(func(rooms.Change)) func(rooms.Change) {
+func editSaid(change func(*rooms.ChatMessage)) func(func(rooms.Change)) func(rooms.Change) {
 	return edit(func(c *rooms.Change) {
-		if c.Said != nil {
-			said := *c.Said
+		if c.Message != nil {
+			said := *c.Message
 			change(&said)
-			c.Said = &said
+			c.Message = &said
 		}
 	})
 }
@@ -46,7 +50,7 @@ func swapSaid(f func(rooms.Change)) func(rooms.Change) {
 			return
 		}
 		f(c)
-		if held != nil && held.Said.Room == c.Said.Room {
+		if held != nil && held.Message.Room == c.Message.Room {
 			f(*held)
 			held = nil
 		}
@@ -59,7 +63,7 @@ func entriesLate(f func(rooms.Change)) func(rooms.Change) {
 	return func(c rooms.Change) {
 		before := held
 		held = nil
-		if c.Said == nil && before == nil {
+		if c.Message == nil && before == nil {
 			held = &c
 			return
 		}
@@ -72,10 +76,10 @@ func entriesLate(f func(rooms.Change)) func(rooms.Change) {
 
 type historyFault struct {
 	Store
-	spoil func([]rooms.Said) []rooms.Said
+	spoil func([]rooms.ChatMessage) []rooms.ChatMessage
 }
 
-func (s historyFault) History(ctx context.Context, room string) ([]rooms.Said, error) {
+func (s historyFault) History(ctx context.Context, room string) ([]rooms.ChatMessage, error) {
 	kept, err := s.Store.History(ctx, room)
 	if len(kept) == 0 {
 		return kept, err
@@ -85,19 +89,19 @@ func (s historyFault) History(ctx context.Context, room string) ([]rooms.Said, e
 
 type oneRoom struct{ Store }
 
-func (s oneRoom) History(ctx context.Context, _ string) ([]rooms.Said, error) {
+func (s oneRoom) History(ctx context.Context, _ string) ([]rooms.ChatMessage, error) {
 	return s.Store.History(ctx, "many")
 }
 
 // editedMessages keeps another message than it was given.
 type editedMessages struct {
 	Store
-	edit func(*rooms.NewMessage)
+	edit func(*rooms.ChatPost)
 }
 
-func (s editedMessages) Say(m rooms.NewMessage) (<-chan int64, error) {
+func (s editedMessages) PostMessage(m rooms.ChatPost) (<-chan int64, error) {
 	s.edit(&m)
-	return s.Store.Say(m)
+	return s.Store.PostMessage(m)
 }
 
 type signsOutTwice struct{ Store }
@@ -171,17 +175,17 @@ type keepsToItself struct {
 	own   *sync.Map // messages that this one said
 }
 
-func (s keepsToItself) Say(m rooms.NewMessage) (<-chan int64, error) {
+func (s keepsToItself) PostMessage(m rooms.ChatPost) (<-chan int64, error) {
 	s.own.Store(m.Username+m.Content, true)
-	return s.Store.Say(m)
+	return s.Store.PostMessage(m)
 }
 
 func (s keepsToItself) Watch(f func([]rooms.Change)) func() {
 	return s.Store.Watch(func(some []rooms.Change) {
 		f(slices.DeleteFunc(slices.Clone(some), func(c rooms.Change) bool {
 			own := false
-			if c.Said != nil {
-				_, own = s.own.Load(c.Said.Username + c.Said.Content)
+			if c.Message != nil {
+				_, own = s.own.Load(c.Message.Username + c.Message.Content)
 			}
 			return !s.tells(own, c)
 		}))
@@ -200,13 +204,13 @@ func (s remembersAlone) LastActive(ctx context.Context, user string) (int64, err
 	return s.records.LastActive(ctx, user)
 }
 
-func (s remembersAlone) Say(m rooms.NewMessage) (<-chan int64, error) {
-	if _, err := s.records.Say(m); err != nil {
+func (s remembersAlone) PostMessage(m rooms.ChatPost) (<-chan int64, error) {
+	if _, err := s.records.PostMessage(m); err != nil {
 		return nil, err
 	}
-	return s.Store.Say(m)
+	return s.Store.PostMessage(m)
 }
 
-func (s remembersAlone) History(ctx context.Context, room string) ([]rooms.Said, error) {
+func (s remembersAlone) History(ctx context.Context, room string) ([]rooms.ChatMessage, error) {
 	return s.records.History(ctx, room)
 }

@@ -59,8 +59,8 @@ func swap(f func(rooms.Change)) func(rooms.Change) {
 
 type tellsUnknown struct{ Store }
 
-func (s tellsUnknown) Remove(place rooms.Place, reason rooms.Reason) {
-	s.Put(rooms.Entry{Place: place})
+func (s tellsUnknown) Remove(place rooms.EntryKey, reason rooms.Reason) {
+	s.Put(rooms.Entry{EntryKey: place})
 	s.Store.Remove(place, reason)
 }
 
@@ -93,9 +93,9 @@ func (s snapshotFault) Watch(f func([]rooms.Change)) func() {
 // keepsRemoved has removed entries in its snapshots.
 type keepsRemoved struct{ Store }
 
-func (s keepsRemoved) Remove(place rooms.Place, reason rooms.Reason) {
+func (s keepsRemoved) Remove(place rooms.EntryKey, reason rooms.Reason) {
 	s.Store.Remove(place, reason)
-	s.Put(rooms.Entry{Place: place})
+	s.Put(rooms.Entry{EntryKey: place})
 }
 
 type neverStops struct{ Store }

@@ -72,7 +72,7 @@ func (s *busSuite) subscribeAll() []*mailbox {
 	return boxes
 }
 
-func (b *mailbox) take(m rooms.Message) {
+func (b *mailbox) take(m rooms.Broadcast) {
 	alone := b.inside.CompareAndSwap(false, true)
 	runtime.Gosched() // a call beside this one gets its chance to show
 	b.mu.Lock()
@@ -83,7 +83,7 @@ func (b *mailbox) take(m rooms.Message) {
 }
 
 // asText is what the contract promises of a message: none and no rooms are one.
-func asText(m rooms.Message) string {
+func asText(m rooms.Broadcast) string {
 	args := make([]string, len(m.Event.Args))
 	for i, arg := range m.Event.Args {
 		args[i] = string(arg)
@@ -118,7 +118,7 @@ func (b *mailbox) await(n int) []string {
 }
 
 // told fails unless these messages were told, and no others.
-func (s *busSuite) told(what string, got []string, want ...rooms.Message) {
+func (s *busSuite) told(what string, got []string, want ...rooms.Broadcast) {
 	s.Helper()
 	var texts []string
 	for _, m := range want {
@@ -134,8 +134,8 @@ func (s *busSuite) told(what string, got []string, want ...rooms.Message) {
 	}
 }
 
-func event(name string, args ...string) rooms.Message {
-	m := rooms.Message{Event: rooms.Event{Name: name}}
+func event(name string, args ...string) rooms.Broadcast {
+	m := rooms.Broadcast{Event: rooms.Event{Name: name}}
 	for _, arg := range args {
 		m.Event.Args = append(m.Event.Args, json.RawMessage(arg))
 	}
@@ -148,7 +148,7 @@ var last = event("last")
 
 func busOwnFirst(s *busSuite) {
 	boxes := s.subscribeAll()
-	var want []rooms.Message
+	var want []rooms.Broadcast
 	for i := range 20 {
 		want = append(want, event("e", fmt.Sprint(i)))
 		s.buses[0].Publish(want[i])
@@ -161,12 +161,12 @@ func busOwnFirst(s *busSuite) {
 
 func busWhole(s *busSuite) {
 	boxes := s.subscribeAll()
-	addressed := func(to, except []string) rooms.Message {
+	addressed := func(to, except []string) rooms.Broadcast {
 		m := event("notice", `1`, `"two"`)
 		m.Rooms, m.Except = to, except
 		return m
 	}
-	want := []rooms.Message{
+	want := []rooms.Broadcast{
 		addressed(nil, nil),
 		addressed([]string{"user:5"}, nil),
 		addressed([]string{"user:5", "b", "#", "a*[b]?\\ü"}, []string{"c"}),
@@ -185,7 +185,7 @@ func busWhole(s *busSuite) {
 
 func busValues(s *busSuite) {
 	boxes := s.subscribeAll()
-	var want []rooms.Message
+	var want []rooms.Broadcast
 	for _, value := range []string{
 		`{"z":1,"a":{"y":[1,{"x":2,"b":3}],"":null},"5":true,"__proto__":false}`,
 		`[0,-1,127,128,-32,-33,255,256,65535,65536,4294967295,4294967296,-128,-129,-32768,-32769,-2147483648,-2147483649]`,
@@ -241,7 +241,7 @@ func busOrder(s *busSuite) {
 
 func busRefusals(s *busSuite) {
 	boxes := s.subscribeAll()
-	for _, m := range []rooms.Message{
+	for _, m := range []rooms.Broadcast{
 		event(""), event("connect"), event("connect_error"), event("disconnect"), event("disconnecting"),
 		event("newListener"), event("removeListener"),
 		event("e", `{`), event("e", ``), event("e", `1 2`), event("e", "\"\xff\""), event("e", `1`, `undefined`),

@@ -15,12 +15,12 @@ import (
 type spoiltBus struct {
 	*memory.Bus
 	// publish takes the place of Publish, and spoil what subscribers hear.
-	publish func(b *memory.Bus, m rooms.Message)
-	spoil   func(f func(rooms.Message)) func(rooms.Message)
+	publish func(b *memory.Bus, m rooms.Broadcast)
+	spoil   func(f func(rooms.Broadcast)) func(rooms.Broadcast)
 	endless bool
 }
 
-func (b *spoiltBus) Publish(m rooms.Message) {
+func (b *spoiltBus) Publish(m rooms.Broadcast) {
 	if b.publish != nil {
 		b.publish(b.Bus, m)
 		return
@@ -28,7 +28,7 @@ func (b *spoiltBus) Publish(m rooms.Message) {
 	b.Bus.Publish(m)
 }
 
-func (b *spoiltBus) Subscribe(f func(rooms.Message)) func() {
+func (b *spoiltBus) Subscribe(f func(rooms.Broadcast)) func() {
 	if b.spoil != nil {
 		f = b.spoil(f)
 	}
@@ -40,10 +40,10 @@ func (b *spoiltBus) Subscribe(f func(rooms.Message)) func() {
 }
 
 // each spoils the n-th message a subscriber hears.
-func each(tell func(f func(rooms.Message), n int, m rooms.Message)) func(func(rooms.Message)) func(rooms.Message) {
-	return func(f func(rooms.Message)) func(rooms.Message) {
+func each(tell func(f func(rooms.Broadcast), n int, m rooms.Broadcast)) func(func(rooms.Broadcast)) func(rooms.Broadcast) {
+	return func(f func(rooms.Broadcast)) func(rooms.Broadcast) {
 		n := 0
-		return func(m rooms.Message) { n++; tell(f, n, m) }
+		return func(m rooms.Broadcast) { n++; tell(f, n, m) }
 	}
 }
 
@@ -53,20 +53,20 @@ func TestBrokenBusesFail(t *testing.T) {
 		fault, fails string
 		bus          *spoiltBus
 	}{
-		{"loses a message", order, &spoiltBus{spoil: each(func(f func(rooms.Message), n int, m rooms.Message) {
+		{"loses a message", order, &spoiltBus{spoil: each(func(f func(rooms.Broadcast), n int, m rooms.Broadcast) {
 			if n != 70 {
 				f(m)
 			}
 		})}},
-		{"doubles a message", order, &spoiltBus{spoil: each(func(f func(rooms.Message), n int, m rooms.Message) {
+		{"doubles a message", order, &spoiltBus{spoil: each(func(f func(rooms.Broadcast), n int, m rooms.Broadcast) {
 			f(m)
 			if n == 70 {
 				f(m)
 			}
 		})}},
-		{"swaps two messages", order, &spoiltBus{spoil: func(f func(rooms.Message)) func(rooms.Message) {
-			var held *rooms.Message
-			return func(m rooms.Message) {
+		{"swaps two messages", order, &spoiltBus{spoil: func(f func(rooms.Broadcast)) func(rooms.Broadcast) {
+			var held *rooms.Broadcast
+			return func(m rooms.Broadcast) {
 				switch {
 				case m.Event.Name == "1-1" && string(m.Event.Args[0]) == "7":
 					held = &m
@@ -80,14 +80,14 @@ func TestBrokenBusesFail(t *testing.T) {
 			}
 		}}},
 		{"tells its own late", "the own subscribers have been called when Publish returns", &spoiltBus{
-			publish: func(b *memory.Bus, m rooms.Message) {
+			publish: func(b *memory.Bus, m rooms.Broadcast) {
 				time.AfterFunc(5*time.Millisecond, func() { b.Publish(m) })
 			}}},
-		{"forgets exceptions", "messages arrive whole", &spoiltBus{publish: func(b *memory.Bus, m rooms.Message) {
+		{"forgets exceptions", "messages arrive whole", &spoiltBus{publish: func(b *memory.Bus, m rooms.Broadcast) {
 			m.Except = nil
 			b.Publish(m)
 		}}},
-		{"re-encodes values", "numbers, text and order of keys are kept", &spoiltBus{publish: func(b *memory.Bus, m rooms.Message) {
+		{"re-encodes values", "numbers, text and order of keys are kept", &spoiltBus{publish: func(b *memory.Bus, m rooms.Broadcast) {
 			m.Event.Args = slices.Clone(m.Event.Args)
 			for i, arg := range m.Event.Args {
 				var v any
@@ -96,7 +96,7 @@ func TestBrokenBusesFail(t *testing.T) {
 			}
 			b.Publish(m)
 		}}},
-		{"lets reserved names pass", "what is no event reaches nobody", &spoiltBus{publish: func(b *memory.Bus, m rooms.Message) {
+		{"lets reserved names pass", "what is no event reaches nobody", &spoiltBus{publish: func(b *memory.Bus, m rooms.Broadcast) {
 			m.Event.Name = strings.TrimPrefix(m.Event.Name, "dis")
 			if m.Event.Name == "connecting" {
 				m.Event.Name = "is passed"

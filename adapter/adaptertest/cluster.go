@@ -15,7 +15,7 @@ type Cluster struct {
 
 	// mu guards the fields below.
 	mu      sync.Mutex
-	entries map[rooms.Place]rooms.Entry
+	entries map[rooms.EntryKey]rooms.Entry
 	members []*Member
 }
 
@@ -34,7 +34,7 @@ type Member struct {
 
 // NewCluster makes one without instances. They remember in one store, of its own.
 func NewCluster(records Store) *Cluster {
-	c := &Cluster{records: records, entries: make(map[rooms.Place]rooms.Entry)}
+	c := &Cluster{records: records, entries: make(map[rooms.EntryKey]rooms.Entry)}
 	c.records.Watch(func(said []rooms.Change) { // mu is held
 		for _, m := range c.members {
 			m.add(said...)
@@ -128,19 +128,19 @@ func (m *Member) Put(e rooms.Entry) {
 	m.cluster.mu.Lock()
 	defer m.cluster.mu.Unlock()
 	e.Instance = m.instance
-	m.cluster.entries[e.Place] = e
+	m.cluster.entries[e.EntryKey] = e
 	m.Store.Put(e)
 	m.tellOthers(rooms.Change{Entry: e})
 }
 
 // Remove implements rooms.Store.
-func (m *Member) Remove(p rooms.Place, reason rooms.Reason) {
+func (m *Member) Remove(p rooms.EntryKey, reason rooms.Reason) {
 	m.cluster.mu.Lock()
 	defer m.cluster.mu.Unlock()
 	if _, ok := m.cluster.entries[p]; ok {
 		delete(m.cluster.entries, p)
 		m.Store.Remove(p, reason)
-		m.tellOthers(rooms.Change{Entry: rooms.Entry{Place: p}, Removed: true, Reason: reason})
+		m.tellOthers(rooms.Change{Entry: rooms.Entry{EntryKey: p}, Removed: true, Reason: reason})
 	}
 }
 
@@ -164,11 +164,11 @@ func (m *Member) Watch(f func([]rooms.Change)) (stop func()) {
 	}
 }
 
-// Say implements rooms.Store.
-func (m *Member) Say(message rooms.NewMessage) (<-chan int64, error) {
+// PostMessage implements rooms.Store.
+func (m *Member) PostMessage(message rooms.ChatPost) (<-chan int64, error) {
 	m.cluster.mu.Lock()
 	defer m.cluster.mu.Unlock()
-	return m.Store.Say(message)
+	return m.Store.PostMessage(message)
 }
 
 // SignOut implements rooms.Store.

@@ -16,7 +16,7 @@ const cycle = 5
 
 func (s *suite) step(i int, socket string, n int) {
 	if n%cycle == 0 {
-		s.stores[i].Remove(rooms.Place{Key: socket}, rooms.Closed)
+		s.stores[i].Remove(rooms.EntryKey{Key: socket}, rooms.Closed)
 		return
 	}
 	s.stores[i].Put(entry(i, socket, fmt.Sprintf(`{"n":%d}`, n), 1))
@@ -154,7 +154,7 @@ func stopped(s *suite) {
 	<-done
 	stays.awaitCount(changes)
 	// Once more, so that a stopped watcher meets a change whatever the timing.
-	s.stores[0].Remove(rooms.Place{Key: "a"}, rooms.Closed)
+	s.stores[0].Remove(rooms.EntryKey{Key: "a"}, rooms.Closed)
 	if n := len(stays.awaitCount(changes + 1)); n != changes+1 {
 		s.Fatalf("the other watcher was told %d changes, want %d", n, changes+1)
 	}

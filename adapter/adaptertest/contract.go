@@ -39,7 +39,7 @@ func putReplaceRemove(s *suite) {
 	want := []rooms.Change{put(first), put(second), removed("a", rooms.Closed), put(first)}
 	for _, c := range want {
 		if c.Removed {
-			s.stores[0].Remove(c.Entry.Place, c.Reason)
+			s.stores[0].Remove(c.Entry.EntryKey, c.Reason)
 		} else {
 			s.stores[0].Put(c.Entry)
 		}
@@ -53,11 +53,11 @@ func putReplaceRemove(s *suite) {
 
 func removeUnknown(s *suite) {
 	journals := s.watchAll()
-	s.stores[0].Remove(rooms.Place{Key: "nobody"}, rooms.Closed)
+	s.stores[0].Remove(rooms.EntryKey{Key: "nobody"}, rooms.Closed)
 	last := entry(0, "a", `{}`, 1)
 	s.stores[0].Put(last)
-	s.stores[0].Remove(rooms.Place{Key: "a"}, rooms.Closed)
-	s.stores[0].Remove(rooms.Place{Key: "a"}, rooms.Timeout)
+	s.stores[0].Remove(rooms.EntryKey{Key: "a"}, rooms.Closed)
+	s.stores[0].Remove(rooms.EntryKey{Key: "a"}, rooms.Timeout)
 	s.stores[0].Put(last)
 	s.same("another instance", journals[1].awaitCount(3), []rooms.Change{put(last), removed("a", rooms.Closed), put(last)})
 }
@@ -65,7 +65,7 @@ func removeUnknown(s *suite) {
 func everyField(s *suite) {
 	journals := s.watchAll()
 	e := rooms.Entry{
-		Place:    rooms.Place{Key: "a_-Z:{}\"\\ \u00e9\U0001F600"},
+		EntryKey: rooms.EntryKey{Key: "a_-Z:{}\"\\ \u00e9\U0001F600"},
 		Instance: Instance(0),
 		UserID:   "id \"\\{}: \u00e9\U0001F600",
 		Data:     []byte(`{"id":"id \"\\{}: é😀"}`),
@@ -109,7 +109,7 @@ func reasonsCarried(s *suite) {
 	for _, reason := range []rooms.Reason{rooms.Closed, rooms.Timeout, rooms.SignedOut, rooms.InstanceLost} {
 		e := entry(0, "of "+string(reason), `{}`, 1)
 		s.stores[0].Put(e)
-		s.stores[0].Remove(rooms.Place{Key: e.Key}, reason)
+		s.stores[0].Remove(rooms.EntryKey{Key: e.Key}, reason)
 		want = append(want, put(e), removed(e.Key, reason))
 	}
 	s.same("another instance", journals[1].awaitCount(len(want)), want)
@@ -136,7 +136,7 @@ func removedIsGone(s *suite) {
 	a, b := entry(0, "a", `{}`, 1), entry(0, "b", `{}`, 2)
 	s.stores[0].Put(a)
 	s.stores[0].Put(b)
-	s.stores[0].Remove(rooms.Place{Key: "a"}, rooms.Closed)
+	s.stores[0].Remove(rooms.EntryKey{Key: "a"}, rooms.Closed)
 	journals[1].awaitCount(3)
 	s.same("a new instance", s.join().awaitCount(1), []rooms.Change{put(b)})
 }
@@ -159,7 +159,7 @@ func manyEntries(s *suite) {
 	}
 	for i := range journals {
 		for j := range n {
-			s.stores[i].Remove(rooms.Place{Key: socket(i, j)}, rooms.Closed)
+			s.stores[i].Remove(rooms.EntryKey{Key: socket(i, j)}, rooms.Closed)
 		}
 	}
 	for _, j := range journals {

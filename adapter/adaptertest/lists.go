@@ -32,9 +32,9 @@ func listsApart(s *suite) {
 	var left []rooms.Change
 	for i, e := range entries { // every other one goes, or is replaced
 		if i%2 == 0 {
-			s.stores[0].Remove(e.Place, rooms.Closed)
-			want = append(want, removedFrom(e.Place, rooms.Closed))
-			s.stores[0].Remove(e.Place, rooms.Closed) // tells nobody
+			s.stores[0].Remove(e.EntryKey, rooms.Closed)
+			want = append(want, removedFrom(e.EntryKey, rooms.Closed))
+			s.stores[0].Remove(e.EntryKey, rooms.Closed) // tells nobody
 			continue
 		}
 		e.Data = []byte(`{"changed":1}`)
@@ -68,8 +68,8 @@ func statusesCarried(s *suite) {
 	}
 	s.same("another instance", journals[1].awaitCount(len(want)), want)
 	hidden := slices.Clone(want[len(want)-1:])[0].Entry
-	s.stores[0].Remove(hidden.Place, rooms.Closed)
-	want = append(want, removedFrom(hidden.Place, rooms.Closed))
+	s.stores[0].Remove(hidden.EntryKey, rooms.Closed)
+	want = append(want, removedFrom(hidden.EntryKey, rooms.Closed))
 	var left []rooms.Change
 	for i, c := range want[:len(want)-2] {
 		if (i+1)%8 == 0 || (i+2)%8 == 0 { // each list's last two

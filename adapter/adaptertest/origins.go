@@ -10,17 +10,17 @@ import (
 )
 
 // send says a message and returns its id. While too much is on its way it waits.
-func (s *suite) send(i int, m rooms.NewMessage) int64 {
+func (s *suite) send(i int, m rooms.ChatPost) int64 {
 	s.Helper()
 	return s.awaitID(s.hand(i, m))
 }
 
 // hand says a message and does not wait for its id.
-func (s *suite) hand(i int, m rooms.NewMessage) <-chan int64 {
+func (s *suite) hand(i int, m rooms.ChatPost) <-chan int64 {
 	s.Helper()
 	deadline := time.Now().Add(s.patience)
 	for {
-		kept, err := s.stores[i].Say(m)
+		kept, err := s.stores[i].PostMessage(m)
 		var refusal *rooms.Refusal
 		switch {
 		case err == nil:
@@ -45,7 +45,7 @@ func (s *suite) awaitID(kept <-chan int64) int64 {
 
 func messagesOnce(s *suite) {
 	journals := s.watchAll()
-	first := rooms.NewMessage{Room: "a", UserID: "7", Username: "ann", Content: "hello", Nonce: "n"}
+	first := rooms.ChatPost{Room: "a", UserID: "7", Username: "ann", Content: "hello", Nonce: "n"}
 	id := s.send(0, first)
 	again := first
 	again.Content, again.Username = "hello again", "ann, renamed"
@@ -57,10 +57,10 @@ func messagesOnce(s *suite) {
 	// All others are messages of their own: no field runs into the next.
 	heard := 1
 	ids := map[int64]bool{id: true}
-	for n, change := range []func(*rooms.NewMessage){
-		func(m *rooms.NewMessage) { m.Nonce = "" }, func(m *rooms.NewMessage) { m.Nonce = "" }, func(m *rooms.NewMessage) { m.Nonce = "n2" },
-		func(m *rooms.NewMessage) { m.Room = "b" }, func(m *rooms.NewMessage) { m.UserID = "8" }, func(m *rooms.NewMessage) { m.UserID = "" },
-		func(m *rooms.NewMessage) { m.UserID, m.Username = "", "7" }, func(m *rooms.NewMessage) { m.Nonce = strings.Repeat("漢\x00.", 20) },
+	for n, change := range []func(*rooms.ChatPost){
+		func(m *rooms.ChatPost) { m.Nonce = "" }, func(m *rooms.ChatPost) { m.Nonce = "" }, func(m *rooms.ChatPost) { m.Nonce = "n2" },
+		func(m *rooms.ChatPost) { m.Room = "b" }, func(m *rooms.ChatPost) { m.UserID = "8" }, func(m *rooms.ChatPost) { m.UserID = "" },
+		func(m *rooms.ChatPost) { m.UserID, m.Username = "", "7" }, func(m *rooms.ChatPost) { m.Nonce = strings.Repeat("漢\x00.", 20) },
 	} {
 		other := first
 		change(&other)
@@ -73,7 +73,7 @@ func messagesOnce(s *suite) {
 	}
 	// More than a history holds does not make it forgotten.
 	for n := range 110 {
-		s.send(0, rooms.NewMessage{Room: "a", Username: "u", Content: fmt.Sprint(n), Nonce: fmt.Sprint("other ", n)})
+		s.send(0, rooms.ChatPost{Room: "a", Username: "u", Content: fmt.Sprint(n), Nonce: fmt.Sprint("other ", n)})
 		heard++
 	}
 	last := len(s.stores) - 1
@@ -103,7 +103,7 @@ func historiesFair(s *suite) {
 	for _, store := range s.stores { // a store reads for its watcher
 		defer store.Watch(func([]rooms.Change) {})()
 	}
-	calm := []rooms.NewMessage{
+	calm := []rooms.ChatPost{
 		{Room: "of another address", From: rooms.Origin{Address: "quiet", Client: "c"}},
 		{Room: "of the same address", From: rooms.Origin{Address: "loud", Client: "quiet"}},
 		{Room: "of a user", From: rooms.Origin{Address: rooms.UserRoom("7")}},
@@ -121,7 +121,7 @@ func historiesFair(s *suite) {
 		if n >= 980 {
 			from = rooms.Origin{Address: "late", Client: "c"}
 		}
-		last = s.hand(0, rooms.NewMessage{Room: fmt.Sprintf("room %d of %s", n/200, from), Username: "u", Content: long, From: from})
+		last = s.hand(0, rooms.ChatPost{Room: fmt.Sprintf("room %d of %s", n/200, from), Username: "u", Content: long, From: from})
 		if n%100 == 99 { // a busy machine takes its time for each part
 			s.awaitID(last)
 		}

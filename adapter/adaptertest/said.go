@@ -12,18 +12,18 @@ import (
 )
 
 // messages are those of a room, of all there were told.
-func messages(changes []rooms.Change, room string) []rooms.Said {
-	var out []rooms.Said
+func messages(changes []rooms.Change, room string) []rooms.ChatMessage {
+	var out []rooms.ChatMessage
 	for _, c := range changes {
-		if c.Said != nil && c.Said.Room == room {
-			out = append(out, *c.Said)
+		if c.Message != nil && c.Message.Room == room {
+			out = append(out, *c.Message)
 		}
 	}
 	return out
 }
 
 func countSaid(changes []rooms.Change) int {
-	return len(slices.DeleteFunc(slices.Clone(changes), func(c rooms.Change) bool { return c.Said == nil }))
+	return len(slices.DeleteFunc(slices.Clone(changes), func(c rooms.Change) bool { return c.Message == nil }))
 }
 
 func (j *journal) awaitSaid(n int) []rooms.Change {
@@ -33,7 +33,7 @@ func (j *journal) awaitSaid(n int) []rooms.Change {
 
 func (s *suite) say(i int, room, username, content string) {
 	s.Helper()
-	if _, err := s.stores[i].Say(rooms.NewMessage{Room: room, Username: username, Content: content}); err != nil {
+	if _, err := s.stores[i].PostMessage(rooms.ChatPost{Room: room, Username: username, Content: content}); err != nil {
 		s.Fatalf("a message was refused: %v", err)
 	}
 }
@@ -59,7 +59,7 @@ func messagesInOrder(s *suite) {
 				name := fmt.Sprintf("%d-%d", i, k)
 				for n := range each {
 					for _, room := range inRooms {
-						if _, err := s.stores[i].Say(rooms.NewMessage{Room: room, Username: name, Content: fmt.Sprint(n)}); err != nil {
+						if _, err := s.stores[i].PostMessage(rooms.ChatPost{Room: room, Username: name, Content: fmt.Sprint(n)}); err != nil {
 							refused.Store(&err)
 						}
 					}
@@ -116,7 +116,7 @@ func messagesWhole(s *suite) {
 	for _, j := range journals {
 		var got []string
 		for _, c := range j.awaitSaid(len(want)) {
-			m := *c.Said
+			m := *c.Message
 			got = append(got, fmt.Sprintf("%q %q %q", m.Room, m.Username, m.Content))
 			if m.ID <= 0 || m.At < started-1000 || m.At > time.Now().UnixMilli()+1000 {
 				s.Fatalf("message %d was said at %d; it is %d", m.ID, m.At, time.Now().UnixMilli())
@@ -142,24 +142,24 @@ func messagesBehindEntries(s *suite) {
 		s.stores[0].Put(e)
 		s.say(0, "a", fmt.Sprintf("name %d", k), "hello")
 		if k%3 == 0 {
-			s.stores[0].Remove(e.Place, rooms.Closed)
+			s.stores[0].Remove(e.EntryKey, rooms.Closed)
 		}
 	}
 	for _, j := range journals[1:] {
 		present := "" // the name last put
 		for _, c := range j.awaitSaid(n) {
 			switch {
-			case c.Said == nil && !c.Removed:
+			case c.Message == nil && !c.Removed:
 				present = string(c.Entry.Data)
-			case c.Said != nil && present != `"`+c.Said.Username+`"`:
-				s.Fatalf("%q was heard when %s had entered last", c.Said.Username, present)
+			case c.Message != nil && present != `"`+c.Message.Username+`"`:
+				s.Fatalf("%q was heard when %s had entered last", c.Message.Username, present)
 			}
 		}
 	}
 }
 
 // history is what is kept of a room.
-func (s *suite) history(i int, room string) []rooms.Said {
+func (s *suite) history(i int, room string) []rooms.ChatMessage {
 	s.Helper()
 	for deadline := time.Now().Add(s.patience); ; time.Sleep(10 * time.Millisecond) {
 		ctx, cancel := s.context()

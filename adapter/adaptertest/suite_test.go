@@ -132,38 +132,38 @@ func TestBrokenStoresFail(t *testing.T) {
 			})}
 		}},
 		{"gives each two messages one id", "everybody hears all messages once, in the order of their ids", func(m Store) Store {
-			return faulty{m, editSaid(func(said *rooms.Said) { said.ID /= 8 })}
+			return faulty{m, editSaid(func(said *rooms.ChatMessage) { said.ID /= 8 })}
 		}},
 		{"swaps two messages", "everybody hears all messages once, in the order of their ids", func(m Store) Store {
 			return faulty{m, swapSaid}
 		}},
 		{"trims messages", "messages arrive whole", func(m Store) Store {
-			return faulty{m, editSaid(func(said *rooms.Said) { said.Content = strings.TrimSpace(said.Content) })}
+			return faulty{m, editSaid(func(said *rooms.ChatMessage) { said.Content = strings.TrimSpace(said.Content) })}
 		}},
 		{"has no clock", "messages arrive whole", func(m Store) Store {
-			return faulty{m, editSaid(func(said *rooms.Said) { said.At = 0 })}
+			return faulty{m, editSaid(func(said *rooms.ChatMessage) { said.At = 0 })}
 		}},
 		{"tells messages before entries", "a message comes after what its sender did before", func(m Store) Store {
 			return faulty{m, entriesLate}
 		}},
 		{"keeps a message too many", "the last messages of each room are kept", func(m Store) Store {
-			return historyFault{m, func(kept []rooms.Said) []rooms.Said { return append(kept[:1:1], kept...) }}
+			return historyFault{m, func(kept []rooms.ChatMessage) []rooms.ChatMessage { return append(kept[:1:1], kept...) }}
 		}},
 		{"keeps a message too few", "the last messages of each room are kept", func(m Store) Store {
-			return historyFault{m, func(kept []rooms.Said) []rooms.Said { return kept[1:] }}
+			return historyFault{m, func(kept []rooms.ChatMessage) []rooms.ChatMessage { return kept[1:] }}
 		}},
 		{"keeps the newest first", "the last messages of each room are kept", func(m Store) Store {
-			return historyFault{m, func(kept []rooms.Said) []rooms.Said { slices.Reverse(kept); return kept }}
+			return historyFault{m, func(kept []rooms.ChatMessage) []rooms.ChatMessage { slices.Reverse(kept); return kept }}
 		}},
 		{"has one history", "the last messages of each room are kept", func(m Store) Store { return oneRoom{m} }},
 		{"knows no nonces", "the same nonce is the same message", func(m Store) Store {
-			return editedMessages{m, func(m *rooms.NewMessage) { m.Nonce = "" }}
+			return editedMessages{m, func(m *rooms.ChatPost) { m.Nonce = "" }}
 		}},
 		{"forgets by use alone", "nobody pushes out the histories of those who take less", func(m Store) Store {
-			return editedMessages{m, func(m *rooms.NewMessage) { m.From = rooms.Origin{} }}
+			return editedMessages{m, func(m *rooms.ChatPost) { m.From = rooms.Origin{} }}
 		}},
 		{"knows addresses alone", "nobody pushes out the histories of those who take less", func(m Store) Store {
-			return editedMessages{m, func(m *rooms.NewMessage) { m.From.Client = "" }}
+			return editedMessages{m, func(m *rooms.ChatPost) { m.From.Client = "" }}
 		}},
 		{"tells a sign-out twice", "sign-outs are heard once, by the others", func(m Store) Store { return signsOutTwice{m} }},
 		{"lets time go back", "activity is remembered", func(m Store) Store {
@@ -212,8 +212,8 @@ func TestBrokenInstancesFail(t *testing.T) {
 		fails string
 		spoil func(Store) Store
 	}{
-		{"does not hear its own messages", "everybody hears all messages once, in the order of their ids", tells(func(own bool, c rooms.Change) bool { return c.Said == nil || !own })},
-		{"hears its own messages only", "everybody hears all messages once, in the order of their ids", tells(func(own bool, c rooms.Change) bool { return c.Said == nil || own })},
+		{"does not hear its own messages", "everybody hears all messages once, in the order of their ids", tells(func(own bool, c rooms.Change) bool { return c.Message == nil || !own })},
+		{"hears its own messages only", "everybody hears all messages once, in the order of their ids", tells(func(own bool, c rooms.Change) bool { return c.Message == nil || own })},
 		{"hears of no sign-out", "sign-outs are heard once, by the others", tells(func(_ bool, c rooms.Change) bool { return c.SignOut == "" })},
 		{"keeps its history to itself", "the last messages of each room are kept", func(m Store) Store { return remembersAlone{m, adapter.NewMemory()} }},
 		{"keeps activity to itself", "activity is remembered", func(m Store) Store { return remembersAlone{m, adapter.NewMemory()} }},

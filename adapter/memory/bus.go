@@ -20,19 +20,19 @@ type Bus struct {
 	subscribers map[*subscriber]struct{}
 }
 
-type subscriber struct{ f func(rooms.Message) }
+type subscriber struct{ f func(rooms.Broadcast) }
 
 var _ rooms.Bus = (*Bus)(nil)
 
 // Publish implements rooms.Bus.
-func (b *Bus) Publish(m rooms.Message) {
+func (b *Bus) Publish(m rooms.Broadcast) {
 	if CheckMessage(m) == nil {
 		b.Deliver(m)
 	}
 }
 
 // Deliver calls the subscribers with a message that CheckMessage accepts.
-func (b *Bus) Deliver(m rooms.Message) {
+func (b *Bus) Deliver(m rooms.Broadcast) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for s := range b.subscribers {
@@ -41,7 +41,7 @@ func (b *Bus) Deliver(m rooms.Message) {
 }
 
 // Subscribe implements rooms.Bus.
-func (b *Bus) Subscribe(f func(rooms.Message)) (stop func()) {
+func (b *Bus) Subscribe(f func(rooms.Broadcast)) (stop func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := &subscriber{f}
@@ -57,7 +57,7 @@ func (b *Bus) Subscribe(f func(rooms.Message)) (stop func()) {
 }
 
 // CheckMessage says why a message cannot be sent to clients.
-func CheckMessage(m rooms.Message) error {
+func CheckMessage(m rooms.Broadcast) error {
 	for _, arg := range m.Event.Args {
 		// json.Valid does not look into strings; other bytes than UTF-8 would
 		// cost every receiver its connection.

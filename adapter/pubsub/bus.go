@@ -104,7 +104,7 @@ func New(client redis.UniversalClient, o Options) *Bus {
 
 // Publish implements rooms.Bus. A message that cannot be encoded for the others
 // does not reach this instance's subscribers either.
-func (b *Bus) Publish(m rooms.Message) {
+func (b *Bus) Publish(m rooms.Broadcast) {
 	err := memory.CheckMessage(m)
 	var payload []byte
 	if err == nil {
@@ -126,7 +126,7 @@ func (b *Bus) Publish(m rooms.Message) {
 }
 
 // Subscribe implements rooms.Bus.
-func (b *Bus) Subscribe(f func(rooms.Message)) (stop func()) { return b.local.Subscribe(f) }
+func (b *Bus) Subscribe(f func(rooms.Broadcast)) (stop func()) { return b.local.Subscribe(f) }
 
 // Close publishes what is queued, for as long as ctx lasts, and ends the bus.
 // Afterwards messages go to this instance's subscribers only.

@@ -65,7 +65,7 @@ type inbox struct {
 
 func subscribe(b rooms.Bus) *inbox {
 	h := &inbox{times: make(map[string]int)}
-	b.Subscribe(func(m rooms.Message) {
+	b.Subscribe(func(m rooms.Broadcast) {
 		text := m.Event.Name
 		for _, arg := range m.Event.Args {
 			text += " " + string(arg)
@@ -97,7 +97,7 @@ func dialing() bool {
 	return bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("(*ConnPool).tryDial"))
 }
 
-func named(name string) rooms.Message { return rooms.Message{Event: rooms.Event{Name: name}} }
+func named(name string) rooms.Broadcast { return rooms.Broadcast{Event: rooms.Event{Name: name}} }
 
 // A message to one room goes to that room's channel, where Node servers that
 // have the room listen.
@@ -113,7 +113,7 @@ func TestBusChannels(t *testing.T) {
 		rooms   []string
 		channel string
 	}{{nil, "socket.io#/#"}, {[]string{"user:5"}, "socket.io#/#user:5#"}, {[]string{"a", "b"}, "socket.io#/#"}} {
-		b.Publish(rooms.Message{Event: rooms.Event{Name: "e"}, Rooms: c.rooms})
+		b.Publish(rooms.Broadcast{Event: rooms.Event{Name: "e"}, Rooms: c.rooms})
 		got, err := sub.ReceiveMessage(t.Context())
 		if err != nil {
 			t.Fatal(err)

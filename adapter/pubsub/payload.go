@@ -37,7 +37,7 @@ var (
 )
 
 // encode makes the payload of a message.
-func encode(uid string, m rooms.Message) ([]byte, error) {
+func encode(uid string, m rooms.Broadcast) ([]byte, error) {
 	var b bytes.Buffer
 	p := msgpack.NewEncoder(&b)
 	// Writing to a buffer cannot fail; only the arguments can.
@@ -76,36 +76,36 @@ func encodeNames(p *msgpack.Encoder, names []string) {
 }
 
 // decode reads a payload of anybody but self.
-func decode(payload []byte, self string) (rooms.Message, error) {
+func decode(payload []byte, self string) (rooms.Broadcast, error) {
 	in := bytes.NewReader(payload)
 	p := reader{Decoder: msgpack.NewDecoder(in), namespace: mainNamespace}
 	n, err := p.DecodeArrayLen()
 	if err != nil || n != 3 {
-		return rooms.Message{}, errFormat
+		return rooms.Broadcast{}, errFormat
 	}
 	switch uid, err := p.text(); {
 	case err != nil:
-		return rooms.Message{}, errFormat
+		return rooms.Broadcast{}, errFormat
 	case uid == self:
-		return rooms.Message{}, errNotForUs
+		return rooms.Broadcast{}, errNotForUs
 	}
 	if err := p.fields(p.packetField); err != nil {
-		return rooms.Message{}, err
+		return rooms.Broadcast{}, err
 	}
 	if err := p.fields(p.optionField); err != nil {
-		return rooms.Message{}, err
+		return rooms.Broadcast{}, err
 	}
 	switch {
 	case in.Len() > 0:
-		return rooms.Message{}, errFormat
+		return rooms.Broadcast{}, errFormat
 	case p.namespace != mainNamespace:
-		return rooms.Message{}, errNotForUs
+		return rooms.Broadcast{}, errNotForUs
 	case p.kind != packetEvent && p.kind != packetBinaryEvent:
-		return rooms.Message{}, errors.New("it is not an event")
+		return rooms.Broadcast{}, errors.New("it is not an event")
 	case p.wantsAck:
-		return rooms.Message{}, errors.New("it asks for acknowledgements, which do not travel between servers")
+		return rooms.Broadcast{}, errors.New("it asks for acknowledgements, which do not travel between servers")
 	case !utf8.ValidString(p.message.Event.Name):
-		return rooms.Message{}, errFormat
+		return rooms.Broadcast{}, errFormat
 	}
 	return p.message, memory.CheckMessage(p.message)
 }
@@ -113,7 +113,7 @@ func decode(payload []byte, self string) (rooms.Message, error) {
 // A reader gathers the fields of a payload.
 type reader struct {
 	*msgpack.Decoder
-	message   rooms.Message
+	message   rooms.Broadcast
 	kind      int64
 	namespace string
 	wantsAck  bool

@@ -38,7 +38,7 @@ func TestDecode(t *testing.T) {
 		"id is nil":         []any{"u", packet(m{"id": nil}), m{"rooms": []any{"a", 5}, "except": []any{"b"}}},
 	} {
 		got, err := decode(pack(t, in), "self")
-		want := rooms.Message{
+		want := rooms.Broadcast{
 			Event: rooms.Event{Name: "e", Args: []json.RawMessage{[]byte("1")}}, Rooms: []string{"a", "5"}, Except: []string{"b"},
 		}
 		if err != nil || !reflect.DeepEqual(got, want) {
@@ -50,7 +50,7 @@ func TestDecode(t *testing.T) {
 		"nil for lists": []any{"u", packet(m{"data": []any{"e"}}), m{"rooms": nil, "except": nil, "flags": nil}},
 	} {
 		got, err := decode(pack(t, in), "self")
-		if err != nil || !reflect.DeepEqual(got, rooms.Message{Event: rooms.Event{Name: "e"}}) {
+		if err != nil || !reflect.DeepEqual(got, rooms.Broadcast{Event: rooms.Event{Name: "e"}}) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
@@ -98,7 +98,7 @@ func TestDecode(t *testing.T) {
 // FuzzMessage reads any payload: it never panics, and what it accepts is a
 // message that this bus would publish, and that arrives as it was.
 func FuzzMessage(f *testing.F) {
-	for _, e := range []rooms.Message{
+	for _, e := range []rooms.Broadcast{
 		{Event: rooms.Event{Name: "e"}},
 		{Event: rooms.Event{Name: "e", Args: []json.RawMessage{[]byte(`{"a":[1,-1,0.5,"x",null,true]}`)}}, Rooms: []string{"a", "b"}, Except: []string{"c"}},
 	} {
@@ -133,7 +133,7 @@ func FuzzMessage(f *testing.F) {
 	})
 }
 
-func sameMessage(a, b rooms.Message) bool {
-	texts := func(m rooms.Message) string { s, _ := json.Marshal(m); return string(s) }
+func sameMessage(a, b rooms.Broadcast) bool {
+	texts := func(m rooms.Broadcast) string { s, _ := json.Marshal(m); return string(s) }
 	return texts(a) == texts(b)
 }

@@ -80,7 +80,7 @@ func (b *Bus) receiveOnce(ctx context.Context, subscribed func()) error {
 
 // deliver calls the subscribers with a message from elsewhere.
 func (b *Bus) deliver(payload string) {
-	m, err := rooms.Message{}, errTooLarge
+	m, err := rooms.Broadcast{}, errTooLarge
 	if len(payload) <= b.options.MaxMessage {
 		m, err = decode([]byte(payload), b.uid)
 	}

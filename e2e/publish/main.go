@@ -44,7 +44,7 @@ func run() error {
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
 			return fmt.Errorf("read %q: %w", lines.Text(), err)
 		}
-		bus.Publish(rooms.Message{
+		bus.Publish(rooms.Broadcast{
 			Event:  rooms.Event{Name: line.Event, Args: line.Args},
 			Rooms:  line.Rooms,
 			Except: line.Except,

@@ -26,9 +26,9 @@ type Users interface {
 // RoomsAPI is what the API needs of chat rooms and broadcasts.
 type RoomsAPI interface {
 	RoomUsers(room string) []string
-	Messages(ctx context.Context, room string) ([]rooms.Said, error)
+	Messages(ctx context.Context, room string) ([]rooms.ChatMessage, error)
 	// Emit returns a *rooms.Refusal for an event that cannot be sent.
-	Emit(rooms.Message) error
+	Emit(rooms.Broadcast) error
 }
 
 // Rooms is the domain, as the API sees it.

@@ -22,9 +22,9 @@ type fakeRooms struct {
 	list     []byte
 	users    map[string]rooms.UserInfo
 	members  map[string][]string
-	said     map[string][]rooms.Said
+	said     map[string][]rooms.ChatMessage
 	err      error // of Messages and Emit
-	emitted  []rooms.Message
+	emitted  []rooms.Broadcast
 	signed   []string
 	hidden   map[string]bool
 	deadline bool // the last look-up was bounded in time
@@ -74,7 +74,7 @@ func (f *fakeRooms) RoomUsers(room string) []string {
 	return f.members[room]
 }
 
-func (f *fakeRooms) Messages(ctx context.Context, room string) ([]rooms.Said, error) {
+func (f *fakeRooms) Messages(ctx context.Context, room string) ([]rooms.ChatMessage, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	_, f.deadline = ctx.Deadline()
@@ -82,7 +82,7 @@ func (f *fakeRooms) Messages(ctx context.Context, room string) ([]rooms.Said, er
 	return f.said[room], f.err
 }
 
-func (f *fakeRooms) Emit(m rooms.Message) error {
+func (f *fakeRooms) Emit(m rooms.Broadcast) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := cmp.Or(f.err, rooms.CheckEvent(m.Event.Name)); err != nil {

@@ -56,8 +56,8 @@ func refuse(code, format string, args ...any) error {
 
 // parseEmit reads an event and its recipients. The arguments stay as they are, byte
 // for byte. Its errors are refusals.
-func parseEmit(body []byte) (rooms.Message, error) {
-	var m rooms.Message
+func parseEmit(body []byte) (rooms.Broadcast, error) {
+	var m rooms.Broadcast
 	if !utf8.Valid(body) || !json.Valid(body) {
 		return m, refuse("bad_json", "The body is not JSON.")
 	}

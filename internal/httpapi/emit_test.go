@@ -30,7 +30,7 @@ func args(texts ...string) []json.RawMessage {
 }
 
 func TestEmit(t *testing.T) {
-	for body, want := range map[string]rooms.Message{
+	for body, want := range map[string]rooms.Broadcast{
 		`{"event":"x"}`: {Event: rooms.Event{Name: "x"}},
 		"\t{ \"to\" : null , \"args\" : [ ] , \"event\" : \"x\\u00e9 \" }\n": {Event: rooms.Event{Name: "xé ", Args: args()}},
 		`{"event":"x","args":[12345678901234567890, 1.50, -0, 1E40, {"b":1 , "a":[ ]}, "\u00e9\/", null,true]}`: {
@@ -46,7 +46,7 @@ func TestEmit(t *testing.T) {
 	} {
 		s := serve(t, Options{Key: theKey})
 		s.want(s.post(exchange{body: body}), 200, `{"ok":true}`)
-		if diff := cmp.Diff([]rooms.Message{want}, s.emitted); diff != "" {
+		if diff := cmp.Diff([]rooms.Broadcast{want}, s.emitted); diff != "" {
 			t.Errorf("%.100s:\n%s", body, diff)
 		}
 	}

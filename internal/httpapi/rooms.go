@@ -38,7 +38,7 @@ func (a *api) messages(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if said == nil {
-		said = []rooms.Said{}
+		said = []rooms.ChatMessage{}
 	}
 	answer(w, said)
 }

@@ -13,7 +13,7 @@ func TestRooms(t *testing.T) {
 	s := serve(t, Options{})
 	odd := "a/b %"
 	s.members = map[string][]string{odd: {"Ada", "Bö\"b"}, "empty": {}}
-	s.said = map[string][]rooms.Said{odd: {
+	s.said = map[string][]rooms.ChatMessage{odd: {
 		{Room: odd, ID: 41, Username: "Ada", Content: "hi\n", At: 1767323045678},
 		{Room: odd, ID: 42, Username: "Bö\"b", Content: "1 \\ 2", At: 1767323046000},
 	}}
