@@ -22,14 +22,14 @@ func (r *Rooms) User(ctx context.Context, id string) UserInfo {
 	info := UserInfo{ID: id}
 	var local int64
 	r.mu.Lock()
-	u := r.view.users[userKey{id: id}]
+	u := r.online.users[userKey{id: id}]
 	if u == nil {
-		u = r.view.users[userKey{id: id, anonymous: true}]
+		u = r.online.users[userKey{id: id, anonymous: true}]
 	}
 	if u != nil && u.listed {
-		info.Online, info.Status, info.Since = true, u.status, u.place.at/1000
+		info.Online, info.Status, info.Since = true, u.shownStatus, u.rank.at/1000
 		local = info.Since
-		for _, t := range u.tabs {
+		for _, t := range u.sockets {
 			if s := r.sessions[t.entry.Key]; s != nil {
 				local = max(local, s.activeAt.Load())
 			}
@@ -51,7 +51,7 @@ func (r *Rooms) IsHidden(id string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, key := range []userKey{{id: id}, {id: id, anonymous: true}} {
-		if u := r.view.users[key]; u != nil && u.presence.status() == Hidden {
+		if u := r.online.users[key]; u != nil && u.status.current() == Hidden {
 			return true
 		}
 	}
@@ -63,8 +63,8 @@ func (r *Rooms) Sockets(id string) (sockets int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, key := range []userKey{{id: id}, {id: id, anonymous: true}} {
-		if u := r.view.users[key]; u != nil {
-			sockets += len(u.tabs)
+		if u := r.online.users[key]; u != nil {
+			sockets += len(u.sockets)
 		}
 	}
 	return sockets
@@ -78,7 +78,7 @@ func (r *Rooms) SignOut(id string) (sockets int) {
 	r.store.SignOut(id)
 	signedOut := r.signOut(id)
 	r.mu.Unlock()
-	r.dismiss(signedOut) // not with the next flush: a shutdown may be next
+	r.closeSignedOut(signedOut) // not with the next flush: a shutdown may be next
 	return sockets
 }
 
@@ -87,12 +87,12 @@ func (r *Rooms) SignOut(id string) (sockets int) {
 func (r *Rooms) signOut(id string) (sockets []Conn) {
 	r.releaseUser(userKey{id: id}, SignedOut)
 	for s := range r.inAny([]string{UserRoom(id), unregisteredRoom(id), id}) {
-		theirs := s.fixed.id == id || s.registered() && (s.key.id == id || s.key.anonymous && s.clientID == id)
+		theirs := s.tokenKey.id == id || s.registered() && (s.key.id == id || s.key.anonymous && s.clientID == id)
 		if !theirs || s.gone.Load() {
 			continue
 		}
-		r.noteLast(s)
-		for place := range s.places {
+		r.recordLastActive(s)
+		for place := range s.entries {
 			r.removeEntry(s, place, SignedOut)
 		}
 		s.gone.Store(true) // an event that is being handled puts nothing back
@@ -101,8 +101,8 @@ func (r *Rooms) signOut(id string) (sockets []Conn) {
 	return sockets
 }
 
-// dismiss disconnects sockets that were signed out. r.mu is not held.
-func (r *Rooms) dismiss(sockets []Conn) {
+// closeSignedOut disconnects sockets that were signed out. r.mu is not held.
+func (r *Rooms) closeSignedOut(sockets []Conn) {
 	if len(sockets) == 0 {
 		return
 	}
@@ -118,8 +118,8 @@ func (r *Rooms) RoomUsers(room string) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := []string{}
-	if ro := r.rosters.byList[RoomList(room)]; ro != nil {
-		for _, one := range ro.present(r.view.hidesTab) {
+	if ro := r.lists.byName[RoomList(room)]; ro != nil {
+		for _, one := range ro.visibleNames(r.online.hidesSocket) {
 			out = append(out, one.String())
 		}
 	}

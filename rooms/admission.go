@@ -19,16 +19,16 @@ var (
 
 // An admission is as whom a socket comes in.
 type admission struct {
-	user    json.RawMessage // to be registered at once; nil: nobody
-	key     userKey         // who it has to be; zero: anybody
-	guest   bool            // who it may be: nobody with an id
-	status  Status          // to start with, by the token; "": none
-	expires time.Time
+	user     json.RawMessage // to be registered at once; nil: nobody
+	tokenKey userKey         // who it has to be; zero: anybody
+	guest    bool            // who it may be: nobody with an id
+	status   Status          // to start with, by the token; "": none
+	expires  time.Time
 }
 
-// admit reads a handshake. It returns a Refusal with code unauthorized, or with
+// authenticate reads a handshake. It returns a Refusal with code unauthorized, or with
 // code bad_user if a good token has a user that must not be shown.
-func (r *Rooms) admit(h Handshake) (admission, error) {
+func (r *Rooms) authenticate(h Handshake) (admission, error) {
 	if r.options.Authenticate == nil {
 		if id := h.queryText("userId"); id != "" {
 			return admission{user: encode(map[string]string{"id": id})}, nil
@@ -42,7 +42,7 @@ func (r *Rooms) admit(h Handshake) (admission, error) {
 				return admission{}, err
 			}
 			if !key.anonymous {
-				return admission{user: who.User, key: key, status: who.Status, expires: who.Expires}, nil
+				return admission{user: who.User, tokenKey: key, status: who.Status, expires: who.Expires}, nil
 			}
 		}
 	}
@@ -52,38 +52,38 @@ func (r *Rooms) admit(h Handshake) (admission, error) {
 	return admission{}, errUnauthorized
 }
 
-// may reports whether the session may be this user: nil, or a Refusal with code
+// checkUser reports whether the session may be this user: nil, or a Refusal with code
 // forbidden.
-func (s *session) may(key userKey) error {
+func (s *session) checkUser(key userKey) error {
 	switch {
 	case s.guest && !key.anonymous:
 		return errGuest
-	case s.fixed != userKey{} && s.fixed != key:
+	case s.tokenKey != userKey{} && s.tokenKey != key:
 		return errForbidden
 	}
 	return nil
 }
 
 // isTrusted reports whether the session is whoever it says it is.
-func (s *session) isTrusted() bool { return s.fixed == userKey{} && !s.guest }
+func (s *session) isTrusted() bool { return s.tokenKey == userKey{} && !s.guest }
 
-// mayAct reports whether the session may put something with this id into a
+// checkID reports whether the session may put something with this id into a
 // stage or race: nil, or a Refusal with code forbidden. An id of a trusted
 // client is data, as in Node.
-func (s *session) mayAct(id string) error {
+func (s *session) checkID(id string) error {
 	if id == "" {
 		return nil
 	}
-	return s.may(userKey{id: id})
+	return s.checkUser(userKey{id: id})
 }
 
-// owner is the id of the user who owns what the session puts into stages
+// ownerID is the id of the user who owns what the session puts into stages
 // and races: the token's, else that of the registered user, else the socket's.
 // r.mu is held.
-func (s *session) owner() string {
+func (s *session) ownerID() string {
 	switch {
-	case s.fixed != userKey{}:
-		return s.fixed.id
+	case s.tokenKey != userKey{}:
+		return s.tokenKey.id
 	case s.registered():
 		return s.key.id
 	}
@@ -92,7 +92,7 @@ func (s *session) owner() string {
 
 // token is the user object of the token, nil if there is none.
 func (a admission) token() json.RawMessage {
-	if a.key == (userKey{}) {
+	if a.tokenKey == (userKey{}) {
 		return nil
 	}
 	return a.user
@@ -104,7 +104,7 @@ func (a admission) token() json.RawMessage {
 func (r *Rooms) expireAt(s *session, end time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s.stopExpiring()
+	s.stopExpiryTimer()
 	s.expires = end
 	if end.IsZero() || s.gone.Load() {
 		return
@@ -122,7 +122,7 @@ func (r *Rooms) warnOfExpiry(s *session, end time.Time) {
 		return
 	}
 	seconds := map[string]int{"expires_in": secondsUntil(end)}
-	r.outbox.add(packet{events: []Event{{"token_expiring", []json.RawMessage{encode(seconds)}}}, to: []Conn{s.conn}})
+	r.outbox.add(batch{events: []Event{{"token_expiring", []json.RawMessage{encode(seconds)}}}, to: []Conn{s.conn}})
 	r.wakeUp()
 	s.expiry = time.AfterFunc(time.Until(end), func() { r.expire(s, end) })
 }
@@ -137,8 +137,8 @@ func (r *Rooms) expire(s *session, end time.Time) {
 	}
 }
 
-// stopExpiring lets go of the timer. r.mu is held.
-func (s *session) stopExpiring() {
+// stopExpiryTimer lets go of the timer. r.mu is held.
+func (s *session) stopExpiryTimer() {
 	if s.expiry != nil {
 		s.expiry.Stop()
 	}

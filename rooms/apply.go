@@ -8,24 +8,24 @@ import (
 // This file is how changes get into the lists: own ones when they are made, the
 // others' when the store tells of them. The flush loop takes them from there.
 
-// watch is what the store calls with what this instance did not do itself. It
+// receiveChanges is what the store calls with what this instance did not do itself. It
 // waits while too much is on its way to the clients.
-func (r *Rooms) watch(changes []Change) {
+func (r *Rooms) receiveChanges(changes []Change) {
 	var signedOut []Conn
 	r.mu.Lock()
 	for _, c := range changes {
 		switch {
 		case c.Message != nil:
-			r.queue(Broadcast{Event: c.Message.event(), Rooms: []string{RoomList(c.Message.Room)}})
+			r.queueBroadcast(Broadcast{Event: c.Message.event(), Rooms: []string{RoomList(c.Message.Room)}})
 		case c.SignOut != "":
 			signedOut = append(signedOut, r.signOut(c.SignOut)...)
 		default:
 			r.apply(c)
-			r.follow(c)
+			r.adoptChange(c)
 		}
 	}
 	r.mu.Unlock()
-	r.dismiss(signedOut)
+	r.closeSignedOut(signedOut)
 	r.awaitRoom()
 }
 
@@ -46,86 +46,86 @@ func (r *Rooms) remove(p EntryKey, reason Reason) {
 	r.store.Remove(p, reason)
 }
 
-// apply takes a change into the view or a roster. In strict mode everybody is told
+// apply takes a change into the online list or a list. In strict mode everybody is told
 // at once. r.mu is held.
 func (r *Rooms) apply(c Change) {
-	before := r.view.listed(c.Entry.Key)
+	before := r.online.listed(c.Entry.Key)
 	switch {
 	case c.Entry.List != Online:
-		r.applyToRoster(c)
+		r.applyToList(c)
 	case c.Removed:
-		r.view.remove(c.Entry.Key, c.Reason)
+		r.online.remove(c.Entry.Key, c.Reason)
 	default:
-		r.view.put(c.Entry)
+		r.online.put(c.Entry)
 	}
 	if r.options.Strict {
-		r.tellStrictly(c.Entry, before)
+		r.queueStrict(c.Entry, before)
 	}
 	r.wakeUp()
 }
 
-// follow brings this instance's tabs of a user in line with those of another
+// adoptChange brings this instance's sockets of a user in line with those of another
 // instance: with what was chosen there, and with the time of the first. r.mu is
 // held.
-func (r *Rooms) follow(c Change) {
+func (r *Rooms) adoptChange(c Change) {
 	e := c.Entry
 	if e.List != Online || c.Removed {
 		return
 	}
 	key := keyOf(e)
-	u := r.view.users[key]
+	u := r.online.users[key]
 	if key.anonymous || e.Instance == r.options.Instance || u == nil {
 		return
 	}
-	if e.StatusAt > 0 && e.StatusAt == u.presence.at {
-		r.spread(key, u.presence.status(), u.presence.at)
+	if e.StatusAt > 0 && e.StatusAt == u.status.at {
+		r.shareStatus(key, u.status.current(), u.status.at)
 	}
 	if r.joinedLater(u) {
-		r.carry(u)
+		r.shareJoinTime(u)
 	}
 }
 
-// applyToRoster takes an entry into a roster. A socket of ours is in a chat
+// applyToList takes an entry into a list. A socket of ours is in a chat
 // room from here on, or no longer. r.mu is held.
-func (r *Rooms) applyToRoster(c Change) {
+func (r *Rooms) applyToList(c Change) {
 	e := c.Entry
 	own := r.sessions[socketOf(e.Key)]
 	if c.Removed {
 		if isRoom(e.List) && own != nil {
 			r.membership.leave(own, e.List)
 		}
-		r.rosters.remove(e.EntryKey)
+		r.lists.remove(e.EntryKey)
 		return
 	}
-	before := r.rosters.nameOf(e.EntryKey)
-	r.rosters.put(e, time.Now().UnixMilli())
+	before := r.lists.nameOf(e.EntryKey)
+	r.lists.put(e, time.Now().UnixMilli())
 	if isRoom(e.List) && own != nil {
 		_, follows := r.membership[e.List][own]
 		r.membership.join(own, e.List)
-		r.rosters.owe(e.List, own, owing{follows, []*name{before, r.rosters.nameOf(e.EntryKey)}})
+		r.lists.requestSnapshot(e.List, own, snapshotRequest{follows, []*name{before, r.lists.nameOf(e.EntryKey)}})
 	}
 }
 
-// joinedLater reports whether a tab of this instance has a later time than its
+// joinedLater reports whether a socket of this instance has a later time than its
 // user's place: two registered at a time, and neither knew of the other. r.mu is
 // held.
 func (r *Rooms) joinedLater(u *onlineUser) bool {
-	return u.listed && len(u.tabs) > 1 && !r.options.Strict && slices.ContainsFunc(u.tabs, func(t *tab) bool {
-		return t.entry.Instance == r.options.Instance && t.entry.JoinedAt > u.place.at
+	return u.listed && len(u.sockets) > 1 && !r.options.Strict && slices.ContainsFunc(u.sockets, func(t *onlineSocket) bool {
+		return t.entry.Instance == r.options.Instance && t.entry.JoinedAt > u.rank.at
 	})
 }
 
-// setTimes gives an entry of the user online its place in the list: a further tab
+// setTimes gives an entry of the user online its place in the list: a further socket
 // takes the time of the user's first, and a user who becomes visible again joins
-// now. In strict mode each tab has a time of its own. r.mu is held.
+// now. In strict mode each socket has a time of its own. r.mu is held.
 func (r *Rooms) setTimes(e *Entry, k userKey) {
 	now := r.store.Now()
-	if u := r.view.users[k]; u != nil {
-		e.VisibleAt = u.presence.visibleAt
+	if u := r.online.users[k]; u != nil {
+		e.VisibleAt = u.status.visibleAt
 		switch {
-		case u.listed && !r.options.Strict && (e.JoinedAt == 0 || e.JoinedAt > u.place.at):
-			e.JoinedAt = u.place.at
-		case !u.listed && e.Status != Hidden && e.StatusAt > u.presence.at:
+		case u.listed && !r.options.Strict && (e.JoinedAt == 0 || e.JoinedAt > u.rank.at):
+			e.JoinedAt = u.rank.at
+		case !u.listed && e.Status != Hidden && e.StatusAt > u.status.at:
 			e.VisibleAt = now
 		}
 	}
@@ -139,8 +139,8 @@ func (r *Rooms) setTimes(e *Entry, k userKey) {
 // user that is known here, whatever the clocks. r.mu is held.
 func (r *Rooms) registeredAt(k userKey) int64 {
 	now := r.store.Now()
-	if u := r.view.users[k]; u != nil {
-		return max(now, registration(u.tabs[len(u.tabs)-1].entry).at+1)
+	if u := r.online.users[k]; u != nil {
+		return max(now, registration(u.sockets[len(u.sockets)-1].entry).at+1)
 	}
 	return now
 }

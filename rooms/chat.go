@@ -20,12 +20,12 @@ const (
 	maxNonce    = 64    // characters
 )
 
-// guest is who gives no name.
-const guest = "Guest"
+// defaultUsername is who gives no name.
+const defaultUsername = "Guest"
 
 var (
-	errNotInRoom = &Refusal{"not_in_room", "You are not in this room: join it first."}
-	errRooms     = &Refusal{"too_many_rooms", fmt.Sprintf("A socket can be in %d rooms at most.", maxRooms)}
+	errNotInRoom    = &Refusal{"not_in_room", "You are not in this room: join it first."}
+	errTooManyRooms = &Refusal{"too_many_rooms", fmt.Sprintf("A socket can be in %d rooms at most.", maxRooms)}
 )
 
 // fields reads an event's argument, a JSON object. As in JavaScript its keys
@@ -67,10 +67,10 @@ func (r *Rooms) join(s *session, args []json.RawMessage) (map[string]any, error)
 	place := EntryKey{RoomList(room), s.id}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e, in := s.places[place]
+	e, in := s.entries[place]
 	if !in {
 		if s.roomsJoined() >= maxRooms {
-			return nil, errRooms
+			return nil, errTooManyRooms
 		}
 		e = Entry{EntryKey: place, Instance: r.options.Instance, UserID: s.id}
 	}
@@ -78,25 +78,25 @@ func (r *Rooms) join(s *session, args []json.RawMessage) (map[string]any, error)
 	if string(e.Data) != string(name) { // renaming is leaving and joining
 		e.Data, e.JoinedAt = name, 0
 	}
-	if err := r.putEntry(s, r.placed(e)); err != nil {
+	if err := r.putEntry(s, r.withJoinTime(e)); err != nil {
 		return nil, err
 	}
-	r.back(e, s.key) // after the new entry: the member was never away
+	r.markReturned(e, s.key) // after the new entry: the member was never away
 	return map[string]any{"room": room, "username": username}, nil
 }
 
-// placed gives an entry of a chat room its place, if it has none yet: a further
+// withJoinTime gives an entry of a chat room its place, if it has none yet: a further
 // socket takes the time of the first with its name. r.mu is held.
-func (r *Rooms) placed(e Entry) Entry {
+func (r *Rooms) withJoinTime(e Entry) Entry {
 	if e.JoinedAt == 0 {
-		e.JoinedAt = r.rosters.joined(e.List, e.Data)
+		e.JoinedAt = r.lists.joinedAt(e.List, e.Data)
 	}
 	return e
 }
 
 // roomsJoined counts the chat rooms that a session is in.
 func (s *session) roomsJoined() (n int) {
-	for place := range s.places {
+	for place := range s.entries {
 		if isRoom(place.List) {
 			n++
 		}
@@ -126,7 +126,7 @@ func usernameOf(f map[string]json.RawMessage) (string, error) {
 			}
 		}
 	}
-	return guest, nil
+	return defaultUsername, nil
 }
 
 // leaveRoom leaves a room.
@@ -138,7 +138,7 @@ func (r *Rooms) leaveRoom(s *session, args []json.RawMessage) (map[string]any, e
 	place := EntryKey{RoomList(room), s.id}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e := s.places[place]
+	e := s.entries[place]
 	if !r.removeEntry(s, place, Closed) {
 		return nil, errNotInRoom
 	}
@@ -146,8 +146,8 @@ func (r *Rooms) leaveRoom(s *session, args []json.RawMessage) (map[string]any, e
 	return nil, nil
 }
 
-// A speaker is who a session is in a room.
-type speaker struct {
+// An author is who a session is in a room.
+type author struct {
 	username json.RawMessage
 	hidden   bool
 	// id is the user's, "" without one, and from is who answers for the memory
@@ -157,17 +157,17 @@ type speaker struct {
 	from Origin
 }
 
-func (r *Rooms) speakerIn(s *session, room string) (speaker, error) {
+func (r *Rooms) authorIn(s *session, room string) (author, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e, ok := s.places[EntryKey{RoomList(room), s.id}]
+	e, ok := s.entries[EntryKey{RoomList(room), s.id}]
 	if !ok {
-		return speaker{}, errNotInRoom
+		return author{}, errNotInRoom
 	}
-	out := speaker{username: e.Data, hidden: s.status == Hidden, from: Origin{Address: s.address, Client: s.id}}
+	out := author{username: e.Data, hidden: s.status == Hidden, from: Origin{Address: s.address, Client: s.id}}
 	switch {
-	case s.fixed != (userKey{}):
-		out.id, out.from = s.fixed.id, Origin{Address: UserRoom(s.fixed.id)}
+	case s.tokenKey != (userKey{}):
+		out.id, out.from = s.tokenKey.id, Origin{Address: UserRoom(s.tokenKey.id)}
 	case s.registered() && !s.key.anonymous:
 		out.id = s.key.id
 	}
@@ -180,7 +180,7 @@ func (r *Rooms) typing(s *session, args []json.RawMessage) (map[string]any, erro
 	if err != nil {
 		return nil, err
 	}
-	who, err := r.speakerIn(s, room)
+	who, err := r.authorIn(s, room)
 	if err != nil || who.hidden {
 		return nil, err
 	}
@@ -202,7 +202,7 @@ func (r *Rooms) message(s *session, args []json.RawMessage) (map[string]any, err
 	if err != nil {
 		return nil, err
 	}
-	who, err := r.speakerIn(s, room)
+	who, err := r.authorIn(s, room)
 	if err != nil {
 		return nil, err
 	}
@@ -223,17 +223,17 @@ func (r *Rooms) message(s *session, args []json.RawMessage) (map[string]any, err
 	if err != nil {
 		return nil, err
 	}
-	return awaitKept(kept)
+	return awaitMessageID(kept)
 }
 
-// keptTimeout is how long an answer waits for the id of a message.
-const keptTimeout = 5 * time.Second
+// postTimeout is how long an answer waits for the id of a message.
+const postTimeout = 5 * time.Second
 
 var errUnconfirmed = &Refusal{"unavailable", "It is not sure that the message was kept. Send it again with the same nonce: then it is kept once."}
 
-// awaitKept is the answer with the id of a message.
-func awaitKept(kept <-chan int64) (map[string]any, error) {
-	timeout := time.NewTimer(keptTimeout)
+// awaitMessageID is the answer with the id of a message.
+func awaitMessageID(kept <-chan int64) (map[string]any, error) {
+	timeout := time.NewTimer(postTimeout)
 	defer timeout.Stop()
 	select {
 	case id := <-kept:
@@ -268,5 +268,5 @@ func (r *Rooms) publish(m Broadcast) {
 		r.options.Bus.Publish(m)
 		return
 	}
-	r.deliver(m)
+	r.receiveBroadcast(m)
 }

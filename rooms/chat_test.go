@@ -103,12 +103,12 @@ func TestChatLimits(t *testing.T) {
 		}
 		w.do(c, "message", `{"room":"r0","content":"`+long(4000)+`"}`)
 		w.settle()
-		if n := w.instances[0].Rosters(); n != 50 {
+		if n := w.instances[0].MemberLists(); n != 50 {
 			t.Error(n, "rosters")
 		}
 		w.disconnect(c)
 		w.settle()
-		if n := w.instances[0].Rosters(); n != 0 {
+		if n := w.instances[0].MemberLists(); n != 0 {
 			t.Error(n, "rosters are left")
 		}
 	})
@@ -119,13 +119,13 @@ func TestRoomStorm(t *testing.T) {
 	h := newHouse(t) // without its loop: the flush comes when we say
 	watcher := h.connect("w", "none")
 	h.do(watcher, "join", `{"room":"r","username":"w"}`)
-	h.rooms.TellRosters()
+	h.rooms.FlushMembers()
 	watcher.told()
 	join := func(from, to int) {
 		for i := from; i < to; i++ {
 			h.do(h.connect(fmt.Sprint(i), "none"), "join", fmt.Sprintf(`{"room":"r","username":"u%d"}`, i))
 		}
-		h.rooms.TellRosters()
+		h.rooms.FlushMembers()
 	}
 	join(0, 16)
 	if told := watcher.told(); len(told) != 16 || !strings.HasPrefix(told[15], `user_joined {"room":"r","username":"u15"`) {

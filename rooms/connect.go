@@ -22,24 +22,24 @@ func (r *Rooms) Connect(c Conn, h Handshake) (Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	who, err := r.admit(h)
+	who, err := r.authenticate(h)
 	if err != nil {
 		return nil, err
 	}
 	s := &session{
 		service: r, id: c.ID(), clientID: c.ClientID(), conn: c, subscription: subscription,
-		fixed: who.key, token: who.token(), guest: who.guest, wantsObject: h.Query.Get("userId") != "",
+		tokenKey: who.tokenKey, token: who.token(), guest: who.guest, wantsIDs: h.Query.Get("userId") != "",
 		address: h.Address,
 		initial: startStatus(wanted, who.status),
 	}
 	s.activeAt.Store(time.Now().UnixMilli())
-	if !r.enter(s) {
+	if !r.addSession(s) {
 		return nil, fmt.Errorf("connect: socket id %q is connected already", s.id)
 	}
-	if who.key != (userKey{}) {
+	if who.tokenKey != (userKey{}) {
 		// From here on a sign-out finds the session. An earlier one may have
 		// revoked the token since it was checked.
-		if again, err := r.admit(h); err != nil || again.key != who.key {
+		if again, err := r.authenticate(h); err != nil || again.tokenKey != who.tokenKey {
 			s.Disconnect(Closed)
 			return nil, errUnauthorized
 		}
@@ -55,21 +55,21 @@ func (r *Rooms) Connect(c Conn, h Handshake) (Session, error) {
 	return s, nil
 }
 
-// enter takes a new session among the others, unless one has its id already.
-func (r *Rooms) enter(s *session) bool {
+// addSession takes a new session among the others, unless one has its id already.
+func (r *Rooms) addSession(s *session) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.sessions[s.id] != nil {
 		return false
 	}
-	r.start(s)
+	r.resetStatus(s)
 	r.sessions[s.id] = s
 	r.enterUserRoom(s, userKey{})
 	if s.clientID != s.id {
 		r.aliases[s.clientID] = s
 	}
 	if s.subscription == countOnly {
-		s.owedCount, r.pending.counts = true, true
+		s.needsCount, r.pending.counts = true, true
 		r.wakeUp()
 	}
 	return true
@@ -85,28 +85,28 @@ func (s *session) Disconnect(reason Reason) {
 		return
 	}
 	s.gone.Store(true)
-	s.stopExpiring()
+	s.stopExpiryTimer()
 	key, registered := s.key, s.registered()
-	r.noteLast(s)
-	for place, e := range s.places {
+	r.recordLastActive(s)
+	for place, e := range s.entries {
 		// Handing over, the entries are left to whoever comes after this instance.
 		_, mayReturn := holderOf(e, key)
 		if r.handingOver && !mayReturn || !r.handingOver && !r.hold(e, key, reason) {
 			r.removeEntry(s, place, reason)
 		}
 	}
-	clear(s.places)
+	clear(s.entries)
 	s.hasUser.Store(false)
 	if !r.handingOver {
 		for _, list := range s.stages {
-			r.dropOut(s, list)
+			r.leaveList(s, list)
 		}
 	}
 	delete(r.sessions, s.id)
 	delete(r.aliases, s.clientID)
 	r.membership.leaveAll(s)
 	if !registered && r.options.Strict { // as Node does
-		r.queueListStrictly(func(*session) bool { return true })
+		r.queueStrictList(func(*session) bool { return true })
 	}
 }
 

@@ -6,70 +6,70 @@ import (
 	"slices"
 )
 
-// A departure is an announced user who is gone: with the data last announced.
-type departure struct {
+// A removal is an announced user who is gone: with the data last announced.
+type removal struct {
 	user   json.RawMessage
 	reason Reason
 }
 
-// A diff is how the view differs from what was last announced. Apply it in
+// A delta is how the online list differs from what was last announced. Apply it in
 // the order of its fields.
-type diff struct {
-	departed []departure
-	updated  []update
-	added    []shownUser // in order of joining
+type delta struct {
+	removed []removal
+	updated []userUpdate
+	added   []shownUser // in order of joining
 	// moved: the order of the list is another, of which no increment tells.
-	moved bool
+	reordered bool
 }
 
-type update struct {
+type userUpdate struct {
 	shownUser
-	restated bool // the status is another
-	changed  bool // the data is
+	statusChanged bool // the status is another
+	dataChanged   bool // the data is
 }
 
 // changed reports whether the next diff may have something in it.
-func (v *view) changed() bool {
-	return len(v.departed) > 0 || len(v.touched) > 0 || len(v.arrived) > 0 || v.moved
+func (v *onlineList) changed() bool {
+	return len(v.removed) > 0 || len(v.maybeUpdated) > 0 || len(v.added) > 0 || v.reordered
 }
 
-// diff returns the net changes since the last call and takes them as told:
+// takeDelta returns the net changes since the last call and takes them as told:
 // who came and went in between does not appear, who went and came back does
 // twice, since the place in the list may be another.
-func (v *view) diff() diff {
-	d := diff{departed: v.departed, moved: v.moved}
-	for _, u := range v.touched {
-		u.touched = false
+func (v *onlineList) takeDelta() delta {
+	d := delta{removed: v.removed, reordered: v.reordered}
+	for _, u := range v.maybeUpdated {
+		u.maybeUpdated = false
 		if u.announced.user == nil { // gone, or gone and back
 			continue
 		}
-		restated, changed := u.announced.status != u.status, !bytes.Equal(u.announced.user, u.shown)
+		restated, changed := u.announced.status != u.shownStatus, !bytes.Equal(u.announced.user, u.data)
 		if restated || changed {
-			u.announced = shownUser{u.shown, u.status}
-			d.updated = append(d.updated, update{u.announced, restated, changed})
+			u.announced = shownUser{u.data, u.shownStatus}
+			d.updated = append(d.updated, userUpdate{u.announced, restated, changed})
 		}
 	}
-	arrived := make([]*onlineUser, 0, len(v.arrived))
-	for u := range v.arrived {
+	arrived := make([]*onlineUser, 0, len(v.added))
+	for u := range v.added {
 		arrived = append(arrived, u)
 	}
 	slices.SortFunc(arrived, v.order.compare)
 	for _, u := range arrived {
-		u.announced = shownUser{u.shown, u.status}
+		u.announced = shownUser{u.data, u.shownStatus}
 		d.added = append(d.added, u.announced)
 	}
-	v.departed, v.touched, v.moved = nil, nil, false
-	clear(v.arrived)
+	v.removed, v.maybeUpdated, v.reordered = nil, nil, false
+	clear(v.added)
 	return d
 }
 
-// relists reports whether the list is another, and not only somebody's status.
-func (d diff) relists() bool {
-	return d.moved || len(d.departed) > 0 || len(d.added) > 0 ||
-		slices.ContainsFunc(d.updated, func(u update) bool { return u.changed })
+// changesList reports whether the list is another, and not only somebody's status.
+func (d delta) changesList() bool {
+	return d.reordered || len(d.removed) > 0 || len(d.added) > 0 ||
+		slices.ContainsFunc(d.updated, func(u userUpdate) bool { return u.dataChanged })
 }
 
-// empty reports whether there are no increments.
-func (d diff) empty() bool {
-	return len(d.departed) == 0 && len(d.updated) == 0 && len(d.added) == 0
+// empty reports whether there are no deltas.
+func (d delta) empty() bool {
+	return len(d.removed) == 0 && len(d.updated) == 0 && len(d.added) == 0
 }

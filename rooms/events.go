@@ -23,7 +23,7 @@ var handlers = map[string]handler{
 	"renew":      (*Rooms).renew,
 
 	"heartbeat": (*Rooms).heartbeat,
-	"status":    (*Rooms).setStatus,
+	"status":    (*Rooms).chooseStatus,
 
 	"join":    (*Rooms).join,
 	"leave":   (*Rooms).leaveRoom,
@@ -43,11 +43,11 @@ var passive = map[string]bool{"status": true, "unregister": true, "renew": true}
 // Events names the events that clients may send, sorted: those with a name in
 // their name by their kind.
 func Events() []string {
-	return slices.Sorted(maps.Keys(kinds))
+	return slices.Sorted(maps.Keys(eventKinds))
 }
 
-// kinds are the names of Events.
-var kinds = func() map[string]bool {
+// eventKinds are the names of Events.
+var eventKinds = func() map[string]bool {
 	out := map[string]bool{startRaceEvents: true, updateSpeedEvents: true}
 	for name := range handlers {
 		out[name] = true
@@ -60,7 +60,7 @@ func EventKind(event string) string {
 	if _, ok := handlers[event]; ok {
 		return event
 	}
-	_, kind := named(event)
+	_, kind := namedEvent(event)
 	return kind
 }
 
@@ -75,7 +75,7 @@ func (s *session) Handle(event string, args []json.RawMessage, attachments [][]b
 	}
 	handle := handlers[event]
 	if handle == nil {
-		handle, _ = named(event)
+		handle, _ = namedEvent(event)
 	}
 	if handle == nil {
 		return nil, &Refusal{"unknown_event", fmt.Sprintf("There is no event %.64q.", event)}
@@ -84,9 +84,9 @@ func (s *session) Handle(event string, args []json.RawMessage, attachments [][]b
 		return nil, errNotConnected
 	}
 	if !passive[event] {
-		s.service.noteActive(s)
+		s.service.markActive(s)
 	}
-	before := s.service.outbox.added.Load()
+	before := s.service.outbox.addedCount.Load()
 	reply, err := handle(s.service, s, args)
 	s.service.awaitSent(before)
 	s.service.awaitRoom()
@@ -99,8 +99,8 @@ const (
 	updateSpeedEvents = "update_*_speed"
 )
 
-// named finds the handler of an event with a name in its name, and its kind.
-func named(event string) (h handler, kind string) {
+// namedEvent finds the handler of an event with a name in its name, and its kind.
+func namedEvent(event string) (h handler, kind string) {
 	if token, ok := strings.CutPrefix(event, "start_race_"); ok {
 		return startRace(token), startRaceEvents
 	}

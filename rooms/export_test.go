@@ -12,9 +12,9 @@ var Pause = pause
 // Flush is one step of the flush loop, for tests that do without Run.
 func (r *Rooms) Flush(lists bool) {
 	r.mu.Lock()
-	queued, due := r.outbox.take(), r.boundary(lists)
+	queued, due := r.outbox.take(), r.takePresence(lists)
 	r.mu.Unlock()
-	r.sendQueued(queued)
+	r.fanOutQueued(queued)
 	r.flush(due)
 }
 
@@ -23,7 +23,7 @@ func (r *Rooms) Deliver() {
 	r.mu.Lock()
 	queued := r.outbox.take()
 	r.mu.Unlock()
-	r.sendQueued(queued)
+	r.fanOutQueued(queued)
 }
 
 // Running reports whether Run sends what calls add.
@@ -34,7 +34,7 @@ func (r *Rooms) Waiting() (increments, lists bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	want := r.waiting()
-	return want.increments, want.lists
+	return want.deltas, want.lists
 }
 
 // Identify returns an identity's id and whether it is the socket's.
@@ -50,28 +50,28 @@ func (r *Rooms) RoomsWithMembers() int {
 	return len(r.membership)
 }
 
-// Rosters counts the lists other than Online that exist here.
-func (r *Rooms) Rosters() int {
+// MemberLists counts the lists other than Online that exist here.
+func (r *Rooms) MemberLists() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.rosters.byList)
+	return len(r.lists.byName)
 }
 
-// TellRosters is one step of the flush loop, for tests that do without Run.
-func (r *Rooms) TellRosters() { r.flushRosters() }
+// FlushMembers is one step of the flush loop, for tests that do without Run.
+func (r *Rooms) FlushMembers() { r.flushMembers() }
 
-// RacingWeight is what this instance's part of stages and races weighs.
-func (r *Rooms) RacingWeight() int {
+// RacingBytes is what this instance's part of stages and races weighs.
+func (r *Rooms) RacingBytes() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.rosters.own
+	return r.lists.ownBytes
 }
 
-// Forget lets go of choices that no tab adopted, as if a time had come.
-func (r *Rooms) Forget(now time.Time) { r.forget(now) }
+// Sweep lets go of choices that no socket adopted, as if a time had come.
+func (r *Rooms) Sweep(now time.Time) { r.sweep(now) }
 
 // HoldAtMost sets the bound of what is held for the grace.
-func (r *Rooms) HoldAtMost(n int) { r.leaving.most = n }
+func (r *Rooms) HoldAtMost(n int) { r.grace.limit = n }
 
 // session finds the session that Connect returned for a socket, nil if there is
 // none.

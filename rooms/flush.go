@@ -7,44 +7,44 @@ import (
 	"time"
 )
 
-// pending is what waits for a flush besides the changes of the view.
-type pending struct {
+// pendingFlush is what waits for a flush besides the changes of the online list.
+type pendingFlush struct {
 	// Somebody is owed a snapshot, a list or the count: see session.
 	snapshots, lists, counts bool
-	// stale: increments went out since the last flush of lists. restated: some
+	// stale: deltas went out since the last flush of lists. restated: some
 	// that were about nothing but a status, which is news to those only who get
-	// no increments.
-	stale, restated bool
-	// count is the number of users last told.
-	count int
+	// no deltas.
+	listStale, statusStale bool
+	// announcedCount is the number of users last told.
+	announcedCount int
 }
 
 // Run sends the clients what there is for them until ctx ends, and then stops
 // watching the store. It is the only sender, so the order in which it sends is
 // the order that each client sees.
 //
-// Increments, lists and rosters pace separately: a list is many times larger, so
-// in a steady coming and going increments are at once and lists seldom.
-// A flush of lists is one of increments too, so that each client's stream is in
+// Increments, lists and lists pace separately: a list is many times larger, so
+// in a steady coming and going deltas are at once and lists seldom.
+// A flush of lists is one of deltas too, so that each client's stream is in
 // step.
 func (r *Rooms) Run(ctx context.Context) error {
 	defer r.stopWatching()
 	defer r.stopMessages()
-	defer r.end()
+	defer r.stopFanout()
 	r.outbox.running.Store(true)
 	var looking sync.WaitGroup
 	defer looking.Wait()
-	looking.Go(func() { r.lookAround(ctx) })
-	paces := paces{
-		increments: pacer{soon: 1, steady: 1},
-		lists:      pacer{soon: 3, steady: 50},
-		rosters:    pacer{soon: rosterPause, steady: rosterPause},
+	looking.Go(func() { r.runJanitor(ctx) })
+	paces := pacers{
+		deltas:  pacer{soon: 1, steady: 1},
+		lists:   pacer{soon: 3, steady: 50},
+		members: pacer{soon: memberPause, steady: memberPause},
 	}
 	timer := time.NewTimer(maxPause)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		queued, want, due := r.look(&paces)
-		r.sendQueued(queued)
+		queued, want, due := r.takeDue(&paces)
+		r.fanOutQueued(queued)
 		if r.flushDue(want, due, &paces) {
 			continue
 		}
@@ -62,53 +62,53 @@ func (r *Rooms) Run(ctx context.Context) error {
 	return nil
 }
 
-// rosterPause is the pause after rosters were told, in units of what that took.
-const rosterPause = 2
+// memberPause is the pause after lists were told, in units of what that took.
+const memberPause = 2
 
-// wanted is which flushes have something to send.
-type wanted struct{ increments, lists, rosters bool }
+// wantedFlushes is which flushes have something to send.
+type wantedFlushes struct{ deltas, lists, members bool }
 
-// A boundary is a flush that is due: what it sends, of one moment.
-type boundary struct {
-	cut    cut
+// A presenceFlush is a flush that is due: what it sends, of one moment.
+type presenceFlush struct {
+	cut    presenceDelta
 	lists  bool
 	counts Counts
 }
 
 // flushDue does the flush that is due, if there is one.
-func (r *Rooms) flushDue(want wanted, due *boundary, p *paces) bool {
+func (r *Rooms) flushDue(want wantedFlushes, due *presenceFlush, p *pacers) bool {
 	now := time.Now()
 	switch {
 	case due != nil:
 		cost := r.flush(due)
 		now = time.Now()
-		r.options.Observer.Pause("changes", p.told(now, cost))
+		r.options.Observer.Pause("changes", p.deltaFlushed(now, cost))
 		if due.lists {
 			r.options.Observer.Pause("list", p.lists.flushed(now, cost))
 		}
-	case want.rosters && p.rosters.due(now):
-		cost := r.flushRosters()
+	case want.members && p.members.due(now):
+		cost := r.flushMembers()
 		r.options.Observer.Flush("rosters", cost)
-		r.options.Observer.Pause("rosters", p.rosters.flushed(time.Now(), cost))
+		r.options.Observer.Pause("rosters", p.members.flushed(time.Now(), cost))
 	default:
 		return false
 	}
 	return true
 }
 
-// end is the end of the fan-out: nobody waits for it any more, and what is held is
+// stopFanout is the end of the fan-out: nobody waits for it any more, and what is held is
 // left to whoever comes after.
-func (r *Rooms) end() {
+func (r *Rooms) stopFanout() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.leaving.end()
-	r.outbox.end()
+	r.grace.close()
+	r.outbox.close()
 }
 
-// look is what waits in the outbox, which flushes have something to send, and the
+// takeDue is what waits in the outbox, which flushes have something to send, and the
 // one of presence that is due: what is in the first and the last has left from here
 // on.
-func (r *Rooms) look(p *paces) (queued []packet, want wanted, due *boundary) {
+func (r *Rooms) takeDue(p *pacers) (queued []batch, want wantedFlushes, due *presenceFlush) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.woken = false
@@ -118,19 +118,19 @@ func (r *Rooms) look(p *paces) (queued []packet, want wanted, due *boundary) {
 	}
 	want = r.waiting()
 	now := time.Now()
-	if want.increments {
-		p.gather(now)
+	if want.deltas {
+		p.coalesce(now)
 	}
 	lists := want.lists && p.lists.due(now)
-	if (lists || want.increments && p.increments.due(now)) && !(want.rosters && p.rosters.due(now)) {
-		due = r.boundary(lists)
+	if (lists || want.deltas && p.deltas.due(now)) && !(want.members && p.members.due(now)) {
+		due = r.takePresence(lists)
 	}
 	return r.outbox.take(), want, due
 }
 
-// boundary makes one. r.mu is held.
-func (r *Rooms) boundary(lists bool) *boundary {
-	return &boundary{r.cut(lists), lists, r.counts()}
+// takePresence makes one. r.mu is held.
+func (r *Rooms) takePresence(lists bool) *presenceFlush {
+	return &presenceFlush{r.takeDelta(lists), lists, r.counts()}
 }
 
 // wakeUp makes the flush loop look again. It never blocks. r.mu is held.
@@ -147,20 +147,20 @@ func (r *Rooms) wakeUp() {
 
 // waiting reports which flushes have something to send. In strict mode lists
 // do not wait. r.mu is held.
-func (r *Rooms) waiting() wanted {
-	changed := r.view.changed()
-	return wanted{
-		increments: changed || r.pending.snapshots || r.pending.counts,
-		lists:      !r.options.Strict && (changed || r.pending.stale || r.pending.restated || r.pending.lists),
-		rosters:    r.rosters.dirty.Len() > 0,
+func (r *Rooms) waiting() wantedFlushes {
+	changed := r.online.changed()
+	return wantedFlushes{
+		deltas:  changed || r.pending.snapshots || r.pending.counts,
+		lists:   !r.options.Strict && (changed || r.pending.listStale || r.pending.statusStale || r.pending.lists),
+		members: r.lists.dirty.Len() > 0,
 	}
 }
 
 // flush sends what changed since the last boundary, and returns what that cost.
-func (r *Rooms) flush(b *boundary) time.Duration {
+func (r *Rooms) flush(b *presenceFlush) time.Duration {
 	started := time.Now()
-	packets := b.cut.packets()
-	r.send(packets)
+	packets := b.cut.batches()
+	r.fanOut(packets)
 	cost := time.Since(started)
 	if len(packets) > 0 {
 		kind := "changes"
@@ -173,43 +173,43 @@ func (r *Rooms) flush(b *boundary) time.Duration {
 	return cost
 }
 
-// flushRosters sends what changed in the rosters, some at a time, and returns what
+// flushMembers sends what changed in the lists, some at a time, and returns what
 // that cost.
-func (r *Rooms) flushRosters() time.Duration {
+func (r *Rooms) flushMembers() time.Duration {
 	started := time.Now()
 	for more := true; more; {
 		r.mu.Lock()
-		for range min(maxAtOnce, r.rosters.dirty.Len()) {
-			r.queueRoster(r.rosters.dirty.Front().Value.(*roster).list)
+		for range min(lockBatch, r.lists.dirty.Len()) {
+			r.queueMembers(r.lists.dirty.Front().Value.(*memberList).name)
 		}
-		more = r.rosters.dirty.Len() > 0
+		more = r.lists.dirty.Len() > 0
 		packets := r.outbox.take()
 		r.mu.Unlock()
-		r.sendQueued(packets)
+		r.fanOutQueued(packets)
 	}
 	return time.Since(started)
 }
 
-// A cut is one boundary: who gets what, of one moment of the view.
-type cut struct {
-	diff   diff
-	list   []Event // nil if nobody gets it
-	object []Event
-	count  int
+// A presenceDelta is one boundary: who gets what, of one moment of the online list.
+type presenceDelta struct {
+	diff       delta
+	listEvents []Event // nil if nobody gets it
+	idsEvents  []Event
+	count      int
 
 	// Each socket is in one of the first three at most.
-	toIncrements, toIncrementsAndList, toList []Conn
-	toObject, toCount                         []Conn
+	toDelta, toDeltaAndList, toList []Conn
+	toIDs, toCount                  []Conn
 }
 
-// cut takes the changes and the owed out of the books, in one step: from here
+// takeDelta takes the changes and the owed out of the books, in one step: from here
 // on they count as told. r.mu is held.
-func (r *Rooms) cut(lists bool) cut {
-	c := cut{diff: r.view.diff(), count: r.view.size()}
+func (r *Rooms) takeDelta(lists bool) presenceDelta {
+	c := presenceDelta{diff: r.online.takeDelta(), count: r.online.size()}
 	changed := !c.diff.empty()
-	stale := r.pending.stale || c.diff.relists()
-	restated := r.pending.restated || changed
-	recount := c.count != r.pending.count
+	stale := r.pending.listStale || c.diff.changesList()
+	restated := r.pending.statusStale || changed
+	recount := c.count != r.pending.announcedCount
 	add := func(to *[]Conn, s *session) {
 		if *to == nil {
 			*to = make([]Conn, 0, len(r.sessions)) // mostly it is all or nobody
@@ -217,35 +217,35 @@ func (r *Rooms) cut(lists bool) cut {
 		*to = append(*to, s.conn)
 	}
 	for _, s := range r.sessions {
-		increments := changed && (s.subscription == both || s.following)
-		list := s.owedSnapshot || lists && (s.owedList || stale && s.takesLists() || restated && s.subscription == listOnly)
-		if s.wantsObject && list {
-			add(&c.toObject, s)
+		increments := changed && (s.subscription == both || s.hasSnapshot)
+		list := s.needsSnapshot || lists && (s.needsList || stale && s.takesLists() || restated && s.subscription == listOnly)
+		if s.wantsIDs && list {
+			add(&c.toIDs, s)
 		}
 		switch {
 		case increments && list:
-			add(&c.toIncrementsAndList, s)
+			add(&c.toDeltaAndList, s)
 		case increments:
-			add(&c.toIncrements, s)
+			add(&c.toDelta, s)
 		case list:
 			add(&c.toList, s)
 		}
-		if s.owedCount || recount && s.subscription == countOnly {
+		if s.needsCount || recount && s.subscription == countOnly {
 			add(&c.toCount, s)
 		}
-		s.settle(lists)
+		s.markFlushed(lists)
 	}
-	if len(c.toList)+len(c.toIncrementsAndList) > 0 {
-		c.list = r.view.listEvents()
+	if len(c.toList)+len(c.toDeltaAndList) > 0 {
+		c.listEvents = r.online.snapshotEvents()
 	}
-	if len(c.toObject) > 0 {
-		c.object = r.view.objectEvents()
+	if len(c.toIDs) > 0 {
+		c.idsEvents = r.online.idsEvents()
 	}
 	p := &r.pending
 	p.snapshots, p.counts = false, false
 	p.lists = p.lists && !lists
-	p.stale, p.restated = stale && !lists, restated && !lists
-	p.count = c.count
+	p.listStale, p.statusStale = stale && !lists, restated && !lists
+	p.announcedCount = c.count
 	return c
 }
 
@@ -254,28 +254,28 @@ func (s *session) takesLists() bool {
 	return s.subscription == both || s.subscription == listOnly
 }
 
-// settle notes that a cut was taken, with or without lists.
-func (s *session) settle(lists bool) {
-	if s.owedSnapshot && s.subscription == changesOnly {
-		s.following = true
+// markFlushed notes that a cut was taken, with or without lists.
+func (s *session) markFlushed(lists bool) {
+	if s.needsSnapshot && s.subscription == changesOnly {
+		s.hasSnapshot = true
 	}
-	if s.owedSnapshot || lists {
-		s.owedList = false
+	if s.needsSnapshot || lists {
+		s.needsList = false
 	}
-	s.owedSnapshot, s.owedCount = false, false
+	s.needsSnapshot, s.needsCount = false, false
 }
 
-// packets is what the sockets get of a cut.
-func (c cut) packets() (out []packet) {
+// batches is what the sockets get of a cut.
+func (c presenceDelta) batches() (out []batch) {
 	add := func(to []Conn, events func() []Event) {
 		if len(to) > 0 {
-			out = append(out, packet{events: events(), to: to})
+			out = append(out, batch{events: events(), to: to})
 		}
 	}
-	add(c.toIncrements, c.diff.events)
-	add(c.toIncrementsAndList, func() []Event { return append(c.diff.events(), c.list...) })
-	add(c.toList, func() []Event { return c.list })
-	add(c.toObject, func() []Event { return c.object })
+	add(c.toDelta, c.diff.events)
+	add(c.toDeltaAndList, func() []Event { return append(c.diff.events(), c.listEvents...) })
+	add(c.toList, func() []Event { return c.listEvents })
+	add(c.toIDs, func() []Event { return c.idsEvents })
 	add(c.toCount, func() []Event { return []Event{{"online_count", []json.RawMessage{encode(c.count)}}} })
 	return out
 }

@@ -2,23 +2,23 @@ package rooms
 
 import "time"
 
-// maxHeld bounds the entries that are held at a time. One more is removed at
+// maxGraceEntries bounds the entries that are held at a time. One more is removed at
 // once, and counted.
-const maxHeld = 100_000
+const maxGraceEntries = 100_000
 
-// leaving holds the entries of sockets that are gone and whose users may be
+// graceEntries holds the entries of sockets that are gone and whose users may be
 // back in a moment: a page that reloads, a client that moves to another
 // instance. An entry stays in the shared map for the grace, with its time of
 // joining, so that nobody anywhere sees the user leave and the place is kept.
 // When its holder is back on this instance, or the grace is over, it is removed.
 //
 // Rooms.mu guards it.
-type leaving struct {
-	most    int    // as maxHeld; set by tests
-	unheld  uint64 // entries that were over the bound
-	held    map[EntryKey]held
-	holders map[holder]map[EntryKey]bool
-	ended   bool
+type graceEntries struct {
+	limit    int    // as maxHeld; set by tests
+	unheld   uint64 // entries that were over the bound
+	byKey    map[EntryKey]graceEntry
+	byHolder map[holder]map[EntryKey]bool
+	closed   bool
 }
 
 // A holder is who may come back for an entry in one list: a user with an id, or
@@ -41,27 +41,27 @@ func holderOf(e Entry, user userKey) (holder, bool) {
 	return holder{}, false
 }
 
-// held is one entry whose socket is gone.
-type held struct {
+// graceEntry is one entry whose socket is gone.
+type graceEntry struct {
 	holder holder
 	timer  *time.Timer
 }
 
-func newLeaving() leaving {
-	return leaving{most: maxHeld, held: make(map[EntryKey]held), holders: make(map[holder]map[EntryKey]bool)}
+func newGraceEntries() graceEntries {
+	return graceEntries{limit: maxGraceEntries, byKey: make(map[EntryKey]graceEntry), byHolder: make(map[holder]map[EntryKey]bool)}
 }
 
 // hold keeps an entry for the grace, and reports whether it does: the caller
 // removes the others. r.mu is held.
 func (r *Rooms) hold(e Entry, user userKey, reason Reason) bool {
-	l := &r.leaving
+	l := &r.grace
 	h, known := holderOf(e, user)
 	switch {
 	case !known || r.options.Grace <= 0:
 		return false
-	case l.ended:
+	case l.closed:
 		return true // the process ends: the entry is left to whoever comes after
-	case len(l.held) >= l.most:
+	case len(l.byKey) >= l.limit:
 		l.unheld++
 		return false
 	}
@@ -70,39 +70,39 @@ func (r *Rooms) hold(e Entry, user userKey, reason Reason) bool {
 	timer = time.AfterFunc(r.options.Grace, func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if l.held[place].timer == timer {
-			l.letGo(place)
+		if l.byKey[place].timer == timer {
+			l.forget(place)
 			r.remove(place, reason)
 		}
 	})
-	l.held[place] = held{h, timer}
-	if l.holders[h] == nil {
-		l.holders[h] = make(map[EntryKey]bool, 1)
+	l.byKey[place] = graceEntry{h, timer}
+	if l.byHolder[h] == nil {
+		l.byHolder[h] = make(map[EntryKey]bool, 1)
 	}
-	l.holders[h][place] = true
+	l.byHolder[h][place] = true
 	return true
 }
 
-// letGo forgets an entry, if it is held.
-func (l *leaving) letGo(place EntryKey) {
-	h, ok := l.held[place]
+// forget forgets an entry, if it is held.
+func (l *graceEntries) forget(place EntryKey) {
+	h, ok := l.byKey[place]
 	if !ok {
 		return
 	}
 	h.timer.Stop()
-	delete(l.held, place)
-	delete(l.holders[h.holder], place)
-	if len(l.holders[h.holder]) == 0 {
-		delete(l.holders, h.holder)
+	delete(l.byKey, place)
+	delete(l.byHolder[h.holder], place)
+	if len(l.byHolder[h.holder]) == 0 {
+		delete(l.byHolder, h.holder)
 	}
 }
 
-// back tells that an entry was put whose holder is back: what else is held of
+// markReturned tells that an entry was put whose holder is back: what else is held of
 // the holder is removed, so that a page reloaded again and again holds one entry
 // at most. The entry itself may have been held too (a 2.x client that left the
 // namespace comes back under its old id): it is a new one. r.mu is held.
-func (r *Rooms) back(e Entry, user userKey) {
-	r.leaving.letGo(e.EntryKey)
+func (r *Rooms) markReturned(e Entry, user userKey) {
+	r.grace.forget(e.EntryKey)
 	r.release(e, user, Closed)
 }
 
@@ -110,8 +110,8 @@ func (r *Rooms) back(e Entry, user userKey) {
 // r.mu is held.
 func (r *Rooms) release(e Entry, user userKey, reason Reason) {
 	if h, known := holderOf(e, user); known {
-		for place := range r.leaving.holders[h] {
-			r.leaving.letGo(place)
+		for place := range r.grace.byHolder[h] {
+			r.grace.forget(place)
 			r.remove(place, reason)
 		}
 	}
@@ -120,19 +120,19 @@ func (r *Rooms) release(e Entry, user userKey, reason Reason) {
 // releaseUser removes all that is held of a user with an id, in every list. r.mu is
 // held.
 func (r *Rooms) releaseUser(user userKey, reason Reason) {
-	for place, h := range r.leaving.held {
+	for place, h := range r.grace.byKey {
 		if h.holder.user == user {
-			r.leaving.letGo(place)
+			r.grace.forget(place)
 			r.remove(place, reason)
 		}
 	}
 }
 
-// end forgets everything that is held without removing it.
-func (l *leaving) end() {
-	l.ended = true
-	for place := range l.held {
-		l.letGo(place)
+// close forgets everything that is held without removing it.
+func (l *graceEntries) close() {
+	l.closed = true
+	for place := range l.byKey {
+		l.forget(place)
 	}
 }
 
@@ -141,5 +141,5 @@ func (l *leaving) end() {
 func (r *Rooms) Unheld() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.leaving.unheld
+	return r.grace.unheld
 }

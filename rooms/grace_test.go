@@ -218,7 +218,7 @@ func TestGraceInRooms(t *testing.T) {
 	}
 }
 
-// Leaving is meant, signing out too: neither is held back by a tab that closed
+// Leaving is meant, signing out too: neither is held back by a socket that closed
 // just before.
 func TestNoGraceForWhatIsMeant(t *testing.T) {
 	underGrace(t, func(h *house, heard func() []string) {

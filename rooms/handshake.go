@@ -5,10 +5,10 @@ import "fmt"
 // Parameters names what is read of a handshake's query.
 func Parameters() []string { return []string{"presence", "status", "token", "userId"} }
 
-// isNothing reports whether a text is what JavaScript makes of a value that is
+// isMissing reports whether a text is what JavaScript makes of a value that is
 // not there, or that is no text: io(url, {query: {userId: user.id}}) sends
 // these when nobody has signed in.
-func isNothing(text string) bool {
+func isMissing(text string) bool {
 	switch text {
 	case "", "undefined", "null", "NaN", "[object Object]":
 		return true
@@ -19,14 +19,14 @@ func isNothing(text string) bool {
 // text is what a client says of itself when it connects: the field of auth if
 // that is a text, else that of the query, "" if neither says anything.
 func (h Handshake) text(name string) string {
-	if text, ok := h.Auth[name].(string); ok && !isNothing(text) {
+	if text, ok := h.Auth[name].(string); ok && !isMissing(text) {
 		return text
 	}
 	return h.queryText(name)
 }
 
 func (h Handshake) queryText(name string) string {
-	if text := h.Query.Get(name); !isNothing(text) {
+	if text := h.Query.Get(name); !isMissing(text) {
 		return text
 	}
 	return ""

@@ -58,7 +58,7 @@ func handshakeOf(query string, auth map[string]any) rooms.Handshake {
 }
 
 // Whoever says "hidden" when connecting is never seen to arrive, is not noted as
-// active, and is hidden in every tab; the other statuses show nobody who hides.
+// active, and is hidden in every socket; the other statuses show nobody who hides.
 func TestStatusOfHandshake(t *testing.T) {
 	inTown(t, 2, rooms.Options{}, func(w *town) {
 		watcher := w.connect(0, "w", watches)
@@ -94,7 +94,7 @@ func TestStatusOfHandshake(t *testing.T) {
 		w.hears(watcher, `add_user {"id":"1"}`)
 		join(0, "away", "userId=6&status=away", nil)
 		w.hears(watcher, `add_user {"id":"6"}`+isAway)
-		join(1, "away2", "userId=1", map[string]any{"status": "away"}) // other tabs are active
+		join(1, "away2", "userId=1", map[string]any{"status": "away"}) // other sockets are active
 		w.hears(watcher)
 		join(1, "a3", "userId=1", hidden)
 		w.hears(watcher, `remove_user {"id":"1"}`+hiding)

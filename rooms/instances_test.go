@@ -137,7 +137,7 @@ func (net *network) step() error {
 		}
 	case p < 50:
 		n.rooms.Flush(net.random.IntN(2) == 0)
-		n.rooms.TellRosters()
+		n.rooms.FlushMembers()
 	case p < 53:
 		if n.away = !n.away; !n.away {
 			net.reunite(n)
@@ -219,9 +219,9 @@ func (net *network) rest() {
 		}
 	}
 	for _, n := range net.instances {
-		n.rooms.Forget(time.Now().Add(time.Hour))
+		n.rooms.Sweep(time.Now().Add(time.Hour))
 		n.rooms.Flush(true)
-		n.rooms.TellRosters()
+		n.rooms.FlushMembers()
 	}
 }
 

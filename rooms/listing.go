@@ -2,11 +2,11 @@ package rooms
 
 import "encoding/json"
 
-// This file is what clients are sent of the view, as JSON. Each is made once
-// and kept until the view changes.
+// This file is what clients are sent of the online list, as JSON. Each is made once
+// and kept until the online list changes.
 
-// list returns the listed users as an array: each once, or one per socket.
-func (v *view) list() json.RawMessage {
+// encodeList returns the listed users as an array: each once, or one per socket.
+func (v *onlineList) encodeList() json.RawMessage {
 	if v.encodedList != nil {
 		return v.encodedList
 	}
@@ -19,28 +19,28 @@ func (v *view) list() json.RawMessage {
 		out = append(out, user...)
 	}
 	if v.strict {
-		for t := range v.rows.all() {
+		for t := range v.socketOrder.all() {
 			if t.user.listed {
 				add(t.entry.Data)
 			}
 		}
 	} else {
 		for u := range v.order.all() {
-			add(u.shown)
+			add(u.data)
 		}
 	}
 	v.encodedList = append(out, ']')
 	return v.encodedList
 }
 
-// statuses returns the status of everybody who is not active, by id: an
+// encodeStatuses returns the status of everybody who is not active, by id: an
 // object, nil if there is nobody. Who has no id cannot be named.
-func (v *view) statuses() json.RawMessage {
+func (v *onlineList) encodeStatuses() json.RawMessage {
 	if v.encodedStatuses == nil {
 		away := make(map[string]Status)
 		for u := range v.order.all() {
-			if u.status != Active && !u.key.anonymous {
-				away[u.key.id] = u.status
+			if u.shownStatus != Active && !u.key.anonymous {
+				away[u.key.id] = u.shownStatus
 			}
 		}
 		v.encodedStatuses = encode(away)
@@ -51,11 +51,11 @@ func (v *view) statuses() json.RawMessage {
 	return v.encodedStatuses
 }
 
-// object returns the listed users' ids as an object of trues. Who has no id is
+// encodeIDs returns the listed users' ids as an object of trues. Who has no id is
 // not in it: a socket's id is nobody else's business.
-func (v *view) object() json.RawMessage {
-	if v.encodedObject != nil {
-		return v.encodedObject
+func (v *onlineList) encodeIDs() json.RawMessage {
+	if v.encodedIDs != nil {
+		return v.encodedIDs
 	}
 	out := make([]byte, 0, 32*v.size()+2)
 	out = append(out, '{')
@@ -69,24 +69,24 @@ func (v *view) object() json.RawMessage {
 		out = append(out, encode(u.key.id)...)
 		out = append(out, ":true"...)
 	}
-	v.encodedObject = append(out, '}')
-	return v.encodedObject
+	v.encodedIDs = append(out, '}')
+	return v.encodedIDs
 }
 
-// listEvents are the events that carry the whole list.
-func (v *view) listEvents() []Event {
-	args := []json.RawMessage{v.list()}
+// snapshotEvents are the events that carry the whole list.
+func (v *onlineList) snapshotEvents() []Event {
+	args := []json.RawMessage{v.encodeList()}
 	if !v.strict { // Node's list has nothing beside it
-		if statuses := v.statuses(); statuses != nil {
+		if statuses := v.encodeStatuses(); statuses != nil {
 			args = append(args, statuses)
 		}
 	}
 	return []Event{{"online_users", args}}
 }
 
-// objectEvents are the events that carry the ids alone.
-func (v *view) objectEvents() []Event {
-	return []Event{{"updateOnlineUsers", []json.RawMessage{v.object()}}}
+// idsEvents are the events that carry the ids alone.
+func (v *onlineList) idsEvents() []Event {
+	return []Event{{"updateOnlineUsers", []json.RawMessage{v.encodeIDs()}}}
 }
 
 // OnlineUsers returns the present list as a JSON array. The bytes are shared:
@@ -94,17 +94,17 @@ func (v *view) objectEvents() []Event {
 func (r *Rooms) OnlineUsers() []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.view.list()
+	return r.online.encodeList()
 }
 
-// events are the increments that make the difference.
-func (d diff) events() []Event {
-	out := make([]Event, 0, len(d.departed)+len(d.updated)+len(d.added)+1) // and a list
-	for _, gone := range d.departed {
+// events are the deltas that make the difference.
+func (d delta) events() []Event {
+	out := make([]Event, 0, len(d.removed)+len(d.updated)+len(d.added)+1) // and a list
+	for _, gone := range d.removed {
 		out = append(out, Event{"remove_user", []json.RawMessage{gone.user, encode(map[string]Reason{"reason": gone.reason})}})
 	}
 	for _, u := range d.updated {
-		out = append(out, u.event("update_user", u.restated))
+		out = append(out, u.event("update_user", u.statusChanged))
 	}
 	for _, u := range d.added {
 		out = append(out, u.event("add_user", false))

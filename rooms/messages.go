@@ -7,7 +7,7 @@ import "fmt"
 // instance's sockets are in.
 
 // UserRoom names the room of everybody who has registered the user with this
-// id: all tabs of one user.
+// id: all sockets of one user.
 func UserRoom(id string) string { return "user:" + id }
 
 // unregisteredRoom names the room of the sessions whose token is a user's, but
@@ -79,8 +79,8 @@ func (r *Rooms) enterUserRoom(s *session, k userKey) {
 	switch {
 	case k.id != "" && !k.anonymous:
 		room = UserRoom(k.id)
-	case s.fixed.id != "":
-		room = unregisteredRoom(s.fixed.id)
+	case s.tokenKey.id != "":
+		room = unregisteredRoom(s.tokenKey.id)
 	}
 	if s.userRoom == room {
 		return

@@ -10,7 +10,7 @@ import (
 	"rollcall/rooms"
 )
 
-// A model is what the view should be, told naively: the judge of the property
+// A model is what the online list should be, told naively: the judge of the property
 // test. The test's users say in "k" who they are, so that neither the model
 // nor the clients share the code under test.
 type model struct {
@@ -92,7 +92,7 @@ func text(list []listed) string {
 	return "[" + strings.Join(data, ",") + "]"
 }
 
-// increments are the events that lead from one list to the next, as text:
+// deltas are the events that lead from one list to the next, as text:
 // removes in any order, here sorted, then updates, then adds in order.
 func (m *model) increments(before, now []listed) []string {
 	var removes, updates, adds []string
@@ -119,7 +119,7 @@ func (m *model) increments(before, now []listed) []string {
 // A client applies what it is sent, strictly, as a page would.
 type client struct {
 	users []listed // without born
-	known bool     // had a list: increments mean something
+	known bool     // had a list: deltas mean something
 }
 
 func (c *client) apply(e rooms.Event) error {

@@ -6,24 +6,24 @@ import (
 	"strconv"
 )
 
-// maxTold is how many comings and goings a room is told one by one in one
+// maxDeltas is how many comings and goings a room is told one by one in one
 // flush. More are told as one list: a storm must not cost its square.
-const maxTold = 16
+const maxDeltas = 16
 
 // names are the usernames in a chat room. A name has arrived with its first
 // socket and is gone with its last. The zero value has none.
 type names struct {
 	byText map[string]*name
-	// told are the names that the members were told last, in their order.
-	told []*name
-	walk int // counts the walks of roster.present
+	// announced are the names that the members were told last, in their order.
+	announced []*name
+	walk      int // counts the walks of list.present
 }
 
 type name struct {
-	text    json.RawMessage // a JSON string
-	sockets int
-	told    bool // is in names.told
-	walk    int  // the last one that met it
+	text      json.RawMessage // a JSON string
+	sockets   int
+	announced bool // is in names.told
+	walk      int  // the last one that met it
 }
 
 // String is the name as text.
@@ -45,32 +45,32 @@ func (n *names) add(text json.RawMessage) *name {
 	return one
 }
 
-func (n *names) drop(one *name) {
+func (n *names) remove(one *name) {
 	if one.sockets--; one.sockets == 0 {
 		delete(n.byText, string(one.text))
 	}
 }
 
-// tell returns the events that bring members from what they were told last to
+// takeDeltas returns the events that bring members from what they were told last to
 // what is now, and one event with the whole for those who were told nothing yet.
 // Each step shows the names as an application would have them that appends who
 // joins. Should that not be the order, since somebody joined a moment before on
 // another instance, the whole comes last.
-func (n *names) tell(room string, now []*name) (steps []step, whole Event) {
+func (n *names) takeDeltas(room string, now []*name) (steps []memberDelta, whole Event) {
 	title := encode(room)
 	whole = Event{"user_list", []json.RawMessage{roomObject(title, nil, now)}}
-	left := slices.DeleteFunc(slices.Clone(n.told), func(one *name) bool { return one.sockets > 0 })
-	joined := slices.DeleteFunc(slices.Clone(now), func(one *name) bool { return one.told })
-	shown := n.told
-	n.told = now
+	left := slices.DeleteFunc(slices.Clone(n.announced), func(one *name) bool { return one.sockets > 0 })
+	joined := slices.DeleteFunc(slices.Clone(now), func(one *name) bool { return one.announced })
+	shown := n.announced
+	n.announced = now
 	for _, one := range joined {
-		one.told = true
+		one.announced = true
 	}
-	if len(left)+len(joined) > maxTold {
-		return []step{{nil, whole}}, whole
+	if len(left)+len(joined) > maxDeltas {
+		return []memberDelta{{nil, whole}}, whole
 	}
 	say := func(event string, of *name) {
-		steps = append(steps, step{of, Event{event, []json.RawMessage{roomObject(title, of, shown)}}})
+		steps = append(steps, memberDelta{of, Event{event, []json.RawMessage{roomObject(title, of, shown)}}})
 	}
 	for _, one := range left {
 		shown = slices.DeleteFunc(slices.Clone(shown), func(other *name) bool { return other == one })
@@ -81,7 +81,7 @@ func (n *names) tell(room string, now []*name) (steps []step, whole Event) {
 		say("user_joined", one)
 	}
 	if !slices.Equal(shown, now) {
-		steps = append(steps, step{nil, whole})
+		steps = append(steps, memberDelta{nil, whole})
 	}
 	return steps, whole
 }

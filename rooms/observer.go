@@ -19,12 +19,12 @@ type Observer interface {
 	Sent(kind string, sockets int)
 }
 
-type nobody struct{}
+type noObserver struct{}
 
-func (nobody) Presence(int, int)           {}
-func (nobody) Flush(string, time.Duration) {}
-func (nobody) Pause(string, time.Duration) {}
-func (nobody) Sent(string, int)            {}
+func (noObserver) Presence(int, int)           {}
+func (noObserver) Flush(string, time.Duration) {}
+func (noObserver) Pause(string, time.Duration) {}
+func (noObserver) Sent(string, int)            {}
 
 // EventsSent names the events that clients are sent, those with a name in their
 // name by their kind. POST /api/emit and emitters may send any other.
@@ -49,7 +49,7 @@ func sentKind(event string) string {
 	if strings.HasPrefix(event, "race_") && strings.HasSuffix(event, "_update") {
 		return raceEvents
 	}
-	if _, kind := named(event); kind != "" {
+	if _, kind := namedEvent(event); kind != "" {
 		return kind
 	}
 	return event

@@ -83,7 +83,7 @@ func TestObserver(t *testing.T) {
 		if !slices.Contains(seen.flushes["list"], cost) || len(seen.flushes["rosters"]) == 0 {
 			t.Errorf("flushes %v", seen.flushes)
 		}
-		// 400 ms: as long again for increments, three times that for lists, 1 s at most.
+		// 400 ms: as long again for deltas, three times that for lists, 1 s at most.
 		if !slices.Contains(seen.pauses["changes"], cost) || !slices.Contains(seen.pauses["list"], time.Second) {
 			t.Errorf("pauses %v", seen.pauses)
 		}

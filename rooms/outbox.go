@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// A packet is events for the sockets that get them.
-type packet struct {
+// A batch is events for the sockets that get them.
+type batch struct {
 	events []Event
 	to     []Conn
 }
 
-// cost is about what a packet takes while it waits, in bytes.
-func (p packet) cost() int {
+// size is about what a packet takes while it waits, in bytes.
+func (p batch) size() int {
 	size := 64 + 16*len(p.to)
 	for _, e := range p.events {
 		for _, arg := range e.Args {
@@ -29,37 +29,37 @@ const maxOutbox = 16 << 20
 // An outbox is what is to leave, in order, until the flush loop fans it out.
 // Rooms.mu guards it.
 type outbox struct {
-	packets []packet
+	batches []batch
 	size    int
 	full    atomic.Bool   // size is over the bound; read without the lock
 	room    chan struct{} // closed when there is room again
 	running atomic.Bool   // the flush loop runs
-	ended   bool          // nothing leaves any more
+	closed  bool          // nothing leaves any more
 
-	// added and sent count packets; added is read without the lock. progress is
+	// addedCount and sent count packets; added is read without the lock. progress is
 	// closed when sent has risen.
-	added    atomic.Uint64
-	sent     uint64
-	progress chan struct{}
+	addedCount atomic.Uint64
+	sentCount  uint64
+	progress   chan struct{}
 }
 
 func newOutbox() outbox { return outbox{room: make(chan struct{}), progress: make(chan struct{})} }
 
 // add queues a packet.
-func (o *outbox) add(p packet) {
-	if len(p.to) == 0 || o.ended {
+func (o *outbox) add(p batch) {
+	if len(p.to) == 0 || o.closed {
 		return
 	}
-	o.packets = append(o.packets, p)
-	o.added.Add(1)
-	o.size += p.cost()
+	o.batches = append(o.batches, p)
+	o.addedCount.Add(1)
+	o.size += p.size()
 	o.full.Store(o.size > maxOutbox)
 }
 
 // take is all that waits, which from here on has left.
-func (o *outbox) take() []packet {
-	packets := o.packets
-	o.packets, o.size = nil, 0
+func (o *outbox) take() []batch {
+	packets := o.batches
+	o.batches, o.size = nil, 0
 	if o.full.Swap(false) {
 		close(o.room)
 		o.room = make(chan struct{})
@@ -67,24 +67,24 @@ func (o *outbox) take() []packet {
 	return packets
 }
 
-// end lets go of what waits, and of those who wait for room.
-func (o *outbox) end() {
-	o.ended = true
+// close lets go of what waits, and of those who wait for room.
+func (o *outbox) close() {
+	o.closed = true
 	o.take()
 	o.running.Store(false)
 	close(o.progress)
 	o.progress = make(chan struct{})
 }
 
-// sendQueued sends what take returned.
-func (r *Rooms) sendQueued(packets []packet) {
+// fanOutQueued sends what take returned.
+func (r *Rooms) fanOutQueued(packets []batch) {
 	if len(packets) == 0 {
 		return
 	}
-	r.send(packets)
+	r.fanOut(packets)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.outbox.sent += uint64(len(packets))
+	r.outbox.sentCount += uint64(len(packets))
 	close(r.outbox.progress)
 	r.outbox.progress = make(chan struct{})
 }
@@ -96,7 +96,7 @@ const maxAckDelay = time.Second
 // clients may rely on getting the events that their own call caused before its
 // acknowledgement. r.mu is not held.
 func (r *Rooms) awaitSent(since uint64) {
-	target := r.outbox.added.Load()
+	target := r.outbox.addedCount.Load()
 	if target == since || !r.outbox.running.Load() {
 		return
 	}
@@ -104,7 +104,7 @@ func (r *Rooms) awaitSent(since uint64) {
 	defer late.Stop()
 	for {
 		r.mu.Lock()
-		progress, done := r.outbox.progress, r.outbox.sent >= target || r.outbox.ended
+		progress, done := r.outbox.progress, r.outbox.sentCount >= target || r.outbox.closed
 		r.mu.Unlock()
 		if done {
 			return

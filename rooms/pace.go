@@ -55,46 +55,46 @@ func (p *pacer) flushed(now time.Time, cost time.Duration) time.Duration {
 	return rest
 }
 
-// paces are the pacers of the flush loop.
-type paces struct {
-	increments, lists, rosters pacer
+// pacers are the pacers of the flush loop.
+type pacers struct {
+	deltas, lists, members pacer
 
-	gathering bool          // a change waits for others
-	cost      time.Duration // of a flush of changes, the dearest lately
+	coalescing bool          // a change waits for others
+	flushCost  time.Duration // of a flush of changes, the dearest lately
 }
 
-// mostGather bounds how long a change waits for others.
-const mostGather = 5 * time.Millisecond
+// maxCoalesce bounds how long a change waits for others.
+const maxCoalesce = 5 * time.Millisecond
 
-// gather puts off the flush of a change that just came by half of what a flush
+// coalesce puts off the flush of a change that just came by half of what a flush
 // costs: comings and goings come in pairs and swarms, and who comes a moment
 // too late for a flush would wait for the whole of it, and the pause after.
-func (p *paces) gather(now time.Time) {
-	if p.gathering {
+func (p *pacers) coalesce(now time.Time) {
+	if p.coalescing {
 		return
 	}
-	p.gathering = true
-	at := now.Add(min(p.cost/2, mostGather))
-	p.increments.notBefore(at)
+	p.coalescing = true
+	at := now.Add(min(p.flushCost/2, maxCoalesce))
+	p.deltas.notBefore(at)
 	p.lists.notBefore(at)
 }
 
-// told notes a flush of changes that ended now, and returns the pause after it. A
+// deltaFlushed notes a flush of changes that ended now, and returns the pause after it. A
 // flush to a single newcomer costs next to nothing and says nothing of the others.
-func (p *paces) told(now time.Time, cost time.Duration) time.Duration {
-	p.gathering, p.cost = false, max(cost, p.cost-p.cost/8)
-	return p.increments.flushed(now, cost)
+func (p *pacers) deltaFlushed(now time.Time, cost time.Duration) time.Duration {
+	p.coalescing, p.flushCost = false, max(cost, p.flushCost-p.flushCost/8)
+	return p.deltas.flushed(now, cost)
 }
 
 // next is when the first of the wanted flushes may be.
-func (p *paces) next(want wanted) (next time.Time, ok bool) {
+func (p *pacers) next(want wantedFlushes) (next time.Time, ok bool) {
 	soonest := func(wanted bool, p *pacer) {
 		if wanted && (!ok || p.next.Before(next)) {
 			next, ok = p.next, true
 		}
 	}
-	soonest(want.increments, &p.increments)
+	soonest(want.deltas, &p.deltas)
 	soonest(want.lists, &p.lists)
-	soonest(want.rosters, &p.rosters)
+	soonest(want.members, &p.members)
 	return next, ok
 }

@@ -145,7 +145,7 @@ func TestPacing(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				got := runFor(t, c.interval, c.total, c.cost)
-				if len(got) > 100 { // the increments are between
+				if len(got) > 100 { // the deltas are between
 					got = listsOf(got)
 				}
 				if !slices.EqualFunc(got, c.want, within(c.slack)) {

@@ -151,7 +151,7 @@ type Entry struct {
 	// user object.
 	Data json.RawMessage
 	// JoinedAt is when the user came online or joined the room (Store.Now): a
-	// second tab carries the first tab's time, and a user who was hidden the time
+	// second socket carries the first socket's time, and a user who was hidden the time
 	// of becoming visible. Every list is in this order; ties are broken by
 	// Instance, then Key.
 	JoinedAt int64

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// A presence is what the entries of one user say about the user's status. The
-// latest choice counts, even if the tab where it was made is gone since; among
-// the tabs that know of it, one that is active makes the user active.
-type presence struct {
+// An userStatus is what the entries of one user say about the user's status. The
+// latest choice counts, even if the socket where it was made is gone since; among
+// the sockets that know of it, one that is active makes the user active.
+type userStatus struct {
 	chosen Status
 	at     int64 // when; 0: never
 	// visibleAt is when the user last became visible after hiding; 0: never.
 	visibleAt int64
-	// How many tabs that know of the choice have each status.
+	// How many sockets that know of the choice have each status.
 	active, away, hidden int
 }
 
@@ -24,17 +24,17 @@ func statusOf(e Entry) Status {
 	return e.Status
 }
 
-func (p *presence) with(e Entry) {
+func (p *userStatus) add(e Entry) {
 	p.visibleAt = max(p.visibleAt, e.VisibleAt)
 	if e.StatusAt > p.at {
-		*p = presence{chosen: statusOf(e), at: e.StatusAt, visibleAt: p.visibleAt}
+		*p = userStatus{chosen: statusOf(e), at: e.StatusAt, visibleAt: p.visibleAt}
 	}
 	p.count(e, 1)
 }
 
-func (p *presence) without(e Entry) { p.count(e, -1) }
+func (p *userStatus) remove(e Entry) { p.count(e, -1) }
 
-func (p *presence) count(e Entry, n int) {
+func (p *userStatus) count(e Entry, n int) {
 	if e.StatusAt != p.at {
 		return
 	}
@@ -48,7 +48,7 @@ func (p *presence) count(e Entry, n int) {
 	}
 }
 
-func (p *presence) status() Status {
+func (p *userStatus) current() Status {
 	switch {
 	case p.hidden > 0:
 		return Hidden
@@ -62,44 +62,44 @@ func (p *presence) status() Status {
 	return Active
 }
 
-// isSaidBy reports whether the entries say all that counts.
-func (p *presence) isSaidBy(tabs []*tab) bool {
+// isKnownTo reports whether the entries say all that counts.
+func (p *userStatus) isKnownTo(tabs []*onlineSocket) bool {
 	if len(tabs) == 0 {
 		return true
 	}
 	if p.at > 0 && p.active+p.away+p.hidden == 0 {
 		return false
 	}
-	return p.visibleAt == 0 || slices.ContainsFunc(tabs, func(t *tab) bool { return t.entry.VisibleAt == p.visibleAt })
+	return p.visibleAt == 0 || slices.ContainsFunc(tabs, func(t *onlineSocket) bool { return t.entry.VisibleAt == p.visibleAt })
 }
 
-// maxRemembered is how long a choice of status counts that none of the user's
-// tabs knows of. They adopt it as soon as their instance hears of it.
-const maxRemembered = time.Minute
+// adoptionTimeout is how long a choice of status counts that none of the user's
+// sockets knows of. They adopt it as soon as their instance hears of it.
+const adoptionTimeout = time.Minute
 
-// remember notes whether more counts of a user than the entries say.
-func (v *view) remember(u *onlineUser) {
-	_, known := v.remembered[u]
-	switch says := u.presence.isSaidBy(u.tabs); {
+// trackAdoption notes whether more counts of a user than the entries say.
+func (v *onlineList) trackAdoption(u *onlineUser) {
+	_, known := v.unadopted[u]
+	switch says := u.status.isKnownTo(u.sockets); {
 	case says && known:
-		delete(v.remembered, u)
+		delete(v.unadopted, u)
 	case !says && !known:
-		v.remembered[u] = time.Now()
+		v.unadopted[u] = time.Now()
 	}
 }
 
-// forget lets go of choices that no tab adopted: the instance of the tabs has
+// expireUnadopted lets go of choices that no socket adopted: the instance of the sockets has
 // never heard of them, having been cut off, and neither will the others. So all
 // show the same again.
-func (v *view) forget(now time.Time) {
-	for u, since := range v.remembered {
-		if now.Sub(since) < maxRemembered {
+func (v *onlineList) expireUnadopted(now time.Time) {
+	for u, since := range v.unadopted {
+		if now.Sub(since) < adoptionTimeout {
 			continue
 		}
-		u.presence = presence{}
-		for _, t := range u.tabs {
-			u.presence.with(t.entry)
+		u.status = userStatus{}
+		for _, t := range u.sockets {
+			u.status.add(t.entry)
 		}
-		v.settle(u, Closed)
+		v.relist(u, Closed)
 	}
 }

@@ -120,7 +120,7 @@ func TestNetDifference(t *testing.T) {
 	}
 }
 
-// A snapshot stands for the increments of its boundary.
+// A snapshot stands for the deltas of its boundary.
 func TestSnapshots(t *testing.T) {
 	h := newHouse(t)
 	changes, both, list := h.connect("c", "changes"), h.connect("b", "both"), h.connect("l", "list")
@@ -142,12 +142,12 @@ func TestSnapshots(t *testing.T) {
 	expect("both", both, `add_user {"id":1}`)
 	expect("count", count, "online_count 1")
 
-	h.do(changes, "register", `{"id":1}`) // a second tab
+	h.do(changes, "register", `{"id":1}`) // a second socket
 	h.rooms.Flush(false)
 	expect("changes that registered", changes, `online_users [{"id":1}]`)
 	expect("both", both)
 
-	h.do(none, "register", `{"id":2}`) // 1 has another tab
+	h.do(none, "register", `{"id":2}`) // 1 has another socket
 	h.do(both, "sync")
 	h.do(list, "sync")
 	h.do(none, "sync")
@@ -165,7 +165,7 @@ func TestSnapshots(t *testing.T) {
 	expect("list", list, `online_users [{"id":1},{"id":2}]`)
 	expect("changes", changes)
 
-	h.do(list, "register", `{"id":1}`) // a further tab changes nothing
+	h.do(list, "register", `{"id":1}`) // a further socket changes nothing
 	h.do(both, "register", `{"id":1}`)
 	h.rooms.Flush(false)
 	expect("list that registered, too early", list)
@@ -341,7 +341,7 @@ func TestDisconnectCrossesRegister(t *testing.T) {
 	}
 }
 
-// A further tab carries its user's time, so that a late instance lists the
+// A further socket carries its user's time, so that a late instance lists the
 // users in the same order.
 func TestJoinedAt(t *testing.T) {
 	cluster := newCluster()

@@ -11,7 +11,7 @@ import (
 	"rollcall/rooms"
 )
 
-// The invariant: a list and the increments after it always give the list. Each
+// The invariant: a list and the deltas after it always give the list. Each
 // history is random; a failure names its seed.
 
 const histories, steps = 400, 300
@@ -254,7 +254,7 @@ func (h *history) elsewhere() {
 	}
 	id := fmt.Sprint(h.random.IntN(5))
 	user := fmt.Sprintf(`{"far":%d,"k":"%s","id":%s}`, h.random.IntN(2), id, id)
-	joined := h.far.Now() // a tab carries the time of the user's first
+	joined := h.far.Now() // a socket carries the time of the user's first
 	for _, e := range h.cluster.Entries() {
 		if e.UserID == id {
 			joined = min(joined, e.JoinedAt)

@@ -15,12 +15,12 @@ import (
 
 const (
 	maxRacers = 500 // in one stage or race
-	// maxCircuit is how many stages a socket takes part in, and how many races,
+	// maxRecentLists is how many stages a socket takes part in, and how many races,
 	// and how many of both it watches. One more makes it leave the oldest:
 	// clients never say that they leave.
-	maxCircuit = 50
-	// keepRacing is how long a stage or race stays after its last change.
-	keepRacing = 24 * time.Hour
+	maxRecentLists = 50
+	// racingTTL is how long a stage or race stays after its last change.
+	racingTTL = 24 * time.Hour
 	// maxRacing is what this instance's entries of all stages and races may
 	// weigh in bytes. Beyond it the least recently used are given up.
 	maxRacing = 16 << 20
@@ -43,10 +43,10 @@ func (r *Rooms) joinStage(s *session, args []json.RawMessage) (map[string]any, e
 	if err := checkValue("bad_stage", "The racer", args[0]); err != nil {
 		return nil, err
 	}
-	if err := s.mayAct(id); err != nil {
+	if err := s.checkID(id); err != nil {
 		return nil, err
 	}
-	return nil, r.take(s, &s.stages, stageList(token), id, args[0], &Refusal{"stage_full",
+	return nil, r.addMember(s, &s.stages, stageList(token), id, args[0], &Refusal{"stage_full",
 		fmt.Sprintf("There are %d racers in this stage already.", maxRacers)})
 }
 
@@ -61,16 +61,16 @@ func (r *Rooms) addCar(s *session, args []json.RawMessage) (map[string]any, erro
 	if err := checkValue("bad_car", "The car", args[0]); err != nil {
 		return nil, err
 	}
-	if err := s.mayAct(id); err != nil {
+	if err := s.checkID(id); err != nil {
 		return nil, err
 	}
-	return nil, r.take(s, &s.races, raceList(race), id, args[0], &Refusal{"race_full",
+	return nil, r.addMember(s, &s.races, raceList(race), id, args[0], &Refusal{"race_full",
 		fmt.Sprintf("There are %d cars in this race already.", maxRacers)})
 }
 
-// take puts an element into a stage or race, and the session among those who
-// take part.
-func (r *Rooms) take(s *session, c *circuit, list, id string, data json.RawMessage, full error) error {
+// addMember puts an element into a stage or race, and the session among those who
+// addMember part.
+func (r *Rooms) addMember(s *session, c *recentLists, list, id string, data json.RawMessage, full error) error {
 	if len(data) > r.options.MaxUser {
 		return &Refusal{"too_large", fmt.Sprintf("It has %d bytes; the limit is %d.", len(data), r.options.MaxUser)}
 	}
@@ -82,37 +82,37 @@ func (r *Rooms) take(s *session, c *circuit, list, id string, data json.RawMessa
 	case s.status == Hidden:
 		return errHidden
 	}
-	e, taken := r.element(s, list, id)
+	e, taken := r.ownMember(s, list, id)
 	if e.Data == nil {
 		if taken >= maxRacers {
 			return full
 		}
-		s.elements++
+		s.lastMember++
 		e = Entry{
-			EntryKey: EntryKey{list, s.id + "#" + strconv.Itoa(s.elements)},
+			EntryKey: EntryKey{list, s.id + "#" + strconv.Itoa(s.lastMember)},
 			Instance: r.options.Instance,
-			UserID:   s.owner(),
+			UserID:   s.ownerID(),
 			Data:     bytes.Clone(data),
 		}
 	}
 	r.membership.join(s, list)
 	r.put(e)
-	if left := c.enter(list); left != "" {
-		r.dropOut(s, left)
+	if left := c.add(list); left != "" {
+		r.leaveList(s, left)
 	}
-	r.bound(time.Time{})
+	r.evict(time.Time{})
 	return nil
 }
 
-// element is what a session has in a stage under this id, none in a race; and
+// ownMember is what a session has in a stage under this id, none in a race; and
 // how many elements there are. r.mu is held.
-func (r *Rooms) element(s *session, list, id string) (mine Entry, taken int) {
-	ro := r.rosters.byList[list]
+func (r *Rooms) ownMember(s *session, list, id string) (mine Entry, taken int) {
+	ro := r.lists.byName[list]
 	if ro == nil {
 		return Entry{}, 0
 	}
 	if isStage(list) {
-		for _, m := range ro.of(s.id) {
+		for _, m := range ro.ofSocket(s.id) {
 			if m.id == id {
 				mine = m.entry
 			}
@@ -124,7 +124,7 @@ func (r *Rooms) element(s *session, list, id string) (mine Entry, taken int) {
 // startRace picks a track for a stage's racers.
 func startRace(token string) handler {
 	return func(r *Rooms, s *session, _ []json.RawMessage) (map[string]any, error) {
-		if !r.takesPart(&s.stages, stageList(token)) {
+		if !r.hasJoined(&s.stages, stageList(token)) {
 			return nil, errNotInStage
 		}
 		tracks := r.options.Tracks()
@@ -140,7 +140,7 @@ func startRace(token string) handler {
 // updateSpeed passes on how fast a car is.
 func updateSpeed(race string) handler {
 	return func(r *Rooms, s *session, args []json.RawMessage) (map[string]any, error) {
-		if !r.takesPart(&s.races, raceList(race)) {
+		if !r.hasJoined(&s.races, raceList(race)) {
 			return nil, errNotInRace
 		}
 		speed := firstArg(args)
@@ -151,7 +151,7 @@ func updateSpeed(race string) handler {
 		if err != nil && !s.isTrusted() { // a trusted client's is data, whatever it is
 			return nil, &Refusal{"bad_speed", "The speed's id must be a string or a number."}
 		}
-		if err := s.mayAct(id); err != nil {
+		if err := s.checkID(id); err != nil {
 			return nil, err
 		}
 		r.publish(r.toList(raceList(race), Event{"update_" + race + "_speed", speed}))
@@ -159,7 +159,7 @@ func updateSpeed(race string) handler {
 	}
 }
 
-func (r *Rooms) takesPart(c *circuit, list string) bool {
+func (r *Rooms) hasJoined(c *recentLists, list string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return c.has(list)
@@ -197,9 +197,9 @@ func (r *Rooms) watchList(s *session, list string) error {
 	if s.gone.Load() {
 		return errNotConnected
 	}
-	left := s.watched.enter(list)
+	left := s.watched.add(list)
 	r.membership.join(s, list)
-	r.rosters.owe(list, s, owing{})
+	r.lists.requestSnapshot(list, s, snapshotRequest{})
 	if left != "" && !s.stages.has(left) && !s.races.has(left) {
 		r.membership.leave(s, left)
 	}

@@ -40,7 +40,7 @@ func TestStage(t *testing.T) {
 		}
 		w.disconnect(b)
 		w.hears(a, `update_stage_5 [{"token":"5","id":1, "n":1.0}]`)
-		w.disconnect(a) // the user has another tab there
+		w.disconnect(a) // the user has another socket there
 		w.hears(second, `update_stage_5 [{"token":"5","id":1, "n":1.0}]`, `update_stage_5 [{"token":"5","id":"1"}]`)
 		w.disconnect(second)
 		w.settle()
@@ -138,7 +138,7 @@ func TestRacingRefusals(t *testing.T) {
 		w.refused(a, "bad_car", "add_car", `{"race_id":"t","id":[]}`)
 		w.do(a, "join_stage", `{"token":"t","id":1}`)
 		w.refused(a, "no_tracks", "start_race_t")
-		if n := w.instances[0].Rosters(); n != 1 {
+		if n := w.instances[0].MemberLists(); n != 1 {
 			t.Error(n, "rosters")
 		}
 	})
@@ -194,13 +194,13 @@ func TestRacesExpire(t *testing.T) {
 		w.do(b, "add_car", `{"race_id":1,"id":2}`)
 		time.Sleep(23 * time.Hour)
 		w.settle()
-		if n := w.instances[0].Rosters(); n != 1 {
+		if n := w.instances[0].MemberLists(); n != 1 {
 			t.Error(n, "rosters: the stage is old, the race is not")
 		}
 		time.Sleep(2 * time.Hour)
 		w.settle()
 		for i, instance := range w.instances {
-			if n := instance.Rosters(); n != 0 {
+			if n := instance.MemberLists(); n != 0 {
 				t.Error(n, "rosters are left on", i)
 			}
 		}
@@ -225,7 +225,7 @@ func TestRacesWeigh(t *testing.T) {
 			}
 		}
 		w.settle()
-		weight := w.instances[0].RacingWeight()
+		weight := w.instances[0].RacingBytes()
 		if weight > 16<<20 || weight < 14<<20 {
 			t.Error("it weighs", weight)
 		}

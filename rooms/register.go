@@ -17,7 +17,7 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 	if err != nil {
 		return nil, err
 	}
-	if err := s.may(key); err != nil {
+	if err := s.checkUser(key); err != nil {
 		return nil, err
 	}
 	user, err := withToken(s.token, args[0])
@@ -32,25 +32,25 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 	if s.gone.Load() {
 		return nil, errNotConnected
 	}
-	r.takeStatus(s, key)
+	r.adoptUserStatus(s, key)
 	before := s.key
 	s.key = key
 	if err := r.putUser(s, key, bytes.Clone(user)); err != nil { // not the whole message it lies in
 		return nil, err
 	}
-	r.oweAfterRegister(s)
+	r.requestListAfterRegister(s)
 	if !key.anonymous && !r.options.Strict { // there it would be one update more
-		r.own(s)
+		r.claimMembers(s)
 	}
 	if before != key { // that was signing out
-		r.release(Entry{EntryKey: s.online()}, before, SignedOut)
+		r.release(Entry{EntryKey: s.onlineKey()}, before, SignedOut)
 	}
 	r.enterUserRoom(s, key)
 	if status, at := r.chosen(key); at > 0 && !key.anonymous {
-		r.spread(key, status, at)
+		r.shareStatus(key, status, at)
 	}
-	for _, e := range s.places { // after the new entry: the user was never away
-		r.back(e, key)
+	for _, e := range s.entries { // after the new entry: the user was never away
+		r.markReturned(e, key)
 	}
 	r.wakeUp()
 	return nil, nil
@@ -59,9 +59,9 @@ func (r *Rooms) register(s *session, args []json.RawMessage) (map[string]any, er
 // putUser puts the entry of a registration. In strict mode a socket keeps its
 // place, whichever user it is. r.mu is held.
 func (r *Rooms) putUser(s *session, key userKey, data json.RawMessage) error {
-	e := Entry{EntryKey: s.online(), Instance: r.options.Instance, UserID: key.id, Data: data}
+	e := Entry{EntryKey: s.onlineKey(), Instance: r.options.Instance, UserID: key.id, Data: data}
 	if r.options.Strict {
-		e.JoinedAt = s.places[e.EntryKey].JoinedAt
+		e.JoinedAt = s.entries[e.EntryKey].JoinedAt
 	}
 	e.Status, e.StatusAt = s.status, s.statusAt
 	e.RegisteredAt = r.registeredAt(key)
@@ -69,21 +69,21 @@ func (r *Rooms) putUser(s *session, key userKey, data json.RawMessage) error {
 	return r.putEntry(s, e)
 }
 
-// putAgain puts the entry of a session's user, if there is one, with the session's
+// updateUser puts the entry of a session's user, if there is one, with the session's
 // status. r.mu is held.
-func (r *Rooms) putAgain(s *session) {
-	if e, ok := s.places[s.online()]; ok {
+func (r *Rooms) updateUser(s *session) {
+	if e, ok := s.entries[s.onlineKey()]; ok {
 		e.Status, e.StatusAt = s.status, s.statusAt
 		r.setTimes(&e, s.key)
 		_ = r.putEntry(s, e)
 	}
 }
 
-// takeStatus gives a session the status of the user it registers, before anybody
+// adoptUserStatus gives a session the status of the user it registers, before anybody
 // can see it. A choice made before it registered is the latest, which the user's
-// other tabs adopt; else that of the other tabs counts, but that registering is
+// other sockets adopt; else that of the other sockets counts, but that registering is
 // being active. r.mu is held.
-func (r *Rooms) takeStatus(s *session, key userKey) {
+func (r *Rooms) adoptUserStatus(s *session, key userKey) {
 	if s.registered() && s.key == key {
 		return
 	}
@@ -100,25 +100,25 @@ func (r *Rooms) takeStatus(s *session, key userKey) {
 		}
 	}
 	if status == Hidden || s.status == Hidden {
-		r.removeEntry(s, s.online(), SignedOut) // never the one with the other's status
+		r.removeEntry(s, s.onlineKey(), SignedOut) // never the one with the other's status
 	}
 	before := s.status
-	s.state(status, at)
-	r.restate(s, before)
+	s.setStatus(status, at)
+	r.syncVisibility(s, before)
 }
 
 // unregister signs out without leaving. Without an entry there is nothing to do.
 func (r *Rooms) unregister(s *session, _ []json.RawMessage) (map[string]any, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.noteLast(s)
-	r.removeEntry(s, s.online(), SignedOut)
+	r.recordLastActive(s)
+	r.removeEntry(s, s.onlineKey(), SignedOut)
 	key := s.key
 	s.key = userKey{}
 	before := s.status
-	r.start(s)
-	r.restate(s, before)
-	r.release(Entry{EntryKey: s.online()}, key, SignedOut)
+	r.resetStatus(s)
+	r.syncVisibility(s, before)
+	r.release(Entry{EntryKey: s.onlineKey()}, key, SignedOut)
 	r.enterUserRoom(s, userKey{})
 	return nil, nil
 }
@@ -127,19 +127,19 @@ func (r *Rooms) unregister(s *session, _ []json.RawMessage) (map[string]any, err
 func (r *Rooms) sync(s *session, _ []json.RawMessage) (map[string]any, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s.owedSnapshot, r.pending.snapshots = true, true
+	s.needsSnapshot, r.pending.snapshots = true, true
 	r.wakeUp()
 	return nil, nil
 }
 
-// oweAfterRegister notes that a session gets a list because it has registered, even
-// if that does not change the list (a second tab). In strict mode every register is
+// requestListAfterRegister notes that a session gets a list because it has registered, even
+// if that does not change the list (a second socket). In strict mode every register is
 // a list for everybody. r.mu is held.
-func (r *Rooms) oweAfterRegister(s *session) {
+func (r *Rooms) requestListAfterRegister(s *session) {
 	switch {
 	case s.subscription == changesOnly:
-		s.owedSnapshot, r.pending.snapshots = true, true
+		s.needsSnapshot, r.pending.snapshots = true, true
 	case s.takesLists() && !r.options.Strict:
-		s.owedList, r.pending.lists = true, true
+		s.needsList, r.pending.lists = true, true
 	}
 }

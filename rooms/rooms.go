@@ -3,7 +3,7 @@
 //
 // A connected socket is a session. A session that registers a user object has
 // an entry in the shared map. The view is this instance's replica of that map. An
-// own change goes into the view and into the Store's queue in one step, under one
+// own change goes into the online list and into the Store's queue in one step, under one
 // lock; those of other instances come by Store.Watch. The flush loop (Run) sends
 // the sessions what changed:
 //
@@ -12,7 +12,7 @@
 //	           Store.Watch ───┘
 //
 // The same is true of chat rooms, stages and races: they are other lists of the
-// store, a roster is the replica of one, and deliver.go tells of them. What is
+// store, a list is the replica of one, and deliver.go tells of them. What is
 // of the moment only (typing, invitations, speeds) goes by the Bus.
 //
 // What lives here: the rules of PROTOCOL.md, sections 2 to 4. What may not: anything
@@ -70,7 +70,7 @@ type Rooms struct {
 
 	// wake tells the flush loop that there is something to flush.
 	wake chan struct{}
-	// stopWatching ends the feed of the view, stopMessages that of messages.
+	// stopWatching ends the feed of the online list, stopMessages that of messages.
 	stopWatching, stopMessages func()
 
 	// mu guards everything below and every session: an own change goes into the
@@ -80,10 +80,10 @@ type Rooms struct {
 	sessions   map[string]*session // by socket id
 	aliases    map[string]*session // by the id that the client takes for its own, if that is another
 	membership membership
-	view       view
-	rosters    rosters
-	pending    pending
-	leaving    leaving
+	online     onlineList
+	lists      memberLists
+	pending    pendingFlush
+	grace      graceEntries
 	outbox     outbox
 
 	handingOver bool // see HandOver
@@ -96,7 +96,7 @@ func New(options Options, store Store, sender Sender) *Rooms {
 	options.Instance = cmp.Or(options.Instance, "local")
 	options.MaxUser = cmp.Or(options.MaxUser, 4096)
 	if options.Observer == nil {
-		options.Observer = nobody{}
+		options.Observer = noObserver{}
 	}
 	if options.Tracks == nil {
 		options.Tracks = func() []json.RawMessage { return nil }
@@ -109,15 +109,15 @@ func New(options Options, store Store, sender Sender) *Rooms {
 		sessions:   make(map[string]*session),
 		aliases:    make(map[string]*session),
 		membership: make(membership),
-		view:       newView(options.Strict),
-		rosters:    newRosters(options.Instance),
-		leaving:    newLeaving(),
+		online:     newOnlineList(options.Strict),
+		lists:      newMemberLists(options.Instance),
+		grace:      newGraceEntries(),
 		outbox:     newOutbox(),
 	}
-	r.stopWatching = store.Watch(r.watch)
+	r.stopWatching = store.Watch(r.receiveChanges)
 	r.stopMessages = func() {}
 	if options.Bus != nil {
-		r.stopMessages = options.Bus.Subscribe(r.deliver)
+		r.stopMessages = options.Bus.Subscribe(r.receiveBroadcast)
 	}
 	return r
 }
@@ -141,8 +141,8 @@ func (r *Rooms) Counts() Counts {
 // counts is Counts with r.mu held.
 func (r *Rooms) counts() Counts {
 	return Counts{
-		Users:       r.view.size(),
-		Sockets:     r.view.sockets,
+		Users:       r.online.size(),
+		Sockets:     r.online.socketCount,
 		Connections: len(r.sessions),
 	}
 }

@@ -6,24 +6,24 @@ import (
 	"strings"
 )
 
-// A roster is the replica of one list other than Online: the members of a chat
+// A memberList is the replica of one list other than Online: the members of a chat
 // room, the racers of a stage, the cars of a race. It has no lock of its own:
 // Rooms.mu guards it. Only lists exist that have an entry or owe somebody.
-type roster struct {
-	list    string
+type memberList struct {
+	name    string
 	members map[string]*member // by key
 	order   sorted[*member]    // in order of joining
-	// use is the place in rosters.byUse, nil for a chat room.
-	use *list.Element
+	// useElement is the place in lists.byUse, nil for a chat room.
+	useElement *list.Element
 	// usedAt is when something came to it last (epoch milliseconds).
 	usedAt int64
 
-	// dirty is the place in rosters.dirty, nil if there is nothing to tell.
-	dirty *list.Element
+	// dirtyElement is the place in lists.dirty, nil if there is nothing to tell.
+	dirtyElement *list.Element
 	// changed: everybody in it is told at the next flush.
 	changed bool
-	// owed are the sessions that get it whole, changed or not.
-	owed map[*session]owing
+	// snapshots are the sessions that get it whole, changed or not.
+	snapshots map[*session]snapshotRequest
 
 	names names // of a chat room
 }
@@ -37,27 +37,27 @@ type member struct {
 	id string
 }
 
-// An owing is of a session that is owed a roster: whether it was told of it
+// A snapshotRequest is of a session that is owed a list: whether it was told of it
 // before, and the names that it had and has there.
-type owing struct {
-	follows bool
-	own     []*name
+type snapshotRequest struct {
+	hasSnapshot bool
+	ownNames    []*name
 }
 
-// rosters are all lists but Online. Rooms.mu guards them.
-type rosters struct {
+// memberLists are all lists but Online. Rooms.mu guards them.
+type memberLists struct {
 	instance string // whose entries are our own
-	byList   map[string]*roster
+	byName   map[string]*memberList
 	// dirty has those with something to tell, in that order.
 	dirty list.List
 	// byUse has the stages and races, the latest used last, and own is what this
 	// instance's entries in them weigh, in bytes.
-	byUse list.List
-	own   int
+	byUse    list.List
+	ownBytes int
 }
 
-func newRosters(instance string) rosters {
-	return rosters{instance: instance, byList: make(map[string]*roster)}
+func newMemberLists(instance string) memberLists {
+	return memberLists{instance: instance, byName: make(map[string]*memberList)}
 }
 
 // isRoom, isStage and isRace tell the kinds of lists apart.
@@ -77,87 +77,87 @@ func socketOf(key string) string {
 	return socket
 }
 
-// at finds a roster, or makes an empty one.
-func (rs *rosters) at(list string) *roster {
-	ro := rs.byList[list]
+// get finds a list, or makes an empty one.
+func (rs *memberLists) get(list string) *memberList {
+	ro := rs.byName[list]
 	if ro == nil {
-		ro = newRoster(list)
+		ro = newMemberList(list)
 		if !isRoom(list) {
-			ro.use = rs.byUse.PushBack(ro)
+			ro.useElement = rs.byUse.PushBack(ro)
 		}
-		rs.byList[list] = ro
+		rs.byName[list] = ro
 	}
 	return ro
 }
 
-func newRoster(name string) *roster {
-	return &roster{
-		list:    name,
+func newMemberList(name string) *memberList {
+	return &memberList{
+		name:    name,
 		members: make(map[string]*member),
 		order:   newSorted(func(a, b *member) int { return rankOf(a.entry).compare(rankOf(b.entry)) }),
 	}
 }
 
-// used notes that something happens in a stage or race.
-func (rs *rosters) used(ro *roster, now int64) {
+// markUsed notes that something happens in a stage or race.
+func (rs *memberLists) markUsed(ro *memberList, now int64) {
 	ro.usedAt = now
-	if ro.use != nil {
-		rs.byUse.MoveToBack(ro.use)
+	if ro.useElement != nil {
+		rs.byUse.MoveToBack(ro.useElement)
 	}
 }
 
-// stain puts a roster among those with something to tell.
-func (rs *rosters) stain(ro *roster) {
-	if ro.dirty == nil {
-		ro.dirty = rs.dirty.PushBack(ro)
+// markDirty puts a list among those with something to tell.
+func (rs *memberLists) markDirty(ro *memberList) {
+	if ro.dirtyElement == nil {
+		ro.dirtyElement = rs.dirty.PushBack(ro)
 	}
 }
 
-// forgetEmpty lets go of a roster that has nothing and owes nobody.
-func (rs *rosters) forgetEmpty(ro *roster) {
-	if len(ro.members) == 0 && ro.dirty == nil {
-		delete(rs.byList, ro.list)
-		if ro.use != nil {
-			rs.byUse.Remove(ro.use)
+// dropIfEmpty lets go of a list that has nothing and owes nobody.
+func (rs *memberLists) dropIfEmpty(ro *memberList) {
+	if len(ro.members) == 0 && ro.dirtyElement == nil {
+		delete(rs.byName, ro.name)
+		if ro.useElement != nil {
+			rs.byUse.Remove(ro.useElement)
 		}
 	}
 }
 
 // put takes an entry. Who is hidden is in no list.
-func (rs *rosters) put(e Entry, now int64) {
+func (rs *memberLists) put(e Entry, now int64) {
 	if e.Status == Hidden {
 		rs.remove(e.EntryKey)
 		return
 	}
-	ro := rs.at(e.List)
+	ro := rs.get(e.List)
 	m := ro.members[e.Key]
 	shown := true
 	if m == nil {
 		m = &member{}
 		ro.members[e.Key] = m
 	} else {
-		shown = !reowns(m.entry, e)
-		rs.weigh(ro, m.entry, -1)
+		shown = !changesOwnerOnly(m.entry, e)
+		rs.account(ro, m.entry, -1)
 		ro.order.remove(m)
 		if string(m.entry.Data) != string(e.Data) {
-			ro.unname(m)
+			ro.unnameMember(m)
 		}
 	}
 	m.take(e)
 	ro.order.add(m)
-	ro.name(m)
-	rs.weigh(ro, e, 1)
-	rs.used(ro, now)
+	ro.nameMember(m)
+	rs.account(ro, e, 1)
+	rs.markUsed(ro, now)
 	if shown {
 		ro.changed = true
-		rs.stain(ro)
+		rs.markDirty(ro)
 	}
 }
 
-// reowns reports whether an entry takes the place of one that differs in its owner
+// changesOwnerOnly reports whether an entry takes the place of one that differs in its owner
 // only, which nobody sees. Telling the list again would set cars back to where
 // they started.
-func reowns(before, e Entry) bool {
+func changesOwnerOnly(before, e Entry) bool {
 	isOthers := before.UserID != e.UserID
 	before.UserID = e.UserID
 	return isOthers && rankOf(before) == rankOf(e) && before.Status == e.Status && string(before.Data) == string(e.Data)
@@ -173,8 +173,8 @@ func (m *member) take(e Entry) {
 
 // remove takes an entry away. It is no use of the list: or what one instance
 // gives up because it is old would be young for the others.
-func (rs *rosters) remove(p EntryKey) {
-	ro := rs.byList[p.List]
+func (rs *memberLists) remove(p EntryKey) {
+	ro := rs.byName[p.List]
 	if ro == nil {
 		return
 	}
@@ -184,35 +184,35 @@ func (rs *rosters) remove(p EntryKey) {
 	}
 	ro.order.remove(m)
 	delete(ro.members, p.Key)
-	ro.unname(m)
-	rs.weigh(ro, m.entry, -1)
+	ro.unnameMember(m)
+	rs.account(ro, m.entry, -1)
 	ro.changed = true
-	rs.stain(ro)
+	rs.markDirty(ro)
 }
 
-// weigh accounts for an entry that comes or goes. Chat rooms are bounded by
+// account accounts for an entry that comes or goes. Chat rooms are bounded by
 // their members' sockets, stages and races by what they weigh.
-func (rs *rosters) weigh(ro *roster, e Entry, sign int) {
-	if ro.use != nil && e.Instance == rs.instance {
-		rs.own += sign * weightOf(e)
+func (rs *memberLists) account(ro *memberList, e Entry, sign int) {
+	if ro.useElement != nil && e.Instance == rs.instance {
+		rs.ownBytes += sign * sizeOf(e)
 	}
 }
 
-// weightOf is what an entry costs in memory, about, in bytes; it may be the only
-// one of its roster.
-func weightOf(e Entry) int { return len(e.List) + len(e.Key) + len(e.Data) + 1024 }
+// sizeOf is what an entry costs in memory, about, in bytes; it may be the only
+// one of its list.
+func sizeOf(e Entry) int { return len(e.List) + len(e.Key) + len(e.Data) + 1024 }
 
 // nameOf is the name of a member, nil if it has none that may be seen.
-func (rs *rosters) nameOf(p EntryKey) *name {
-	if ro := rs.byList[p.List]; ro != nil && ro.members[p.Key] != nil {
+func (rs *memberLists) nameOf(p EntryKey) *name {
+	if ro := rs.byName[p.List]; ro != nil && ro.members[p.Key] != nil {
 		return ro.members[p.Key].name
 	}
 	return nil
 }
 
-// joined is the time of the first member with a name, 0 if there is none.
-func (rs *rosters) joined(list string, text json.RawMessage) int64 {
-	ro := rs.byList[list]
+// joinedAt is the time of the first member with a name, 0 if there is none.
+func (rs *memberLists) joinedAt(list string, text json.RawMessage) int64 {
+	ro := rs.byName[list]
 	if ro == nil || ro.names.byText[string(text)] == nil {
 		return 0
 	}
@@ -224,31 +224,31 @@ func (rs *rosters) joined(list string, text json.RawMessage) int64 {
 	return 0
 }
 
-// name gives a chat room's member its name among the names. It is given at
+// nameMember gives a chat room's member its name among the names. It is given at
 // once: a name stays whose last socket but this one goes.
-func (ro *roster) name(m *member) {
-	if m.name == nil && isRoom(ro.list) {
+func (ro *memberList) nameMember(m *member) {
+	if m.name == nil && isRoom(ro.name) {
 		m.name = ro.names.add(m.entry.Data)
 	}
 }
 
-// unname takes a member's name out of the names.
-func (ro *roster) unname(m *member) {
+// unnameMember takes a member's name out of the names.
+func (ro *memberList) unnameMember(m *member) {
 	if m.name != nil {
-		ro.names.drop(m.name)
+		ro.names.remove(m.name)
 		m.name = nil
 	}
 }
 
-// present is the names in a chat room that may be seen, each once, in order of
+// visibleNames is the names in a chat room that may be seen, each once, in order of
 // joining. Who may be seen may have changed without the room: when a user hides,
-// the tabs that other instances have of the user follow a little later.
-func (ro *roster) present(hidden func(socket string) bool) []*name {
+// the sockets that other instances have of the user follow a little later.
+func (ro *memberList) visibleNames(hidden func(socket string) bool) []*name {
 	for m := range ro.order.all() {
 		if hidden(m.entry.Key) {
-			ro.unname(m)
+			ro.unnameMember(m)
 		} else {
-			ro.name(m)
+			ro.nameMember(m)
 		}
 	}
 	out := make([]*name, 0, len(ro.names.byText))
@@ -262,22 +262,22 @@ func (ro *roster) present(hidden func(socket string) bool) []*name {
 	return out
 }
 
-// owe notes that a session gets the whole roster with the next flush.
-func (rs *rosters) owe(list string, s *session, o owing) {
-	ro := rs.at(list)
-	if ro.owed == nil {
-		ro.owed = make(map[*session]owing, 1)
+// requestSnapshot notes that a session gets the whole list with the next flush.
+func (rs *memberLists) requestSnapshot(list string, s *session, o snapshotRequest) {
+	ro := rs.get(list)
+	if ro.snapshots == nil {
+		ro.snapshots = make(map[*session]snapshotRequest, 1)
 	}
-	if before, owed := ro.owed[s]; owed {
-		o = owing{before.follows, append(before.own, o.own...)}
+	if before, owed := ro.snapshots[s]; owed {
+		o = snapshotRequest{before.hasSnapshot, append(before.ownNames, o.ownNames...)}
 	}
-	ro.owed[s] = o
-	rs.stain(ro)
+	ro.snapshots[s] = o
+	rs.markDirty(ro)
 }
 
-// array is the entries' data as a JSON array, without those that are hidden;
+// encode is the entries' data as a JSON array, without those that are hidden;
 // with unique, of those with the same id only the first.
-func (ro *roster) array(unique bool, hidden func(Entry) bool) json.RawMessage {
+func (ro *memberList) encode(unique bool, hidden func(Entry) bool) json.RawMessage {
 	out := []byte{'['}
 	seen := make(map[string]bool)
 	for m := range ro.order.all() {
@@ -293,8 +293,8 @@ func (ro *roster) array(unique bool, hidden func(Entry) bool) json.RawMessage {
 	return append(out, ']')
 }
 
-// of is what a socket has put there.
-func (ro *roster) of(socket string) (out []member) {
+// ofSocket is what a socket has put there.
+func (ro *memberList) ofSocket(socket string) (out []member) {
 	for m := range ro.order.all() {
 		if socketOf(m.entry.Key) == socket {
 			out = append(out, *m)

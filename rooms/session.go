@@ -13,11 +13,11 @@ type session struct {
 	conn         Conn
 	subscription subscription
 	// wantsObject: gets updateOnlineUsers with each list.
-	wantsObject bool
-	// fixed is who a token says this is; guest: there is no good token. Neither,
+	wantsIDs bool
+	// tokenKey is who a token says this is; guest: there is no good token. Neither,
 	// if clients are trusted.
-	fixed userKey
-	guest bool
+	tokenKey userKey
+	guest    bool
 	// address is the client's.
 	address string
 
@@ -43,17 +43,17 @@ type session struct {
 	// These belong to the flush.
 
 	// following: a changes subscriber that had its snapshot.
-	following bool
-	// owedSnapshot: gets the whole list at the next boundary of increments.
-	owedSnapshot bool
+	hasSnapshot bool
+	// owedSnapshot: gets the whole list at the next boundary of deltas.
+	needsSnapshot bool
 	// owedList: gets the list with the next flush of lists, changed or not.
-	owedList bool
+	needsList bool
 	// owedCount: gets the count at the next boundary, changed or not.
-	owedCount bool
+	needsCount bool
 
-	// places are the session's entries of the user online and of chat rooms.
-	places map[EntryKey]Entry
-	key    userKey // of the registered user
+	// entries are the session's entries of the user online and of chat rooms.
+	entries map[EntryKey]Entry
+	key     userKey // of the registered user
 	// token is the user of the token, nil without one: its fields are fixed. Only
 	// the session's own events change it.
 	token json.RawMessage
@@ -65,8 +65,8 @@ type session struct {
 	statusAt int64
 	// stages and races are those that the session takes part in; watched may be
 	// either. elements counts what it has put there, for the keys.
-	stages, races, watched circuit
-	elements               int
+	stages, races, watched recentLists
+	lastMember             int
 	// expiry warns of, and then brings, the end of the token, which is at
 	// expires.
 	expiry  *time.Timer
@@ -75,7 +75,7 @@ type session struct {
 
 var errNotConnected = &Refusal{"not_connected", "The socket is not connected."}
 
-func (s *session) online() EntryKey { return EntryKey{Online, s.id} }
+func (s *session) onlineKey() EntryKey { return EntryKey{Online, s.id} }
 
 // registered reports whether the session has a user.
 func (s *session) registered() bool { return s.hasUser.Load() }
@@ -86,10 +86,10 @@ func (r *Rooms) putEntry(s *session, e Entry) error {
 		return errNotConnected
 	}
 	e.Status, e.StatusAt = s.status, s.statusAt
-	if s.places == nil {
-		s.places = make(map[EntryKey]Entry, 1)
+	if s.entries == nil {
+		s.entries = make(map[EntryKey]Entry, 1)
 	}
-	s.places[e.EntryKey] = r.put(e)
+	s.entries[e.EntryKey] = r.put(e)
 	if e.List == Online {
 		s.hasUser.Store(true)
 	}
@@ -99,9 +99,9 @@ func (r *Rooms) putEntry(s *session, e Entry) error {
 // removeEntry takes one of a session's entries away, and reports whether it was
 // there. r.mu is held.
 func (r *Rooms) removeEntry(s *session, place EntryKey, reason Reason) bool {
-	_, ok := s.places[place]
+	_, ok := s.entries[place]
 	if ok {
-		delete(s.places, place)
+		delete(s.entries, place)
 		if place.List == Online {
 			s.hasUser.Store(false)
 		}

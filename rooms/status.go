@@ -9,9 +9,9 @@ import (
 )
 
 // This file is how present users are: active, away by choice or by doing
-// nothing for a while, hidden. The status belongs to the user. Each tab's
+// nothing for a while, hidden. The status belongs to the user. Each socket's
 // entry carries what its session knows of it; of several the latest choice
-// counts (presence.go), and the other tabs, wherever they are, adopt it.
+// counts (presence.go), and the other sockets, wherever they are, adopt it.
 
 // minTouch is how often one session's activity is noted at most.
 const minTouch = time.Second
@@ -19,9 +19,9 @@ const minTouch = time.Second
 // heartbeat marks the user active, as every event does.
 func (r *Rooms) heartbeat(*session, []json.RawMessage) (map[string]any, error) { return nil, nil }
 
-// setStatus is the client's choice. Of somebody who is not registered it is
+// chooseStatus is the client's choice. Of somebody who is not registered it is
 // kept for when that happens.
-func (r *Rooms) setStatus(s *session, args []json.RawMessage) (map[string]any, error) {
+func (r *Rooms) chooseStatus(s *session, args []json.RawMessage) (map[string]any, error) {
 	var status Status
 	if len(args) == 0 || json.Unmarshal(args[0], &status) != nil || !status.isValid() {
 		return nil, &Refusal{"bad_status", `The status is "active", "away" or "hidden".`}
@@ -34,83 +34,83 @@ func (r *Rooms) setStatus(s *session, args []json.RawMessage) (map[string]any, e
 		_, since := r.chosen(key)
 		at = max(at, since+1)
 	}
-	r.adopt(s, status, at)
+	r.changeStatus(s, status, at)
 	s.activeAt.Store(time.Now().UnixMilli())
 	if registered && !key.anonymous {
-		r.spread(key, status, at)
+		r.shareStatus(key, status, at)
 	}
 	return map[string]any{"status": status}, nil
 }
 
-// spread has this instance's other tabs of a user adopt a choice. r.mu is held.
-func (r *Rooms) spread(key userKey, status Status, at int64) {
+// shareStatus has this instance's other sockets of a user adopt a choice. r.mu is held.
+func (r *Rooms) shareStatus(key userKey, status Status, at int64) {
 	if status == Hidden {
-		r.conceal(key)
+		r.removeHidden(key)
 	}
 	for s := range r.membership[UserRoom(key.id)] {
 		if s.key == key && at > s.statusAt {
-			r.adopt(s, status, at)
+			r.changeStatus(s, status, at)
 		}
 	}
 }
 
-// carry gives this instance's tabs of a user the time of the user's first tab,
+// shareJoinTime gives this instance's sockets of a user the time of the user's first socket,
 // which another instance has. r.mu is held.
-func (r *Rooms) carry(u *onlineUser) {
+func (r *Rooms) shareJoinTime(u *onlineUser) {
 	for s := range r.membership[UserRoom(u.key.id)] {
-		if s.key == u.key && s.status != Hidden && s.places[s.online()].JoinedAt > u.place.at {
-			r.putAgain(s)
+		if s.key == u.key && s.status != Hidden && s.entries[s.onlineKey()].JoinedAt > u.rank.at {
+			r.updateUser(s)
 		}
 	}
 }
 
-// adopt sets a session's status and that of its entries. r.mu is held.
-func (r *Rooms) adopt(s *session, status Status, at int64) {
+// changeStatus sets a session's status and that of its entries. r.mu is held.
+func (r *Rooms) changeStatus(s *session, status Status, at int64) {
 	if s.gone.Load() {
 		return
 	}
 	before := s.status
-	s.state(status, at)
+	s.setStatus(status, at)
 	// This one first: once the user is hidden nothing of them is shown.
-	r.putAgain(s)
-	r.restate(s, before)
+	r.updateUser(s)
+	r.syncVisibility(s, before)
 }
 
-// start sets the status that a session begins with. To hide counts as a
-// choice made now, for all of the user's tabs: an app or user that says so wants
+// resetStatus sets the status that a session begins with. To hide counts as a
+// choice made now, for all of the user's sockets: an app or user that says so wants
 // the user hidden. The others are no choice: they do not show a user who hides
-// in another tab. r.mu is held.
-func (r *Rooms) start(s *session) {
-	if s.state(s.initial, 0); s.initial == Hidden {
+// in another socket. r.mu is held.
+func (r *Rooms) resetStatus(s *session) {
+	if s.setStatus(s.initial, 0); s.initial == Hidden {
 		s.statusAt = r.store.Now() / 1000
 	}
 }
 
-// state notes a status. r.mu is held.
-func (s *session) state(status Status, at int64) {
+// setStatus notes a status. r.mu is held.
+func (s *session) setStatus(status Status, at int64) {
 	s.status, s.statusAt = status, at
 	s.away.Store(status == Away)
 }
 
-// restate brings what the session has in other lists in line with its
+// syncVisibility brings what the session has in other lists in line with its
 // status; before is the one it had. They know hidden or not only. r.mu is held.
-func (r *Rooms) restate(s *session, before Status) {
+func (r *Rooms) syncVisibility(s *session, before Status) {
 	if (before == Hidden) == (s.status == Hidden) {
 		return
 	}
 	if s.status == Hidden {
-		r.retire(s) // a race is nothing for somebody who is not there
+		r.leaveAllLists(s) // a race is nothing for somebody who is not there
 	}
-	for place, e := range s.places {
+	for place, e := range s.entries {
 		if place.List != Online {
 			e.JoinedAt = 0 // who becomes visible joins
-			_ = r.putEntry(s, r.placed(e))
+			_ = r.putEntry(s, r.withJoinTime(e))
 		}
 	}
 }
 
-// noteActive is called with every event but status and unregister.
-func (r *Rooms) noteActive(s *session) {
+// markActive is called with every event but status and unregister.
+func (r *Rooms) markActive(s *session) {
 	now := time.Now().UnixMilli()
 	s.activeAt.Store(now)
 	if !s.registered() || !s.away.Load() && now-s.touchedAt.Load() < minTouch.Milliseconds() {
@@ -122,7 +122,7 @@ func (r *Rooms) noteActive(s *session) {
 	if !registered {
 		return
 	}
-	// A user who hides in another tab, which this one has not followed yet,
+	// A user who hides in another socket, which this one has not followed yet,
 	// stays hidden whatever happens here.
 	chosen, since := r.chosen(key)
 	if s.status == Hidden || chosen == Hidden && since > s.statusAt {
@@ -136,23 +136,23 @@ func (r *Rooms) noteActive(s *session) {
 		return
 	}
 	at := max(r.store.Now()/1000, s.statusAt+1, since+1)
-	r.adopt(s, Active, at)
+	r.changeStatus(s, Active, at)
 	if !key.anonymous {
-		r.spread(key, Active, at)
+		r.shareStatus(key, Active, at)
 	}
 }
 
-// noteLast notes when the user of a session that goes offline was active last. r.mu
+// recordLastActive notes when the user of a session that goes offline was active last. r.mu
 // is held.
-func (r *Rooms) noteLast(s *session) {
+func (r *Rooms) recordLastActive(s *session) {
 	if s.registered() && s.status != Hidden && !s.key.anonymous {
 		r.store.Touch(s.key.id, s.activeAt.Load())
 	}
 }
 
-// idle makes the users of sessions away that have sent nothing for a while. It
-// is no choice: another tab that is active keeps the user active.
-func (r *Rooms) idle(now time.Time) {
+// markIdle makes the users of sessions away that have sent nothing for a while. It
+// is no choice: another socket that is active keeps the user active.
+func (r *Rooms) markIdle(now time.Time) {
 	since := now.Add(-r.options.IdleAfter).UnixMilli()
 	r.mu.Lock()
 	var idle []*session
@@ -162,32 +162,32 @@ func (r *Rooms) idle(now time.Time) {
 		}
 	}
 	r.mu.Unlock()
-	for some := range slices.Chunk(idle, maxAtOnce) {
+	for some := range slices.Chunk(idle, lockBatch) {
 		r.mu.Lock()
 		for _, s := range some {
 			if s.registered() && s.status == Active && s.activeAt.Load() <= since {
-				r.adopt(s, Away, s.statusAt)
+				r.changeStatus(s, Away, s.statusAt)
 			}
 		}
 		r.mu.Unlock()
 	}
 }
 
-// maxAtOnce is how many sessions or lists are looked after under one lock.
-const maxAtOnce = 64
+// lockBatch is how many sessions or lists are looked after under one lock.
+const lockBatch = 64
 
-// forget lets go of old races, and of choices that no tab adopted.
-func (r *Rooms) forget(now time.Time) {
+// sweep lets go of old races, and of choices that no socket adopted.
+func (r *Rooms) sweep(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.bound(now)
-	r.view.forget(now)
+	r.evict(now)
+	r.online.expireUnadopted(now)
 	r.wakeUp()
 }
 
-// lookAround makes idle users away, and gives up old races and choices, until ctx
+// runJanitor makes idle users away, and gives up old races and choices, until ctx
 // ends.
-func (r *Rooms) lookAround(ctx context.Context) {
+func (r *Rooms) runJanitor(ctx context.Context) {
 	pause := time.Minute
 	if r.options.IdleAfter > 0 {
 		// A twentieth late at most, and not more often than makes sense.
@@ -200,19 +200,19 @@ func (r *Rooms) lookAround(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			r.forget(now)
+			r.sweep(now)
 			if r.options.IdleAfter > 0 {
-				r.idle(now)
+				r.markIdle(now)
 			}
 		}
 	}
 }
 
-// chosen is what a user's tabs agree on, and since when; 0: nothing was chosen.
+// chosen is what a user's sockets agree on, and since when; 0: nothing was chosen.
 // r.mu is held.
 func (r *Rooms) chosen(key userKey) (Status, int64) {
-	if u := r.view.users[key]; u != nil && u.presence.at > 0 {
-		return u.presence.status(), u.presence.at
+	if u := r.online.users[key]; u != nil && u.status.at > 0 {
+		return u.status.current(), u.status.at
 	}
 	return Active, 0
 }

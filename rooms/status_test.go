@@ -37,7 +37,7 @@ func TestAwayAndBack(t *testing.T) {
 		time.Sleep(40 * time.Second)
 		w.do(tab, "heartbeat")
 		time.Sleep(40 * time.Second)
-		w.hears(watcher) // one tab is enough
+		w.hears(watcher) // one socket is enough
 		time.Sleep(30 * time.Second)
 		w.hears(watcher, `update_user {"id":1}`+isAway)
 		w.hears(lists, `online_users [{"id":1}] {"1":"away"}`)
@@ -64,7 +64,7 @@ func TestNeverAwayByDefault(t *testing.T) {
 	})
 }
 
-// A choice is the user's: all tabs on all instances follow the latest.
+// A choice is the user's: all sockets on all instances follow the latest.
 func TestChosenStatus(t *testing.T) {
 	inTown(t, 2, rooms.Options{IdleAfter: time.Hour}, func(w *town) {
 		watcher := w.connect(0, "w", watches)
@@ -92,7 +92,7 @@ func TestChosenStatus(t *testing.T) {
 
 		w.do(b, "status", `"hidden"`)
 		w.hears(watcher, `remove_user {"id":1}`+hiding)
-		c := w.connect(0, "c", "presence=none") // a further tab is as hidden
+		c := w.connect(0, "c", "presence=none") // a further socket is as hidden
 		w.do(c, "register", `{"id":1,"v":2}`)
 		w.do(c, "heartbeat")
 		w.do(b, "register", `{"id":1,"v":3}`)
@@ -107,8 +107,8 @@ func TestChosenStatus(t *testing.T) {
 	})
 }
 
-// What another instance's tab has in a room is hidden at once, and not only
-// when that tab has followed.
+// What another instance's socket has in a room is hidden at once, and not only
+// when that socket has followed.
 func TestHiddenInRoomsAtOnce(t *testing.T) {
 	inTown(t, 2, rooms.Options{}, func(w *town) {
 		a, b := w.connect(0, "a", "presence=none"), w.connect(1, "b", "presence=none")
@@ -128,18 +128,18 @@ func TestHiddenInRoomsAtOnce(t *testing.T) {
 	})
 }
 
-// A room that somebody asks for, just when another's tab is hidden in it, tells
+// A room that somebody asks for, just when another's socket is hidden in it, tells
 // the others of that all the same.
 func TestHiddenWhileOneLooks(t *testing.T) {
 	h := newHouse(t)
 	member := h.connect("m", "none")
 	h.do(member, "join", `{"room":"r","username":"m"}`)
-	// A tab on another instance, whose user hides by a tab that has no room.
+	// A socket on another instance, whose user hides by a socket that has no room.
 	far := rooms.Entry{EntryKey: rooms.EntryKey{Key: "far"}, Instance: "far", UserID: "1", Data: []byte(one), JoinedAt: 1}
 	h.far.Put(far)
 	h.far.Put(rooms.Entry{EntryKey: rooms.EntryKey{List: rooms.RoomList("r"), Key: "far"}, Instance: "far", UserID: "far", Data: []byte(`"u"`), JoinedAt: 1})
 	h.cluster.Deliver()
-	h.rooms.TellRosters()
+	h.rooms.FlushMembers()
 	member.told()
 	far.Key, far.Status, far.StatusAt = "far2", rooms.Hidden, 5
 	h.far.Put(far)
@@ -147,7 +147,7 @@ func TestHiddenWhileOneLooks(t *testing.T) {
 	hidden := h.connect("x", "none")
 	h.do(hidden, "status", `"hidden"`)
 	h.do(hidden, "join", `{"room":"r"}`)
-	h.rooms.TellRosters()
+	h.rooms.FlushMembers()
 	expect(t, member.told(), `user_left {"room":"r","username":"u","users":["m"],"count":1}`)
 	expect(t, hidden.told(), `user_list {"room":"r","users":["m"],"count":1}`)
 }
@@ -288,7 +288,7 @@ func TestHiddenIsNeverSeen(t *testing.T) {
 					case 6:
 						w.disconnect(c)
 						tabs[id] = slices.DeleteFunc(tabs[id], func(x *fakeConn) bool { return x == c })
-						// Nobody is left to be seen; the next tab chooses anew.
+						// Nobody is left to be seen; the next socket chooses anew.
 					case 7:
 						time.Sleep(25 * time.Second)
 					case 8: // everybody looks again

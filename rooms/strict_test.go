@@ -8,7 +8,7 @@ import (
 	"rollcall/rooms"
 )
 
-// strictly is what a Node client would hear: without the increments.
+// strictly is what a Node client would hear: without the deltas.
 func strictly(w *town, c *fakeConn) []string {
 	return slices.DeleteFunc(w.told(c), func(line string) bool { return strings.Contains(line, "_user ") })
 }

@@ -6,9 +6,9 @@ import "fmt"
 type subscription string
 
 const (
-	both        subscription = "both"    // increments and lists
+	both        subscription = "both"    // deltas and lists
 	listOnly    subscription = "list"    // online_users only
-	changesOnly subscription = "changes" // one online_users, then increments
+	changesOnly subscription = "changes" // one online_users, then deltas
 	countOnly   subscription = "count"   // online_count
 	none        subscription = "none"
 )

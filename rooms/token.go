@@ -220,10 +220,10 @@ func (r *Rooms) renew(s *session, args []json.RawMessage) (map[string]any, error
 		return nil, err
 	case key.anonymous:
 		return nil, errUnauthorized
-	case s.guest, key != s.fixed:
+	case s.guest, key != s.tokenKey:
 		return nil, errForbidden
 	}
-	if err := r.takeToken(s, who.User); err != nil {
+	if err := r.applyToken(s, who.User); err != nil {
 		return nil, err
 	}
 	r.expireAt(s, who.Expires)
@@ -233,12 +233,12 @@ func (r *Rooms) renew(s *session, args []json.RawMessage) (map[string]any, error
 	return map[string]any{"expires_in": secondsUntil(who.Expires)}, nil
 }
 
-// takeToken shows the user of a newer token in the entry that is there, with
+// applyToken shows the user of a newer token in the entry that is there, with
 // the fields that the client has added. Nothing changes if that is refused.
-func (r *Rooms) takeToken(s *session, user json.RawMessage) error {
+func (r *Rooms) applyToken(s *session, user json.RawMessage) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e, registered := s.places[s.online()]
+	e, registered := s.entries[s.onlineKey()]
 	shown := user
 	if registered {
 		shown = withFields(user, addedFields(e.Data, concat(s.token, user)))

@@ -8,8 +8,8 @@ import (
 	"rollcall/rooms"
 )
 
-// A change of status, by choice, idleness or another tab, is no registration: the
-// data of the latest one stay, in one tab or another, here or elsewhere.
+// A change of status, by choice, idleness or another socket, is no registration: the
+// data of the latest one stay, in one socket or another, here or elsewhere.
 func TestStatusIsNoRegistration(t *testing.T) {
 	inTown(t, 2, rooms.Options{IdleAfter: time.Minute}, func(w *town) {
 		older, newer := w.connect(0, "z", "presence=none"), w.connect(1, "a", "presence=none")
@@ -41,7 +41,7 @@ func TestStatusIsNoRegistration(t *testing.T) {
 			w.hears(watcher, `update_user `+latest+` {"status":"active"}`)
 		}
 		shown("[" + latest + "]")
-		// The older tab registers again: it is the latest now.
+		// The older socket registers again: it is the latest now.
 		w.do(older, "register", `{"id":7,"name":"Augusta"}`)
 		w.hears(watcher, `update_user {"id":7,"name":"Augusta"}`)
 		w.do(newer, "status", `"away"`)
@@ -51,8 +51,8 @@ func TestStatusIsNoRegistration(t *testing.T) {
 	})
 }
 
-// After hiding, the time of coming back counts, in every tab and on every
-// instance; a tab that closes and one that comes keep the place.
+// After hiding, the time of coming back counts, in every socket and on every
+// instance; a socket that closes and one that comes keep the place.
 func TestPlaceInTheList(t *testing.T) {
 	inTown(t, 2, rooms.Options{}, func(w *town) {
 		tabs := []*fakeConn{w.connect(0, "1a", "presence=none"), w.connect(1, "1b", "presence=none")}

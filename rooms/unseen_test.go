@@ -55,7 +55,7 @@ func seenBeside(t *testing.T, options rooms.Options, seed uint64, present bool) 
 		flush := func() {
 			h.cluster.Deliver()
 			h.rooms.Flush(true)
-			h.rooms.TellRosters()
+			h.rooms.FlushMembers()
 			time.Sleep(time.Second)
 		}
 		open := func(id, user, query string) *fakeConn {
@@ -235,7 +235,7 @@ func TestActingAsOthers(t *testing.T) {
 	})
 }
 
-// An away tab that is used just when its user hides in another one does not
+// An away socket that is used just when its user hides in another one does not
 // show the user again.
 func TestUseOfAwayTabDoesNotShowHidden(t *testing.T) {
 	inTown(t, 2, rooms.Options{IdleAfter: time.Minute}, func(w *town) {
