@@ -4,6 +4,8 @@ package memory
 import (
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"unicode/utf8"
 
@@ -13,11 +15,10 @@ import (
 // Bus is the bus of an instance that runs alone, and the part of every other
 // bus that calls this instance's subscribers. The zero value has none.
 type Bus struct {
-	// mu guards the field below. Subscribers are called under it, which their
-	// contract allows (they neither block nor call back): so they get one message
-	// at a time, and none after their stop.
+	// mu guards the fields below. No subscriber is called under it.
 	mu          sync.Mutex
 	subscribers map[*subscriber]struct{}
+	calling     chan struct{} // closed when the subscribers have been called; nil: they are not called now
 }
 
 type subscriber struct{ f func(rooms.Broadcast) }
@@ -31,12 +32,32 @@ func (b *Bus) Publish(m rooms.Broadcast) {
 	}
 }
 
-// Deliver calls the subscribers with a message that CheckMessage accepts.
+// Deliver calls the subscribers with a broadcast that CheckMessage accepts. One
+// goroutine at a time does: others wait.
 func (b *Bus) Deliver(m rooms.Broadcast) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for s := range b.subscribers {
+	b.lockIdle()
+	subscribers := slices.Collect(maps.Keys(b.subscribers))
+	b.calling = make(chan struct{})
+	b.mu.Unlock()
+	defer func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		close(b.calling)
+		b.calling = nil
+	}()
+	for _, s := range subscribers {
 		s.f(m)
+	}
+}
+
+// lockIdle locks mu when no subscriber is being called.
+func (b *Bus) lockIdle() {
+	b.mu.Lock()
+	for b.calling != nil {
+		calling := b.calling
+		b.mu.Unlock()
+		<-calling
+		b.mu.Lock()
 	}
 }
 
@@ -50,7 +71,7 @@ func (b *Bus) Subscribe(f func(rooms.Broadcast)) (stop func()) {
 	}
 	b.subscribers[s] = struct{}{}
 	return func() {
-		b.mu.Lock()
+		b.lockIdle()
 		defer b.mu.Unlock()
 		delete(b.subscribers, s)
 	}
