@@ -20,11 +20,11 @@ import (
 	"rollcall/rooms"
 )
 
-// Today's counts, and some for what happens beside: an acquisition more on the way
-// fails.
+// The most acquisitions that one register may take, with the memory store and with
+// Redis, and how deep they may be nested.
 const (
-	mostAlone  = 16
-	mostShared = 30
+	mostAlone  = 14
+	mostShared = 25
 	mostDepth  = 2
 )
 
