@@ -2,11 +2,16 @@ package engineio
 
 import (
 	"context"
+	"encoding/json"
+	"io"
+	"net/http"
 	"time"
+
+	"github.com/gorilla/websocket"
 )
 
 // This file is how many connections there may be: in all, of one address, without a
-// poll yet, and between two polls.
+// poll yet, and between two polls. And it is what others are answered.
 
 const (
 	// A session over polling holds no TCP connection, so making one and forgetting it
@@ -29,36 +34,35 @@ const (
 
 // enter counts a connection of an address, or tells why it may not be made. Where
 // there is no room it displaces a session without a transport.
-func (s *Server) enter(address string) (refusal, string) {
-	no, code, displaced := s.admit(s.opts.Network(address))
+func (s *Server) enter(address string) *refusal {
+	no, displaced := s.admit(s.opts.Network(address))
 	if displaced != nil {
 		s.opts.Observer.Refusal("displaced")
 		displaced.CloseNow()
 	}
-	return no, code
+	return no
 }
 
 // admit is enter, but for the session to end in exchange.
-func (s *Server) admit(network string) (no refusal, code string, displaced *Conn) {
+func (s *Server) admit(network string) (no *refusal, displaced *Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	limit := s.opts.MaxPerAddress
-	if s.stopping {
-		return stopping, "stopping", nil
-	}
-	if limit > 0 && s.addresses[network] >= limit {
-		return tooMany, "too_many_connections", nil
-	}
-	if s.opts.MaxConnections > 0 && s.places >= s.opts.MaxConnections {
+	switch {
+	case s.stopping:
+		return stopping, nil
+	case limit > 0 && s.addresses[network] >= limit:
+		return tooMany, nil
+	case s.opts.MaxConnections > 0 && s.places >= s.opts.MaxConnections:
 		if displaced = s.takeDisplaced(); displaced == nil {
-			return full, "full", nil
+			return full, nil
 		}
 	}
 	if limit > 0 {
 		s.addresses[network]++
 	}
 	s.places++
-	return refusal{}, "", displaced
+	return nil, displaced
 }
 
 // leave frees a connection's place.
@@ -116,7 +120,7 @@ func (s *Server) detached(c *Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.mu.Lock()
-	attached := c.ws != nil || c.polling
+	attached := c.carrier.ws != nil || c.carrier.polling
 	c.mu.Unlock()
 	if attached || s.detachedAt.Contains(c) || s.conns[c.id] != c {
 		return
@@ -142,4 +146,48 @@ func (s *Server) awaitDisplaced(ctx context.Context) bool {
 	_, since, ok := s.detachedAt.GetOldest()
 	s.mu.Unlock()
 	return ok && wait(ctx.Done(), s.betweenPolls-time.Since(since))
+}
+
+// refusal is an answer to a request that no session takes, in Node's words.
+type refusal struct {
+	status  int
+	metric  string // that it is counted under; "": it is not
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+}
+
+var (
+	unknownTransport = &refusal{http.StatusBadRequest, "", 0, "Transport unknown"}
+	unknownSession   = &refusal{http.StatusBadRequest, "", 1, "Session ID unknown"}
+	badMethod        = &refusal{http.StatusBadRequest, "", 2, "Bad handshake method"}
+	badRequest       = &refusal{http.StatusBadRequest, "", 3, "Bad request"}
+	forbiddenOrigin  = &refusal{http.StatusForbidden, "forbidden_origin", 4, "Origin not allowed"}
+	noJSONP          = &refusal{http.StatusForbidden, "jsonp", 4, "JSONP is off"}
+	tooMany          = &refusal{http.StatusTooManyRequests, "too_many_connections", 4, "Too many connections from this address"}
+	full             = &refusal{http.StatusServiceUnavailable, "full", 4, "Too many connections"}
+	busy             = &refusal{http.StatusServiceUnavailable, "busy", 4, "Too much is being received"}
+	stopping         = &refusal{http.StatusServiceUnavailable, "stopping", 4, "Shutting down"}
+)
+
+// refuse answers a request that no session takes, byte for byte as Node does: a
+// plain request with JSON, a WebSocket handshake with the message alone.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, no *refusal) {
+	if no.metric != "" {
+		s.opts.Observer.Refusal(no.metric)
+	}
+	if websocket.IsWebSocketUpgrade(r) {
+		refuseUpgrade(w, no)
+		return
+	}
+	body, _ := json.Marshal(no) // a number and a string always marshal
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(no.status)
+	w.Write(body)
+}
+
+func refuseUpgrade(w http.ResponseWriter, no *refusal) {
+	w.Header().Set("Content-Type", "text/html")
+	w.Header().Set("Connection", "close")
+	w.WriteHeader(no.status)
+	io.WriteString(w, no.Message)
 }

@@ -47,7 +47,7 @@ func echoServer(t *testing.T, protocol string, greet bool, opts Options) http.Ha
 	t.Cleanup(func() { server.Stop(t.Context(), 0, nil) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("EIO") != protocol {
-			refuse(w, r, badRequest)
+			server.refuse(w, r, badRequest)
 			return
 		}
 		server.ServeHTTP(w, r)

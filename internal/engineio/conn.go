@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"encoding/json"
 	"net/url"
 	"slices"
 	"strings"
@@ -11,7 +12,7 @@ import (
 )
 
 // Conn is one client's connection, over its whole life. All methods are safe for
-// concurrent use, and none waits for the client.
+// concurrent use, and none waits for the client unless it says so.
 type Conn struct {
 	srv      *Server
 	session  Session // set by Server.open before anything is read, with mu
@@ -25,26 +26,44 @@ type Conn struct {
 	over     chan struct{} // closed when the connection is let go of
 	reading  limits        // of the goroutine that handles packets
 
-	mu sync.Mutex // guards all below
-	outbox
-	state     state           // how far its end has come
-	muted     bool            // nothing that the client sends is handled any more
-	sealed    bool            // nothing more is queued
-	discarded bool            // its queue is, to make room for others
-	released  bool            // its id and its place are free
-	isTold    bool            // the session is told of the end, or just being told
-	timer     *time.Timer     // the next ping, or what ends the connection
-	deadline  time.Time       // when the timer is to do something
-	pinged    bool            // protocol 4: a ping is not yet answered
+	mu      sync.Mutex // guards all below
+	out     outbox
+	carrier carrier
+	timer   timer
+	life    lifetime
+}
+
+// carrier is what carries a connection: polls and posts, or a WebSocket. Its Conn's mu
+// guards it.
+type carrier struct {
 	ws        *websocket.Conn // the current transport; nil: polling
 	candidate *websocket.Conn // probing, not yet upgraded to
-	writing   bool            // a writer goroutine runs, or Write does
-	flush     *Flush          // told when the queue has been written
-	closing   []byte          // the last frame over WebSocket, if it is not closeFrame
 	abort     func(time.Time) // ends the writing of a poll's answer at a time; nil: none is written
 	poll      chan struct{}   // closed to wake the waiting poll; nil: none waits
 	polling   bool            // a GET is being handled
 	posted    chan struct{}   // closed when the POST that is being handled has been; nil: there is none
+}
+
+// wakePoll lets the waiting poll take what there is.
+func (t *carrier) wakePoll() {
+	if t.poll != nil {
+		close(t.poll)
+		t.poll = nil
+	}
+}
+
+// abortPoll ends the writing of a poll's answer at a time.
+func (t *carrier) abortPoll(at time.Time) {
+	if t.abort != nil {
+		t.abort(at)
+	}
+}
+
+// handshake is what a connection is made from.
+type handshake struct {
+	query   url.Values
+	address string
+	ws      *websocket.Conn // nil: polling
 }
 
 // newConn makes the connection of a handshake, and tells the client its id.
@@ -61,17 +80,34 @@ func newConn(srv *Server, h handshake) (*Conn, error) {
 		address:  h.address,
 		jsonp:    h.query.Has(jsonpIndex),
 		told:     make(chan struct{}),
-		outbox:   outbox{account: &srv.account},
 		over:     make(chan struct{}),
-		ws:       h.conn,
+		out:      outbox{account: &srv.account},
+		carrier:  carrier{ws: h.ws},
 	}
 	if h.query.Get("EIO") == "4" {
 		c.protocol = 4
 	}
 	c.encoding = encodingOf(c.protocol, h.query)
 	srv.opts.Observer.ConnectionOpened()
-	c.Send(c.openPacket())
+	c.Send(srv.opts.openPacket(id, h.ws == nil))
 	return c, nil
+}
+
+// openPacket is what a client is told first. The order of the fields is Node's:
+// some clients search the text instead of parsing it, and expect the sid first.
+func (o *Options) openPacket(id string, upgrades bool) []byte {
+	hello := struct {
+		SID          string   `json:"sid"`
+		Upgrades     []string `json:"upgrades"`
+		PingInterval int64    `json:"pingInterval"`
+		PingTimeout  int64    `json:"pingTimeout"`
+		MaxPayload   int      `json:"maxPayload"`
+	}{id, []string{}, o.PingInterval.Milliseconds(), o.PingTimeout.Milliseconds(), o.MaxBody}
+	if upgrades {
+		hello.Upgrades = []string{WebSocket}
+	}
+	text, _ := json.Marshal(hello) // strings and numbers always marshal
+	return AppendText(nil, []byte{'0'}, text)
 }
 
 // ID is what the client goes on with: whoever knows it is that client.
@@ -93,8 +129,7 @@ type parameter struct{ name, value string }
 const jsonpIndex = "j"
 
 // keep is what a connection keeps of its handshake's query: the first value of each
-// parameter that is read later. The strings are copied, since they are parts of the
-// whole query.
+// parameter that is read later, copied, since it is a part of the whole query.
 func (o *Options) keep(query url.Values) (kept []parameter) {
 	for name, values := range query {
 		if o.Parameters == nil || name == jsonpIndex || slices.Contains(o.Parameters, name) {
@@ -120,7 +155,7 @@ func (c *Conn) Done() <-chan struct{} { return c.over }
 func (c *Conn) Transport() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ws != nil {
+	if c.carrier.ws != nil {
 		return WebSocket
 	}
 	return Polling
@@ -130,12 +165,12 @@ func (c *Conn) Transport() string {
 func (c *Conn) Mute() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.muted = true
+	c.life.muted = true
 }
 
 // isMuted reports whether nothing that the client sends is handled any more.
 func (c *Conn) isMuted() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.muted || c.sealed
+	return c.life.muted || c.life.sealed
 }

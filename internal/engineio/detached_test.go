@@ -32,7 +32,7 @@ func (d *fixture) holdPoll(t *testing.T, p *poller) {
 		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return l.poll != nil
+		return l.carrier.poll != nil
 	})
 }
 

@@ -3,15 +3,20 @@ package engineio
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
 	"net/url"
 	"strconv"
+	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// This file is how a polling response carries what is queued.
+// This file is how a polling response carries what is queued, and polling by script
+// (JSONP), which some old clients do across origins: forms in, calls of a function out.
 
 // encoding is how a polling client wants its payloads.
-type encoding int
+type encoding uint8
 
 const (
 	separated encoding = iota // protocol 4: packets between 0x1e
@@ -77,20 +82,75 @@ func ascii(text []byte) []byte {
 	}
 	b := append(make([]byte, 0, 2*len(text)), text[:i]...)
 	for _, r := range string(text[i:]) {
-		switch {
-		case r < utf8.RuneSelf:
+		if r < utf8.RuneSelf {
 			b = append(b, byte(r))
-		case r > 0xffff:
-			r -= 0x10000
-			b = appendEscape(appendEscape(b, 0xd800+(r>>10)), 0xdc00+(r&0x3ff))
-		default:
-			b = appendEscape(b, r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(make([]uint16, 0, 2), r) {
+			b = hex.AppendEncode(append(b, `\u`...), []byte{byte(unit >> 8), byte(unit)})
 		}
 	}
 	return b
 }
 
-func appendEscape(b []byte, r rune) []byte {
-	const hex = "0123456789abcdef"
-	return append(b, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+// decodeJSONP undoes the form and the newline escaping of a JSONP request, in the
+// body's own memory.
+func decodeJSONP(body []byte) ([]byte, error) {
+	for more := true; more; {
+		var pair []byte
+		pair, body, more = bytes.Cut(body, []byte{'&'})
+		if value, ok := bytes.CutPrefix(pair, []byte("d=")); ok {
+			return unescapeForm(value)
+		}
+	}
+	return nil, errPayload
+}
+
+// unescapeForm decodes a form's value in place. In what it carries, `\n` stands
+// for a newline and `\\n` for `\n`.
+func unescapeForm(value []byte) ([]byte, error) {
+	plain := value[:0]
+	for i := 0; i < len(value); i++ {
+		c := value[i]
+		switch {
+		case c == '+':
+			c = ' '
+		case c == '%':
+			if len(value) < i+3 {
+				return nil, errPayload
+			}
+			if _, err := hex.Decode(value[i:i+1], value[i+1:i+3]); err != nil {
+				return nil, errPayload
+			}
+			c = value[i]
+			i += 2
+		}
+		plain = append(plain, c)
+	}
+	text := plain[:0]
+	for i := 0; i < len(plain); i++ {
+		switch rest := plain[i:]; {
+		case bytes.HasPrefix(rest, []byte(`\\n`)):
+			text = append(text, '\\', 'n')
+			i += 2
+		case bytes.HasPrefix(rest, []byte(`\n`)):
+			text = append(text, '\n')
+			i++
+		default:
+			text = append(text, rest[0])
+		}
+	}
+	return text, nil
+}
+
+// encodeJSONP wraps a payload into the script a JSONP client waits for.
+func encodeJSONP(payload []byte, index string) []byte {
+	text, _ := json.Marshal(string(payload)) // a string always marshals
+	digits := strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, index)
+	return []byte("___eio[" + digits + "](" + string(text) + ");")
 }

@@ -34,7 +34,7 @@ func TestSlowClientIsDisconnected(t *testing.T) {
 		for _, c := range conns {
 			l := c.conn
 			l.mu.Lock()
-			peak = max(peak, l.queued)
+			peak = max(peak, l.out.queued)
 			l.mu.Unlock()
 		}
 	}

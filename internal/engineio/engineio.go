@@ -6,15 +6,18 @@
 // A Conn is one client over its whole life: the upgrade from polling to WebSocket
 // happens inside it. It has one bounded queue of frames, which leave by whatever
 // transport is current. It ends through Close, which writes what is queued, or
-// CloseNow, which waits for nobody; both go through Conn.end (close.go).
+// CloseNow, which waits for nobody; both go through Conn.end (end.go).
 //
 // Bytes take this way in: websocket.go or polling.go (payload.go) → receive.go →
-// Session. And this way out: Conn.Send or Conn.Write (queue.go) → write.go, or
+// Session. And this way out: Conn.Send or Conn.Write (write.go) → a writer, or
 // polling.go (encoding.go).
 package engineio
 
 import (
+	"cmp"
+	"crypto/rand"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -103,7 +106,7 @@ type Options struct {
 	// connect: by default all may.
 	OriginAllowed func(*http.Request) bool
 	// NewID makes the id of a connection, with which a client goes on as that
-	// client: by default 15 random bytes in base64.
+	// client: by default 26 random letters and digits.
 	NewID func() (string, error)
 	// PingInterval and PingTimeout: 25 s and 20 s.
 	PingInterval, PingTimeout time.Duration
@@ -121,27 +124,30 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	setDefault(&o.MaxMessage, 64<<10)
-	setDefault(&o.MaxBody, 1_000_000)
-	setDefault(&o.MaxQueue, 4<<20)
+	o.MaxMessage = cmp.Or(o.MaxMessage, 64<<10)
+	o.MaxBody = cmp.Or(o.MaxBody, 1_000_000)
+	o.MaxQueue = cmp.Or(o.MaxQueue, 4<<20)
+	o.MaxQueues = cmp.Or(o.MaxQueues, 128<<20)
+	o.PingInterval = cmp.Or(o.PingInterval, 25*time.Second)
+	o.PingTimeout = cmp.Or(o.PingTimeout, 20*time.Second)
+	o.UpgradeTimeout = cmp.Or(o.UpgradeTimeout, 10*time.Second)
+	o.CloseTimeout = cmp.Or(o.CloseTimeout, 5*time.Second)
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, 15*time.Second)
 	if o.Inbound == nil {
 		o.Inbound = memory.NewBudget(64 << 20)
 	}
-	setDefault(&o.MaxQueues, 128<<20)
-	setDefault(&o.PingInterval, 25*time.Second)
-	setDefault(&o.PingTimeout, 20*time.Second)
-	setDefault(&o.UpgradeTimeout, 10*time.Second)
-	setDefault(&o.CloseTimeout, 5*time.Second)
-	setDefault(&o.WriteTimeout, 15*time.Second)
 	o.PacketsBurst = max(o.PacketsBurst, o.PacketsPerSecond)
 	if o.Address == nil {
-		o.Address = remoteHost
+		o.Address = func(r *http.Request) string {
+			host, _, _ := net.SplitHostPort(r.RemoteAddr)
+			return host
+		}
 	}
 	if o.Network == nil {
 		o.Network = func(address string) string { return address }
 	}
 	if o.NewID == nil {
-		o.NewID = newID
+		o.NewID = func() (string, error) { return rand.Text(), nil }
 	}
 	if o.Polls == nil {
 		o.Polls = func(*http.Request) {}
@@ -153,25 +159,19 @@ func (o Options) withDefaults() Options {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Observer == nil {
-		o.Observer = noObserver{}
+		o.Observer = NoObserver{}
 	}
 	return o
 }
 
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
-}
+// NoObserver ignores what it is told.
+type NoObserver struct{}
 
-type noObserver struct{}
-
-func (noObserver) ConnectionOpened() {}
-func (noObserver) ConnectionClosed() {}
-func (noObserver) Out(int, int)      {}
-func (noObserver) Refusal(string)    {}
-func (noObserver) SlowDisconnect()   {}
+func (NoObserver) ConnectionOpened() {}
+func (NoObserver) ConnectionClosed() {}
+func (NoObserver) Out(int, int)      {}
+func (NoObserver) Refusal(string)    {}
+func (NoObserver) SlowDisconnect()   {}
 
 // wait returns after d, or when done is closed, and reports whether d has passed.
 func wait(done <-chan struct{}, d time.Duration) bool {

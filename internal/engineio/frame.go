@@ -2,7 +2,6 @@ package engineio
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"iter"
 	"slices"
 )
@@ -20,8 +19,10 @@ const (
 )
 
 var (
-	closePacket = AppendText(nil, []byte{'1'})
-	noopPacket  = AppendText(nil, []byte{'6'})
+	closePacket = NewRun(AppendText(nil, []byte{'1'}))
+	pingPacket  = NewRun(AppendText(nil, []byte{'2'}))
+	pongPacket  = NewRun(AppendText(nil, []byte{'3'}))
+	noopPacket  = NewRun(AppendText(nil, []byte{'6'}))
 	closeFrame  = appendFrame(nil, opClose)
 )
 
@@ -68,34 +69,29 @@ func appendFrame(b []byte, op byte, parts ...[]byte) []byte {
 func payloads(frames []byte) iter.Seq2[byte, []byte] {
 	return func(yield func(byte, []byte) bool) {
 		for len(frames) > 0 {
-			op, n, head := frames[0], int(frames[1]), 2
-			switch n {
-			case 126:
-				n, head = int(binary.BigEndian.Uint16(frames[2:])), 4
-			case 127:
-				n, head = int(binary.BigEndian.Uint64(frames[2:])), 10
-			}
-			if !yield(op, frames[head:head+n]) {
+			n, head, _ := parseHead(frames)
+			end := head + int(n)
+			if !yield(frames[0], frames[head:end]) {
 				return
 			}
-			frames = frames[head+n:]
+			frames = frames[end:]
 		}
 	}
 }
 
-// openPacket is what a client is told first. The order of the fields is Node's:
-// some clients search the text instead of parsing it, and expect the sid first.
-func (c *Conn) openPacket() []byte {
-	upgrades := []string{}
-	if c.ws == nil {
-		upgrades = append(upgrades, WebSocket)
+// parseHead reads the header of a frame up to its mask: the payload's length and the
+// header's. It reports false while there is more of it to come.
+func parseHead(b []byte) (length int64, head int, ok bool) {
+	if len(b) < 2 {
+		return 0, 0, false
 	}
-	hello, _ := json.Marshal(struct { // strings and numbers always marshal
-		SID          string   `json:"sid"`
-		Upgrades     []string `json:"upgrades"`
-		PingInterval int64    `json:"pingInterval"`
-		PingTimeout  int64    `json:"pingTimeout"`
-		MaxPayload   int      `json:"maxPayload"`
-	}{c.id, upgrades, c.srv.opts.PingInterval.Milliseconds(), c.srv.opts.PingTimeout.Milliseconds(), c.srv.opts.MaxBody})
-	return AppendText(nil, []byte{'0'}, hello)
+	switch n := b[1] & 0x7f; {
+	case n < 126:
+		return int64(n), 2, true
+	case n == 126 && len(b) >= 4:
+		return int64(binary.BigEndian.Uint16(b[2:])), 4, true
+	case n == 127 && len(b) >= 10:
+		return int64(binary.BigEndian.Uint64(b[2:])), 10, true
+	}
+	return 0, 0, false
 }

@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -40,8 +41,9 @@ type fixture struct {
 	srv      *Server
 	connects atomic.Int64
 	gate     chan struct{}
-	stuck    bool     // Closed waits for the gate
-	accepted sync.Map // the server's connections, by the address of the client
+	stuck    bool                 // Closed waits for the gate
+	accepted sync.Map             // the server's connections, by the address of the client
+	late     atomic.Pointer[Conn] // what all requests are taken for a poll of; nil: their own
 
 	mu      sync.Mutex // guards all below
 	present map[string]*guest
@@ -219,9 +221,15 @@ func start(t testing.TB, opts Options) (*fixture, string) {
 	if opts.Log == nil {
 		opts.Log = enginetest.PanicLog(t)
 	}
-	setDefault(&opts.CloseTimeout, 100*time.Millisecond)
+	opts.CloseTimeout = cmp.Or(opts.CloseTimeout, 100*time.Millisecond)
 	f := newFixture(opts)
-	server := httptest.NewUnstartedServer(f.srv)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c := f.late.Load(); c != nil {
+			exchange{c, w, r}.servePoll()
+		} else {
+			f.srv.ServeHTTP(w, r)
+		}
+	}))
 	server.Listener = stall.Listen(server.Listener, f.srv.opts.WriteTimeout)
 	server.Config.ConnState = func(c net.Conn, state http.ConnState) {
 		if state == http.StateNew {

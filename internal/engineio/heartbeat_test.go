@@ -22,12 +22,12 @@ func beating(t *testing.T, f *fixture, protocol int) *Conn {
 func taken(l *Conn) (packets []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, r := range l.queue {
+	for _, r := range l.out.queue {
 		for _, payload := range payloads(r.frames) {
 			packets = append(packets, string(payload))
 		}
 	}
-	l.queue, l.queued = nil, 0
+	l.out.queue, l.out.queued = nil, 0
 	return packets
 }
 

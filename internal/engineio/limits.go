@@ -13,8 +13,7 @@ type limits struct {
 	bytesSincePause           int
 }
 
-// limiter bounds how many packets of a kind a client sends. The zero value is one
-// that has counted none.
+// limiter bounds how many packets of a kind a client sends.
 type limiter struct {
 	rate       *rate.Limiter // nil: none has been counted
 	violations int           // packets over the rate, lately
@@ -83,7 +82,7 @@ const (
 // that a client that sends too fast waits for itself (TCP backpressure).
 func (c *Conn) Throttle() {
 	if perSecond := c.srv.opts.PacketsPerSecond; perSecond > 0 {
-		c.pause(min(time.Second/time.Duration(perSecond), maxThrottle))
+		wait(c.over, min(time.Second/time.Duration(perSecond), maxThrottle))
 	}
 }
 
@@ -99,13 +98,10 @@ const (
 
 // pace counts a message of a size in bytes that was read, and pauses when it is
 // time.
-func (c *Conn) pace(l *limits, size int) {
+func (l *limits) pace(c *Conn, size int) {
 	l.bytesSincePause += size + frameCost
 	if l.bytesSincePause >= maxUnpaced {
-		c.pause(min(time.Duration(l.bytesSincePause)*perByte, maxThrottle))
+		wait(c.over, min(time.Duration(l.bytesSincePause)*perByte, maxThrottle))
 		l.bytesSincePause = 0
 	}
 }
-
-// pause waits for a time, or until the connection is over.
-func (c *Conn) pause(d time.Duration) { wait(c.over, d) }

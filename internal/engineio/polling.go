@@ -3,8 +3,6 @@ package engineio
 import (
 	"errors"
 	"fmt"
-	"io"
-	"math"
 	"net/http"
 	"os"
 	"strconv"
@@ -35,110 +33,87 @@ func (e exchange) servePoll() {
 	if !e.awaitQueued() {
 		return
 	}
-	e.c.mu.Lock()
-	runs, last := e.c.takeForPoll()
-	conn := http.NewResponseController(e.w)
-	if e.c.abort = func(at time.Time) { conn.SetWriteDeadline(at) }; e.c.state == gone || e.c.discarded {
-		e.c.abort(time.Now().Add(closeWriteTimeout))
+	c := e.c
+	c.mu.Lock()
+	var runs []Run
+	last := c.life.sealed
+	if c.carrier.ws == nil { // else the queue is the WebSocket's
+		runs, last = c.out.takeForPoll(&c.life)
 	}
-	e.c.mu.Unlock()
+	conn := http.NewResponseController(e.w)
+	c.carrier.abort = func(at time.Time) { conn.SetWriteDeadline(at) }
+	if !c.life.hasQueue() {
+		c.carrier.abort(time.Now().Add(closeWriteTimeout))
+	}
+	c.mu.Unlock()
 	if len(runs) == 0 {
-		runs = []run{{frames: noopPacket}}
+		runs = []Run{noopPacket}
 	}
 	err := e.respond(runs)
-	e.c.mu.Lock()
-	e.c.polling, e.c.abort = false, nil
-	e.c.written()
-	e.c.mu.Unlock()
+	c.mu.Lock()
+	c.carrier.polling, c.carrier.abort = false, nil
+	c.out.written()
+	c.mu.Unlock()
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		e.c.disconnectSlow("it takes nothing")
+		c.srv.disconnectSlow(c, "it takes nothing")
 	case last || err != nil:
-		e.c.CloseNow()
+		c.CloseNow()
 		return
 	}
-	e.c.srv.detached(e.c)
+	c.srv.detached(c)
 }
 
 // awaitQueued begins a poll and waits until there is an answer to it. It reports
 // false when the session has ended instead.
 func (e exchange) awaitQueued() bool {
-	e.c.mu.Lock()
-	if e.c.polling {
-		e.c.mu.Unlock()
-		e.w.WriteHeader(http.StatusBadRequest) // without a body, as Node
-		e.c.fail()
+	c := e.c
+	c.mu.Lock()
+	if c.carrier.polling {
+		c.mu.Unlock()
+		e.fault()
 		return false
 	}
-	e.c.polling = true
+	c.carrier.polling = true
 	http.NewResponseController(e.w).SetReadDeadline(time.Time{}) // it may take as long as a ping
-	var wake chan struct{}
-	if len(e.c.queue) == 0 && e.c.ws == nil && e.c.state != gone {
-		wake = make(chan struct{})
-		e.c.poll = wake
+	if len(c.out.queue) > 0 || c.carrier.ws != nil || c.life.state == gone {
+		c.mu.Unlock()
+		return true
 	}
+	wake := make(chan struct{})
+	c.carrier.poll = wake
 	var limit <-chan time.Time
-	if wake != nil && e.c.candidate != nil {
-		timer := time.NewTimer(upgradePoll)
-		defer timer.Stop()
-		limit = timer.C
+	if c.carrier.candidate != nil {
+		limit = time.After(upgradePoll)
 	}
-	e.c.mu.Unlock()
+	c.mu.Unlock()
 
 	left := false
-	if wake != nil {
-		select {
-		case <-wake:
-		case <-limit:
-		case <-e.r.Context().Done():
-			left = true
-		}
+	select {
+	case <-wake:
+	case <-limit:
+	case <-e.r.Context().Done():
+		left = true
 	}
 
-	e.c.mu.Lock()
-	e.c.poll = nil
+	c.mu.Lock()
+	c.carrier.poll = nil
+	c.carrier.polling = !left
+	c.mu.Unlock()
 	if left {
-		e.c.polling = false
-	}
-	e.c.mu.Unlock()
-	if left {
-		e.c.CloseNow()
+		c.CloseNow()
 	}
 	return !left
 }
 
-// maxAnswer is how much of the queue goes into one answer, since that is a copy: as
-// much as this, but at least one run of frames. The rest waits for the next poll.
-const maxAnswer = 256 << 10
-
-// takeForPoll takes what a poll is answered with, and reports whether that is the
-// last answer. c.mu is held.
-func (c *Conn) takeForPoll() (runs []run, last bool) {
-	if c.ws != nil { // the WebSocket has taken over
-		return nil, c.sealed
-	}
-	most := maxAnswer
-	if n := len(c.queue); c.sealed && c.state == leaving && n > 1 {
-		// Clients of 4.x act on a close before the events that came with it, and
-		// lose them: it goes with the next poll, as in Node.
-		ending := c.queue[n-1]
-		c.queue = c.queue[:n-1]
-		runs = c.takeRuns(most)
-		c.queue = append(c.queue, ending)
-	} else {
-		if c.sealed && c.state != leaving { // no poll will come for the rest
-			most = math.MaxInt
-		}
-		runs = c.takeRuns(most)
-	}
-	for _, r := range runs {
-		c.queued -= r.cost()
-	}
-	return runs, c.sealed && len(c.queue) == 0
+// fault ends the session of a client that broke the protocol, as Node does.
+func (e exchange) fault() {
+	e.w.WriteHeader(http.StatusBadRequest) // without a body, as Node
+	e.c.fail()
 }
 
 // respond writes a poll's answer.
-func (e exchange) respond(runs []run) error {
+func (e exchange) respond(runs []Run) error {
 	var body []byte
 	frames := len(runs)
 	for _, r := range runs {
@@ -152,84 +127,85 @@ func (e exchange) respond(runs []run) error {
 	case e.c.encoding == framed:
 		contentType = "application/octet-stream"
 	}
-	header := e.w.Header()
-	header.Set("Content-Type", contentType)
-	header.Set("Content-Length", strconv.Itoa(len(body)))
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Content-Type-Options", "nosniff")
-	e.answering(body)
-	_, err := e.w.Write(body)
+	e.w.Header().Set("X-Content-Type-Options", "nosniff")
+	e.c.mu.Lock()
+	over := false
+	if e.c.life.hasQueue() { // its bytes count while they are written: the client may not read them
+		answer := Run{frames: body}
+		e.c.out.inflight = append(e.c.out.inflight, answer)
+		over = e.c.out.count(1, answer)
+	}
+	e.c.unlock(over)
+	err := e.write(contentType, body)
 	e.c.srv.opts.Observer.Out(frames, len(body))
 	return err
 }
 
-// answering counts an answer's bytes while they are written: the client may not
-// read them.
-func (e exchange) answering(body []byte) {
-	e.c.mu.Lock()
-	over := false
-	if e.c.state != gone && !e.c.discarded {
-		answer := run{frames: body}
-		e.c.inflight = append(e.c.inflight, answer)
-		over = e.c.hold(answer)
-	}
-	e.c.mu.Unlock()
-	if over {
-		e.c.srv.makeRoom()
-	}
+// write writes an answer.
+func (e exchange) write(contentType string, body []byte) error {
+	header := e.w.Header()
+	header.Set("Content-Type", contentType)
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	header.Set("Cache-Control", "no-store")
+	_, err := e.w.Write(body)
+	return err
 }
 
 // servePost takes the packets in a request's body, in order and all of them,
-// before it answers.
+// before it answers. Only one is handled at a time, and none when the WebSocket has
+// taken over.
 func (e exchange) servePost() {
-	switch begun, overlap := e.c.beginPost(); {
+	c, posted := e.c, make(chan struct{})
+	c.mu.Lock()
+	overlap, upgraded := c.carrier.posted != nil, c.carrier.ws != nil
+	if !overlap && !upgraded {
+		c.carrier.posted = posted
+	}
+	c.mu.Unlock()
+	switch {
 	case overlap:
-		e.w.WriteHeader(http.StatusBadRequest) // without a body, as Node
-		e.c.fail()
+		e.fault()
 		return
-	case !begun:
-		refuse(e.w, e.r, badRequest)
+	case upgraded:
+		c.srv.refuse(e.w, e.r, badRequest)
 		return
 	}
-	defer e.c.endPost()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		close(posted)
+		c.carrier.posted = nil
+	}()
 	binary := e.r.Header.Get("Content-Type") == "application/octet-stream"
-	if binary && e.c.protocol == 4 {
-		e.w.WriteHeader(http.StatusBadRequest) // without a body, as Node
-		e.c.fail()
+	if binary && c.protocol == 4 {
+		e.fault()
 		return
 	}
-	body, release, err := e.c.srv.opts.Inbound.ReadBody(e.w, e.r, int64(e.c.srv.opts.MaxBody), postTimeout)
+	body, release, err := c.srv.opts.Inbound.ReadBody(e.w, e.r, int64(c.srv.opts.MaxBody), postTimeout)
 	switch tooLarge := (*http.MaxBytesError)(nil); {
 	case errors.As(err, &tooLarge):
-		e.refuseTooLarge(Reason{bodyTooLarge, fmt.Sprintf("The body is larger than MAX_BODY, %d bytes", e.c.srv.opts.MaxBody)})
+		e.refuseTooLarge(Reason{bodyTooLarge, fmt.Sprintf("The body is larger than MAX_BODY, %d bytes", c.srv.opts.MaxBody)})
 		return
 	case errors.Is(err, memory.ErrFull):
 		e.w.Header().Set("Retry-After", "1")
-		e.c.srv.refused(e.w, e.r, busy, "busy")
+		c.srv.refuse(e.w, e.r, busy)
 		return
 	case err != nil:
-		e.c.fail()
+		c.fail()
 		panic(http.ErrAbortHandler)
 	}
 	defer release()
-	if e.c.jsonp {
+	if c.jsonp {
 		body, err = decodeJSONP(body)
 	}
 	if err != nil {
-		e.c.fail()
-	} else {
-		err = e.receiveAll(body, binary)
-	}
-	if errors.Is(err, errTooLarge) {
-		e.refuseTooLarge(e.c.tooLarge())
+		c.fail()
+	} else if e.receiveAll(body, binary) == errTooLarge {
+		e.refuseTooLarge(c.srv.opts.tooLarge())
 		return
 	}
 	// What was wrong with the packets ends the session; the request was fine.
-	header := e.w.Header()
-	header.Set("Content-Type", "text/html") // text/plain is offered for download by some
-	header.Set("Content-Length", "2")
-	header.Set("Cache-Control", "no-store")
-	io.WriteString(e.w, "ok")
+	e.write("text/html", []byte("ok")) // text/plain is offered for download by some
 }
 
 // refuseTooLarge ends the session of a client that sent a body, or a message in
@@ -239,9 +215,9 @@ func (e exchange) servePost() {
 func (e exchange) refuseTooLarge(reason Reason) {
 	e.c.srv.opts.Observer.Refusal(reason.Code)
 	e.c.end(leaving, reason)
-	e.c.pause(closeWriteTimeout)
+	wait(e.c.over, closeWriteTimeout)
 	e.c.CloseNow()
-	refuse(e.w, e.r, refusal{http.StatusRequestEntityTooLarge, 3, reason.Message})
+	e.c.srv.refuse(e.w, e.r, &refusal{http.StatusRequestEntityTooLarge, "", 3, reason.Message})
 }
 
 // receiveAll handles a payload's packets, each before the next is looked at, until
@@ -250,7 +226,7 @@ func (e exchange) refuseTooLarge(reason Reason) {
 func (e exchange) receiveAll(body []byte, binary bool) error {
 	for m, err := range packets(body, e.c.protocol, binary, e.c.srv.opts.MaxMessage) {
 		if err != nil {
-			if !errors.Is(err, errTooLarge) {
+			if err != errTooLarge {
 				e.c.srv.opts.Observer.Refusal(invalidPacket)
 				e.c.fail()
 			}
@@ -263,7 +239,7 @@ func (e exchange) receiveAll(body []byte, binary bool) error {
 		if !e.c.receive(m) {
 			return nil
 		}
-		e.c.pace(&e.c.reading, len(m.data))
+		e.c.reading.pace(e.c, len(m.data))
 	}
 	return nil
 }

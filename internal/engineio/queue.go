@@ -1,17 +1,23 @@
 package engineio
 
 import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
+
+// This file is what waits to be sent: runs of frames, the queue of one client, and
+// the bound on the queues of all.
 
 // A Run is frames that are queued and written together.
 type Run struct {
 	frames []byte
 	shared *shared // nil: they are in one queue alone
 }
-
-type run = Run
 
 // shared counts the queues that hold the same frames, which are in memory once
 // however many receivers there are.
@@ -36,212 +42,39 @@ const frameCost = 64
 type outbox struct {
 	account  *account
 	waiting  atomic.Int64 // bytes in all that follows; read without mu
-	queue    []run        // not yet taken by a transport
-	held     []heldRun    // not yet released by the session
-	inflight []run        // being written
+	queue    []Run        // not yet taken by a transport
+	held     []heldRun    // of streams that are not open yet
+	inflight []Run        // being written
 	queued   int          // bytes in queue, and over WebSocket being written
+	writing  bool         // a writer goroutine runs, or Write does
+	flush    *Flush       // told when the queue has been written
+	closing  []byte       // the last frame over WebSocket, if it is not closeFrame
 }
 
-// heldRun is a run that by's Release queues.
+// heldRun is a run of a stream that is not open yet.
 type heldRun struct {
-	by any
-	run
+	of  *Stream
+	run Run
 }
 
-// A Flush waits for the writers of connections that could not write at once. The
-// zero value is not usable.
-type Flush struct {
-	left atomic.Int64
-	all  chan struct{} // closed when none is left
+// count takes runs into account, for the client and for all, or with -1 out of it. It
+// reports whether all queues together are too long.
+func (o *outbox) count(by int64, runs ...Run) (over bool) {
+	for _, r := range runs {
+		o.waiting.Add(by * int64(r.cost()))
+	}
+	return o.account.count(by, runs...)
 }
 
-// NewFlush makes a flush, which ends with done.
-func NewFlush() *Flush {
-	f := &Flush{all: make(chan struct{})}
-	f.left.Store(1)
-	return f
-}
-
-func (f *Flush) add() { f.left.Add(1) }
-
-func (f *Flush) done() {
-	if f.left.Add(-1) == 0 {
-		close(f.all)
-	}
-}
-
-// Wait returns when all has been written that Conn.Write was given, or after
-// timeout. Nothing is added after it.
-func (f *Flush) Wait(timeout time.Duration) {
-	f.done() // its own part
-	wait(f.all, timeout)
-}
-
-// Send queues frames behind everything queued before; a goroutine of the
-// connection's writes them. A client whose queue is over MaxQueue is disconnected.
-func (c *Conn) Send(frames []byte) { c.enqueue(Run{frames: frames}, nil) }
-
-// SendRun is Send for a run.
-func (c *Conn) SendRun(r Run) { c.enqueue(r, nil) }
-
-// enqueue is Send. If the connection was idle, f is told when the run has been
-// written.
-func (c *Conn) enqueue(r run, f *Flush) {
-	c.mu.Lock()
-	if c.sealed {
-		c.mu.Unlock()
-		return
-	}
-	// A single run may be larger than the bound: a list is.
-	if c.queued > 0 && c.queued+r.cost() > c.srv.opts.MaxQueue {
-		c.overflow()
-		c.mu.Unlock()
-		return
-	}
-	idle := c.queued == 0
-	over := c.add(r)
-	if c.deliver() && idle && f != nil {
-		f.add()
-		c.flush = f
-	}
-	c.mu.Unlock()
-	if over {
-		c.srv.makeRoom()
-	}
-}
-
-// Write is Send, but writes to an idle WebSocket here and now, without waiting. What
-// the socket does not take is left to a writer, for which f waits if it is not nil.
-func (c *Conn) Write(r Run, f *Flush) {
-	c.mu.Lock()
-	if c.ws == nil || c.writing || c.queued > 0 || c.sealed {
-		c.mu.Unlock()
-		c.enqueue(r, f)
-		return
-	}
-	c.writing, c.queued = true, r.cost()
-	conn := c.ws
-	c.mu.Unlock()
-
-	n := writeNow(socketOf(conn), r.frames)
-
-	c.mu.Lock()
-	over := false
-	switch {
-	case c.state == gone, c.discarded:
-	case n < len(r.frames):
-		rest := Run{r.frames[n:], r.shared}
-		c.queue = append([]run{rest}, c.queue...)
-		c.queued -= n
-		over = c.hold(rest)
-		if f != nil {
-			f.add()
-			c.flush = f
-		}
-	default:
-		c.queued -= r.cost()
-	}
-	if c.writing = len(c.queue) > 0 || c.sealed; c.writing {
-		go c.write(conn)
-	}
-	c.mu.Unlock()
-	if over {
-		c.srv.makeRoom()
-	}
-	if n == len(r.frames) {
-		c.srv.opts.Observer.Out(1, n+frameCost)
-	}
-}
-
-// Hold keeps a run back until by releases it. It counts as queued.
-func (c *Conn) Hold(by any, r Run) {
-	c.mu.Lock()
-	if c.sealed {
-		c.mu.Unlock()
-		return
-	}
-	if len(c.held) > 0 && c.waiting.Load()+int64(r.cost()) > int64(c.srv.opts.MaxQueue) {
-		c.overflow()
-		c.mu.Unlock()
-		return
-	}
-	c.held = append(c.held, heldRun{by, r})
-	over := c.hold(r)
-	c.mu.Unlock()
-	if over {
-		c.srv.makeRoom()
-	}
-}
-
-// Release queues what by held back.
-func (c *Conn) Release(by any) { c.unhold(by, false) }
-
-// Discard lets go of what by held back.
-func (c *Conn) Discard(by any) { c.unhold(by, true) }
-
-func (c *Conn) unhold(by any, discard bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var others []heldRun
-	released := false
-	for _, h := range c.held {
-		switch {
-		case h.by != by:
-			others = append(others, h)
-		case discard || c.sealed:
-			c.letGo(h.run)
-		default:
-			c.queued += h.cost()
-			c.queue = append(c.queue, h.run)
-			released = true
-		}
-	}
-	c.held = others
-	if released {
-		c.deliver()
-	}
-}
-
-// overflow disconnects a client whose queue is too long. c.mu is held.
-func (c *Conn) overflow() {
-	c.sealed = true
-	go c.disconnectSlow("its queue is too long") // the sender may hold a lock
-}
-
-// deliver sees that what is queued leaves, by a writer or by the poll that
-// waits, and reports whether it started a writer. c.mu is held, so the writer
-// finds all that its starter does under it.
-func (c *Conn) deliver() (started bool) {
-	switch {
-	case c.ws == nil:
-		c.wakePoll()
-	case !c.writing:
-		c.writing = true
-		go c.write(c.ws)
-		return true
-	}
-	return false
-}
-
-// wakePoll lets the waiting poll take what there is. c.mu is held.
-func (c *Conn) wakePoll() {
-	if c.poll != nil {
-		close(c.poll)
-		c.poll = nil
-	}
-}
-
-// add puts a run into the queue, and reports whether all queues are too long then.
-// c.mu is held.
-func (o *outbox) add(r run) (over bool) {
+// push appends a run to the queue.
+func (o *outbox) push(r Run) {
 	o.queue = append(o.queue, r)
 	o.queued += r.cost()
-	return o.hold(r)
 }
 
-// takeRuns moves runs from the queue to those that are being written: all, or as many
-// as fit into so many bytes, but at least one. c.mu is held.
-func (o *outbox) takeRuns(most int) []run {
+// take moves runs from the queue to those that are being written: as many as fit into
+// so many bytes, but at least one.
+func (o *outbox) take(most int) []Run {
 	n, size := 0, 0
 	for n < len(o.queue) && (n == 0 || size+o.queue[n].cost() <= most) {
 		size += o.queue[n].cost()
@@ -255,18 +88,161 @@ func (o *outbox) takeRuns(most int) []run {
 	return taken
 }
 
-// written lets go of what was being written. c.mu is held.
+// maxAnswer is how much of the queue goes into one answer to a poll, since that is a
+// copy: as much as this, but at least one run. The rest waits for the next poll.
+const maxAnswer = 256 << 10
+
+// takeForPoll takes what a poll is answered with, and reports whether that is the last
+// answer.
+func (o *outbox) takeForPoll(life *lifetime) (runs []Run, last bool) {
+	most := maxAnswer
+	if n := len(o.queue); life.sealed && life.state == leaving && n > 1 {
+		// Clients of 4.x act on a close before the events that came with it, and
+		// lose them: it goes with the next poll, as in Node.
+		ending := o.queue[n-1]
+		o.queue = o.queue[:n-1]
+		runs = o.take(most)
+		o.queue = append(o.queue, ending)
+	} else {
+		if life.sealed && life.state != leaving { // no poll will come for the rest
+			most = math.MaxInt
+		}
+		runs = o.take(most)
+	}
+	for _, r := range runs {
+		o.queued -= r.cost()
+	}
+	return runs, life.sealed && len(o.queue) == 0
+}
+
+// written lets go of what was being written.
 func (o *outbox) written() {
-	o.letGo(o.inflight...)
+	o.count(-1, o.inflight...)
 	o.inflight = nil
 }
 
-// empty lets go of all that waits or is being written. c.mu is held.
+// empty lets go of all that waits or is being written.
 func (o *outbox) empty() {
-	o.letGo(o.queue...)
+	o.count(-1, o.queue...)
 	for _, h := range o.held {
-		o.letGo(h.run)
+		o.count(-1, h.run)
 	}
 	o.written()
 	o.queue, o.held = nil, nil
+}
+
+// account counts what waits for all clients.
+type account struct {
+	limit  int64
+	used   atomic.Int64
+	making sync.Mutex // held while a sender makes room; taken with no Conn's mu held
+}
+
+// count takes runs into account, or with -1 out of it, with the mu of the connection
+// that holds them. It reports whether they are too much.
+func (a *account) count(by int64, runs ...Run) (over bool) {
+	bytes := int64(0)
+	for _, r := range runs {
+		bytes += frameCost
+		switch {
+		case r.shared == nil:
+			bytes += int64(len(r.frames))
+		case r.shared.queues.Add(by) == max(by, 0): // it came into the first queue, or left the last
+			bytes += int64(r.shared.size)
+		}
+	}
+	return a.used.Add(by*bytes) > a.limit
+}
+
+// makeRoom disconnects the clients with the longest queues until an eighth of the
+// bound is free, so that finding them, which looks at every connection, is rare. The
+// caller is the sender for whom there was no room; it holds no mutex. Another sender
+// without room waits until there is some, so that queues do not grow on meanwhile:
+// that takes no time of any client's.
+func (s *Server) makeRoom() {
+	s.account.making.Lock()
+	defer s.account.making.Unlock()
+	var evicted []*Conn
+	for s.account.used.Load() > s.account.limit {
+		longest := s.discardLongest()
+		if len(longest) == 0 {
+			break
+		}
+		evicted = append(evicted, longest...)
+	}
+	if len(evicted) == 0 {
+		return
+	}
+	go func() { // telling the sessions of the end may take its time
+		for _, c := range evicted {
+			s.reportSlow(c, "all clients' queues together are too long")
+			c.CloseNow()
+		}
+	}()
+}
+
+// discardLongest lets go of the longest queues, and returns whose they were.
+func (s *Server) discardLongest() (discarded []*Conn) {
+	free := s.account.used.Load() - s.account.limit + s.account.limit/8
+	for _, longest := range s.byQueue() {
+		if free <= 0 {
+			break
+		}
+		free -= longest.waiting
+		if s.discard(longest.conn) {
+			discarded = append(discarded, longest.conn)
+		}
+	}
+	return discarded
+}
+
+// discard lets go of all that waits for a client at once, before its end is told. It
+// reports false if that has been done already.
+func (s *Server) discard(c *Conn) bool {
+	c.mu.Lock()
+	if !c.life.hasQueue() {
+		c.mu.Unlock()
+		return false
+	}
+	c.life.discarded, c.life.sealed = true, true
+	c.out.empty()
+	c.carrier.abortPoll(time.Now())
+	conn := c.carrier.ws
+	c.mu.Unlock()
+	if conn != nil {
+		conn.Close()
+	}
+	return true
+}
+
+// queueOf is a connection with the bytes that wait for it.
+type queueOf struct {
+	conn    *Conn
+	waiting int64
+}
+
+// byQueue is all connections for which something waits, the longest queue first. It
+// takes no Conn's lock: with thousands of busy ones each may take a while.
+func (s *Server) byQueue() []queueOf {
+	s.mu.Lock()
+	conns := slices.Concat(slices.Collect(maps.Values(s.conns)), slices.Collect(maps.Keys(s.ending)))
+	s.mu.Unlock()
+	var list []queueOf
+	for _, c := range conns {
+		if waiting := c.out.waiting.Load(); waiting > 0 {
+			list = append(list, queueOf{c, waiting})
+		}
+	}
+	slices.SortFunc(list, func(a, b queueOf) int { return cmp.Compare(b.waiting, a.waiting) })
+	return list
+}
+
+// Queued is how many bytes wait to be sent to clients: in all, in which frames that
+// many wait for count once, and to the one for whom most wait. It looks at each
+// connection in turn, so it is for now and then.
+func (s *Server) Queued() (all, most int) {
+	if longest := s.byQueue(); len(longest) > 0 {
+		most = int(longest[0].waiting)
+	}
+	return int(s.account.used.Load()), most
 }

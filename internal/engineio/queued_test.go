@@ -27,11 +27,11 @@ func TestQueued(t *testing.T) {
 				return c
 			}
 		}
-		t.Fatal("noObserver came")
+		t.Fatal("nobody came")
 		return nil
 	}
 	if all, most := d.srv.Queued(); all != 0 || most != 0 {
-		t.Fatalf("noObserver is there, and %d bytes wait, %d of one", all, most)
+		t.Fatalf("nobody is there, and %d bytes wait, %d of one", all, most)
 	}
 	one := waiting("42" + strings.Repeat("x", 1000))
 	var small int // what is sent while CONNECT is on its way waits elsewhere for a moment

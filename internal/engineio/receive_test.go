@@ -58,7 +58,7 @@ func TestWebSocketWaitsForPOST(t *testing.T) {
 				l := d.connOf(p.SID)
 				l.mu.Lock()
 				defer l.mu.Unlock()
-				return l.posted != nil
+				return l.carrier.posted != nil
 			})
 			c := takeOver(t, d, p)
 			for i := 3; i < 50; i++ {
@@ -98,7 +98,7 @@ func TestWaitForPOSTEnds(t *testing.T) {
 	}
 	l := d.connOf(p.SID)
 	go p.Post(`42["gate"]`)
-	eventually(t, "the POST is being handled", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.posted != nil })
+	eventually(t, "the POST is being handled", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.carrier.posted != nil })
 	c := takeOver(t, d, p)
 	d.conns()[0].Close(false)
 	for err == nil {
@@ -122,7 +122,7 @@ func TestTwoPOSTs(t *testing.T) {
 		_, err := p.Post(p.Join(`42["gate"]`, `42["mark",1]`))
 		posted <- err
 	}()
-	eventually(t, "the POST is being handled", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.posted != nil })
+	eventually(t, "the POST is being handled", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.carrier.posted != nil })
 	if status, _ := p.Post(`42["mark",2]`); status != http.StatusBadRequest {
 		t.Errorf("the second POST is answered %d", status)
 	}

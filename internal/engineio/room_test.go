@@ -11,19 +11,19 @@ import (
 // first or last.
 func TestOutboundAccount(t *testing.T) {
 	o := &account{limit: 1000}
-	alone := run{frames: make([]byte, 100)}
-	many := run{make([]byte, 500), &shared{size: 500}}
+	alone := Run{frames: make([]byte, 100)}
+	many := Run{make([]byte, 500), &shared{size: 500}}
 	for _, step := range []struct {
 		do   func()
 		want int
 	}{
-		{func() { o.hold(alone) }, 100 + frameCost},
-		{func() { o.hold(many, many) }, 600 + 3*frameCost},
-		{func() { o.letGo(many) }, 600 + 2*frameCost},
-		{func() { o.letGo(alone) }, 500 + frameCost},
-		{func() { o.letGo(many) }, 0},
-		{func() { o.hold(many) }, 500 + frameCost},
-		{func() { o.letGo(many) }, 0},
+		{func() { o.count(1, alone) }, 100 + frameCost},
+		{func() { o.count(1, many, many) }, 600 + 3*frameCost},
+		{func() { o.count(-1, many) }, 600 + 2*frameCost},
+		{func() { o.count(-1, alone) }, 500 + frameCost},
+		{func() { o.count(-1, many) }, 0},
+		{func() { o.count(1, many) }, 500 + frameCost},
+		{func() { o.count(-1, many) }, 0},
 	} {
 		if step.do(); int(o.used.Load()) != step.want {
 			t.Errorf("%d, want %d", o.used.Load(), step.want)
@@ -33,8 +33,8 @@ func TestOutboundAccount(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for range 10_000 {
-				o.hold(many, alone)
-				o.letGo(alone, many)
+				o.count(1, many, alone)
+				o.count(-1, alone, many)
 			}
 		})
 	}
@@ -88,7 +88,7 @@ func TestQueuesTogether(t *testing.T) {
 }
 
 type slowCount struct {
-	noObserver
+	NoObserver
 	mu    sync.Mutex // guards count
 	count int
 }
@@ -105,7 +105,7 @@ func (s *slowCount) n() int {
 	return s.count
 }
 
-// A flush to many that wait is in memory once, and disconnects noObserver.
+// A flush to many that wait is in memory once, and disconnects nobody.
 func TestFlushCountsOnce(t *testing.T) {
 	d, base := start(t, Options{MaxQueues: 1 << 20})
 	for range 20 {
@@ -122,7 +122,7 @@ func TestFlushCountsOnce(t *testing.T) {
 		c.conn.CloseNow()
 	}
 	if all, _ := d.srv.Queued(); all != 0 {
-		t.Errorf("%d wait for noObserver", all)
+		t.Errorf("%d wait for nobody", all)
 	}
 }
 
@@ -212,24 +212,28 @@ func TestHeldIsCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := d.connOf(p.SID)
+	a, b := c.NewStream(), c.NewStream()
 	for _, text := range []string{"one", "two"} {
-		c.Hold("a", NewRun(frameOf("42"+text+strings.Repeat("x", 10_000))))
+		a.Send(frameOf("42" + text + strings.Repeat("x", 10_000)))
 	}
-	c.Hold("b", NewRun(frameOf("42discarded")))
+	b.Write(NewRun(frameOf("42discarded")), nil)
 	if all, most := d.srv.Queued(); all < 20_000 || most < 20_000 {
 		t.Errorf("%d bytes wait in all, %d for one", all, most)
 	}
 	c.Send(frameOf("42zero"))
-	c.Release("a")
-	c.Discard("b")
-	for _, want := range []string{"42zero", "42one", "42two"} {
+	a.Open()
+	b.Close()
+	b.Send(frameOf("42dropped"))
+	a.Send(frameOf("42three"))
+	for _, want := range []string{"42zero", "42one", "42two", "42three"} {
 		if got, err := p.Next(); err != nil || !strings.HasPrefix(got, want) {
 			t.Errorf("%.20q, %v; want %s", got, err, want)
 		}
 	}
 	eventually(t, "nothing waits", func() bool { all, _ := d.srv.Queued(); return all == 0 })
 
-	c.Hold("a", NewRun(make([]byte, 10_000)))
+	held := c.NewStream()
+	held.Send(make([]byte, 10_000))
 	c.CloseNow()
 	if all, _ := d.srv.Queued(); all != 0 {
 		t.Errorf("%d bytes wait for a client that is gone", all)
@@ -239,8 +243,9 @@ func TestHeldIsCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	c = d.connOf(p.SID)
+	held = c.NewStream()
 	for range 3 {
-		c.Hold("a", NewRun(make([]byte, 500_000)))
+		held.Send(make([]byte, 500_000))
 	}
 	eventually(t, "over MAX_QUEUE the client is gone", func() bool { return !d.exists(p.SID) })
 	eventually(t, "nothing waits for it", func() bool { all, _ := d.srv.Queued(); return all == 0 })

@@ -1,11 +1,8 @@
 package engineio
 
 import (
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"math"
-	"net"
 	"net/http"
 	"net/url"
 	"sync"
@@ -71,13 +68,6 @@ func New(opts Options, accept func(*Conn) Session) *Server {
 
 var errProtocols = errors.New("malformed Sec-WebSocket-Protocol")
 
-// newID makes the id of a connection.
-func newID() (string, error) {
-	b := make([]byte, 15)
-	rand.Read(b) // does not fail
-	return base64.RawURLEncoding.EncodeToString(b), nil
-}
-
 // upgrade makes a WebSocket of a request, or answers why it cannot. Of the
 // protocols that the client offers the first is agreed to, as Node's ws does:
 // browsers that offered some fail without.
@@ -100,7 +90,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (*websocket.Con
 // ask for /socket.io/1/ and the like.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.allowOrigin(w, r) {
-		s.refused(w, r, forbiddenOrigin, "forbidden_origin")
+		s.refuse(w, r, forbiddenOrigin)
 		return
 	}
 	if r.Method == http.MethodOptions {
@@ -110,11 +100,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	transport, upgrade := query.Get("transport"), websocket.IsWebSocketUpgrade(r)
 	if transport != Polling && transport != WebSocket {
-		refuse(w, r, unknownTransport)
+		s.refuse(w, r, unknownTransport)
 		return
 	}
 	if s.opts.NoJSONP && transport == Polling && query.Has("j") {
-		s.refused(w, r, noJSONP, "jsonp")
+		s.refuse(w, r, noJSONP)
 		return
 	}
 	if query.Get("sid") != "" {
@@ -123,9 +113,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case r.Method != http.MethodGet:
-		refuse(w, r, badMethod)
+		s.refuse(w, r, badMethod)
 	case upgrade != (transport == WebSocket):
-		refuse(w, r, badRequest)
+		s.refuse(w, r, badRequest)
 	default:
 		s.serveHandshake(w, r, query, upgrade)
 	}
@@ -139,13 +129,13 @@ func (s *Server) serveConn(w http.ResponseWriter, r *http.Request, query url.Val
 	transport := query.Get("transport")
 	switch {
 	case c == nil:
-		refuse(w, r, unknownSession)
+		s.refuse(w, r, unknownSession)
 	case (query.Get("EIO") == "4") != (c.protocol == 4):
-		refuse(w, r, badRequest)
+		s.refuse(w, r, badRequest)
 	case upgrade && transport == WebSocket:
-		c.serveUpgrade(w, r)
+		s.serveUpgrade(c, w, r)
 	case upgrade || c.Transport() != transport || transport != Polling:
-		refuse(w, r, badRequest)
+		s.refuse(w, r, badRequest)
 	case r.Method == http.MethodGet:
 		s.attached(c)
 		exchange{c, w, r}.servePoll()
@@ -156,26 +146,19 @@ func (s *Server) serveConn(w http.ResponseWriter, r *http.Request, query url.Val
 	}
 }
 
-// handshake is what a connection is made from.
-type handshake struct {
-	query   url.Values
-	address string
-	conn    *websocket.Conn // nil: polling
-}
-
 // serveHandshake makes a connection.
 func (s *Server) serveHandshake(w http.ResponseWriter, r *http.Request, query url.Values, upgrade bool) {
 	if !upgrade && s.isBacklogged() && !s.delay(r.Context()) {
 		return
 	}
 	h := handshake{query: query, address: s.opts.Address(r)}
-	no, code := s.enter(h.address)
-	if code == "full" && s.awaitDisplaced(r.Context()) {
-		no, code = s.enter(h.address)
+	no := s.enter(h.address)
+	if no == full && s.awaitDisplaced(r.Context()) {
+		no = s.enter(h.address)
 	}
-	if code != "" {
+	if no != nil {
 		s.delay(r.Context())
-		s.refused(w, r, no, code)
+		s.refuse(w, r, no)
 		return
 	}
 	if upgrade {
@@ -184,21 +167,21 @@ func (s *Server) serveHandshake(w http.ResponseWriter, r *http.Request, query ur
 			s.leave(h.address)
 			return
 		}
-		h.conn = conn
+		h.ws = conn
 	}
 	c, err := s.open(h)
 	if err != nil { // no id could be made
 		s.leave(h.address)
 		s.opts.Log.Error("handshake failed", "error", err)
-		if h.conn != nil {
-			h.conn.Close()
+		if h.ws != nil {
+			h.ws.Close()
 		} else {
-			refuse(w, r, badRequest)
+			s.refuse(w, r, badRequest)
 		}
 		return
 	}
-	if h.conn != nil {
-		r := reader{c, h.conn}
+	if h.ws != nil {
+		r := reader{c, h.ws}
 		r.attach(&c.reading)
 		go r.read()
 	} else {
@@ -216,13 +199,15 @@ func (s *Server) open(h handshake) (*Conn, error) {
 	session := s.accept(c)
 	c.mu.Lock()
 	c.session = session
-	ended := c.isTold
+	ended := c.life.told
+	if c.life.state == open {
+		c.timer.awaitPing(c)
+	}
 	c.mu.Unlock()
 	if ended { // while the session was made
 		session.Closed(Closed)
 		return c, nil
 	}
-	c.startTimer()
 	s.mu.Lock()
 	late := s.stopping
 	s.mu.Unlock()
@@ -239,7 +224,7 @@ func (s *Server) register(c *Conn) {
 	defer s.mu.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.released {
+	if !c.life.released {
 		s.conns[c.id] = c
 	}
 }
@@ -250,7 +235,7 @@ func (s *Server) forget(c *Conn) {
 	defer s.mu.Unlock()
 	delete(s.conns, c.id)
 	c.mu.Lock()
-	gone := c.state == gone
+	gone := c.life.state == gone
 	c.mu.Unlock()
 	if !gone {
 		s.ending[c] = struct{}{}
@@ -288,13 +273,4 @@ func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 		header.Set("Access-Control-Max-Age", "600")
 	}
 	return true
-}
-
-// remoteHost is the peer's address without its port.
-func remoteHost(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }

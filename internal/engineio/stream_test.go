@@ -163,7 +163,7 @@ func TestBrokenUpgrades(t *testing.T) {
 			eventually(t, "the candidate is given up", func() bool {
 				l.mu.Lock()
 				defer l.mu.Unlock()
-				return l.candidate == nil
+				return l.carrier.candidate == nil
 			})
 			// And a proper upgrade still works.
 			d.conns()[0].Send(d.ticks(3))
@@ -233,7 +233,7 @@ func TestOneUpgradeAtATime(t *testing.T) {
 		l := d.connOf(p.SID)
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return l.candidate != nil
+		return l.carrier.candidate != nil
 	})
 	if err := again(); !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
 		t.Error("while probing:", err)

@@ -104,7 +104,7 @@ func tooLargeIsTold(t *testing.T, d *fixture, p *poller, size int, polls bool, w
 	}
 	if polls {
 		go read()
-		eventually(t, "it polls", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.poll != nil })
+		eventually(t, "it polls", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.carrier.poll != nil })
 	} else { // not before the session has ended
 		go func() {
 			eventually(t, "the domain hears of the end", func() bool { return len(d.conns()) == 0 })

@@ -79,49 +79,26 @@ func (t *transport) observe(b []byte) bool {
 		t.head[t.have] = b[0]
 		t.have++
 		b = b[1:]
-		op, length, mask, ok := parseHead(t.head[:t.have])
+		length, _, ok := parseHead(t.head[:t.have])
 		if !ok {
 			continue
 		}
-		t.have, t.skip = 0, mask+max(length, 0) // a length below 0 ends the connection
-		control := op >= 8
-		if (control || op == opContinuation && length < fragmentSize) && !t.count() {
+		t.have, t.skip = 0, max(length, 0) // a length below 0 ends the connection
+		if t.head[1]&0x80 != 0 {
+			t.skip += maskSize
+		}
+		op := t.head[0] & 0xf
+		if (op >= 8 || op == opContinuation && length < fragmentSize) && !t.count() { // from 8: control frames
 			return false
 		}
 	}
 	return true
 }
 
-// opContinuation is a fragment that is not a message's first one.
-const opContinuation = 0
-
-// parseHead reads a frame's header; ok is false while there is more of it to come.
-func parseHead(head []byte) (op byte, length, mask int64, ok bool) {
-	if len(head) < 2 {
-		return 0, 0, 0, false
-	}
-	op, length = head[0]&0xf, int64(head[1]&0x7f)
-	more := 0
-	switch length {
-	case 126:
-		more = 2
-	case 127:
-		more = 8
-	}
-	if len(head) < 2+more {
-		return 0, 0, 0, false
-	}
-	if more > 0 {
-		length = 0
-		for _, b := range head[2 : 2+more] {
-			length = length<<8 | int64(b)
-		}
-	}
-	if head[1]&0x80 != 0 {
-		mask = 4
-	}
-	return op, length, mask, true
-}
+const (
+	opContinuation = 0 // a fragment that is not a message's first one
+	maskSize       = 4
+)
 
 // count takes a frame into account, and pauses when it is over the rate or when
 // enough have come. It reports false for a client that goes on regardless: that
@@ -131,7 +108,7 @@ func (t *transport) count() bool {
 	switch {
 	case disconnect && t.isCandidate():
 		t.conn.srv.opts.Observer.Refusal(invalidPacket)
-		t.conn.pause(violationDelay)
+		wait(t.conn.over, violationDelay)
 		return false
 	case disconnect:
 		t.conn.Violation()
@@ -139,7 +116,7 @@ func (t *transport) count() bool {
 	case !within:
 		t.conn.Throttle()
 	}
-	t.conn.pace(t.limits, 0)
+	t.limits.pace(t.conn, 0)
 	return true
 }
 
@@ -148,7 +125,7 @@ func (t *transport) isCandidate() bool { return t.limits != &t.conn.reading }
 // Write implements net.Conn for the WebSocket library. Our own frames go to the
 // connection below.
 func (t *transport) Write(b []byte) (int, error) {
-	if t.conn != nil && t.conn.keepClosing(t, b) {
+	if t.conn != nil && t.keepClosing(b) {
 		return len(b), nil
 	}
 	return t.Conn.Write(b) // an answer to the handshake, or of a candidate, which has no other writer
@@ -163,16 +140,16 @@ func (t *transport) SetWriteDeadline(at time.Time) error {
 	return t.Conn.SetWriteDeadline(at)
 }
 
-// keepClosing takes a close frame for the writer, if the connection is the current
-// transport.
-func (c *Conn) keepClosing(t *transport, frame []byte) bool {
+// keepClosing takes a close frame for the writer, if this is the current transport.
+func (t *transport) keepClosing(frame []byte) bool {
+	c := t.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ws == nil || c.ws.NetConn() != net.Conn(t) {
+	if c.carrier.ws == nil || transportOf(c.carrier.ws) != t {
 		return false
 	}
-	if !c.sealed {
-		c.closing = bytes.Clone(frame)
+	if !c.life.sealed {
+		c.out.closing = bytes.Clone(frame)
 	}
 	return true
 }

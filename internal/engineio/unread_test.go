@@ -19,7 +19,7 @@ import (
 
 // slowly counts the clients that were disconnected because they do not read.
 type slowly struct {
-	noObserver
+	NoObserver
 	cut atomic.Int64
 }
 
@@ -75,7 +75,7 @@ func TestPollThatIsNotRead(t *testing.T) {
 	l := d.connOf(p.SID)
 	d.conns()[0].Send(frameOf(strings.Repeat("x", 16<<20)))
 	unread(t, base, "GET "+strings.TrimPrefix(p.URL(""), base))
-	eventually(t, "the answer is being written", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.abort != nil })
+	eventually(t, "the answer is being written", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.carrier.abort != nil })
 	if all, _ := d.srv.Queued(); all < 16<<20 {
 		t.Errorf("%d bytes count as queued while they are being written", all)
 	}
@@ -83,7 +83,7 @@ func TestPollThatIsNotRead(t *testing.T) {
 	eventually(t, "it is counted, and the request ends", func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return seen.cut.Load() == 1 && !l.polling
+		return seen.cut.Load() == 1 && !l.carrier.polling
 	})
 }
 
@@ -98,10 +98,10 @@ func TestUnreadPollEndsWithTheSession(t *testing.T) {
 	l, conn := d.connOf(p.SID), d.conns()[0]
 	conn.Send(frameOf(strings.Repeat("x", 16<<20)))
 	unread(t, base, "GET "+strings.TrimPrefix(p.URL(""), base))
-	eventually(t, "the answer is being written", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.abort != nil })
+	eventually(t, "the answer is being written", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.carrier.abort != nil })
 	go l.CloseNow()
 	<-l.over
-	eventually(t, "the request ends", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return !l.polling })
+	eventually(t, "the request ends", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return !l.carrier.polling })
 }
 
 // candidateThatDoesNotRead is a WebSocket beside polling that sends pings until
@@ -167,7 +167,7 @@ func TestCandidateHasATime(t *testing.T) {
 	}
 	l := d.connOf(p.SID)
 	candidate, _ := candidateThatDoesNotRead(t, base, p)
-	eventually(t, "it is given up", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.candidate == nil })
+	eventually(t, "it is given up", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.carrier.candidate == nil })
 	if answer, err := p.Ask(1, `["marks"]`); err != nil || !strings.Contains(answer, `"ok":true`) {
 		t.Errorf("polling after it: %q, %v", answer, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -37,7 +38,10 @@ func (r reader) attach(l *limits) {
 		return answer(code, text)
 	})
 	r.ws.SetPingHandler(func(data string) error {
-		if !r.carriedBy() {
+		r.c.mu.Lock()
+		current := r.c.carrier.ws == r.ws
+		r.c.mu.Unlock()
+		if !current {
 			return r.ws.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(closeWriteTimeout))
 		}
 		r.c.Send(appendFrame(nil, opPong, []byte(data)))
@@ -45,26 +49,16 @@ func (r reader) attach(l *limits) {
 	})
 }
 
-// carriedBy reports whether a WebSocket is the transport, no candidate for it.
-func (r reader) carriedBy() bool {
-	r.c.mu.Lock()
-	defer r.c.mu.Unlock()
-	return r.c.ws == r.ws
-}
-
 // read is the reading goroutine of a WebSocket: it handles each message before
-// it reads the next, and ends with the connection.
+// it reads the next, and ends with the connection. A panic costs no other one.
 func (r reader) read() {
-	defer r.recover()
+	defer func() {
+		if p := recover(); p != nil {
+			r.c.srv.opts.Log.Error("panic while reading", "panic", p, "stack", string(debug.Stack()))
+			r.c.CloseNow()
+		}
+	}()
 	for r.readNext() {
-	}
-}
-
-// recover sees that a panic costs one connection only.
-func (r reader) recover() {
-	if p := recover(); p != nil {
-		r.c.srv.opts.Log.Error("panic while reading", "panic", p, "stack", string(debug.Stack()))
-		r.c.CloseNow()
 	}
 }
 
@@ -79,7 +73,7 @@ func (r reader) readNext() bool {
 		return false
 	case errors.Is(err, websocket.ErrReadLimit):
 		r.c.srv.opts.Observer.Refusal(messageTooLarge)
-		r.endReading(r.c.tooLarge())
+		r.endReading(r.c.srv.opts.tooLarge())
 		return false
 	case err != nil:
 		r.endReading(Closed)
@@ -92,7 +86,7 @@ func (r reader) readNext() bool {
 		r.discardRest()
 		return false
 	}
-	r.c.pace(&r.c.reading, len(m.data))
+	r.c.reading.pace(r.c, len(m.data))
 	return true
 }
 
@@ -103,8 +97,8 @@ const (
 )
 
 // tooLarge says that a message is over its limit.
-func (c *Conn) tooLarge() Reason {
-	return Reason{messageTooLarge, fmt.Sprintf("A message is larger than MAX_MESSAGE, %d bytes", c.srv.opts.MaxMessage)}
+func (o *Options) tooLarge() Reason {
+	return Reason{messageTooLarge, fmt.Sprintf("A message is larger than MAX_MESSAGE, %d bytes", o.MaxMessage)}
 }
 
 // scratch is where short messages are read into before a copy of their size is
@@ -157,7 +151,7 @@ func (r reader) closeWith(code int) {
 // they are read first, within bounds.
 func (r reader) endReading(reason Reason) {
 	r.c.mu.Lock()
-	silent := r.c.closing == nil || r.c.sealed
+	silent := r.c.out.closing == nil || r.c.life.sealed
 	r.c.mu.Unlock()
 	if !silent {
 		r.c.end(failed, reason)
@@ -182,7 +176,7 @@ func (r reader) drain(in *stall.Conn) {
 		if _, err := io.CopyN(io.Discard, in, drainStep); err != nil {
 			return
 		}
-		r.c.pause(drainPause)
+		wait(r.c.over, drainPause)
 	}
 }
 
@@ -210,4 +204,100 @@ func reject(conn *websocket.Conn) {
 	out.SetWriteDeadline(time.Now().Add(closeWriteTimeout))
 	out.Write(closeFrame)
 	out.Close()
+}
+
+// serveUpgrade takes the WebSocket that a polling client wants to go on with.
+// The client probes it, lets its last poll end and then says so; until that
+// packet, polling goes on, and if it never comes, nothing has changed.
+func (s *Server) serveUpgrade(c *Conn, w http.ResponseWriter, r *http.Request) {
+	conn, err := s.upgrade(w, r)
+	if err != nil {
+		return
+	}
+	socketOf(conn).SetDeadline(time.Now().Add(s.opts.UpgradeTimeout)) // also of the answer to a probe
+	c.mu.Lock()
+	taken := c.carrier.ws != nil || c.carrier.candidate != nil || c.life.sealed
+	if !taken {
+		c.carrier.candidate = conn
+	}
+	c.mu.Unlock()
+	if taken { // one upgrade only, as Node: the new connection is closed
+		reject(conn)
+		return
+	}
+	candidate := reader{c, conn}
+	candidate.attach(&limits{})
+	go candidate.probe()
+}
+
+// maxCandidatePacket is how long a candidate's packets may be.
+const maxCandidatePacket = 64
+
+// probe reads a candidate until it has become the transport, then goes on as its
+// reading goroutine. A candidate is probed once: a packet out of turn, or a second
+// probe, ends it.
+func (r reader) probe() {
+	r.ws.SetReadLimit(maxCandidatePacket)
+	for probed := false; ; {
+		kind, data, err := r.ws.ReadMessage()
+		switch {
+		case err == nil && string(data) == "2probe" && !probed:
+			probed = true
+			socketOf(r.ws).Write(AppendText(nil, []byte("3probe")))
+			r.c.mu.Lock()
+			r.c.carrier.wakePoll()
+			r.c.mu.Unlock()
+		case err == nil && kind == websocket.TextMessage && len(data) > 0 && data[0] == '5' && r.takeOver():
+			r.c.srv.attached(r.c)
+			socketOf(r.ws).SetDeadline(time.Time{})
+			r.ws.SetReadLimit(int64(r.c.srv.opts.MaxMessage))
+			r.awaitPost()
+			transportOf(r.ws).limits = &r.c.reading
+			r.c.session.Upgraded()
+			r.read()
+			return
+		default:
+			r.rejectCandidate()
+			return
+		}
+	}
+}
+
+// takeOver makes the candidate the transport. What is queued leaves through it.
+func (r reader) takeOver() bool {
+	c := r.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.life.state == gone || c.carrier.candidate != r.ws {
+		return false
+	}
+	c.carrier.wakePoll() // it ends empty: the queue is the WebSocket's
+	c.carrier.ws, c.carrier.candidate = r.ws, nil
+	c.deliver()
+	return true
+}
+
+// awaitPost waits until no POST is being handled, or the connection is over: what
+// the client sends over WebSocket behind it comes after it.
+func (r reader) awaitPost() {
+	r.c.mu.Lock()
+	posted := r.c.carrier.posted
+	r.c.mu.Unlock()
+	if posted == nil {
+		return
+	}
+	select {
+	case <-posted:
+	case <-r.c.over:
+	}
+}
+
+// rejectCandidate closes a candidate that did not become the transport.
+func (r reader) rejectCandidate() {
+	r.c.mu.Lock()
+	if r.c.carrier.candidate == r.ws {
+		r.c.carrier.candidate = nil
+	}
+	r.c.mu.Unlock()
+	reject(r.ws)
 }

@@ -61,7 +61,7 @@ func TestWriteOfMoreThanASocketTakes(t *testing.T) {
 	eventually(t, "the queue is empty", func() bool { all, _ := d.srv.Queued(); return all == 0 })
 }
 
-// What is sent during a write leaves too: noObserver else would take it along.
+// What is sent during a write leaves too: nobody else would take it along.
 func TestSendDuringWrite(t *testing.T) {
 	d, base := start(t, Options{})
 	c := mustJoin(t, base, 4, "")

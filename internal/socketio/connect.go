@@ -85,7 +85,7 @@ func (s *session) answered() {
 	}
 	s.phase = connected
 	c.connected()
-	c.conn.Release(s)
+	s.out.Open()
 	s.transport, s.since = c.conn.Transport(), time.Now()
 	c.srv.opts.Observer.SessionOpened(s.transport, c.protocol())
 	c.srv.opts.Log.Info("connected", "socket", s.id, "address", c.conn.Address(),

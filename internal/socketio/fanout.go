@@ -36,7 +36,7 @@ func (s *Server) Fanout(deliveries []rooms.Delivery) time.Duration {
 	flush := engineio.NewFlush()
 	for _, d := range deliveries {
 		run := engineio.Shared(d.Frames)
-		eachCore(d.To, func(c rooms.Conn) { c.(*session).write(run, flush) })
+		eachCore(d.To, func(c rooms.Conn) { c.(*session).out.Write(run, flush) })
 	}
 	flush.Wait(s.opts.SettleTimeout)
 	return time.Since(start)

@@ -21,7 +21,8 @@ const (
 type session struct {
 	client    *client
 	namespace string
-	settled   chan struct{} // closed when connecting is over, either way
+	settled   chan struct{}   // closed when connecting is over, either way
+	out       engineio.Stream // held back until CONNECT is answered
 
 	mu        sync.Mutex // guards all below
 	id        string
@@ -34,7 +35,7 @@ type session struct {
 var _ rooms.Conn = (*session)(nil)
 
 func newSession(c *client, namespace string) *session {
-	return &session{client: c, namespace: namespace, settled: make(chan struct{})}
+	return &session{client: c, namespace: namespace, settled: make(chan struct{}), out: c.conn.NewStream()}
 }
 
 // ID implements rooms.Conn.
@@ -53,31 +54,9 @@ func (s *session) ClientID() string {
 	return s.ID()
 }
 
-// Send implements rooms.Conn.
-func (s *session) Send(f rooms.Frames) {
-	if r := engineio.NewRun(f); s.ready(r) {
-		s.client.conn.SendRun(r)
-	}
-}
-
-// write is Send, but written at once if the connection is idle. It is for the
-// fan-out.
-func (s *session) write(r engineio.Run, flush *engineio.Flush) {
-	if s.ready(r) {
-		s.client.conn.Write(r, flush)
-	}
-}
-
-// ready reports whether frames may be sent; before the answer to CONNECT the
-// connection holds them back until they may.
-func (s *session) ready(r engineio.Run) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.phase == connecting {
-		s.client.conn.Hold(s, r)
-	}
-	return s.phase == connected
-}
+// Send implements rooms.Conn. It takes no lock of the session: the connection may wait
+// for room among the queues of all.
+func (s *session) Send(f rooms.Frames) { s.out.Send(f) }
 
 // disconnectPacket is what tells a client that the server meant it.
 var disconnectPacket = engineio.AppendText(nil, []byte{'4', typeDisconnect})
@@ -108,7 +87,7 @@ func (s *session) end(reason rooms.Reason) {
 			"transport", s.transport, "after", time.Since(s.since).Round(time.Millisecond))
 	}
 	s.phase = ended
-	s.client.conn.Discard(s)
+	s.out.Close()
 	domain := s.domain
 	s.mu.Unlock()
 	if domain != nil {

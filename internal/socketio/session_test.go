@@ -268,3 +268,34 @@ func TestConnectComesFirst(t *testing.T) {
 		}
 	}
 }
+
+// Sending takes no lock of the session, before the answer to CONNECT or after it: it may
+// wait for room among the queues of all clients.
+func TestSendTakesNoLock(t *testing.T) {
+	d, base := start(t, Options{})
+	c := mustJoin(t, base, 4, "")
+	connected := d.conns()[0].(*session)
+	connecting := newSession(connected.client, "/")
+	sent := make(chan struct{})
+	for _, s := range []*session{connected, connecting} {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+	}
+	go func() {
+		defer close(sent)
+		connecting.Send(d.ticks(3))
+		d.srv.Fanout([]rooms.Delivery{{Frames: d.ticks(1), To: []rooms.Conn{connecting, connected}}})
+		connected.Send(d.ticks(1))
+		connecting.out.Open()
+	}()
+	select {
+	case <-sent:
+	case <-time.After(patience):
+		t.Fatal("a session's lock is waited for")
+	}
+	for _, n := range []int{1, 1, 3, 1} {
+		if err := c.Ticks(n); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -67,17 +67,12 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-type noObserver struct{}
+type noObserver struct{ engineio.NoObserver }
 
-func (noObserver) ConnectionOpened()            {}
-func (noObserver) ConnectionClosed()            {}
 func (noObserver) SessionOpened(string, string) {}
 func (noObserver) SessionUpgraded(string)       {}
 func (noObserver) SessionClosed(string, string) {}
 func (noObserver) EventIn(string)               {}
-func (noObserver) Out(int, int)                 {}
-func (noObserver) Refusal(string)               {}
-func (noObserver) SlowDisconnect()              {}
 
 // Server is the Socket.IO endpoint: an http.Handler for /socket.io/, and the
 // rooms.Sender for what goes out. Safe for concurrent use.
