@@ -7,9 +7,9 @@ import (
 	"log/slog"
 	"os"
 
-	"rollcall/adapter"
 	"rollcall/adapter/memory"
 	"rollcall/adapter/pubsub"
+	"rollcall/adapter/redis"
 	"rollcall/internal/config"
 	"rollcall/internal/observe"
 	"rollcall/rooms"
@@ -33,7 +33,7 @@ type store interface {
 
 // localStore is the store of a single instance.
 type localStore struct {
-	*adapter.Memory
+	*memory.Store
 	bus *memory.Bus
 }
 
@@ -44,17 +44,17 @@ func (localStore) Close(context.Context) error { return nil }
 
 func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, metrics *observe.Metrics) (store, error) {
 	if cfg.RedisURL == "" {
-		return localStore{adapter.NewMemory(), &memory.Bus{}}, nil
+		return localStore{memory.New(), &memory.Bus{}}, nil
 	}
 	name := cfg.Instance
 	if name == "" {
 		name, _ = os.Hostname() // on an error the random part of the id suffices
 	}
-	shared, err := adapter.OpenRedis(ctx, adapter.RedisOptions{
+	shared, err := redis.Open(ctx, redis.Options{
 		URL:         cfg.RedisURL.Reveal(),
 		TLSInsecure: cfg.RedisTLSInsecure,
 		Prefix:      cfg.RedisPrefix,
-		Instance:    adapter.InstanceID(name),
+		Instance:    redis.InstanceID(name),
 		Grace:       cfg.Grace,
 		HandOver:    handOverGrace,
 		Log:         log,
@@ -76,7 +76,7 @@ func openStore(ctx context.Context, cfg config.Config, log *slog.Logger, metrics
 
 // sharedStore is the store of several instances over Redis.
 type sharedStore struct {
-	*adapter.Redis
+	*redis.Store
 	bus *pubsub.Bus
 }
 
@@ -84,7 +84,7 @@ func (s sharedStore) Bus() rooms.Bus { return s.bus }
 
 // Ready needs both, since a new client must miss neither users nor broadcasts.
 func (s sharedStore) Ready() error {
-	if err := s.Redis.Ready(); err != nil {
+	if err := s.Store.Ready(); err != nil {
 		return err
 	}
 	return s.bus.Ready()
@@ -92,5 +92,5 @@ func (s sharedStore) Ready() error {
 
 // Close closes the bus first, since it uses the store's connection.
 func (s sharedStore) Close(ctx context.Context) error {
-	return errors.Join(s.bus.Close(ctx), s.Redis.Close(ctx))
+	return errors.Join(s.bus.Close(ctx), s.Store.Close(ctx))
 }

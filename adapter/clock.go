@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// A sharedClock tells the time of a server, in epoch microseconds, from measurements
+// A Clock tells the time of a server, in epoch microseconds, from measurements
 // of it. Until the first one the local clock stands in for the server's. The
 // times that it tells rise strictly, except that the first measurement may turn
 // it back: times told before it are not comparable with those of other
 // instances anyway. It is safe for concurrent use.
-type sharedClock struct {
+type Clock struct {
 	local func() time.Time
 	known atomic.Pointer[measurement] // the best one; nil: there is none yet
 	last  atomic.Int64                // told last
@@ -31,10 +31,10 @@ const clockDrift = 5000 // 1 in 5,000
 // clockStep is the resolution of the measurements.
 const clockStep = time.Millisecond
 
-func newSharedClock(local func() time.Time) *sharedClock { return &sharedClock{local: local} }
+func NewClock(local func() time.Time) *Clock { return &Clock{local: local} }
 
-// now is later than every time told before.
-func (c *sharedClock) now() int64 {
+// Now is later than every time told before.
+func (c *Clock) Now() int64 {
 	estimate := c.known.Load().estimate(c.local())
 	for {
 		last := c.last.Load()
@@ -52,11 +52,11 @@ func (m *measurement) estimate(local time.Time) int64 {
 	return m.server + local.Sub(m.at).Microseconds()
 }
 
-// measure notes that the server's clock showed so many milliseconds at some
+// Measure notes that the server's clock showed so many milliseconds at some
 // moment between asked and answered. Of two measurements that agree the more
 // exact one is kept; one that contradicts the last shows that the clock was set.
 // One goroutine at a time may call it.
-func (c *sharedClock) measure(milliseconds int64, asked, answered time.Time) {
+func (c *Clock) Measure(milliseconds int64, asked, answered time.Time) {
 	trip := answered.Sub(asked)
 	now := &measurement{
 		server: milliseconds*1000 + (clockStep / 2).Microseconds(),

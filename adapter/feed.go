@@ -6,9 +6,9 @@ import (
 	"rollcall/rooms"
 )
 
-// A feed is what a store has for its watcher, in order. The store's mu guards it,
+// A Feed is what a store has for its watcher, in order. The store's mu guards it,
 // and is not held while the watcher is called.
-type feed struct {
+type Feed struct {
 	watcher func([]rooms.Change) // nil: there is none yet, or none any more
 	waiting []rooms.Change
 	stopped bool
@@ -20,17 +20,20 @@ type feed struct {
 // not keep it from everything else.
 const maxChunk = 256
 
-// add queues a change. mu is held.
-func (f *feed) add(c rooms.Change) {
+// Watch sets the watcher. mu is held.
+func (f *Feed) Watch(watcher func([]rooms.Change)) { f.watcher = watcher }
+
+// Add queues a change. mu is held.
+func (f *Feed) Add(c rooms.Change) {
 	if !f.stopped {
 		f.waiting = append(f.waiting, c)
 	}
 }
 
-// flush calls the watcher with all that waits. If another goroutine does that
+// Flush calls the watcher with all that waits. If another goroutine does that
 // already, it is left to that one. mu is held by the caller, and let go of
 // during each call.
-func (f *feed) flush(mu *sync.Mutex) {
+func (f *Feed) Flush(mu *sync.Mutex) {
 	if f.calling != nil {
 		return
 	}
@@ -49,9 +52,9 @@ func (f *feed) flush(mu *sync.Mutex) {
 	}
 }
 
-// stop ends the watch: when it returns the watcher is not called any more. mu is
+// Stop ends the watch: when it returns the watcher is not called any more. mu is
 // not held.
-func (f *feed) stop(mu *sync.Mutex) {
+func (f *Feed) Stop(mu *sync.Mutex) {
 	mu.Lock()
 	f.watcher, f.waiting, f.stopped = nil, nil, true
 	calling := f.calling

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/adapter"
+	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
 
@@ -17,7 +17,7 @@ func (idleSender) Fanout([]rooms.Delivery) time.Duration { return 0 }
 
 // crowd connects n sockets and has a user object for each.
 func crowd(b *testing.B, n int) (*rooms.Rooms, []*fakeConn, [][]string) {
-	r := rooms.New(rooms.Options{}, adapter.NewMemory(), idleSender{})
+	r := rooms.New(rooms.Options{}, memory.New(), idleSender{})
 	var conns []*fakeConn
 	var users [][]string
 	for i := range n {

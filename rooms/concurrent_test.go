@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/adapter"
+	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
 
@@ -19,7 +19,7 @@ func TestConcurrentSockets(t *testing.T) {
 	const talkers, rounds = 40, 200
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	r := rooms.New(rooms.Options{}, adapter.NewMemory(), &fakeSender{})
+	r := rooms.New(rooms.Options{}, memory.New(), &fakeSender{})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running, talking sync.WaitGroup
 	running.Go(func() {

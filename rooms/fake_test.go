@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/adapter"
 	"rollcall/adapter/adaptertest"
+	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
 
@@ -164,7 +164,7 @@ func newHouseWith(t *testing.T, options rooms.Options) *house {
 	return &house{t, rooms.New(options, store, &fakeSender{}), cluster, cluster.Open("far")}
 }
 
-func newCluster() *adaptertest.Cluster { return adaptertest.NewCluster(adapter.NewMemory()) }
+func newCluster() *adaptertest.Cluster { return adaptertest.NewCluster(memory.New()) }
 
 func (h *house) connect(id, presence string) *fakeConn {
 	h.t.Helper()

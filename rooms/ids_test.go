@@ -10,7 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"rollcall/adapter"
 	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
@@ -97,7 +96,7 @@ func TestSocketIDsAreToldToNobody(t *testing.T) {
 	for name, strict := range map[string]bool{"by default": false, "strict": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				store, bus := &recordingStore{Store: adapter.NewMemory()}, &memory.Bus{}
+				store, bus := &recordingStore{Store: memory.New()}, &memory.Bus{}
 				var passed []rooms.Broadcast
 				defer bus.Subscribe(func(m rooms.Broadcast) { passed = append(passed, m) })()
 				r := rooms.New(rooms.Options{Bus: bus, Strict: strict, IdleAfter: time.Minute, Tracks: func() []json.RawMessage { return []json.RawMessage{[]byte("1")} }}, store, &fakeSender{})

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/adapter"
+	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
 
@@ -29,7 +29,7 @@ type network struct {
 
 // A node is an instance with its store, whose watcher it calls when it likes.
 type node struct {
-	*adapter.Memory
+	*memory.Store
 	name    string
 	net     *network
 	rooms   *rooms.Rooms
@@ -117,7 +117,7 @@ func newNetwork(seed uint64, n int, spoil func(string, *rooms.Change)) *network 
 	net := &network{random: rand.New(rand.NewPCG(seed, 2)), now: 1_000_000, spoil: spoil}
 	for i := range n {
 		one := &node{
-			Memory: adapter.NewMemory(), name: string(rune('A' + i)), net: net,
+			Store: memory.New(), name: string(rune('A' + i)), net: net,
 			skew: net.random.Int64N(2000), own: make(map[rooms.EntryKey]rooms.Entry), known: make(map[rooms.EntryKey]rooms.Entry), inbox: make(map[string][]rooms.Change),
 		}
 		one.rooms = rooms.New(rooms.Options{Instance: one.name}, one, &fakeSender{})

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/adapter"
 	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
@@ -29,7 +28,7 @@ func (s *countingSender) Encode(events ...rooms.Event) rooms.Frames {
 func newHall(t *testing.T, grace time.Duration) (*house, deliveringBus, *countingSender) {
 	h, sender := &house{t: t}, &countingSender{}
 	bus := deliveringBus{&memory.Bus{}, h}
-	h.rooms = rooms.New(rooms.Options{Bus: bus, Grace: grace}, adapter.NewMemory(), sender)
+	h.rooms = rooms.New(rooms.Options{Bus: bus, Grace: grace}, memory.New(), sender)
 	return h, bus, sender
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"rollcall/adapter"
 	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
@@ -42,7 +41,7 @@ func TestObserver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const cost = 400 * time.Millisecond
 		seen := newRecorder()
-		r := rooms.New(rooms.Options{Observer: seen}, adapter.NewMemory(),
+		r := rooms.New(rooms.Options{Observer: seen}, memory.New(),
 			&fakeSender{cost: func([]rooms.Delivery) time.Duration { return cost }})
 		both, changes, counting := &fakeConn{id: "b"}, &fakeConn{id: "c"}, &fakeConn{id: "n"}
 		for c, presence := range map[*fakeConn]string{both: "both", changes: "changes", counting: "count"} {
@@ -100,7 +99,7 @@ func TestEventsSent(t *testing.T) {
 	} {
 		seen := newRecorder()
 		bus := &memory.Bus{}
-		r := rooms.New(rooms.Options{Observer: seen, Bus: bus}, adapter.NewMemory(), &fakeSender{})
+		r := rooms.New(rooms.Options{Observer: seen, Bus: bus}, memory.New(), &fakeSender{})
 		if _, err := r.Connect(&fakeConn{id: "a"}, rooms.Handshake{}); err != nil {
 			t.Fatal(err)
 		}

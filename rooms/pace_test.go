@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"rollcall/adapter"
+	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
 
@@ -218,7 +218,7 @@ func listsOf(all []moment) (lists []moment) {
 func TestOwedIsFlushed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		r := rooms.New(rooms.Options{}, adapter.NewMemory(), &fakeSender{})
+		r := rooms.New(rooms.Options{}, memory.New(), &fakeSender{})
 		done := make(chan error)
 		go func() { done <- r.Run(ctx) }()
 		for presence, want := range map[string]string{"both": "online_users []", "none": "online_users []"} {

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"rollcall/adapter"
+	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
 
@@ -280,7 +280,7 @@ func (s *countingStore) Remove(place rooms.EntryKey, reason rooms.Reason) {
 
 func TestRemoveOnce(t *testing.T) {
 	h := newHouse(t)
-	store := &countingStore{Store: adapter.NewMemory()}
+	store := &countingStore{Store: memory.New()}
 	h.rooms = rooms.New(rooms.Options{}, store, &fakeSender{})
 	a, b := h.connect("a", ""), h.connect("b", "")
 	h.do(a, "register", `{"id":1}`)

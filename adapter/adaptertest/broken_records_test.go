@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"rollcall/adapter"
+	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
 
@@ -195,7 +195,7 @@ func (s keepsToItself) Watch(f func([]rooms.Change)) func() {
 // remembersAlone has records of its own.
 type remembersAlone struct {
 	Store
-	records *adapter.Memory
+	records *memory.Store
 }
 
 func (s remembersAlone) Touch(user string, at int64) { s.records.Touch(user, at) }

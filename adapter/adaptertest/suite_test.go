@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/adapter"
+	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
 
@@ -215,8 +215,8 @@ func TestBrokenInstancesFail(t *testing.T) {
 		{"does not hear its own messages", "everybody hears all messages once, in the order of their ids", tells(func(own bool, c rooms.Change) bool { return c.Message == nil || !own })},
 		{"hears its own messages only", "everybody hears all messages once, in the order of their ids", tells(func(own bool, c rooms.Change) bool { return c.Message == nil || own })},
 		{"hears of no sign-out", "sign-outs are heard once, by the others", tells(func(_ bool, c rooms.Change) bool { return c.SignOut == "" })},
-		{"keeps its history to itself", "the last messages of each room are kept", func(m Store) Store { return remembersAlone{m, adapter.NewMemory()} }},
-		{"keeps activity to itself", "activity is remembered", func(m Store) Store { return remembersAlone{m, adapter.NewMemory()} }},
+		{"keeps its history to itself", "the last messages of each room are kept", func(m Store) Store { return remembersAlone{m, memory.New()} }},
+		{"keeps activity to itself", "activity is remembered", func(m Store) Store { return remembersAlone{m, memory.New()} }},
 		{"forgets the statuses of others", "statuses are carried, and hiding is no removal", func(m Store) Store {
 			return faulty{m, edit(func(c *rooms.Change) { c.Entry.Status = "" })}
 		}},
@@ -241,8 +241,8 @@ func TestBrokenInstancesFail(t *testing.T) {
 	}
 }
 
-func newMemory() *adapter.Memory {
-	m := adapter.NewMemory()
+func newMemory() *memory.Store {
+	m := memory.New()
 	m.BoundHistories(MaxHistories())
 	return m
 }

@@ -1,4 +1,4 @@
-// Package memory has the bus of an instance that runs alone.
+// Package memory has the store and the bus of an instance that runs alone.
 package memory
 
 import (

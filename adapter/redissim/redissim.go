@@ -3,7 +3,7 @@
 // nothing else. It has no network, does not forget keys by time, and its clock
 // is injected. It is deterministic: what Redis returns in any order is sorted.
 //
-// TestSimulatedRedis in package adapter holds it to a real Redis.
+// TestSimulatedRedis in package redis holds it to a real Redis.
 package redissim
 
 import (

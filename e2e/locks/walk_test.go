@@ -12,8 +12,8 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"rollcall/adapter"
 	"rollcall/adapter/memory"
+	"rollcall/adapter/redis"
 	"rollcall/adapter/redistest"
 	"rollcall/e2e/locks/locktrace"
 	"rollcall/internal/socketio"
@@ -30,7 +30,7 @@ const (
 
 func TestWalkAlone(t *testing.T) {
 	needsTrace(t)
-	store := adapter.NewMemory()
+	store := memory.New()
 	url := serve(t, "local", store, store, &memory.Bus{})
 	walk(t, url, url, mostAlone)
 }
@@ -40,7 +40,7 @@ func TestWalkShared(t *testing.T) {
 	server := redistest.Start(t)
 	var urls []string
 	for _, name := range []string{"a", "b"} {
-		store, err := adapter.OpenRedis(t.Context(), adapter.RedisOptions{URL: server.URL(), Instance: name})
+		store, err := redis.Open(t.Context(), redis.Options{URL: server.URL(), Instance: name})
 		if err != nil {
 			t.Fatal(err)
 		}

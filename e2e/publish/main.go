@@ -14,8 +14,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"rollcall/adapter"
 	"rollcall/adapter/pubsub"
+	store "rollcall/adapter/redis"
 	"rollcall/rooms"
 )
 
@@ -27,7 +27,7 @@ func main() {
 }
 
 func run() error {
-	options, err := adapter.ParseRedisURL(os.Getenv("REDIS_URL"), false)
+	options, err := store.ParseURL(os.Getenv("REDIS_URL"), false)
 	if err != nil {
 		return err
 	}

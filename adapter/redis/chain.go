@@ -1,0 +1,111 @@
+package redis
+
+import (
+	"errors"
+	"strconv"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"rollcall/adapter"
+	"rollcall/rooms"
+)
+
+// isMessage reports whether it is a message, a sign-out or a revocation.
+func (a announcement) isMessage() bool {
+	return a.said != nil || a.kept > 0 || a.signOut != "" || a.revoked != nil
+}
+
+// A link is an announcement's place in the chain of all: each names its number,
+// the token of the call that made it, and the token of the one before.
+type link struct {
+	seq           uint64
+	token, before string
+}
+
+// follows reports whether an announcement is the next one after another. An
+// instance of the version before announces without tokens.
+func (l link) follows(seq uint64, token string) bool {
+	return l.seq == seq+1 && (l.token == "" || l.before == token)
+}
+
+// An announcement is one step of the shared state.
+type announcement struct {
+	link
+	put      *storedEntry
+	removed  *rooms.EntryKey
+	said     *rooms.ChatMessage
+	kept     int64  // the id of a message that was there already
+	signOut  string // the user who is to be signed out
+	revoked  *adapter.Revocation
+	evicted  string // the instance that is gone with all its entries
+	reset    string // the instance that begins to rewritten everything
+	whole    string // the instance that has rewritten everything
+	instance string // who did it
+	version  uint64
+	floor    uint64 // of whole: the version of its reset
+	count    uint64 // of a message or a sign-out
+	reason   rooms.Reason
+	format   int // 1 also for releases that do not say it
+}
+
+var errNoAnnouncement = errors.New("not an announcement")
+
+// parseAnnouncement reads an entry of the stream. Without an error but for the
+// link it is errNoAnnouncement.
+func parseAnnouncement(message goredis.XMessage) (announcement, error) {
+	field := func(name string) string { s, _ := message.Values[name].(string); return s }
+	number := func(name string) uint64 { n, _ := strconv.ParseUint(field(name), 10, 64); return n } // not all have one
+	a := announcement{
+		link:     link{seq: number("n"), token: field("c"), before: field("p")},
+		signOut:  field("out"),
+		evicted:  field("gone"),
+		reset:    field("reset"),
+		whole:    field("whole"),
+		instance: field("i"),
+		version:  number("v"),
+		floor:    number("r"),
+		count:    number("w"),
+		reason:   rooms.Reason(field("why")),
+		format:   max(1, int(number("f"))),
+	}
+	if a.seq == 0 {
+		return announcement{}, errNoAnnouncement
+	}
+	var err error
+	switch {
+	case field("rev") != "":
+		var at int64
+		at, err = strconv.ParseInt(field("at"), 10, 64)
+		a.revoked = &adapter.Revocation{User: field("rev"), At: at}
+	case field("put") != "":
+		err = a.parsePut(field("put"), field("e"))
+	case field("del") != "":
+		place, ok := parseAddress(field("del"))
+		if a.removed = &place; !ok {
+			err = errNoEntry
+		}
+	case field("kept") != "":
+		a.kept, err = strconv.ParseInt(field("kept"), 10, 64)
+	case field("m") != "":
+		var said rooms.ChatMessage
+		said, err = parseSaid(field("said"), field("m"))
+		a.said = &said
+	}
+	if a.reset != "" || a.whole != "" {
+		a.instance = a.reset + a.whole
+	}
+	return a, err
+}
+
+func (a *announcement) parsePut(at, value string) error {
+	place, ok := parseAddress(at)
+	if !ok {
+		return errNoEntry
+	}
+	e, err := parseEntry(place, value)
+	if err != nil {
+		return err
+	}
+	a.put, a.instance, a.version = &e, e.Instance, e.version
+	return nil
+}

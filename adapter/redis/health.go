@@ -1,0 +1,168 @@
+package redis
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// health is how the store stands with Redis. Store.mu guards it.
+type health struct {
+	renewed time.Time // the lease, last; at first when the store was opened
+	times   uint64    // that it was renewed
+	synced  bool      // the view was compared at least once
+	failed  int       // renewals in a row
+	down    bool      // as the log says
+	since   time.Time // when it went
+	lastErr error
+	seq     uint64 // of the last announcement that Redis has
+	drift   int
+}
+
+func (h *health) start(now time.Time) { h.renewed = now }
+
+func (h *health) markSynced() { h.synced = true }
+
+// noteHealth takes the result of a renewal, and tells the log when Redis has
+// gone or come back: once each, and nothing of a mere reconnect.
+func (r *Store) noteHealth(err error) {
+	r.mu.Lock()
+	h := &r.health
+	now := r.timing.Now()
+	wentNow, cameNow := false, false
+	if err != nil {
+		h.failed++
+		h.lastErr = err
+		if h.failed == 1 {
+			h.since = now
+		}
+		wentNow = h.failed == 2 && !h.down && !r.closed
+		h.down = h.down || wentNow
+	} else {
+		cameNow = h.down
+		h.down, h.failed, h.lastErr = false, 0, nil
+		h.renewed = now
+		h.times++
+	}
+	since := h.since
+	r.mu.Unlock()
+	switch {
+	case wentNow && isFormatError(err):
+		r.log.Error("the data in Redis cannot be used; own clients are served on", "error", err)
+	case wentNow:
+		r.log.Error("Redis is gone; own clients are served on", "error", err)
+	case cameNow:
+		r.log.Info("Redis is back", "after", now.Sub(since).Round(time.Millisecond))
+	}
+}
+
+// Ready is nil if this instance shows what the others have; else it says what
+// is wrong.
+func (r *Store) Ready() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := &r.health
+	age := r.timing.Now().Sub(h.renewed)
+	switch {
+	case r.closed:
+		return errors.New("redis: closed")
+	case isFormatError(h.lastErr):
+		return fmt.Errorf("redis: %w", h.lastErr)
+	case h.times == 0 || age > r.timing.Lease:
+		return fmt.Errorf("redis: no lease for %s: %w", age.Round(time.Second), orUnknown(h.lastErr))
+	case !h.synced || r.others.resync != "":
+		return fmt.Errorf("redis: the view is not in sync: %s", r.others.resync)
+	case r.others.unsettled() > 0:
+		return fmt.Errorf("redis: the view is not in sync: waiting for %d other instances", r.others.unsettled())
+	}
+	return nil
+}
+
+// unsettled is how many other instances are putting their entries back.
+func (o *othersState) unsettled() int {
+	n := 0
+	for _, known := range o.owners {
+		if !known.settled {
+			n++
+		}
+	}
+	return n
+}
+
+func orUnknown(err error) error {
+	if err == nil {
+		return errors.New("not renewed yet")
+	}
+	return err
+}
+
+// Stats is what a store counts. The counters only rise.
+type Stats struct {
+	// LeaseAge is the time since the lease was renewed, Renewals how often it
+	// was.
+	LeaseAge time.Duration
+	Renewals uint64
+	// Lag is how many announcements are read behind what Redis has.
+	Lag uint64
+	// Queued is how many own changes Redis has not confirmed.
+	Queued int
+	// Drift is how many entries in Redis have no owner with a lease, and own
+	// ones no live socket or the reverse. It should be 0.
+	Drift int
+	// Resyncs is how often everything had to be compared.
+	Resyncs uint64
+	// Differences is how often another instance had other entries at the same
+	// announcement. It should be 0.
+	Differences uint64
+	// Refused is how many values and announcements were left out, because they
+	// are not what an instance writes.
+	Refused uint64
+	// Calls is how many calls were made, Errors how many of them failed, and
+	// CallTime how long they took in all; the last call took LastCall.
+	Calls, Errors      uint64
+	CallTime, LastCall time.Duration
+}
+
+// Stats tells how it goes.
+func (r *Store) Stats() Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return Stats{
+		LeaseAge: r.timing.Now().Sub(r.health.renewed),
+		Renewals: r.health.times,
+		Lag:      r.others.lag(r.health.seq),
+		Queued:   len(r.own.queue),
+		Drift:    r.health.drift,
+		Resyncs:  r.counters.resyncs.Load(),
+
+		Differences: r.counters.differences.Load(),
+
+		Refused:  r.counters.rejected.Load(),
+		Calls:    r.counters.calls.Load(),
+		Errors:   r.counters.errors.Load(),
+		CallTime: time.Duration(r.counters.time.Load()),
+		LastCall: time.Duration(r.counters.last.Load()),
+	}
+}
+
+// counters are for Stats.
+type counters struct {
+	calls, errors, resyncs, differences, rejected atomic.Uint64
+	time, last                                    atomic.Int64
+}
+
+func (c *counters) called(took time.Duration, err error) {
+	c.calls.Add(1)
+	if took > 0 {
+		c.time.Add(int64(took))
+		c.last.Store(int64(took))
+	}
+	if err != nil && !errors.Is(err, goredis.Nil) {
+		c.failed()
+	}
+}
+
+func (c *counters) failed() { c.errors.Add(1) }
