@@ -1,50 +1,44 @@
 package rooms_test
 
 import (
-	"context"
 	"errors"
-	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
 
 func TestSignOut(t *testing.T) {
-	inTown(t, 3, rooms.Options{Grace: time.Minute}, func(w *town) {
-		watcher := w.connect(2, "w", watches)
-		w.do(watcher, "sync")
-		w.hears(watcher, `online_users []`)
-		tabs := []*fakeConn{w.connect(0, "a", "presence=none"), w.connect(1, "b", "presence=none"), w.connect(1, "c", "presence=none")}
-		other := w.connect(0, "o", "presence=none")
-		for _, c := range tabs {
-			w.do(c, "register", one)
-			w.do(c, "join", `{"room":"r"}`)
+	runInstances(t, 3, rooms.Options{Grace: time.Minute}, func(f *fixture) {
+		watcher := f.watcher(2)
+		a, b, left := f.register(0, "a", one), f.register(1, "b", one), f.register(1, "c", one)
+		for _, c := range []*conn{a, b, left} {
+			c.do("join", `{"room":"r"}`)
 		}
-		w.do(other, "register", `{"id":2}`)
-		w.hears(watcher, `add_user {"id":1}`, `add_user {"id":2}`)
-		w.disconnect(tabs[2]) // held for the grace
-		if n := w.instances[2].SignOut("1"); n != 3 {
-			t.Error(n, "sockets")
+		other := f.register(0, "o", `{"id":2}`)
+		watcher.expect(`add_user {"id":1}`, `add_user {"id":2}`)
+		left.disconnect() // held for the grace
+		if n := f.instances[2].SignOut("1"); n != 3 {
+			f.t.Error(n, "sockets")
 		}
-		w.hears(watcher, `remove_user {"id":1} {"reason":"signed_out"}`)
-		for _, c := range tabs[:2] {
-			told := c.told()
-			if told[len(told)-1] != "signed_out" || !c.closed() {
-				t.Errorf("%s was told %q, closed: %v", c.id, told, c.closed())
+		watcher.expect(`remove_user {"id":1} {"reason":"signed_out"}`)
+		for _, c := range []*conn{a, b} {
+			c.expectLast("signed_out")
+			if !c.closed() {
+				f.t.Errorf("%s was not closed", c.id)
 			}
 		}
-		for event, arg := range map[string]string{"register": one, "join": `{"room":"r"}`} {
-			if _, err := w.instances[0].Handle(tabs[0], event, raw([]string{arg})); err == nil || !strings.HasPrefix(err.Error(), "not_connected") {
-				t.Errorf("%s after signing out: %v", event, err)
-			}
+		a.refused("not_connected", "register", one)
+		a.refused("not_connected", "join", `{"room":"r"}`)
+		other.expect()
+		f.expectMembers("r")
+		if other.closed() {
+			f.t.Error("another user was signed out too")
 		}
-		w.hears(other)
-		if other.closed() || len(w.instances[0].RoomUsers("r")) != 0 {
-			t.Error("too many or too few went")
-		}
-		if n := w.instances[0].SignOut("nobody"); n != 0 {
-			t.Error(n, "sockets of nobody")
+		if n := f.rooms.SignOut("nobody"); n != 0 {
+			f.t.Error(n, "sockets of nobody")
 		}
 	})
 }
@@ -52,137 +46,132 @@ func TestSignOut(t *testing.T) {
 // A connection that unregistered shows no user, but its token still is one's: it
 // is signed out with the user's other connections, on every instance, and cannot
 // register again.
-func TestSignOutOfWhoUnregistered(t *testing.T) {
-	withTokens(t, func(w *town, connect func(int, string, string, string) *fakeConn) {
-		a := connect(0, "a", `1h {"id":1,"name":"Ada"}`, "presence=none")
-		other := connect(0, "o", `1h {"id":2,"name":"Bob"}`, "presence=none")
-		for _, c := range []*fakeConn{a, other} {
-			w.do(c, "join", `{"room":"r"}`)
-			w.do(c, "unregister")
+func TestSignOutAfterUnregister(t *testing.T) {
+	runInstances(t, 2, rooms.Options{Authenticate: asSigned}, func(f *fixture) {
+		a := f.connect(0, "a", token(`1h {"id":1,"name":"Ada"}`)+none)
+		other := f.connect(0, "o", token(`1h {"id":2,"name":"Bob"}`)+none)
+		for _, c := range []*conn{a, other} {
+			c.do("join", `{"room":"r"}`)
+			c.do("unregister")
 		}
-		w.settle()
-		other.told()
-		w.instances[1].SignOut("1")
-		w.hears(other, `user_left {"room":"r","username":"Ada","users":["Bob"],"count":1}`)
-		if told := a.told(); told[len(told)-1] != "signed_out" || !a.closed() {
-			t.Errorf("told %q, closed: %v", told, a.closed())
-		}
-		w.refused(a, "not_connected", "register", one)
-		if other.closed() {
-			t.Error("somebody else went too")
+		f.settle(other)
+		f.instances[1].SignOut("1")
+		other.expect(`user_left {"room":"r","username":"Ada","users":["Bob"],"count":1}`)
+		a.expectLast("signed_out")
+		a.refused("not_connected", "register", one)
+		if !a.closed() || other.closed() {
+			f.t.Errorf("closed: %v, another user: %v", a.closed(), other.closed())
 		}
 	})
 }
 
-// A token that is revoked between its check and the connection's place among
-// the others, when a sign-out cannot find it yet, does not let it in.
-func TestConnectMeetsRevocation(t *testing.T) {
-	var h *house
-	revoked := false
-	h = newHouseWith(t, rooms.Options{AllowGuests: true, Authenticate: func(string) (rooms.Identity, error) {
-		if revoked {
-			return rooms.Identity{}, errors.New("revoked")
+// A token is checked again once a sign-out finds its connection: neither a
+// revocation nor a sign-out between the two is missed.
+func TestSignOutWhileConnecting(t *testing.T) {
+	for _, c := range []struct {
+		during  int // the check of the token during which the user is signed out
+		revoked bool
+		code    string
+	}{{1, true, "unauthorized"}, {2, false, "not_connected"}} {
+		var f *fixture
+		checks := 0
+		f = newFixture(t, rooms.Options{AllowGuests: true, Authenticate: func(string) (rooms.Identity, error) {
+			if checks++; checks == c.during {
+				f.rooms.SignOut("1")
+			} else if checks > c.during && c.revoked {
+				return rooms.Identity{}, errors.New("revoked")
+			}
+			return rooms.Identity{User: []byte(one)}, nil
+		}})
+		a, err := f.open(0, "a", handshake("token=x", nil))
+		if code(err) != c.code || a.closed() == c.revoked {
+			t.Errorf("during check %d: %v, closed: %v", c.during, err, a.closed())
 		}
-		revoked = true
-		h.rooms.SignOut("1")
-		return rooms.Identity{User: []byte(one)}, nil
-	}})
-	c := &fakeConn{id: "a"}
-	if _, err := h.rooms.Connect(c, handshakeOf("token=x", nil)); code(err) != "unauthorized" {
-		t.Errorf("connected: %v", err)
-	}
-	if n := h.rooms.Counts().Connections; n != 0 {
-		t.Errorf("%d connections", n)
+		if counts := f.rooms.Counts(); counts != (rooms.Counts{}) {
+			t.Errorf("during check %d: %+v", c.during, counts)
+		}
 	}
 }
 
-// Until its user is registered, too, a connection with a token is signed out.
-func TestConnectMeetsSignOut(t *testing.T) {
-	var h *house
-	checks := 0
-	h = newHouseWith(t, rooms.Options{Authenticate: func(string) (rooms.Identity, error) {
-		if checks++; checks == 2 {
-			h.rooms.SignOut("1")
-		}
-		return rooms.Identity{User: []byte(one)}, nil
-	}})
-	c := &fakeConn{id: "a"}
-	if _, err := h.rooms.Connect(c, handshakeOf("token=x", nil)); err == nil || !c.closed() {
-		t.Errorf("connected: %v, closed: %v", err, c.closed())
-	}
-	if list := string(h.rooms.OnlineUsers()); list != "[]" {
-		t.Errorf("listed are %s", list)
-	}
-}
-
-// This instance's connections are told when SignOut returns: what follows may be the
-// end of the process, which must not come first.
+// This instance's connections are told when SignOut returns: what follows may be
+// the end of the process, which must not come first.
 func TestSignOutIsDoneAtOnce(t *testing.T) {
-	h := newHouse(t)
-	c := h.connect("a", "none")
-	h.do(c, "register", one)
-	if n := h.rooms.SignOut("1"); n != 1 || !c.closed() {
+	f := newFixture(t, rooms.Options{})
+	c := f.register(0, "a", one)
+	if n := f.rooms.SignOut("1"); n != 1 || !c.closed() {
 		t.Errorf("%d sockets, closed: %v", n, c.closed())
 	}
-	if told := c.told(); len(told) != 1 || told[0] != "signed_out" {
-		t.Errorf("told %q", told)
-	}
+	c.expectNow("signed_out")
 }
 
-func TestUserWithoutRecords(t *testing.T) {
-	h := newHouse(t)
-	if got := h.rooms.User(context.Background(), "1"); got != (rooms.UserInfo{ID: "1"}) {
+func TestLastActive(t *testing.T) {
+	runInstances(t, 2, rooms.Options{}, func(f *fixture) {
+		start := time.Now().UnixMilli()
+		expect := func(when string, want rooms.UserInfo) {
+			f.t.Helper()
+			synctest.Wait() // the other instance has been told
+			want.ID = "1"
+			if got := f.instances[1].User(f.t.Context(), "1"); got != want {
+				f.t.Errorf("%s: %+v, want %+v", when, got, want)
+			}
+		}
+		expect("before", rooms.UserInfo{})
+		a := f.register(0, "a", one)
+		expect("registered", rooms.UserInfo{Online: true, Status: rooms.Active, Since: start, LastActive: start})
+		time.Sleep(time.Minute)
+		a.do("heartbeat")
+		minute := start + 60_000
+		expect("a minute later", rooms.UserInfo{Online: true, Status: rooms.Active, Since: start, LastActive: minute})
+		a.do("status", `"hidden"`)
+		time.Sleep(time.Minute)
+		a.do("heartbeat")
+		a.do("register", `{"id":1,"again":true}`)
+		expect("hidden", rooms.UserInfo{LastActive: minute})
+		a.do("status", `"active"`)
+		expect("visible", rooms.UserInfo{Online: true, Status: rooms.Active, Since: minute + 60_000, LastActive: minute + 60_000})
+		a.disconnect()
+		time.Sleep(29 * 24 * time.Hour)
+		expect("a month later", rooms.UserInfo{LastActive: minute + 60_000})
+		time.Sleep(2 * 24 * time.Hour)
+		expect("31 days later", rooms.UserInfo{})
+	})
+}
+
+func TestNeitherRecordsNorBus(t *testing.T) {
+	r := rooms.New(rooms.Options{}, memory.New(), &sender{})
+	f := &fixture{t: t, instances: []*rooms.Rooms{r}}
+	c := f.connect(0, "c", none)
+	if got := r.User(t.Context(), "1"); got != (rooms.UserInfo{ID: "1"}) {
 		t.Error(got)
 	}
-	if got, err := h.rooms.Messages(context.Background(), "r"); len(got) != 0 || err != nil {
+	if got, err := r.Messages(t.Context(), "r"); len(got) != 0 || err != nil {
 		t.Error(got, err)
 	}
+	if err := r.Emit(message("notice", nil, nil)); err != nil {
+		t.Error(err)
+	}
+	f.deliver()
+	c.expectNow(notice)
+	f.run()()
 }
 
 func TestEmit(t *testing.T) {
-	inTown(t, 2, rooms.Options{}, func(w *town) {
-		a, b := w.connect(0, "a", "presence=none"), w.connect(1, "b", "presence=none")
-		w.do(a, "join", `{"room":"r"}`)
-		w.settle()
-		a.told()
-		emit := func(name string, to ...string) error {
-			return w.instances[1].Emit(rooms.Broadcast{Event: rooms.Event{Name: name, Args: raw([]string{"1.0"})}, Rooms: to})
+	runInstances(t, 2, rooms.Options{}, func(f *fixture) {
+		a, b := f.connect(0, "a", none), f.connect(1, "b", none)
+		a.do("join", `{"room":"r"}`)
+		f.settle(a)
+		emit := func(name string, to ...string) string {
+			return code(f.instances[1].Emit(rooms.Broadcast{Event: rooms.Event{Name: name, Args: raw("1.0")}, Rooms: to}))
 		}
-		if emit("news") != nil || emit("only", rooms.RoomList("r")) != nil {
-			t.Error("refused")
+		if emit("news") != "" || emit("only", rooms.RoomList("r")) != "" {
+			f.t.Error("a good event was refused")
 		}
-		w.hears(a, "news 1.0", "only 1.0")
-		w.hears(b, "news 1.0")
+		a.expect("news 1.0", "only 1.0")
+		b.expect("news 1.0")
 		for _, name := range []string{"", "connect", "disconnect", "newListener"} {
-			if err := emit(name); err == nil || !strings.HasPrefix(err.Error(), "bad_event") {
-				t.Errorf("%q: %v", name, err)
+			if code := emit(name); code != "bad_event" {
+				f.t.Errorf("%q: got %q, want bad_event", name, code)
 			}
-		}
-	})
-}
-
-// Seed of ?userId=: registered on connecting, and the ids as an object.
-func TestUserID(t *testing.T) {
-	inTown(t, 1, rooms.Options{}, func(w *town) {
-		a := w.connect(0, "a", "userId=7")
-		w.settle() // a flush may have come before the registering
-		told := a.told()
-		expect(t, told[max(0, len(told)-3):], `add_user {"id":"7"}`, `online_users [{"id":"7"}]`, `updateOnlineUsers {"7":true}`)
-		b := w.connect(0, "b", "userId=%22x%22&presence=list")
-		w.settle()
-		told = b.told()
-		expect(t, told[max(0, len(told)-2):], `online_users [{"id":"7"},{"id":"\"x\""}]`, `updateOnlineUsers {"7":true,"\"x\"":true}`)
-		w.disconnect(b)
-		w.settle()
-		a.told()
-		w.do(a, "sync")
-		w.hears(a, `online_users [{"id":"7"}]`, `updateOnlineUsers {"7":true}`)
-		c := &fakeConn{id: "c"}
-		if _, err := w.instances[0].Connect(c, rooms.Handshake{Query: map[string][]string{"userId": {strings.Repeat("x", 5000)}}}); err == nil || !strings.HasPrefix(err.Error(), "user_too_large") {
-			t.Error(err)
-		}
-		if n := w.instances[0].Counts().Connections; n != 1 {
-			t.Error(n, "connections")
 		}
 	})
 }

@@ -9,31 +9,31 @@ import (
 	"rollcall/rooms"
 )
 
-// idleSender costs nothing: what remains is the domain.
-type idleSender struct{}
+// freeSender costs nothing: what remains is the domain.
+type freeSender struct{}
 
-func (idleSender) Encode(...rooms.Event) rooms.Frames    { return nil }
-func (idleSender) Fanout([]rooms.Delivery) time.Duration { return 0 }
+func (freeSender) Encode(...rooms.Event) rooms.Frames    { return nil }
+func (freeSender) Fanout([]rooms.Delivery) time.Duration { return 0 }
 
-// crowd connects n sockets and has a user object for each.
-func crowd(b *testing.B, n int) (*rooms.Rooms, []*fakeConn, [][]string) {
-	r := rooms.New(rooms.Options{}, memory.New(), idleSender{})
-	var conns []*fakeConn
-	var users [][]string
+// benchSockets connects n sockets and has a user object for each.
+func benchSockets(b *testing.B, n int) (*rooms.Rooms, []*conn, []string) {
+	r := rooms.New(rooms.Options{}, memory.New(), freeSender{})
+	var conns []*conn
+	var users []string
 	for i := range n {
-		c := &fakeConn{id: fmt.Sprintf("socket-%08d", i)}
-		if _, err := r.Connect(c, rooms.Handshake{}); err != nil {
+		c := &conn{id: fmt.Sprintf("socket-%08d", i)}
+		if err := c.connect(r, rooms.Handshake{}); err != nil {
 			b.Fatal(err)
 		}
 		conns = append(conns, c)
-		users = append(users, []string{fmt.Sprintf(
-			`{"id":%d,"nickname":"Racer %d","avatar":"https://example.org/avatars/%d.png"}`, i, i, i)})
+		users = append(users, fmt.Sprintf(
+			`{"id":%d,"nickname":"Racer %d","avatar":"https://example.org/avatars/%d.png"}`, i, i, i))
 	}
 	return r, conns, users
 }
 
-func register(b *testing.B, r *rooms.Rooms, c *fakeConn, user []string) {
-	if _, err := r.Handle(c, "register", raw(user)); err != nil {
+func register(b *testing.B, c *conn, user string) {
+	if _, err := c.handle("register", user); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -45,10 +45,10 @@ func BenchmarkStorm(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				b.StopTimer()
-				r, conns, users := crowd(b, n)
+				r, conns, users := benchSockets(b, n)
 				b.StartTimer()
 				for i, c := range conns {
-					register(b, r, c, users[i])
+					register(b, c, users[i])
 				}
 				r.Flush(true)
 			}
@@ -62,14 +62,14 @@ func BenchmarkChange(b *testing.B) {
 	for _, lists := range []bool{false, true} {
 		for _, n := range []int{100, 1000, 10000} {
 			b.Run(fmt.Sprintf("lists=%v/%d", lists, n), func(b *testing.B) {
-				r, conns, users := crowd(b, n)
+				r, conns, users := benchSockets(b, n)
 				for i, c := range conns {
-					register(b, r, c, users[i])
+					register(b, c, users[i])
 				}
 				r.Flush(true)
 				b.ReportAllocs()
 				for i := 0; b.Loop(); i++ {
-					register(b, r, conns[0], []string{fmt.Sprintf(`{"id":0,"n":%d}`, i)})
+					register(b, conns[0], fmt.Sprintf(`{"id":0,"n":%d}`, i))
 					r.Flush(lists)
 				}
 			})

@@ -48,55 +48,6 @@ func TestCheckJSON(t *testing.T) {
 	}
 }
 
-// Everywhere that a client has us keep or pass on a value it is checked, and
-// refused with the code that fits.
-func TestUnreadableValuesAreRefused(t *testing.T) {
-	for _, strict := range []bool{false, true} {
-		inTown(t, 1, rooms.Options{Strict: strict, MaxUser: 64 << 10}, func(w *town) {
-			c := w.connect(0, "c", "presence=none")
-			w.do(c, "join", `{"room":"r"}`)
-			w.do(c, "add_car", `{"race_id":"x"}`)
-			w.settle()
-			c.told()
-			for _, value := range unreadable {
-				for _, try := range []struct{ code, event, arg string }{
-					{"bad_user", "register", `{"id":1,"x":%s}`},
-					{"bad_user", "register", `{"id":%s}`},
-					{"bad_invite", "invite", `{"id":1,"x":%s}`},
-					{"bad_stage", "join_stage", `{"token":"t","x":%s}`},
-					{"bad_car", "add_car", `{"race_id":"x","x":%s}`},
-					{"bad_speed", "update_x_speed", `{"x":%s}`},
-					{"bad_room", "join", `{"room":%s}`},
-					{"bad_room", "message", `{"room":%s,"content":"x"}`},
-					{"bad_room", "typing", `{"room":%s}`},
-					{"bad_user", "join", `{"room":"r","user":{"x":%s}}`},
-					{"bad_username", "join", `{"room":"r","username":%s}`},
-					{"bad_message", "message", `{"room":"r","content":%s}`},
-				} {
-					w.refused(c, try.code, try.event, fmt.Sprintf(try.arg, value))
-				}
-			}
-			w.hears(c)
-			if list := string(w.instances[0].OnlineUsers()); list != "[]" {
-				t.Errorf("listed: %.200s", list)
-			}
-		})
-	}
-}
-
-// A user of a token is no exception.
-func TestUnreadableUserOfToken(t *testing.T) {
-	options := rooms.Options{AllowGuests: true, Authenticate: func(string) (rooms.Identity, error) {
-		return rooms.Identity{User: []byte(`{"id":1,"x":` + nested(rooms.MaxDepth) + `}`)}, nil
-	}}
-	inTown(t, 1, options, func(w *town) {
-		_, err := w.instances[0].Connect(&fakeConn{id: "c"}, rooms.Handshake{Auth: map[string]any{"token": "x"}})
-		if code(err) != "bad_user" {
-			t.Error(err)
-		}
-	})
-}
-
 // FuzzCheckJSON holds what is accepted to what the standard library makes of
 // it: the depth, the numbers, and text that is the same after a round trip.
 func FuzzCheckJSON(f *testing.F) {

@@ -1,185 +1,162 @@
 package rooms_test
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
 
-// Many sockets at once and the real flush loop. Clients that only listen must
-// agree with the list in the end, and never be told nonsense on the way.
+// Many sockets at once, and the flush loop. Clients that only listen must agree
+// with the list in the end, and never be sent nonsense on the way.
 func TestConcurrentSockets(t *testing.T) {
 	const talkers, rounds = 40, 200
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	r := rooms.New(rooms.Options{}, memory.New(), &fakeSender{})
-	ctx, cancel := context.WithCancel(t.Context())
-	var running, talking sync.WaitGroup
-	running.Go(func() {
-		if err := r.Run(ctx); err != nil {
-			t.Errorf("Run: %v", err)
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, rooms.Options{})
+		costs := rand.New(rand.NewPCG(seed, talkers))
+		f.sender.cost = func() time.Duration { return time.Duration(costs.IntN(3)) * time.Millisecond }
+		defer f.run()()
+		type listener struct {
+			*conn
+			client client
+			err    error
+		}
+		var listeners []*listener
+		for i, presence := range []string{"both", "list", "changes", "both", "changes"} {
+			l := &listener{conn: f.connect(0, fmt.Sprint("listener", i), "presence="+presence)}
+			l.see = func(e rooms.Event) {
+				if err := l.client.apply(e); err != nil && l.err == nil {
+					l.err = err
+				}
+			}
+			l.do("sync")
+			listeners = append(listeners, l)
+		}
+		var talking sync.WaitGroup
+		for i := range talkers {
+			talking.Go(func() {
+				random := rand.New(rand.NewPCG(seed, uint64(i)))
+				for n := range rounds {
+					talk(f, random, fmt.Sprintf("s%d-%d", i, n), n == rounds-1)
+				}
+			})
+		}
+		talking.Wait()
+		f.settle()
+		if got := f.rooms.Counts(); got.Connections != talkers+len(listeners) || got.Sockets > talkers {
+			t.Errorf("counts at the end: %+v", got)
+		}
+		for _, l := range listeners {
+			if got, want := text(l.client.users), string(f.rooms.OnlineUsers()); l.err != nil || got != want {
+				t.Errorf("%s: %v; has %s, the list is %s", l.id, l.err, got, want)
+			}
 		}
 	})
-	defer running.Wait()
-	defer cancel()
-
-	var listeners []*listener
-	for i, presence := range []string{"both", "list", "changes", "both", "changes"} {
-		l := newListener(fmt.Sprintf("listener%d", i))
-		listeners = append(listeners, l)
-		if _, err := r.Connect(l, handshake(presence)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := r.Handle(l, "sync", nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for i := range talkers {
-		talking.Go(func() {
-			random := rand.New(rand.NewPCG(seed, uint64(i)))
-			for n := range rounds {
-				talk(t, r, random, fmt.Sprintf("s%d-%d", i, n), n == rounds-1)
-			}
-		})
-	}
-	talking.Wait()
-	if got := r.Counts(); got.Connections != talkers+len(listeners) || got.Sockets > talkers {
-		t.Errorf("counts at the end: %+v", got)
-	}
-	for _, l := range listeners {
-		l.await(t, string(r.OnlineUsers()))
-	}
 }
 
 // talk is a socket's life, cut short for the last: that one stays.
-func talk(t *testing.T, r *rooms.Rooms, random *rand.Rand, id string, stays bool) {
-	c := &fakeConn{id: id, see: func(rooms.Event) {}}
-	presence := []string{"both", "list", "changes", "count", "none"}[random.IntN(5)]
-	if _, err := r.Connect(c, handshake(presence)); err != nil {
-		t.Error(err)
-		return
-	}
+func talk(f *fixture, random *rand.Rand, id string, stays bool) {
+	c := f.connect(0, id, "presence="+[]string{"both", "list", "changes", "count", "none"}[random.IntN(5)])
 	for range random.IntN(4) {
-		var err error
 		switch random.IntN(5) {
 		case 0:
-			_, err = r.Handle(c, "unregister", nil)
+			c.do("unregister")
 		case 1:
-			_, err = r.Handle(c, "sync", nil)
+			c.do("sync")
 		default:
-			k := fmt.Sprint(random.IntN(10))
-			user := fmt.Sprintf(`{"id":%s,"k":"%s","v":%d}`, k, k, random.IntN(3))
-			_, err = r.Handle(c, "register", raw([]string{user}))
+			k := random.IntN(10)
+			c.do("register", fmt.Sprintf(`{"id":%d,"k":"%d","v":%d}`, k, k, random.IntN(3)))
 		}
-		if err != nil {
-			t.Error(err)
-		}
-		_, _ = r.OnlineUsers(), r.Counts()
+		_, _ = f.rooms.OnlineUsers(), f.rooms.Counts()
 	}
 	if !stays {
-		r.Disconnect(c, rooms.Closed)
+		c.disconnect()
 	}
 }
 
-// A listener is a client that can be waited for.
-type listener struct {
-	*fakeConn
-	changed chan struct{}
-
-	// mu guards the fields below.
-	mu     sync.Mutex
-	client client
-	err    error
-}
-
-func newListener(id string) *listener {
-	l := &listener{changed: make(chan struct{}, 1)}
-	l.fakeConn = &fakeConn{id: id, see: func(e rooms.Event) {
-		l.mu.Lock()
-		if err := l.client.apply(e); err != nil && l.err == nil {
-			l.err = err
-		}
-		l.mu.Unlock()
-		select {
-		case l.changed <- struct{}{}:
-		default:
-		}
-	}}
-	return l
-}
-
-// await waits until the listener has this list.
-func (l *listener) await(t *testing.T, want string) {
-	t.Helper()
-	timeout := time.After(20 * time.Second)
-	for {
-		l.mu.Lock()
-		got, err := text(l.client.users), l.err
-		l.mu.Unlock()
-		switch {
-		case err != nil:
-			t.Errorf("%s: %v", l.id, err)
-			return
-		case got == want:
-			return
-		}
-		select {
-		case <-l.changed:
-		case <-timeout:
-			t.Errorf("%s has %s, the list is %s", l.id, got, want)
-			return
-		}
-	}
-}
-
-// Frames of one socket come in the order of the flushes, whatever happens
-// beside: each count differs from the one before, and the last one is right.
+// Each count differs from the one before, and the last one is right.
 func TestCountsComeInOrder(t *testing.T) {
-	h := newHouse(t)
-	r := h.rooms
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer cancel()
-	const users = 2000
-	var counts []string
-	last := make(chan struct{})
-	c := &fakeConn{id: "c", see: func(e rooms.Event) {
-		counts = append(counts, string(e.Args[0]))
-		if counts[len(counts)-1] == fmt.Sprint(users) {
-			close(last)
+	runInstances(t, 1, rooms.Options{}, func(f *fixture) {
+		c := f.connect(0, "c", "presence=count")
+		const users = 2000
+		for i := range users { // users only come, so counts only rise
+			f.remote.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: fmt.Sprint(i)}, UserID: fmt.Sprint("u", i), Data: []byte(`{}`)})
 		}
-	}}
-	if _, err := r.Connect(c, handshake("count")); err != nil {
-		t.Fatal(err)
-	}
-	running.Go(func() { _ = r.Run(ctx) })
-	for i := range users { // users only come, so counts only rise
-		h.far.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: fmt.Sprint(i)}, UserID: fmt.Sprint("u", i), Data: []byte(`{}`)})
-	}
-	select {
-	case <-last:
-	case <-time.After(20 * time.Second):
-		t.Fatal("the last count did not come")
-	}
-	cancel()
-	running.Wait()
-	if !slices.IsSortedFunc(counts, func(a, b string) int {
-		if len(a) != len(b) {
-			return len(a) - len(b)
+		f.settle()
+		last := -1
+		for _, line := range c.received() {
+			count, err := strconv.Atoi(strings.TrimPrefix(line, "online_count "))
+			if err != nil || count <= last {
+				f.t.Fatalf("%s came after %d", line, last)
+			}
+			last = count
 		}
-		if a < b {
-			return -1
+		if last != users {
+			f.t.Errorf("the last count is %d", last)
 		}
-		return 1 // equal ones are out of order too
-	}) {
-		t.Fatalf("counts: %v", counts)
-	}
+	})
+}
+
+// Disconnect may come from another goroutine while register is handled: nothing of
+// the socket is left. Messages go out meanwhile, and a socket receives them in order.
+func TestDisconnectCrossesRegister(t *testing.T) {
+	runInstances(t, 1, rooms.Options{}, func(f *fixture) {
+		// It takes long to read, so that there is time to cross.
+		user := `{"id":5` + strings.Repeat(`,"x":[[[[1]]]]`, 280) + `}`
+		watcher := f.connect(0, "watcher", none)
+		next := 0
+		watcher.see = func(e rooms.Event) {
+			if got := string(e.Args[0]); got != fmt.Sprint(next) {
+				f.t.Errorf("message %s came when %d was next", got, next)
+			}
+			next++
+		}
+		var publishing, connecting sync.WaitGroup
+		done := make(chan struct{})
+		publishing.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-done:
+					return
+				default:
+					f.publish(rooms.Broadcast{Event: rooms.Event{Name: "n", Args: raw(fmt.Sprint(i))}, Rooms: []string{"user:5", "watcher"}})
+				}
+			}
+		})
+		for i := range 8 {
+			connecting.Go(func() {
+				for j := range 100 {
+					c := f.connect(0, fmt.Sprintf("s%d-%d", i, j), none)
+					c.see = func(rooms.Event) {}
+					var crossing sync.WaitGroup
+					registering := make(chan struct{})
+					crossing.Go(func() {
+						close(registering)
+						_, _ = c.handle("register", user) // refused if the socket is gone
+					})
+					<-registering
+					c.disconnect()
+					crossing.Wait()
+				}
+			})
+		}
+		connecting.Wait()
+		close(done)
+		publishing.Wait()
+		f.settle()
+		if next == 0 {
+			f.t.Error("nothing was published meanwhile")
+		}
+		if counts, n := f.rooms.Counts(), f.rooms.RoomsWithMembers(); counts != (rooms.Counts{Connections: 1}) || n != 0 {
+			f.t.Errorf("left behind: %+v, %d rooms", counts, n)
+		}
+	})
 }

@@ -1,9 +1,6 @@
 package rooms
 
-import (
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // What the tests see of the inside.
 
@@ -26,11 +23,8 @@ func (r *Rooms) Deliver() {
 	r.fanOutQueued(queued)
 }
 
-// Running reports whether Run sends what calls add.
-func (r *Rooms) Running() bool { return r.outbox.running.Load() }
-
 // Waiting is what the flush loop would find to do.
-func (r *Rooms) Waiting() (increments, lists bool) {
+func (r *Rooms) Waiting() (deltas, lists bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	want := r.waiting()
@@ -57,7 +51,7 @@ func (r *Rooms) MemberLists() int {
 	return len(r.lists.byName)
 }
 
-// FlushMembers is one step of the flush loop, for tests that do without Run.
+// FlushMembers is Flush for the lists of members.
 func (r *Rooms) FlushMembers() { r.flushMembers() }
 
 // RacingBytes is what this instance's part of stages and races weighs.
@@ -72,29 +66,3 @@ func (r *Rooms) Sweep(now time.Time) { r.sweep(now) }
 
 // HoldAtMost sets the bound of what is held for the grace.
 func (r *Rooms) HoldAtMost(n int) { r.grace.limit = n }
-
-// session finds the session that Connect returned for a socket, nil if there is
-// none.
-func (r *Rooms) session(c Conn) *session {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if s := r.sessions[c.ID()]; s != nil && s.conn == c {
-		return s
-	}
-	return nil
-}
-
-// Handle is Session.Handle, for tests that know only the socket.
-func (r *Rooms) Handle(c Conn, event string, args []json.RawMessage) (map[string]any, error) {
-	if s := r.session(c); s != nil {
-		return s.Handle(event, args, nil)
-	}
-	return nil, errNotConnected
-}
-
-// Disconnect is Session.Disconnect, for tests that know only the socket.
-func (r *Rooms) Disconnect(c Conn, reason Reason) {
-	if s := r.session(c); s != nil {
-		s.Disconnect(reason)
-	}
-}

@@ -1,7 +1,6 @@
 package rooms_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -91,13 +90,4 @@ func FuzzIdentify(f *testing.F) {
 			t.Fatalf("%q: %q and then %q, %v", user, id, again, err)
 		}
 	})
-}
-
-// code is a refusal's code, "" for anything else.
-func code(err error) string {
-	var refusal *rooms.Refusal
-	if errors.As(err, &refusal) && refusal.Message != "" {
-		return refusal.Code
-	}
-	return ""
 }

@@ -19,12 +19,12 @@ import (
 
 // A network is the instances and what is under way between them.
 type network struct {
-	random    *rand.Rand
-	now       int64 // microseconds
-	instances []*node
-	opened    int
-	spoil     func(to string, c *rooms.Change) // a fault, for controls; or nil
-	told      int                              // registrations, for distinct data
+	random     *rand.Rand
+	now        int64 // microseconds
+	instances  []*node
+	opened     int
+	registered int                              // for distinct data
+	spoil      func(to string, c *rooms.Change) // a fault, for controls; or nil
 }
 
 // A node is an instance with its store, whose watcher it calls when it likes.
@@ -40,7 +40,7 @@ type node struct {
 	watcher func([]rooms.Change)
 	inbox   map[string][]rooms.Change // by sender
 	away    bool                      // cut off
-	conns   []*fakeConn
+	conns   []*conn
 }
 
 func (n *node) Now() int64 {
@@ -56,8 +56,12 @@ func (n *node) Put(e rooms.Entry) {
 func (n *node) Remove(p rooms.EntryKey, reason rooms.Reason) {
 	if _, ok := n.own[p]; ok {
 		delete(n.own, p)
-		n.send(rooms.Change{Entry: rooms.Entry{EntryKey: p}, Removed: true, Reason: reason})
+		n.send(removal(p, reason))
 	}
+}
+
+func removal(p rooms.EntryKey, reason rooms.Reason) rooms.Change {
+	return rooms.Change{Entry: rooms.Entry{EntryKey: p}, Removed: true, Reason: reason}
 }
 
 func (n *node) Watch(f func([]rooms.Change)) func() {
@@ -100,15 +104,16 @@ func (n *node) take(c rooms.Change) {
 // as after an outage.
 func (n *node) compare(from *node) {
 	n.inbox[from.name] = nil
-	places := slices.Collect(maps.Keys(from.own))
-	slices.SortFunc(places, func(a, b rooms.EntryKey) int { return strings.Compare(a.List+a.Key, b.List+b.Key) })
-	n.net.random.Shuffle(len(places), func(i, j int) { places[i], places[j] = places[j], places[i] })
-	for _, p := range places {
+	keys := slices.SortedFunc(maps.Keys(from.own), func(a, b rooms.EntryKey) int {
+		return strings.Compare(a.List+a.Key, b.List+b.Key)
+	})
+	n.net.random.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+	for _, p := range keys {
 		n.take(rooms.Change{Entry: from.own[p]})
 	}
 	for p, e := range n.known {
 		if _, there := from.own[p]; e.Instance == from.name && !there {
-			n.take(rooms.Change{Entry: rooms.Entry{EntryKey: p}, Removed: true, Reason: rooms.Closed})
+			n.take(removal(p, rooms.Closed))
 		}
 	}
 }
@@ -117,10 +122,10 @@ func newNetwork(seed uint64, n int, spoil func(string, *rooms.Change)) *network 
 	net := &network{random: rand.New(rand.NewPCG(seed, 2)), now: 1_000_000, spoil: spoil}
 	for i := range n {
 		one := &node{
-			Store: memory.New(), name: string(rune('A' + i)), net: net,
-			skew: net.random.Int64N(2000), own: make(map[rooms.EntryKey]rooms.Entry), known: make(map[rooms.EntryKey]rooms.Entry), inbox: make(map[string][]rooms.Change),
+			Store: memory.New(), name: string(rune('A' + i)), net: net, skew: net.random.Int64N(2000),
+			own: map[rooms.EntryKey]rooms.Entry{}, known: map[rooms.EntryKey]rooms.Entry{}, inbox: map[string][]rooms.Change{},
 		}
-		one.rooms = rooms.New(rooms.Options{Instance: one.name}, one, &fakeSender{})
+		one.rooms = rooms.New(rooms.Options{Instance: one.name}, one, &sender{})
 		net.instances = append(net.instances, one)
 	}
 	return net
@@ -143,13 +148,16 @@ func (net *network) step() error {
 			net.reunite(n)
 		}
 	case p < 63 || len(n.conns) == 0:
-		return net.connect(n)
+		net.opened++
+		c := &conn{id: fmt.Sprintf("%x-%d", net.random.IntN(16), net.opened)}
+		n.conns = append(n.conns, c)
+		return c.connect(n.rooms, handshake([]string{"", changes}[net.random.IntN(2)], nil))
 	case p < 70:
 		i := net.random.IntN(len(n.conns))
-		n.rooms.Disconnect(n.conns[i], rooms.Closed)
+		n.conns[i].disconnect()
 		n.conns = slices.Delete(n.conns, i, i+1)
 	default:
-		return net.act(n, n.conns[net.random.IntN(len(n.conns))])
+		return net.act(n.conns[net.random.IntN(len(n.conns))])
 	}
 	return nil
 }
@@ -164,36 +172,23 @@ func (net *network) reunite(n *node) {
 	}
 }
 
-func (net *network) connect(n *node) error {
-	net.opened++
-	c := &fakeConn{id: fmt.Sprintf("%x-%d", net.random.IntN(16), net.opened)}
-	n.conns = append(n.conns, c)
-	_, err := n.rooms.Connect(c, handshake([]string{"both", "changes"}[net.random.IntN(2)]))
-	return err
-}
-
-func (net *network) act(n *node, c *fakeConn) error {
-	event, arg := "sync", ""
+func (net *network) act(c *conn) (err error) {
 	switch p := net.random.IntN(20); {
 	case p < 7:
-		net.told++
+		net.registered++
 		id := net.random.IntN(4)
-		event, arg = "register", fmt.Sprintf(`{"id":%d,"k":"%d","n":%d}`, id, id, net.told)
+		_, err = c.handle("register", fmt.Sprintf(`{"id":%d,"k":"%d","n":%d}`, id, id, net.registered))
 	case p < 8:
-		event = "unregister"
+		_, err = c.handle("unregister")
 	case p < 12:
-		event, arg = "status", []string{`"active"`, `"away"`, `"hidden"`}[net.random.IntN(3)]
+		_, err = c.handle("status", []string{`"active"`, `"away"`, `"hidden"`}[net.random.IntN(3)])
 	case p < 17:
-		event, arg = "join", fmt.Sprintf(`{"room":"r","username":"n%d"}`, net.random.IntN(4))
+		_, err = c.handle("join", fmt.Sprintf(`{"room":"r","username":"n%d"}`, net.random.IntN(4)))
 	case p < 19:
-		_, _ = n.rooms.Handle(c, "leave", raw([]string{`{"room":"r"}`})) // not in it: refused
-		return nil
+		_, _ = c.handle("leave", `{"room":"r"}`) // refused if it is not in it
+	default:
+		_, err = c.handle("sync")
 	}
-	var args []string
-	if arg != "" {
-		args = []string{arg}
-	}
-	_, err := n.rooms.Handle(c, event, raw(args))
 	return err
 }
 
@@ -210,12 +205,9 @@ func (net *network) rest() {
 		for _, n := range net.instances {
 			for _, from := range net.instances {
 				for n.receive(from.name) {
-					again = true
+					again = true // and something may follow
 				}
 			}
-		}
-		for _, n := range net.instances { // what followed
-			again = again || slices.ContainsFunc(slices.Collect(maps.Values(n.inbox)), func(c []rooms.Change) bool { return len(c) > 0 })
 		}
 	}
 	for _, n := range net.instances {
@@ -250,11 +242,16 @@ func (net *network) agree() error {
 			return fmt.Errorf("of %s the latest is %s, the list is %s", id, e.Data, list)
 		}
 	}
-	return net.clients(list)
+	return net.checkClients(list)
 }
 
-// clients checks what the sockets make of what they were told.
-func (net *network) clients(list string) error {
+// checkClients checks what the sockets make of what they received.
+func (net *network) checkClients(list string) error {
+	sorted := func(list string) []string {
+		users := strings.Split(strings.Trim(list, "[{}]"), "},{")
+		slices.Sort(users)
+		return users
+	}
 	for _, n := range net.instances {
 		for _, c := range n.conns {
 			client := client{}
@@ -264,12 +261,8 @@ func (net *network) clients(list string) error {
 					return fmt.Errorf("%s on %s: %w", c.id, n.name, err)
 				}
 			}
-			got := strings.Split(strings.Trim(text(client.users), "[{}]"), "},{")
-			want := strings.Split(strings.Trim(list, "[{}]"), "},{")
-			slices.Sort(got)
-			slices.Sort(want)
-			if client.known && !slices.Equal(got, want) {
-				return fmt.Errorf("%s on %s has %s, the list is %s", c.id, n.name, text(client.users), list)
+			if got := text(client.users); client.known && !slices.Equal(sorted(got), sorted(list)) {
+				return fmt.Errorf("%s on %s has %s, the list is %s", c.id, n.name, got, list)
 			}
 		}
 	}
@@ -299,20 +292,18 @@ func TestInstancesShowTheSame(t *testing.T) {
 // The controls: each of these faults of what reaches another instance must be
 // noticed.
 func TestFaultyInstancesAreNoticed(t *testing.T) {
-	online := func(c *rooms.Change) bool { return !c.Removed && c.Entry.List == rooms.Online }
 	arrived := int64(0)
+	joinedOnArrival := func(online bool) func(string, *rooms.Change) {
+		return func(_ string, c *rooms.Change) {
+			if arrived++; online == (!c.Removed && c.Entry.List == rooms.Online) {
+				c.Entry.JoinedAt = 2_000_000 + arrived
+			}
+		}
+	}
 	for fault, spoil := range map[string]func(string, *rooms.Change){
-		"registrations without a time": func(_ string, c *rooms.Change) { c.Entry.RegisteredAt = 0 },
-		"joining is arriving, online": func(_ string, c *rooms.Change) {
-			if arrived++; online(c) {
-				c.Entry.JoinedAt = 2_000_000 + arrived
-			}
-		},
-		"joining is arriving, in rooms": func(_ string, c *rooms.Change) {
-			if arrived++; !online(c) {
-				c.Entry.JoinedAt = 2_000_000 + arrived
-			}
-		},
+		"registrations without a time":        func(_ string, c *rooms.Change) { c.Entry.RegisteredAt = 0 },
+		"joining is arriving, online":         joinedOnArrival(true),
+		"joining is arriving, in rooms":       joinedOnArrival(false),
 		"coming back from hiding has no time": func(_ string, c *rooms.Change) { c.Entry.VisibleAt = 0 },
 		"one instance hears of no status": func(to string, c *rooms.Change) {
 			if to == "B" {

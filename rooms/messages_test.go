@@ -1,211 +1,215 @@
 package rooms_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
 
-// A countingSender counts how often something is encoded.
-type countingSender struct {
-	fakeSender
-	encoded int
-}
-
-func (s *countingSender) Encode(events ...rooms.Event) rooms.Frames {
-	s.encoded++
-	return s.fakeSender.Encode(events...)
-}
-
-// newHall is a house with a bus.
-func newHall(t *testing.T, grace time.Duration) (*house, deliveringBus, *countingSender) {
-	h, sender := &house{t: t}, &countingSender{}
-	bus := deliveringBus{&memory.Bus{}, h}
-	h.rooms = rooms.New(rooms.Options{Bus: bus, Grace: grace}, memory.New(), sender)
-	return h, bus, sender
-}
-
-// A deliveringBus stands in for the loop of a house.
-type deliveringBus struct {
-	*memory.Bus
-	h *house
-}
-
-func (b deliveringBus) Publish(m rooms.Broadcast) {
-	b.Bus.Publish(m)
-	b.h.rooms.Deliver()
-}
+const notice = `notice {"b":1,"a":12345678901234567890}`
 
 func message(name string, to, except []string) rooms.Broadcast {
-	return rooms.Broadcast{Event: rooms.Event{Name: name, Args: raw([]string{`{"b":1,"a":12345678901234567890}`})}, Rooms: to, Except: except}
+	return rooms.Broadcast{Event: rooms.Event{Name: name, Args: raw(`{"b":1,"a":12345678901234567890}`)}, Rooms: to, Except: except}
 }
 
-func TestWhoGetsAMessage(t *testing.T) {
-	h, bus, sender := newHall(t, 0)
-	all := map[string]*fakeConn{}
-	for id, presence := range map[string]string{"a1": "", "a2": "none", "b1": "changes", "guest": "", "nameless": "list"} {
-		all[id] = h.connect(id, presence)
+// connectAs connects a client that takes another id for its own, as those of
+// protocol 3 do.
+func (f *fixture) connectAs(id, clientID, query string) *conn {
+	f.t.Helper()
+	c := &conn{id: id, clientID: clientID, fixture: f}
+	if err := c.connect(f.rooms, handshake(query, nil)); err != nil {
+		f.t.Fatal(err)
 	}
-	h.do(all["a1"], "register", `{"id":5}`)
-	h.do(all["a2"], "register", `{"id":"5"}`)
-	h.do(all["b1"], "register", `{"id":"b1/user:5"}`)
-	h.do(all["nameless"], "register", `{"name":"?"}`)
+	return c
+}
 
+func TestReceiversOfAMessage(t *testing.T) {
+	f := newFixture(t, rooms.Options{})
+	all := []*conn{f.register(0, "a1", `{"id":5}`), f.register(0, "a2", `{"id":"5"}`), f.connect(0, "b1", changes),
+		f.connect(0, "guest", ""), f.connect(0, "nameless", "presence=list"), f.connectAs("public", "secret", "")}
+	all[2].do("register", `{"id":"b1/user:5"}`)
+	all[4].do("register", `{"name":"?"}`)
+	f.settle(all...)
 	for _, c := range []struct{ to, except, want []string }{
-		{nil, nil, []string{"a1", "a2", "b1", "guest", "nameless"}},
+		{nil, nil, []string{"a1", "a2", "b1", "guest", "nameless", "public"}},
 		{[]string{"user:5"}, nil, []string{"a1", "a2"}},
 		{[]string{"a1"}, nil, []string{"a1"}},
 		{[]string{"guest"}, nil, []string{"guest"}},
 		{[]string{"a1", "user:5", "a1", "user:5", "guest"}, nil, []string{"a1", "a2", "guest"}},
-		{nil, []string{"user:5"}, []string{"b1", "guest", "nameless"}},
-		{nil, []string{"guest", "nobody", "b1"}, []string{"a1", "a2", "nameless"}},
+		{nil, []string{"user:5"}, []string{"b1", "guest", "nameless", "public"}},
+		{nil, []string{"guest", "nobody", "b1"}, []string{"a1", "a2", "nameless", "public"}},
 		{[]string{"user:5", "guest"}, []string{"a2"}, []string{"a1", "guest"}},
 		{[]string{"user:5"}, []string{"user:5"}, nil},
 		{[]string{"user:6", ""}, nil, nil},
 		{[]string{"user:"}, nil, nil},
-		{[]string{"user:nameless"}, nil, nil}, // it is nobody's id
+		{[]string{"user:nameless"}, nil, nil}, // that is not a user's id
 		{[]string{"user:b1/user:5"}, nil, []string{"b1"}},
+		// A client may be known by the id that it takes for its own.
+		{[]string{"secret"}, nil, []string{"public"}},
+		{[]string{"public"}, nil, []string{"public"}},
+		{[]string{"public", "secret"}, nil, []string{"public"}},
+		{[]string{"public"}, []string{"secret"}, nil},
+		{[]string{"secret"}, []string{"public"}, nil},
+		{nil, []string{"secret"}, []string{"a1", "a2", "b1", "guest", "nameless"}},
 	} {
-		before := sender.encoded
-		bus.Publish(message("notice", c.to, c.except))
+		f.sender.encoded.Store(0)
+		f.publish(message("notice", c.to, c.except))
 		var got []string
-		for id, conn := range all {
-			switch told := conn.told(); {
-			case len(told) == 1 && told[0] == `notice {"b":1,"a":12345678901234567890}`:
-				got = append(got, id)
-			case len(told) != 0:
-				t.Errorf("to %q except %q: %s was told %q", c.to, c.except, id, told)
+		for _, conn := range all {
+			if lines := conn.received(); slices.Equal(lines, []string{notice}) {
+				got = append(got, conn.id)
+			} else if lines != nil {
+				t.Errorf("to %q except %q: %s received %q", c.to, c.except, conn.id, lines)
 			}
 		}
-		slices.Sort(got)
-		if !slices.Equal(got, c.want) {
-			t.Errorf("to %q except %q: %q got it, want %q", c.to, c.except, got, c.want)
-		}
-		if times := sender.encoded - before; times != min(1, len(c.want)) {
-			t.Errorf("to %q except %q: encoded %d times", c.to, c.except, times)
+		if encoded := f.sender.encoded.Load(); !slices.Equal(got, c.want) || int(encoded) != min(1, len(c.want)) {
+			t.Errorf("to %q except %q: %q received it, want %q; encoded %d times", c.to, c.except, got, c.want, encoded)
 		}
 	}
 }
 
-// The room of a user is left with the registration, in whatever way it ends.
+// The room of a user is left with the registration, and that of the client's own id
+// with the connection.
 func TestLeavingAUserRoom(t *testing.T) {
-	for name, leave := range map[string]func(*house, *fakeConn){
-		"unregister":      func(h *house, c *fakeConn) { h.do(c, "unregister") },
-		"another user":    func(h *house, c *fakeConn) { h.do(c, "register", `{"id":6}`) },
-		"no user's id":    func(h *house, c *fakeConn) { h.do(c, "register", `{}`) },
-		"disconnect":      func(h *house, c *fakeConn) { h.rooms.Disconnect(c, rooms.Closed) },
-		"after a refusal": func(h *house, c *fakeConn) { h.do(c, "unregister"); _ = h.try(c, "register", `5`) },
+	for name, leave := range map[string]func(*conn){
+		"unregister":      func(c *conn) { c.do("unregister") },
+		"another user":    func(c *conn) { c.do("register", `{"id":6}`) },
+		"no user's id":    func(c *conn) { c.do("register", `{}`) },
+		"disconnect":      (*conn).disconnect,
+		"after a refusal": func(c *conn) { c.do("unregister"); c.refused("bad_user", "register", `5`) },
 	} {
 		for _, grace := range []time.Duration{0, time.Hour} {
 			t.Run(fmt.Sprintf("%s, grace %s", name, grace), func(t *testing.T) {
-				h, bus, _ := newHall(t, grace)
-				leaver, stayer := h.connect("leaver", "none"), h.connect("stayer", "none")
-				h.do(leaver, "register", `{"id":5}`)
-				h.do(stayer, "register", `{"id":5}`)
-				h.do(leaver, "register", `{"id":5,"again":true}`)
-				bus.Publish(message("one", []string{"user:5"}, nil))
-				leave(h, leaver)
-				bus.Publish(message("two", []string{"user:5"}, nil))
-				if n := len(leaver.told()); n != 1 {
-					t.Errorf("who left was told %d events, want 1", n)
-				}
-				if n := len(stayer.told()); n != 2 {
-					t.Errorf("who stayed was told %d events, want 2", n)
-				}
-				h.rooms.Disconnect(leaver, rooms.Closed)
-				h.rooms.Disconnect(stayer, rooms.Closed)
-				if n := h.rooms.RoomsWithMembers(); n != 0 {
+				f := newFixture(t, rooms.Options{Grace: grace})
+				leaver, stayer := f.connectAs("leaver", "secret", none), f.register(0, "stayer", `{"id":5}`)
+				leaver.do("register", `{"id":5}`)
+				leaver.do("register", `{"id":5,"again":true}`)
+				f.publish(message("notice", []string{"user:5"}, nil))
+				leave(leaver)
+				f.publish(message("notice", []string{"user:5"}, nil))
+				leaver.expectNow(notice)
+				stayer.expectNow(notice, notice)
+				leaver.disconnect()
+				f.publish(message("notice", []string{"secret", "leaver"}, nil))
+				leaver.expectNow()
+				stayer.disconnect()
+				if n := f.rooms.RoomsWithMembers(); n != 0 {
 					t.Errorf("%d rooms are left with nobody connected", n)
 				}
+				// It has left the namespace and is back, under the same ids.
+				if err := leaver.connect(f.rooms, rooms.Handshake{}); err != nil {
+					t.Fatal(err)
+				}
+				f.publish(message("notice", []string{"secret"}, nil))
+				leaver.expectNow(notice)
 			})
 		}
 	}
 }
 
-// A refused register changes nothing.
-func TestRefusedRegisterKeepsTheRoom(t *testing.T) {
-	h, bus, _ := newHall(t, 0)
-	c := h.connect("a", "none")
-	h.do(c, "register", `{"id":5}`)
-	if h.try(c, "register", `{"id":[]}`) == nil {
-		t.Fatal("a bad id was accepted")
-	}
-	bus.Publish(message("one", []string{"user:5"}, nil))
-	if len(c.told()) != 1 {
-		t.Error("the user of the accepted register gets nothing any more")
+// The app can sign out a user without an id by either id of the socket.
+func TestSignOutBySocketID(t *testing.T) {
+	for _, id := range []string{"public", "secret"} {
+		f := newFixture(t, rooms.Options{})
+		c, other := f.connectAs("public", "secret", ""), f.connectAs("public2", "secret2", "")
+		c.do("register", `{"name":"Bob"}`)
+		other.do("register", `{"id":"secret"}`) // that does not make it Bob
+		f.rooms.SignOut(id)
+		if !c.closed() {
+			t.Errorf("by %q: it is still there", id)
+		}
 	}
 }
 
-// Disconnect may come from another goroutine than register: no room keeps the
-// socket. Messages go out meanwhile, and each socket sees them in order.
-func TestRoomsUnderConcurrency(t *testing.T) {
-	h, bus, _ := newHall(t, 0)
-	var publishing, using sync.WaitGroup
-	ctx, stop := context.WithCancel(t.Context())
-	watcher := &fakeConn{id: "watcher"}
-	next := 0
-	watcher.see = func(e rooms.Event) {
-		if got := string(e.Args[0]); got != fmt.Sprint(next) {
-			t.Errorf("message %s came when %d was next", got, next)
-		}
-		next++
-	}
-	if _, err := h.rooms.Connect(watcher, handshake("none")); err != nil {
-		t.Fatal(err)
-	}
-	running, end := context.WithCancel(t.Context())
-	publishing.Go(func() { _ = h.rooms.Run(running) })
-	publishing.Go(func() {
-		defer end()
-		for i := 0; ctx.Err() == nil; i++ {
-			n, _ := json.Marshal(i)
-			bus.Bus.Publish(rooms.Broadcast{Event: rooms.Event{Name: "n", Args: []json.RawMessage{n}}, Rooms: []string{"user:5", "watcher"}})
-		}
-	})
-	for i := range 8 {
-		using.Go(func() {
-			for j := range 300 {
-				c := &fakeConn{id: fmt.Sprintf("s%d-%d", i, j), see: func(rooms.Event) {}}
-				if _, err := h.rooms.Connect(c, handshake("none")); err != nil {
-					t.Error(err)
+// No client is sent another one's socket id, and nothing that is kept or passed
+// between instances has the id in it that a client takes for its own.
+func TestSocketIDsAreSecret(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			options := rooms.Options{Strict: strict, IdleAfter: time.Minute, Tracks: track("1")}
+			f := newFixture(t, options)
+			store := &recordingStore{Store: f.stores.Open("recorded")}
+			defer f.remote.Watch(func(changes []rooms.Change) { store.record(changes) })()
+			defer f.bus.Subscribe(func(m rooms.Broadcast) { store.record(m) })()
+			options.Bus = f.bus
+			f.rooms = rooms.New(options, store, f.sender)
+			f.instances = []*rooms.Rooms{f.rooms}
+			defer f.run()()
+
+			spies := []*conn{
+				f.connectAs("spy-both", "spy-1", "userId=spy"),
+				f.connectAs("spy-changes", "spy-2", "userId=spy2&presence=changes"),
+				f.connectAs("spy-list", "spy-3", "userId=spy3&presence=list"),
+			}
+			for _, spy := range spies {
+				spy.do("join", `{"room":"lobby","username":"spy"}`)
+				spy.do("watch_stage", `{"token":"s"}`)
+				spy.do("watch_race", `{"race_id":"r"}`)
+			}
+			victim := f.connectAs("public-of-bob", "secret-of-bob", "")
+			for _, step := range [][]string{
+				{"register", `{"name":"Bob"}`},
+				{"join", `{"room":"lobby","username":"Bob"}`}, {"typing", `{"room":"lobby"}`},
+				{"message", `{"room":"lobby","content":"hello"}`},
+				{"join_stage", `{"token":"s"}`}, {"start_race_s", `{}`},
+				{"add_car", `{"race_id":"r"}`}, {"update_r_speed", `{"speed":1}`},
+				{"invite", `{"id":"spy"}`},
+				{"status", `"away"`}, {"status", `"hidden"`}, {"status", `"active"`},
+				{"register", `{"name":"Robert"}`}, {"unregister"}, {"register", `{"name":"Bob"}`},
+			} {
+				victim.do(step[0], step[1:]...)
+				for _, spy := range spies {
+					spy.do("sync")
 				}
-				var crossing sync.WaitGroup
-				crossing.Go(func() { h.rooms.Disconnect(c, rooms.Closed) })
-				_, _ = h.rooms.Handle(c, "register", raw([]string{`{"id":5}`})) // refused if it is gone
-				crossing.Wait()
+				f.settle()
+			}
+			time.Sleep(2 * time.Minute) // until it is away
+			victim.session.Disconnect(rooms.Timeout)
+			f.settle()
+
+			var sent []string
+			for _, spy := range spies {
+				sent = append(sent, spy.received()...)
+			}
+			if !slices.ContainsFunc(sent, func(line string) bool { return strings.HasPrefix(line, "updateOnlineUsers ") }) ||
+				!slices.Contains(sent, `remove_user {"name":"Bob"} {"reason":"timeout"}`) {
+				t.Errorf("strict %v: the spies were sent little: %.2000q", strict, sent)
+			}
+			for _, line := range sent {
+				if strings.Contains(line, "of-bob") {
+					t.Errorf("strict %v: sent: %s", strict, line)
+				}
+			}
+			kept := strings.Join(store.kept, "\n")
+			if strings.Contains(kept, "secret-of-bob") || !strings.Contains(kept, "public-of-bob") || !strings.Contains(kept, "speed") {
+				t.Errorf("strict %v: kept or passed on: %s", strict, kept)
 			}
 		})
 	}
-	using.Wait()
-	stop()
-	publishing.Wait()
-	if next == 0 {
-		t.Error("nothing was published meanwhile")
-	}
-	if n := h.rooms.RoomsWithMembers(); n != 0 {
-		t.Errorf("%d rooms are left", n)
-	}
 }
 
-// The end of Run is the end of messages.
-func TestRunEndsMessages(t *testing.T) {
-	h, bus, _ := newHall(t, 0)
-	c := h.connect("a", "none")
-	bus.Publish(message("before", nil, nil))
-	ctx, stop := context.WithCancel(t.Context())
-	stop()
-	if err := h.rooms.Run(ctx); err != nil {
-		t.Fatal(err)
-	}
-	bus.Publish(message("after", nil, nil))
-	if told := c.told(); len(told) != 1 {
-		t.Errorf("was told %q", told)
-	}
+// A recordingStore notes what is kept or passed on.
+type recordingStore struct {
+	rooms.Store
+	mu   sync.Mutex // guards kept
+	kept []string
+}
+
+func (s *recordingStore) record(what any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text, _ := json.Marshal(what)
+	s.kept = append(s.kept, string(text))
+}
+
+func (s *recordingStore) Touch(user string, at int64) {
+	s.record(user)
+	s.Store.Touch(user, at)
 }

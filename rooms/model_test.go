@@ -10,9 +10,9 @@ import (
 	"rollcall/rooms"
 )
 
-// A model is what the online list should be, told naively: the judge of the property
-// test. The test's users say in "k" who they are, so that neither the model
-// nor the clients share the code under test.
+// A model is a plain list of who is online, the reference of the property test. The
+// test's users tell their ids in "k" too, so that neither the model nor the clients
+// share the code under test.
 type model struct {
 	entries []modelEntry // in order of their last put
 	users   []modelUser  // in order of arrival
@@ -94,7 +94,7 @@ func text(list []listed) string {
 
 // deltas are the events that lead from one list to the next, as text:
 // removes in any order, here sorted, then updates, then adds in order.
-func (m *model) increments(before, now []listed) []string {
+func (m *model) deltas(before, now []listed) []string {
 	var removes, updates, adds []string
 	at := func(list []listed, born int) int {
 		return slices.IndexFunc(list, func(u listed) bool { return u.born == born })

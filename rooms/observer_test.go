@@ -1,8 +1,6 @@
 package rooms_test
 
 import (
-	"context"
-	"encoding/json"
 	"maps"
 	"slices"
 	"testing"
@@ -11,7 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
 
@@ -36,55 +33,43 @@ func (r *recorder) Pause(kind string, pause time.Duration) {
 	r.pauses[kind] = append(r.pauses[kind], pause)
 }
 
-// What the flush loop tells is what the sockets got, and how long it rested.
+// What the observer is told is what the sockets got, and how long the loop rested.
 func TestObserver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const cost = 400 * time.Millisecond
-		seen := newRecorder()
-		r := rooms.New(rooms.Options{Observer: seen}, memory.New(),
-			&fakeSender{cost: func([]rooms.Delivery) time.Duration { return cost }})
-		both, changes, counting := &fakeConn{id: "b"}, &fakeConn{id: "c"}, &fakeConn{id: "n"}
-		for c, presence := range map[*fakeConn]string{both: "both", changes: "changes", counting: "count"} {
-			if _, err := r.Connect(c, handshake(presence)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan struct{})
-		go func() { defer close(ended); _ = r.Run(ctx) }()
+		observed := newRecorder()
+		f := newFixture(t, rooms.Options{Observer: observed})
+		f.sender.cost = func() time.Duration { return cost }
+		both, changes, count := f.connect(0, "b", ""), f.connect(0, "c", changes), f.connect(0, "n", "presence=count")
+		stop := f.run()
 		synctest.Wait()
-		for _, c := range []*fakeConn{both, changes} {
-			if _, err := r.Handle(c, "register", raw([]string{`{"id":"` + c.id + `"}`})); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(time.Minute) // of the bubble: whatever is due has been sent
+		for _, c := range []*conn{both, changes} {
+			c.do("register", `{"id":"`+c.id+`"}`)
+			time.Sleep(time.Minute) // whatever is due has been sent
 		}
-		if _, err := r.Handle(both, "join", raw([]string{`{"room":"x"}`})); err != nil {
-			t.Fatal(err)
-		}
+		both.do("join", `{"room":"x"}`)
 		time.Sleep(time.Minute)
-		cancel()
-		<-ended
+		stop()
 
 		got := map[string]int{}
-		for _, c := range []*fakeConn{both, changes, counting} {
+		for _, c := range []*conn{both, changes, count} {
 			events, _ := c.take()
 			for _, e := range events {
 				got[e.Name]++
 			}
 		}
-		if diff := cmp.Diff(got, seen.sent); diff != "" || got["add_user"] == 0 || got["online_count"] == 0 || got["user_list"] == 0 {
+		if diff := cmp.Diff(got, observed.sent); diff != "" || got["add_user"] == 0 || got["online_count"] == 0 || got["user_list"] == 0 {
 			t.Errorf("sent (-to the sockets +observed):\n%s", diff)
 		}
-		if kinds := slices.Sorted(maps.Keys(seen.pauses)); !slices.Equal(kinds, []string{"changes", "list", "rosters"}) {
+		if kinds := slices.Sorted(maps.Keys(observed.pauses)); !slices.Equal(kinds, []string{"changes", "list", "rosters"}) {
 			t.Errorf("pauses of %v", kinds)
 		}
-		if !slices.Contains(seen.flushes["list"], cost) || len(seen.flushes["rosters"]) == 0 {
-			t.Errorf("flushes %v", seen.flushes)
+		if !slices.Contains(observed.flushes["list"], cost) || len(observed.flushes["rosters"]) == 0 {
+			t.Errorf("flushes %v", observed.flushes)
 		}
 		// 400 ms: as long again for deltas, three times that for lists, 1 s at most.
-		if !slices.Contains(seen.pauses["changes"], cost) || !slices.Contains(seen.pauses["list"], time.Second) {
-			t.Errorf("pauses %v", seen.pauses)
+		if !slices.Contains(observed.pauses["changes"], cost) || !slices.Contains(observed.pauses["list"], time.Second) {
+			t.Errorf("pauses %v", observed.pauses)
 		}
 	})
 }
@@ -97,15 +82,11 @@ func TestEventsSent(t *testing.T) {
 		"online_users": "online_users", "update_stage_7": "update_stage_*", "race_7_update": "race_*_update",
 		"start_race_7": "start_race_*", "update_7_speed": "update_*_speed", "notice": "notice", "race_": "race_",
 	} {
-		seen := newRecorder()
-		bus := &memory.Bus{}
-		r := rooms.New(rooms.Options{Observer: seen, Bus: bus}, memory.New(), &fakeSender{})
-		if _, err := r.Connect(&fakeConn{id: "a"}, rooms.Handshake{}); err != nil {
-			t.Fatal(err)
-		}
-		bus.Publish(rooms.Broadcast{Event: rooms.Event{Name: event, Args: []json.RawMessage{[]byte("1")}}})
-		r.Deliver()
-		if diff := cmp.Diff(map[string]int{want: 1}, seen.sent); diff != "" {
+		observed := newRecorder()
+		f := newFixture(t, rooms.Options{Observer: observed})
+		f.connect(0, "a", "")
+		f.publish(message(event, nil, nil))
+		if diff := cmp.Diff(map[string]int{want: 1}, observed.sent); diff != "" {
 			t.Errorf("%s: %s", event, diff)
 		}
 		if event != want && !slices.Contains(known, want) {

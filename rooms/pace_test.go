@@ -1,19 +1,18 @@
 package rooms_test
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
 
+const ms = time.Millisecond
+
 func TestPause(t *testing.T) {
-	const ms = time.Millisecond
 	for _, c := range []struct {
 		cost   time.Duration
 		factor int
@@ -43,221 +42,159 @@ type moment struct {
 	what string
 }
 
-// runFor feeds a running Rooms one register every interval, for a time of the
-// bubble, and returns what one both client was sent.
-func runFor(t *testing.T, interval, total time.Duration, cost func(list bool) time.Duration) []moment {
-	start := time.Now()
-	var got []moment
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	cluster := newCluster()
-	far := cluster.Open("far")
-	watcher := &fakeConn{id: "watcher"}
-	listed := false // only the flush loop touches it and got
-	watcher.see = func(e rooms.Event) {
-		what := "increments"
-		if e.Name == "online_users" {
-			what, listed = "list", true
+// moments runs one instance whose flushes have this cost, while changes come from
+// another, and returns what a client was sent.
+func moments(t *testing.T, cost func(list bool) time.Duration, changes func(change func(id string))) (got []moment) {
+	synctest.Test(t, func(t *testing.T) {
+		f, start, list := newFixture(t, rooms.Options{}), time.Now(), false
+		f.sender.cost = func() time.Duration {
+			d := cost(list)
+			list = false
+			return d
 		}
-		now := moment{time.Since(start), what}
-		if n := len(got); n == 0 || got[n-1] != now {
-			got = append(got, now)
+		f.connect(0, "watcher", "").see = func(e rooms.Event) {
+			what := "deltas"
+			if e.Name == "online_users" {
+				what, list = "list", true
+			}
+			now := moment{time.Since(start), what}
+			if !slices.Contains(got, now) {
+				got = append(got, now)
+			}
 		}
-	}
-	r := rooms.New(rooms.Options{}, cluster.Open("local"), &fakeSender{cost: func([]rooms.Delivery) time.Duration {
-		d := cost(listed)
-		listed = false
-		return d
-	}})
-	if _, err := r.Connect(watcher, rooms.Handshake{}); err != nil {
-		t.Fatal(err)
-	}
-	go func() { done <- r.Run(ctx) }()
-	for n := 0; time.Since(start) < total; n++ {
-		far.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: fmt.Sprint(n)}, UserID: "u" + fmt.Sprint(n), Data: []byte(`{}`)})
-		time.Sleep(interval)
-	}
-	time.Sleep(10 * time.Second) // of the bubble: all that is to come has come
-	if increments, lists := r.Waiting(); increments || lists {
-		t.Errorf("not everything was flushed")
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Errorf("Run: %v", err)
-	}
+		stop := f.run()
+		changes(func(id string) {
+			f.remote.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: id}, UserID: id, Data: []byte(`{}`)})
+		})
+		time.Sleep(10 * time.Second) // all that is to come has come
+		if deltas, lists := f.rooms.Waiting(); deltas || lists {
+			t.Error("not everything was flushed")
+		}
+		stop()
+	})
 	return got
 }
 
-func TestPacing(t *testing.T) {
-	const ms = time.Millisecond
-	constant := func(d time.Duration) func(bool) time.Duration {
-		return func(bool) time.Duration { return d }
+func constant(d time.Duration) func(bool) time.Duration {
+	return func(bool) time.Duration { return d }
+}
+
+func ifList(list, deltas time.Duration) func(bool) time.Duration {
+	return func(isList bool) time.Duration {
+		if isList {
+			return list
+		}
+		return deltas
 	}
+}
+
+func TestPacing(t *testing.T) {
 	for _, c := range []struct {
 		name            string
-		interval, total time.Duration
+		interval, total time.Duration // of the changes
 		cost            func(list bool) time.Duration
 		want            []moment
 		slack           time.Duration // gathering asks for less the longer ago a flush cost something
 	}{
 		{"alone: nearly at once", 5000 * ms, 10_000 * ms, constant(100 * ms), []moment{
-			{0, "increments"}, {0, "list"},
-			{5005 * ms, "increments"}, {5005 * ms, "list"}, // waited for others,
+			{0, "deltas"}, {0, "list"},
+			{5005 * ms, "deltas"}, {5005 * ms, "list"}, // waited for others,
 		}, 0},
-		{"a burst: increments after 1 cost, lists after 3", 10 * ms, 500 * ms, constant(100 * ms), []moment{
-			{0, "increments"}, {0, "list"}, // until 100
-			{200 * ms, "increments"}, // until 300
-			{400 * ms, "increments"}, // the list is due too: until 500
+		{"a burst: deltas after 1 cost, lists after 3", 10 * ms, 500 * ms, constant(100 * ms), []moment{
+			{0, "deltas"}, {0, "list"}, // until 100
+			{200 * ms, "deltas"}, // until 300
+			{400 * ms, "deltas"}, // the list is due too: until 500
 			{400 * ms, "list"},
-			{600 * ms, "increments"}, // the last changes, until 700
+			{600 * ms, "deltas"}, // the last changes, until 700
 			{800 * ms, "list"},
 		}, 0},
-		{"dear lists, cheap increments", 10 * ms, 100 * ms, func(list bool) time.Duration {
-			if list {
-				return 50 * ms
-			}
-			return 10 * ms
-		}, []moment{
-			{0, "increments"}, {0, "list"}, // until 50
-			{100 * ms, "increments"}, // the last change was at 90
+		{"expensive lists, cheap deltas", 10 * ms, 100 * ms, ifList(50*ms, 10*ms), []moment{
+			{0, "deltas"}, {0, "list"}, // until 50
+			{100 * ms, "deltas"}, // the last change was at 90
 			{200 * ms, "list"},
 		}, 0},
-		{"very dear: 1 s at most", 10 * ms, 500 * ms, constant(2000 * ms), []moment{
-			{0, "increments"}, {0, "list"}, // until 2 s
-			{3000 * ms, "increments"}, {3000 * ms, "list"},
+		{"very expensive: 1 s at most", 10 * ms, 500 * ms, constant(2000 * ms), []moment{
+			{0, "deltas"}, {0, "list"}, // until 2 s
+			{3000 * ms, "deltas"}, {3000 * ms, "list"},
 		}, 0},
-		{"no end of changes: lists become rare", 10 * ms, 2000 * ms, func(list bool) time.Duration {
-			if list {
-				return 6 * ms
-			}
-			return 0
-		}, []moment{
+		{"no end of changes: lists become rare", 10 * ms, 2000 * ms, ifList(6*ms, 0), []moment{
 			{0, "list"}, {24 * ms, "list"}, {48 * ms, "list"}, {72 * ms, "list"}, // 3 times 6 ms after the end
 			{96 * ms, "list"}, {402 * ms, "list"}, {708 * ms, "list"}, {1014 * ms, "list"}, // 50 times
 			{1320 * ms, "list"}, {1626 * ms, "list"}, {1932 * ms, "list"}, {2238 * ms, "list"},
 		}, 3 * ms},
 		{"free: every change alone", 10 * ms, 30 * ms, constant(0), []moment{
-			{0, "increments"}, {0, "list"},
-			{10 * ms, "increments"}, {10 * ms, "list"},
-			{20 * ms, "increments"}, {20 * ms, "list"},
+			{0, "deltas"}, {0, "list"},
+			{10 * ms, "deltas"}, {10 * ms, "list"},
+			{20 * ms, "deltas"}, {20 * ms, "list"},
 		}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				got := runFor(t, c.interval, c.total, c.cost)
-				if len(got) > 100 { // the deltas are between
-					got = listsOf(got)
-				}
-				if !slices.EqualFunc(got, c.want, within(c.slack)) {
-					t.Errorf("sent\n%v\nwant\n%v", got, c.want)
+			got := moments(t, c.cost, func(change func(string)) {
+				for n := range int(c.total / c.interval) {
+					change(fmt.Sprint("u", n))
+					time.Sleep(c.interval)
 				}
 			})
+			if len(got) > 100 { // the deltas are between
+				got = slices.DeleteFunc(got, func(m moment) bool { return m.what != "list" })
+			}
+			within := func(a, b moment) bool { return a.what == b.what && (a.at-b.at).Abs() <= c.slack }
+			if !slices.EqualFunc(got, c.want, within) {
+				t.Errorf("sent\n%v\nwant\n%v", got, c.want)
+			}
 		})
 	}
 }
 
-// Changes that come at about the same time are told together, and who has few
-// watchers waits for nobody.
+// Changes that come at about the same time are sent together, and where flushes
+// cost nothing no change waits.
 func TestGathering(t *testing.T) {
-	const ms = time.Millisecond
 	for _, c := range []struct{ cost, apart, first, second time.Duration }{
 		{8 * ms, 3 * ms, 1004 * ms, 1004 * ms},
 		{8 * ms, 5 * ms, 1004 * ms, 1020 * ms}, // until 1012, and as long again
 		{100 * ms, 4 * ms, 1005 * ms, 1005 * ms},
 		{0, 1 * ms, 1000 * ms, 1001 * ms},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			start := time.Now()
-			var told []time.Duration
-			watcher := &fakeConn{id: "watcher", see: func(e rooms.Event) {
-				if e.Name == "add_user" {
-					told = append(told, time.Since(start))
-				}
-			}}
-			cluster := newCluster()
-			far := cluster.Open("far")
-			r := rooms.New(rooms.Options{}, cluster.Open("local"), &fakeSender{cost: func([]rooms.Delivery) time.Duration { return c.cost }})
-			if _, err := r.Connect(watcher, handshake("both")); err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithCancel(t.Context())
-			done := make(chan error)
-			go func() { done <- r.Run(ctx) }()
-			come := func(id string) {
-				far.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: id}, UserID: id, Data: []byte(`{}`)})
-			}
-			come("a")
+		got := moments(t, constant(c.cost), func(change func(string)) {
+			change("a")
 			time.Sleep(1000 * ms)
-			come("b")
+			change("b")
 			time.Sleep(c.apart)
-			come("c")
-			time.Sleep(1000 * ms)
-			cancel()
-			<-done
-			if want := []time.Duration{0, c.first, c.second}; fmt.Sprint(told) != fmt.Sprint(want) {
-				t.Errorf("flushes of %v, changes %v apart: told after %v, want %v", c.cost, c.apart, told, want)
-			}
+			change("c")
 		})
-	}
-}
-
-func within(slack time.Duration) func(a, b moment) bool {
-	return func(a, b moment) bool { return a.what == b.what && (a.at-b.at).Abs() <= slack }
-}
-
-func listsOf(all []moment) (lists []moment) {
-	for _, m := range all {
-		if m.what == "list" {
-			lists = append(lists, m)
+		got = slices.DeleteFunc(got, func(m moment) bool { return m.what == "list" })
+		want := slices.Compact([]moment{{0, "deltas"}, {c.first, "deltas"}, {c.second, "deltas"}})
+		if !slices.Equal(got, want) {
+			t.Errorf("flushes of %v, changes %v apart: sent at %v, want %v", c.cost, c.apart, got, want)
 		}
 	}
-	return lists
 }
 
 // What is owed without any change is flushed too, and then the loop rests.
 func TestOwedIsFlushed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		r := rooms.New(rooms.Options{}, memory.New(), &fakeSender{})
-		done := make(chan error)
-		go func() { done <- r.Run(ctx) }()
-		for presence, want := range map[string]string{"both": "online_users []", "none": "online_users []"} {
-			c := &fakeConn{id: presence}
-			if _, err := r.Connect(c, handshake(presence)); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := r.Handle(c, "sync", nil); err != nil {
-				t.Fatal(err)
-			}
+	runInstances(t, 1, rooms.Options{}, func(f *fixture) {
+		for _, presence := range []string{"both", "none"} {
+			c := f.connect(0, presence, "presence="+presence)
+			c.do("sync")
 			synctest.Wait()
-			if got := c.told(); len(got) != 1 || got[0] != want {
-				t.Errorf("%s: heard %q, want %q", presence, got, want)
-			}
+			c.expectNow("online_users []")
 		}
-		counter := &fakeConn{id: "counter"}
-		if _, err := r.Connect(counter, handshake("count")); err != nil {
-			t.Fatal(err)
-		}
+		counter := f.connect(0, "counter", "presence=count")
 		synctest.Wait()
-		if got := counter.told(); len(got) != 1 || got[0] != "online_count 0" {
-			t.Errorf("count: heard %q", got)
-		}
-		cancel()
-		<-done
+		counter.expectNow("online_count 0")
 	})
 }
 
-// Run ends the watch: a store must not feed a view that nobody flushes.
+// When Run ends it watches neither the store nor the bus any more: nobody would
+// flush what they bring.
 func TestRunStopsWatching(t *testing.T) {
-	h := newHouse(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := h.rooms.Run(ctx); err != nil {
-		t.Fatal(err)
-	}
-	h.far.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: "a"}, UserID: "1", Data: []byte(`{}`)})
-	h.cluster.Deliver()
-	if got := h.rooms.Counts().Users; got != 0 {
-		t.Fatalf("%d users came after the end", got)
-	}
+	f := newFixture(t, rooms.Options{})
+	c := f.connect(0, "a", none)
+	f.publish(message("notice", nil, nil))
+	f.run()()
+	f.running = false
+	f.publish(message("notice", nil, nil))
+	f.remote.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: "a"}, UserID: "1", Data: []byte(`{}`)})
+	c.expect(notice)
+	f.expectList("[]")
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"rollcall/adapter/adaptertest"
 	"rollcall/rooms"
 )
 
@@ -16,94 +15,69 @@ import (
 
 const histories, steps = 400, 300
 
-func TestSnapshotPlusIncrementsIsTheList(t *testing.T) {
+func TestSnapshotPlusDeltasIsTheList(t *testing.T) {
 	base := rand.Uint64()
 	for i := range uint64(histories) {
-		if err := playHistory(base+i, nil); err != nil {
+		if err := playHistory(t, base+i, nil); err != nil {
 			t.Fatalf("seed %d: %v", base+i, err)
 		}
 	}
 }
 
+// A fault changes the events of a flush, of which one is at i.
+type fault func(events []rooms.Event, i int) []rooms.Event
+
 // The control: each of these faults in what a flush sends must be noticed.
 func TestFaultyFlushIsNoticed(t *testing.T) {
-	first := func(events []rooms.Event, name string) int {
-		return slices.IndexFunc(events, func(e rooms.Event) bool { return e.Name == name })
-	}
-	without := func(name string) func([]rooms.Event) []rooms.Event {
-		return func(events []rooms.Event) []rooms.Event {
-			if i := first(events, name); i >= 0 {
-				return slices.Delete(slices.Clone(events), i, i+1)
-			}
+	lost := func(events []rooms.Event, i int) []rooms.Event { return slices.Delete(events, i, i+1) }
+	twice := func(events []rooms.Event, i int) []rooms.Event { return slices.Insert(events, i, events[i]) }
+	edited := func(arg int, edit func(string) string) fault {
+		return func(events []rooms.Event, i int) []rooms.Event {
+			events[i].Args = slices.Clone(events[i].Args)
+			events[i].Args[arg] = []byte(edit(string(events[i].Args[arg])))
 			return events
 		}
 	}
-	edit := func(name string, change func(*rooms.Event)) func([]rooms.Event) []rooms.Event {
-		return func(events []rooms.Event) []rooms.Event {
-			events = slices.Clone(events)
-			if i := first(events, name); i >= 0 {
-				events[i].Args = slices.Clone(events[i].Args)
-				change(&events[i])
-			}
-			return events
-		}
-	}
-	reverse := func(name string) func([]rooms.Event) []rooms.Event {
-		return func(events []rooms.Event) []rooms.Event {
-			from := first(events, name)
-			if from < 0 {
-				return events
-			}
-			to := from
-			for to < len(events) && events[to].Name == name {
-				to++
-			}
-			events = slices.Clone(events)
-			slices.Reverse(events[from:to])
-			return events
-		}
-	}
-	for fault, tamper := range map[string]func([]rooms.Event) []rooms.Event{
-		"a remove is lost":  without("remove_user"),
-		"an update is lost": without("update_user"),
-		"an add is lost":    without("add_user"),
-		"a count is wrong":  edit("online_count", func(e *rooms.Event) { e.Args[0] = []byte("77") }),
-		"a remove comes twice": func(events []rooms.Event) []rooms.Event {
-			if i := first(events, "remove_user"); i >= 0 {
-				return slices.Insert(slices.Clone(events), i, events[i])
-			}
-			return events
-		},
-		"removes come last": func(events []rooms.Event) []rooms.Event {
-			events = slices.Clone(events)
+	for name, c := range map[string]struct {
+		event string
+		fault fault
+	}{
+		"a remove is lost":     {"remove_user", lost},
+		"an update is lost":    {"update_user", lost},
+		"an add is lost":       {"add_user", lost},
+		"a remove comes twice": {"remove_user", twice},
+		"a list comes twice":   {"online_users", twice},
+		"a count is wrong":     {"online_count", edited(0, func(string) string { return "77" })},
+		"removes come last": {"remove_user", func(events []rooms.Event, _ int) []rooms.Event {
 			slices.SortStableFunc(events, func(a, b rooms.Event) int {
 				return strings.Compare(a.Name[:1], b.Name[:1]) // add, online, remove, update
 			})
 			return events
-		},
-		"adds are turned round": reverse("add_user"),
-		"a reason is wrong":     edit("remove_user", func(e *rooms.Event) { e.Args[1] = []byte(`{"reason":"hidden"}`) }),
-		"a removed user has new bytes": edit("remove_user", func(e *rooms.Event) {
-			e.Args[0] = append([]byte(" "), e.Args[0]...)
-		}),
-		"an added user has new bytes": edit("add_user", func(e *rooms.Event) {
-			e.Args[0] = []byte(strings.Replace(string(e.Args[0]), "1.0", "1", 1))
-		}),
-		"a list lacks one": edit("online_users", func(e *rooms.Event) {
-			if cut := strings.LastIndex(string(e.Args[0]), ",{"); cut > 0 {
-				e.Args[0] = []byte(string(e.Args[0][:cut]) + "]")
-			}
-		}),
-		"a list is told twice": func(events []rooms.Event) []rooms.Event {
-			if i := first(events, "online_users"); i >= 0 {
-				return append(slices.Clone(events), events[i])
-			}
+		}},
+		"adds are reversed": {"add_user", func(events []rooms.Event, i int) []rooms.Event {
+			n := slices.IndexFunc(append(events[i:], rooms.Event{}), func(e rooms.Event) bool { return e.Name != "add_user" })
+			slices.Reverse(events[i : i+n])
 			return events
-		},
+		}},
+		"a reason is wrong":            {"remove_user", edited(1, func(string) string { return `{"reason":"hidden"}` })},
+		"a removed user has new bytes": {"remove_user", edited(0, func(user string) string { return " " + user })},
+		"an added user has new bytes":  {"add_user", edited(0, func(user string) string { return strings.Replace(user, "1.0", "1", 1) })},
+		"a list lacks one": {"online_users", edited(0, func(list string) string {
+			if cut := strings.LastIndex(list, ",{"); cut > 0 {
+				return list[:cut] + "]"
+			}
+			return list
+		})},
 	} {
-		t.Run(fault, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
+			tamper := func(events []rooms.Event) []rooms.Event {
+				if i := slices.IndexFunc(events, func(e rooms.Event) bool { return e.Name == c.event }); i >= 0 {
+					return c.fault(slices.Clone(events), i)
+				}
+				return events
+			}
 			for seed := range uint64(20) {
-				if err := playHistory(seed, tamper); err != nil {
+				if err := playHistory(t, seed, tamper); err != nil {
 					t.Logf("seed %d: %.150v", seed, err)
 					return
 				}
@@ -113,22 +87,20 @@ func TestFaultyFlushIsNoticed(t *testing.T) {
 	}
 }
 
-// A history is one run of random steps against a Rooms without its loop, so
-// that each boundary can be looked at.
+// A history is one run of random steps, without the flush loop, so that each
+// boundary can be looked at.
 type history struct {
+	*fixture
 	random  *rand.Rand
-	rooms   *rooms.Rooms
-	cluster *adaptertest.Cluster
-	far     rooms.Store
 	model   model
 	sockets []*socket
 	opened  int
-	told    []listed // the list at the last boundary
+	sent    []listed // the list at the last boundary
 	stale   bool     // the list changed since the last flush of lists
 }
 
 type socket struct {
-	*fakeConn
+	*conn
 	presence string
 	client   client
 	// What it is owed at the next boundary, or flush of lists.
@@ -136,61 +108,49 @@ type socket struct {
 	following                   bool // a changes socket with a snapshot
 }
 
-func playHistory(seed uint64, tamper func([]rooms.Event) []rooms.Event) error {
+func playHistory(t *testing.T, seed uint64, tamper func([]rooms.Event) []rooms.Event) error {
 	h := &history{
+		fixture: newFixture(t, rooms.Options{}),
 		random:  rand.New(rand.NewPCG(seed, 1)),
-		cluster: newCluster(),
 		model:   model{why: make(map[int]rooms.Reason)},
 	}
-	h.rooms = rooms.New(rooms.Options{}, h.cluster.Open("local"), &fakeSender{tamper: tamper})
-	h.far = h.cluster.Open("far")
+	h.sender.tamper = tamper
 	for n := range steps {
-		err := h.step()
-		if n == steps-1 && err == nil {
-			err = h.boundary(true) // at rest
-		}
-		if err != nil {
+		if err := h.step(); err != nil {
 			return fmt.Errorf("step %d: %w", n, err)
 		}
 	}
-	return nil
+	return h.boundary(true) // at rest
 }
 
 func (h *history) step() error {
 	if len(h.sockets) == 0 {
-		return h.connect()
+		h.open()
 	}
-	s := h.sockets[h.random.IntN(len(h.sockets))]
-	var err error
+	i := h.random.IntN(len(h.sockets))
+	s := h.sockets[i]
 	switch p := h.random.IntN(100); {
 	case p < 15 && len(h.sockets) < 25:
-		err = h.connect()
+		h.open()
 	case p < 50:
-		err = h.register(s)
+		h.register(s)
 	case p < 55:
-		_, err = h.rooms.Handle(s, "unregister", nil)
+		s.do("unregister")
 		h.model.remove(s.id, rooms.SignedOut)
 	case p < 60:
-		_, err = h.rooms.Handle(s, "sync", nil)
+		s.do("sync")
 		s.synced = true
 	case p < 63:
-		if _, refused := h.rooms.Handle(s, "register", raw([]string{`{"id":[],"k":"bad"}`})); refused == nil {
-			err = fmt.Errorf("a bad user was taken")
-		}
+		s.refused("bad_user", "register", `{"id":[],"k":"bad"}`)
 	case p < 68:
-		h.elsewhere()
+		h.changeElsewhere()
 	case p < 78:
 		reason := []rooms.Reason{rooms.Closed, rooms.Timeout}[h.random.IntN(2)]
-		h.rooms.Disconnect(s, reason)
+		s.session.Disconnect(reason)
 		h.model.remove(s.id, reason)
-		h.sockets = slices.DeleteFunc(h.sockets, func(o *socket) bool { return o == s })
-	case p < 93:
-		return h.boundary(false)
+		h.sockets = slices.Delete(h.sockets, i, i+1)
 	default:
-		return h.boundary(true)
-	}
-	if err != nil {
-		return err
+		return h.boundary(p >= 93)
 	}
 	if got, want := string(h.rooms.OnlineUsers()), text(h.model.list()); got != want {
 		return fmt.Errorf("OnlineUsers is %s, want %s", got, want)
@@ -202,14 +162,11 @@ func (h *history) step() error {
 	return nil
 }
 
-func (h *history) connect() error {
+func (h *history) open() {
 	h.opened++
-	s := &socket{fakeConn: &fakeConn{id: fmt.Sprintf("s%d", h.opened)}}
-	s.presence = []string{"both", "both", "list", "changes", "changes", "count", "none"}[h.random.IntN(7)]
-	s.countOwed = s.presence == "count"
-	h.sockets = append(h.sockets, s)
-	_, err := h.rooms.Connect(s, handshake(s.presence))
-	return err
+	presence := []string{"both", "both", "list", "changes", "changes", "count", "none"}[h.random.IntN(7)]
+	c := h.connect(0, fmt.Sprint("s", h.opened), "presence="+presence)
+	h.sockets = append(h.sockets, &socket{conn: c, presence: presence, countOwed: presence == "count"})
 }
 
 // user makes a random user for a socket: one of a few ids in different
@@ -230,39 +187,34 @@ func (h *history) user(socket string) (k, user string) {
 	return k, fmt.Sprintf(`{ "k":"%s",%s,"Id":5}`, k, data)
 }
 
-func (h *history) register(s *socket) error {
+func (h *history) register(s *socket) {
 	k, user := h.user(s.id)
 	h.model.put(s.id, k, user)
-	switch s.presence {
-	case "both", "list":
-		s.listOwed = true
-	case "changes":
-		s.synced = true
-	}
-	_, err := h.rooms.Handle(s, "register", raw([]string{user}))
-	return err
+	s.listOwed = s.listOwed || s.presence == "both" || s.presence == "list"
+	s.synced = s.synced || s.presence == "changes"
+	s.do("register", user)
 }
 
-// elsewhere is a change that another instance made.
-func (h *history) elsewhere() {
-	defer h.cluster.Deliver()
+// changeElsewhere is a change that another instance made.
+func (h *history) changeElsewhere() {
+	defer h.stores.Deliver()
 	far := fmt.Sprintf("far%d", h.random.IntN(4))
 	if h.random.IntN(3) == 0 {
-		h.far.Remove(rooms.EntryKey{Key: far}, rooms.InstanceLost)
+		h.remote.Remove(rooms.EntryKey{Key: far}, rooms.InstanceLost)
 		h.model.remove(far, rooms.InstanceLost)
 		return
 	}
 	id := fmt.Sprint(h.random.IntN(5))
 	user := fmt.Sprintf(`{"far":%d,"k":"%s","id":%s}`, h.random.IntN(2), id, id)
-	joined := h.far.Now() // a socket carries the time of the user's first
-	for _, e := range h.cluster.Entries() {
+	joined := h.remote.Now() // a socket carries the time of the user's first
+	for _, e := range h.stores.Entries() {
 		if e.UserID == id {
 			joined = min(joined, e.JoinedAt)
 		}
 	}
-	h.far.Put(rooms.Entry{
+	h.remote.Put(rooms.Entry{
 		EntryKey: rooms.EntryKey{Key: far}, UserID: id, Data: []byte(user),
-		JoinedAt: joined, RegisteredAt: h.far.Now(),
+		JoinedAt: joined, RegisteredAt: h.remote.Now(),
 	})
 	h.model.put(far, id, user)
 }
@@ -270,16 +222,16 @@ func (h *history) elsewhere() {
 // boundary flushes, and looks at what everybody got.
 func (h *history) boundary(lists bool) error {
 	now := h.model.list()
-	increments := h.model.increments(h.told, now)
-	h.stale = h.stale || len(increments) > 0
-	recounted := len(now) != len(h.told)
-	h.rooms.Flush(lists)
+	deltas := h.model.deltas(h.sent, now)
+	h.stale = h.stale || len(deltas) > 0
+	recounted := len(now) != len(h.sent)
+	h.flush(lists)
 	for _, s := range h.sockets {
 		var want []string
-		takesLists := s.presence == "both" || s.presence == "list"
 		if s.presence == "both" || s.following {
-			want = append(want, increments...)
+			want = append(want, deltas...)
 		}
+		takesLists := s.presence == "both" || s.presence == "list"
 		if s.synced || lists && takesLists && (h.stale || s.listOwed) {
 			want = append(want, "online_users "+text(now))
 		}
@@ -295,7 +247,7 @@ func (h *history) boundary(lists bool) error {
 		s.listOwed = s.listOwed && !lists && !s.synced
 		s.synced, s.countOwed = false, false
 	}
-	h.told = now
+	h.sent = now
 	h.stale = h.stale && !lists
 	return nil
 }
@@ -308,14 +260,10 @@ func (s *socket) check(want []string, sends int, list []listed) error {
 		if err := s.client.apply(e); err != nil {
 			return err
 		}
-		line := e.Name
-		for _, arg := range e.Args {
-			line += " " + string(arg)
-		}
-		got = append(got, line)
+		got = append(got, line(e))
 	}
-	sortRun(got, "remove_user")
-	sortRun(got, "update_user")
+	sortRun(got, "remove_user ")
+	sortRun(got, "update_user ")
 	if !slices.Equal(got, want) {
 		return fmt.Errorf("got\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
 	}
@@ -328,16 +276,12 @@ func (s *socket) check(want []string, sends int, list []listed) error {
 	return nil
 }
 
-// sortRun sorts the lines of one event that stand together.
+// sortRun sorts the first lines of one event that stand together.
 func sortRun(lines []string, event string) {
-	of := func(line string) bool { return strings.HasPrefix(line, event+" ") }
-	from := slices.IndexFunc(lines, of)
-	if from < 0 {
-		return
-	}
-	to := from
-	for to < len(lines) && of(lines[to]) {
+	from := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, event) })
+	to := max(from, 0)
+	for to < len(lines) && strings.HasPrefix(lines[to], event) {
 		to++
 	}
-	slices.Sort(lines[from:to])
+	slices.Sort(lines[max(from, 0):to])
 }

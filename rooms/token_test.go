@@ -3,6 +3,7 @@ package rooms_test
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -10,184 +11,212 @@ import (
 	"rollcall/rooms"
 )
 
-// asSigned takes a token for the user that it is the JSON of, with a lifetime
-// before it: "1h {…}". A text that begins with "bad" is refused.
+// asSigned takes a token for the user that it is the JSON of, with a lifetime or
+// "hidden" before it: "1h {…}". Without one it is refused.
 func asSigned(token string) (rooms.Identity, error) {
 	life, user, ok := strings.Cut(token, " ")
-	if !ok || life == "bad" {
+	if !ok {
 		return rooms.Identity{}, errors.New("unknown")
 	}
 	who := rooms.Identity{User: []byte(user)}
+	if life == "hidden" {
+		who.Status = rooms.Hidden
+	}
 	if d, err := time.ParseDuration(life); err == nil {
 		who.Expires = time.Now().Add(d)
 	}
 	return who, nil
 }
 
-// withTokens tells a story on a server that asks for tokens.
-func withTokens(t *testing.T, story func(w *town, connect func(instance int, id, token, query string) *fakeConn)) {
-	inTown(t, 2, rooms.Options{Authenticate: asSigned, MaxUser: 200, AllowGuests: true}, func(w *town) {
-		story(w, func(instance int, id, token, query string) *fakeConn {
-			c := &fakeConn{id: id}
-			w.home[c] = w.instances[instance]
-			if _, err := w.home[c].Connect(c, handshakeOf(query, map[string]any{"token": token})); err != nil {
-				t.Fatal(err)
-			}
-			return c
-		})
-	})
+// token is a token in a query, before other parameters.
+func token(text string) string { return "token=" + url.QueryEscape(text) + "&" }
+
+// renew sends another token.
+func renew(c *conn, token string) map[string]any {
+	c.fixture.t.Helper()
+	return c.do("renew", fmt.Sprintf(`{"token":%q}`, token))
 }
 
-func renewal(token string) string { return fmt.Sprintf(`{"token":%q}`, token) }
+func runWithTokens(t *testing.T, test func(*fixture)) {
+	runInstances(t, 2, rooms.Options{Authenticate: asSigned, MaxUser: 200, AllowGuests: true}, test)
+}
 
 func TestRenew(t *testing.T) {
-	withTokens(t, func(w *town, connect func(int, string, string, string) *fakeConn) {
-		watcher := connect(1, "w", `1h {"id":"w"}`, watches)
-		w.do(watcher, "sync")
-		w.hears(watcher, `online_users [{"id":"w"}]`)
-		a := connect(0, "a", `10m {"id":1,"name":"Ada"}`, "presence=none")
-		w.do(a, "join", `{"room":"r"}`)
-		w.do(watcher, "join", `{"room":"r","username":"w"}`)
-		w.settle()
-		watcher.told()
-		time.Sleep(5 * time.Minute)
-		if reply := w.do(a, "renew", renewal(`10m {"id":1,"name":"Ada Lovelace"}`)); reply["expires_in"] != 600 {
-			t.Error(reply)
+	runWithTokens(t, func(f *fixture) {
+		watcher := f.watcher(1)
+		a := f.connect(0, "a", token(`10m {"id":1,"name":"Ada"}`)+none)
+		for _, c := range []*conn{a, watcher} {
+			c.do("join", `{"room":"r"}`)
 		}
-		w.hears(watcher, `update_user {"id":1,"name":"Ada Lovelace"}`) // and neither leaves nor comes
-		w.do(a, "register", `{"id":"1","mood":"good","tags":[1,{"x":2}]}`)
-		w.hears(watcher, `update_user {"id":1,"name":"Ada Lovelace","mood":"good","tags":[1,{"x":2}]}`)
-		a.told()
+		f.settle(watcher)
+		time.Sleep(5 * time.Minute)
+		if reply := renew(a, `10m {"id":1,"name":"Ada Lovelace"}`); reply["expires_in"] != 600 {
+			f.t.Error(reply)
+		}
+		watcher.expect(`update_user {"id":1,"name":"Ada Lovelace"}`) // and neither leaves nor comes
+		a.do("register", `{"id":"1","mood":"good","tags":[1,{"x":2}]}`)
+		watcher.expect(`update_user {"id":1,"name":"Ada Lovelace","mood":"good","tags":[1,{"x":2}]}`)
+		a.take()
 
 		// Refusals leave the old token as it is.
+		pad := func(n int) string { return `1h {"id":1,"x":"` + strings.Repeat("x", n) + `"}` }
 		for code, tokens := range map[string][]string{
-			"unauthorized":   {`bad {"id":1}`, ``, `x`, `1h {"name":"nobody"}`},
+			"unauthorized":   {`bad`, ``, `1h {"name":"nobody"}`},
 			"forbidden":      {`1h {"id":2}`, `1h {"id":"1 "}`},
 			"bad_user":       {`1h {"id":1,"x":1e999}`},
-			"user_too_large": {`1h {"id":1,"x":"` + strings.Repeat("x", 200) + `"}`, `1h {"id":1,"x":"` + strings.Repeat("x", 170) + `"}`},
+			"user_too_large": {pad(200), pad(170)},
 		} {
 			for _, token := range tokens {
-				w.refused(a, code, "renew", renewal(token))
+				a.refused(code, "renew", fmt.Sprintf(`{"token":%q}`, token))
 			}
 		}
-		for _, args := range []string{`null`, `{}`, `{"token":7}`, `{"token":null}`, `"x"`} {
-			w.refused(a, "unauthorized", "renew", args)
+		for _, args := range [][]string{{`null`}, {`{}`}, {`{"token":7}`}, {`{"token":null}`}, {`"x"`}, nil} {
+			a.refused("unauthorized", "renew", args...)
 		}
-		w.refused(a, "unauthorized", "renew")
-		w.hears(watcher)
+		watcher.expect()
 
-		// The token that came first is over now; the second warns and ends.
+		// The first token has expired; the second warns and ends.
 		time.Sleep(9 * time.Minute)
-		w.settle()
-		expect(t, a.told(), `token_expiring {"expires_in":60}`)
-		w.do(a, "renew", renewal(`20s {"id":1,"mood":"mine","name":"Ada"}`))
-		w.hears(watcher, `update_user {"id":1,"mood":"mine","name":"Ada","tags":[1,{"x":2}]}`)
+		a.expect(`token_expiring {"expires_in":60}`)
+		renew(a, `20s {"id":1,"mood":"mine","name":"Ada"}`)
+		watcher.expect(`update_user {"id":1,"mood":"mine","name":"Ada","tags":[1,{"x":2}]}`)
 		time.Sleep(9 * time.Second)
-		w.hears(a, `token_expiring {"expires_in":10}`)
+		a.expect(`token_expiring {"expires_in":10}`)
 		time.Sleep(8 * time.Second)
 		if a.closed() {
-			t.Error("it was closed before its end")
+			f.t.Error("it was closed before its token expires")
 		}
 		time.Sleep(2 * time.Second)
 		if !a.closed() || !a.again {
-			t.Error("it is still there")
+			f.t.Error("it is still there")
 		}
-
-		// One without an end, and a renewal after unregister shows nobody.
-		b := connect(0, "b", `10s {"id":2}`, "presence=none")
-		w.do(b, "unregister")
-		w.settle()
-		watcher.told()
-		if reply := w.do(b, "renew", renewal(`never {"id":2,"name":"Bob"}`)); reply["expires_in"] != nil {
-			t.Error(reply)
-		}
-		w.hears(watcher)
-		w.do(b, "register", `{"id":2}`)
-		w.hears(watcher, `add_user {"id":2,"name":"Bob"}`)
-		time.Sleep(time.Hour)
-		if b.closed() {
-			t.Error("a token without an end ended")
-		}
-		guest := connect(0, "g", "", "presence=none")
-		w.refused(guest, "forbidden", "renew", renewal(`1h {"id":1}`))
-	})
-	inTown(t, 1, rooms.Options{}, func(w *town) {
-		w.refused(w.connect(0, "c", ""), "unauthorized", "renew", renewal(`1h {"id":1}`))
 	})
 }
 
-// A hidden user's renewal shows nothing.
-func TestRenewHidden(t *testing.T) {
-	withTokens(t, func(w *town, connect func(int, string, string, string) *fakeConn) {
-		watcher := connect(1, "w", "", watches)
-		w.do(watcher, "sync")
-		w.hears(watcher, `online_users []`)
-		a := connect(0, "a", `10m {"id":1}`, "presence=none&status=hidden")
-		w.do(a, "renew", renewal(`10m {"id":1,"name":"Ada"}`))
-		w.hears(watcher)
-		if got := w.instances[1].User(t.Context(), "1"); got != (rooms.UserInfo{ID: "1"}) {
-			t.Errorf("%+v", got)
+// A token may have no end, and a renewal after unregister shows nobody.
+func TestRenewUnregistered(t *testing.T) {
+	runWithTokens(t, func(f *fixture) {
+		watcher := f.watcher(1)
+		b := f.connect(0, "b", token(`10s {"id":2}`)+none)
+		b.do("unregister")
+		f.settle(watcher)
+		if reply := renew(b, `never {"id":2,"name":"Bob"}`); reply["expires_in"] != nil {
+			f.t.Error(reply)
+		}
+		watcher.expect()
+		b.do("register", `{"id":2}`)
+		watcher.expect(`add_user {"id":2,"name":"Bob"}`)
+		time.Sleep(time.Hour)
+		if b.closed() {
+			f.t.Error("a token without an end expired")
 		}
 	})
+}
+
+func TestRenewHiddenUserShowsNothing(t *testing.T) {
+	runWithTokens(t, func(f *fixture) {
+		watcher := f.watcher(1)
+		renew(f.connect(0, "a", token(`10m {"id":1}`)+none+"&status=hidden"), `10m {"id":1,"name":"Ada"}`)
+		watcher.expect()
+		if got := f.instances[1].User(t.Context(), "1"); got != (rooms.UserInfo{ID: "1"}) {
+			f.t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestRenewWithoutTokenIsRefused(t *testing.T) {
+	const other = `{"token":"1h {\"id\":1}"}`
+	runWithTokens(t, func(f *fixture) { f.connect(0, "guest", "").refused("forbidden", "renew", other) })
+	f := newFixture(t, rooms.Options{})
+	f.connect(0, "c", "").refused("unauthorized", "renew", other)
 }
 
 func TestTokenFieldsAreFixed(t *testing.T) {
-	withTokens(t, func(w *town, connect func(int, string, string, string) *fakeConn) {
-		const signed = `{"id":7, "name":"Ada","role":null,"n":12345678901234567890,"f":1.50,"o":{"a":1,"b":[2,"\u00e9"]}}`
-		a := connect(0, "a", "1h "+signed, "presence=none")
-		list := func() string { w.settle(); return string(w.instances[1].OnlineUsers()) }
+	runWithTokens(t, func(f *fixture) {
+		const fields = `"id":7, "name":"Ada","role":null,"n":12345678901234567890,"f":1.50,"o":{"a":1,"b":[2,"\u00e9"]}`
+		a := f.connect(0, "a", token("1h {"+fields+"}")+none)
 		for _, same := range []string{
 			`{"id":7}`, `{"id":"7"}`, `{"id":7.0,"name":"\u0041da"}`, `{"id":7,"role":null,"n":12345678901234567890}`,
-			`{"id":7,"f":15e-1}`, `{"id":7,"o":{"b":[2.0,"é"],"a":1.0}}`, signed,
+			`{"id":7,"f":15e-1}`, `{"id":7,"o":{"b":[2.0,"é"],"a":1.0}}`, "{" + fields + "}",
 		} {
-			w.do(a, "register", same)
-			if got := list(); got != "["+signed+"]" {
-				t.Errorf("%s: listed are %s", same, got)
-			}
+			a.do("register", same)
+			f.expectList("[{" + fields + "}]")
 		}
-		for field, other := range map[string]string{
-			"name": `{"id":7,"name":"Eve"}`, `"\u006eame"`: `{"id":7,"\u006eame":"Eve"}`, "twice": `{"id":7,"name":"Ada","name":"Eve"}`,
-			"role": `{"id":7,"role":"admin"}`, "n": `{"id":7,"n":12345678901234567891}`, "f": `{"id":7,"f":"1.50"}`,
-			"o": `{"id":7,"o":{"a":1}}`, "oo": `{"id":7,"o":{"a":1,"b":[2,"é"],"c":3}}`, "ooo": `{"id":7,"o":{"a":1,"b":["é",2]}}`,
-			"another field within": `{"id":7,"o":{"a":1,"c":[2,"é"]}}`, "a longer list": `{"id":7,"o":{"a":1,"b":[2,"é",3]}}`, "a shorter list": `{"id":7,"o":{"a":1,"b":[2]}}`,
+		for _, c := range []struct{ field, user string }{
+			{"name", `{"id":7,"name":"Eve"}`},
+			{"name", `{"id":7,"\u006eame":"Eve"}`},
+			{"name", `{"id":7,"name":"Ada","name":"Eve"}`},
+			{"role", `{"id":7,"role":"admin"}`},
+			{"n", `{"id":7,"n":12345678901234567891}`},
+			{"f", `{"id":7,"f":"1.50"}`},
+			{"o", `{"id":7,"o":{"a":1}}`},
+			{"o", `{"id":7,"o":{"a":1,"b":[2,"é"],"c":3}}`},
+			{"o", `{"id":7,"o":{"a":1,"b":["é",2]}}`},
+			{"o", `{"id":7,"o":{"a":1,"c":[2,"é"]}}`},
+			{"o", `{"id":7,"o":{"a":1,"b":[2,"é",3]}}`},
+			{"o", `{"id":7,"o":{"a":1,"b":[2]}}`},
 		} {
-			w.refused(a, "forbidden", "register", other)
-			_, err := w.instances[0].Handle(a, "register", raw([]string{other}))
-			if err == nil {
-				continue // refused has told it
-			}
-			if len(field) <= 2 && !strings.Contains(err.Error(), fmt.Sprintf("%q", field[:1])) || field == "name" && !strings.Contains(err.Error(), `"name"`) {
-				t.Errorf("%s is not named: %v", field, err)
+			_, err := a.handle("register", c.user)
+			if code(err) != "forbidden" || !strings.Contains(err.Error(), fmt.Sprintf("%q", c.field)) {
+				f.t.Errorf("%s: got %v, want forbidden that names %s", c.user, err, c.field)
 			}
 		}
-		w.do(a, "register", ` {"mood": "good","id":7, "role":null,"x":[1, 2]} `)
-		if got, want := list(), `[`+signed[:len(signed)-1]+`,"mood":"good","x":[1, 2]}]`; got != want {
-			t.Errorf("listed are %s, want %s", got, want)
-		}
-		w.refused(a, "user_too_large", "register", `{"id":7,"pad":"`+strings.Repeat("x", 120)+`"}`) // only together
-		w.do(a, "register", `{"id":7,"mood":"better"}`)                                             // replaces what was added
-		if got, want := list(), `[`+signed[:len(signed)-1]+`,"mood":"better"}]`; got != want {
-			t.Errorf("listed are %s, want %s", got, want)
-		}
+		a.do("register", ` {"mood": "good","id":7, "role":null,"x":[1, 2]} `)
+		f.expectList(`[{` + fields + `,"mood":"good","x":[1, 2]}]`)
+		// Only together they are too large.
+		a.refused("user_too_large", "register", `{"id":7,"pad":"`+strings.Repeat("x", 120)+`"}`)
+		a.do("register", `{"id":7,"mood":"better"}`) // replaces what was added
+		f.expectList(`[{` + fields + `,"mood":"better"}]`)
+	})
+}
 
-		// The name in chat rooms.
-		for _, args := range []string{`{"room":"r"}`, `{"room":"r","username":" Ada "}`, `{"room":"r","username":""}`,
-			`{"room":"r","user":{"id":"7","name":"Ada","more":1}}`, `{"room":"r","user":{"username":"Eve"}}`} {
-			if reply := w.do(a, "join", args); reply["username"] != "Ada" {
-				t.Errorf("%s: %v", args, reply)
+func TestTokenFixesTheNameInRooms(t *testing.T) {
+	runWithTokens(t, func(f *fixture) {
+		ada := f.connect(0, "a", token(`1h {"id":7,"name":"Ada"}`)+none)
+		free := f.connect(0, "b", token(`1h {"id":8,"role":"x"}`)+none)
+		long := f.connect(0, "c", token(`1h {"id":9,"name":"`+strings.Repeat("é", 70)+`"}`)+none)
+		for _, c := range []struct {
+			conn      *conn
+			who, want string // "": it is refused
+		}{
+			{ada, ``, "Ada"},
+			{ada, `,"username":" Ada "`, "Ada"},
+			{ada, `,"username":""`, "Ada"},
+			{ada, `,"user":{"id":"7","name":"Ada","more":1}`, "Ada"},
+			{ada, `,"user":{"username":"Eve"}`, "Ada"},
+			{ada, `,"username":"Eve"`, ""},
+			{ada, `,"user":{"name":"Eve"}`, ""},
+			{ada, `,"user":{"id":8}`, ""},
+			{free, `,"username":"Bob"`, "Bob"},
+			{free, `,"username":"Bob","user":{"role":"admin"}`, ""},
+			{long, ``, strings.Repeat("é", 64)},
+		} {
+			if c.want == "" {
+				c.conn.refused("forbidden", "join", `{"room":"r"`+c.who+`}`)
+			} else if reply := c.conn.do("join", `{"room":"r"`+c.who+`}`); reply["username"] != c.want {
+				f.t.Errorf("%s: %v, want %s", c.who, reply, c.want)
 			}
 		}
-		for _, args := range []string{`{"room":"r","username":"Eve"}`, `{"room":"r","user":{"name":"Eve"}}`, `{"room":"r","user":{"id":8}}`} {
-			w.refused(a, "forbidden", "join", args)
+	})
+}
+
+// With tokens a client acts only as itself, whoever the other is.
+func TestActingAsOthersIsForbidden(t *testing.T) {
+	runInstances(t, 1, rooms.Options{Authenticate: asSigned, AllowGuests: true}, func(f *fixture) {
+		user := f.connect(0, "user", token(`1h {"id":666}`))
+		for _, c := range []*conn{user, f.connect(0, "guest", "")} {
+			c.do("add_car", `{"race_id":"x"}`)
+			c.do("join_stage", `{"token":"t"}`)
+			for _, id := range []string{"7", `"7"`, "8", `"666 "`} {
+				c.refused("forbidden", "add_car", `{"race_id":"x","id":`+id+`}`)
+				c.refused("forbidden", "join_stage", `{"token":"t","id":`+id+`}`)
+				c.refused("forbidden", "update_x_speed", `{"id":`+id+`,"speed":1}`)
+			}
+			c.refused("bad_speed", "update_x_speed", `{"id":[7]}`)
+			c.do("update_x_speed", `{"speed":1}`)
+			c.do("update_x_speed", `5`)
 		}
-		free := connect(0, "b", `1h {"id":8,"role":"x"}`, "presence=none")
-		if reply := w.do(free, "join", `{"room":"r","username":"Bob"}`); reply["username"] != "Bob" {
-			t.Error(reply)
-		}
-		w.refused(free, "forbidden", "join", `{"room":"r","username":"Bob","user":{"role":"admin"}}`)
-		long := connect(0, "c", `1h {"id":9,"name":"`+strings.Repeat("é", 70)+`"}`, "presence=none")
-		if reply := w.do(long, "join", `{"room":"r"}`); reply["username"] != strings.Repeat("é", 64) {
-			t.Error(reply)
-		}
+		user.do("add_car", `{"race_id":"x","id":"666"}`)
+		user.do("update_x_speed", `{"id":666.0,"speed":1}`)
 	})
 }
