@@ -30,7 +30,7 @@ fuzz: ## run every fuzz target; FUZZTIME=5m for longer
 
 .PHONY: conformance
 conformance: ## run the official Engine.IO and Socket.IO test suites whose checkouts lie in DIR
-	@CONFORMANCE=$(abspath $(DIR)) go test -count=1 -v -run Conformance ./internal/engineio ./internal/socketio
+	@CONFORMANCE=$(abspath $(DIR)) go test -count=1 -p 1 -v -run Conformance ./internal/engineio ./internal/socketio
 
 .PHONY: image-check
 image-check: ## run the Dockerfile's own commands and try their result, without Docker

@@ -86,9 +86,6 @@ func (s *Server) isBacklogged() bool {
 	return s.pending.Len() >= s.backlog
 }
 
-// delay keeps a request waiting, and reports whether its client has waited.
-func (s *Server) delay(ctx context.Context) bool { return wait(ctx.Done(), s.refusalDelay) }
-
 // addPending takes a new polling session among the pending ones, and ends the oldest
 // if there are too many.
 func (s *Server) addPending(c *Conn) {

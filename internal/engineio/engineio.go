@@ -8,9 +8,8 @@
 // transport is current. It ends through Close, which writes what is queued, or
 // CloseNow, which waits for nobody; both go through Conn.end (end.go).
 //
-// Bytes take this way in: websocket.go or polling.go (payload.go) → receive.go →
-// Session. And this way out: Conn.Send or Conn.Write (write.go) → a writer, or
-// polling.go (encoding.go).
+// The way in: websocket.go or polling.go (payload.go) → receive.go → Session. The way
+// out: Conn.Send or Conn.Write (write.go) → a writer, or polling.go (encoding.go).
 package engineio
 
 import (
@@ -42,9 +41,8 @@ type Session interface {
 
 // Reason tells why a connection has ended.
 type Reason struct {
-	Code string
-	// Message says what the client did wrong, "" if the client need not be told.
-	Message string
+	Code    string
+	Message string // what the client did wrong; "": it need not be told
 }
 
 // The reasons without a message.

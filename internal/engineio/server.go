@@ -79,8 +79,6 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (*websocket.Con
 			refuseUpgrade(w, badRequest)
 			return nil, errProtocols
 		}
-	}
-	if len(offered) > 0 {
 		header = http.Header{"Sec-Websocket-Protocol": offered[:1]}
 	}
 	return s.upgrader.Upgrade(hijacker{w, s.opts.WriteTimeout}, r, header)
@@ -148,7 +146,7 @@ func (s *Server) serveConn(w http.ResponseWriter, r *http.Request, query url.Val
 
 // serveHandshake makes a connection.
 func (s *Server) serveHandshake(w http.ResponseWriter, r *http.Request, query url.Values, upgrade bool) {
-	if !upgrade && s.isBacklogged() && !s.delay(r.Context()) {
+	if !upgrade && s.isBacklogged() && !wait(r.Context().Done(), s.refusalDelay) {
 		return
 	}
 	h := handshake{query: query, address: s.opts.Address(r)}
@@ -157,7 +155,7 @@ func (s *Server) serveHandshake(w http.ResponseWriter, r *http.Request, query ur
 		no = s.enter(h.address)
 	}
 	if no != nil {
-		s.delay(r.Context())
+		wait(r.Context().Done(), s.refusalDelay)
 		s.refuse(w, r, no)
 		return
 	}
@@ -208,18 +206,15 @@ func (s *Server) open(h handshake) (*Conn, error) {
 		session.Closed(Closed)
 		return c, nil
 	}
-	s.mu.Lock()
-	late := s.stopping
-	s.mu.Unlock()
-	s.register(c)
-	if late { // Stop has passed by already
+	if s.register(c) { // Stop has passed by already
 		c.Close()
 	}
 	return c, nil
 }
 
-// register makes a connection known by its id, unless that is free again.
-func (s *Server) register(c *Conn) {
+// register makes a connection known by its id, unless that is free again. It reports
+// whether the server stops.
+func (s *Server) register(c *Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.mu.Lock()
@@ -227,6 +222,7 @@ func (s *Server) register(c *Conn) {
 	if !c.life.released {
 		s.conns[c.id] = c
 	}
+	return s.stopping
 }
 
 // forget takes a connection out of the requests' sight.

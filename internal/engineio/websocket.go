@@ -65,7 +65,9 @@ func (r reader) read() {
 // readNext reads and handles a message. It reports whether reading goes on.
 func (r reader) readNext() bool {
 	m, release, err := r.readMessage()
-	defer release()
+	if release != nil {
+		defer release()
+	}
 	switch {
 	case errors.Is(err, memory.ErrFull):
 		r.c.srv.opts.Observer.Refusal("busy")
@@ -109,31 +111,27 @@ var scratch = sync.Pool{New: func() any { return new([4 << 10]byte) }}
 const messageTimeout = 30 * time.Second
 
 // readMessage reads a message and returns it with a function that gives its memory
-// back, when it has been handled. What is longer than the scratch counts against
+// back, when it has been handled, or nil. What is longer than the scratch counts against
 // the budget of all connections as it comes.
 func (r reader) readMessage() (m message, release func(), err error) {
-	nothing := func() {}
 	kind, in, err := r.ws.NextReader()
 	if err != nil {
-		return message{}, nothing, err
+		return m, nil, err
 	}
 	m.binary = kind == websocket.BinaryMessage
 	begin := scratch.Get().(*[4 << 10]byte)
 	defer scratch.Put(begin)
-	n, err := io.ReadFull(in, begin[:])
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	switch n, err := io.ReadFull(in, begin[:]); err {
+	case io.EOF, io.ErrUnexpectedEOF:
 		m.data = bytes.Clone(begin[:n])
-		return m, nothing, nil
+		return m, nil, nil
+	case nil:
+		all := io.MultiReader(bytes.NewReader(begin[:]), in)
+		m.data, release, err = r.c.srv.opts.Inbound.ReadWithin(context.Background(), all, 0, messageTimeout, r.ws.SetReadDeadline)
+		return m, release, err
+	default:
+		return m, nil, err
 	}
-	if err != nil {
-		return message{}, nothing, err
-	}
-	all := io.MultiReader(bytes.NewReader(begin[:]), in)
-	m.data, release, err = r.c.srv.opts.Inbound.ReadWithin(context.Background(), all, 0, messageTimeout, r.ws.SetReadDeadline)
-	if err != nil {
-		return message{}, nothing, err
-	}
-	return m, release, nil
 }
 
 // closeWriteTimeout bounds the writing of a last frame or answer.
@@ -151,22 +149,24 @@ func (r reader) closeWith(code int) {
 // they are read first, within bounds.
 func (r reader) endReading(reason Reason) {
 	r.c.mu.Lock()
-	silent := r.c.out.closing == nil || r.c.life.sealed
+	tell := r.c.out.closing != nil && !r.c.life.sealed
 	r.c.mu.Unlock()
-	if !silent {
+	if tell {
 		r.c.end(failed, reason)
 		r.drain(socketOf(r.ws))
 	}
 	r.c.CloseNow()
 }
 
-// A client that sends a message far over the limit reads why only when it has sent
-// all of it. So much is read and thrown away, at 50 MB a second at most, so that
-// it costs nobody else anything.
 const (
+	// A client that sends a message far over the limit reads why only when it has sent
+	// all of it. So much is read and thrown away, at 50 MB a second at most, so that
+	// it costs nobody else anything.
 	drainBytes = 16 << 20
 	drainStep  = 256 << 10
 	drainPause = 5 * time.Millisecond
+	// discardBytes is how much is read of a client that is to close its side.
+	discardBytes = 256 << 10
 )
 
 // drain reads until the client has closed the connection, CloseTimeout at most.
@@ -179,9 +179,6 @@ func (r reader) drain(in *stall.Conn) {
 		wait(r.c.over, drainPause)
 	}
 }
-
-// discardBytes is how much is read of a client that is to close its side.
-const discardBytes = 256 << 10
 
 // discardRest reads what comes while the connection closes, too late for anything,
 // until the client has closed its side or there is no end of it.

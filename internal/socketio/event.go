@@ -3,6 +3,7 @@ package socketio
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"runtime/debug"
 	"strings"
 
@@ -77,9 +78,7 @@ func (s *session) handle(name string, args []json.RawMessage, attachments [][]by
 // acknowledgement.
 func (s *session) answer(p *packet, name string, reply map[string]any, err error) {
 	answer := map[string]any{"ok": err == nil}
-	for k, v := range reply {
-		answer[k] = v
-	}
+	maps.Copy(answer, reply)
 	code, message := "", ""
 	if err != nil {
 		code, message = explain(err)

@@ -5,12 +5,10 @@
 // A client is one connection with its sessions, one a namespace; only "/" exists.
 // A session is a rooms.Conn from CONNECT to DISCONNECT.
 //
-// All contact with github.com/zishang520/socket.io/v2 (v2.5.0) happens in this
-// package (library.go). The library makes session ids and answers CONNECT; when it
-// has, it is let go of, so that a client that is connected costs none of its objects
-// and goroutines. What is frequent, lasting or was found faulty is ours: the
-// connections (package engineio), the event packets (packet.go, event.go) and the
-// fan-out (fanout.go).
+// All contact with github.com/zishang520/socket.io/v2 (v2.5.0) happens in library.go.
+// The library makes session ids and answers CONNECT; after that it is let go of, so
+// that a connected client costs none of its objects and goroutines. What is frequent,
+// lasting or was found faulty is ours.
 package socketio
 
 import (
@@ -98,18 +96,12 @@ func New(opts Options) *Server {
 // Serve sets the domain. Call it before the first request comes in.
 func (s *Server) Serve(handler Handler) { s.handler = handler }
 
-// Stop rejects new connections and closes the existing ones, spread over a time at
-// most: engineio.Server.Stop. Each client is told when (server_closing {in},
-// milliseconds). Clients see a closed transport, not a disconnect, and so connect
-// again elsewhere.
+// Stop is engineio.Server.Stop. With a spread each client is told when it will be closed
+// (server_closing {in}, milliseconds). Clients see a closed transport, not a disconnect,
+// and so connect again elsewhere.
 func (s *Server) Stop(ctx context.Context, spread time.Duration) {
 	s.Server.Stop(ctx, spread, func(session engineio.Session, in time.Duration) {
-		session.(*client).sendToAll(closingIn(in))
+		args := encode(map[string]int64{"in": in.Milliseconds()})
+		session.(*client).sendToAll(appendEvent(nil, rooms.Event{Name: "server_closing", Args: []json.RawMessage{args}}))
 	})
-}
-
-// closingIn tells a client when it will be closed.
-func closingIn(d time.Duration) rooms.Frames {
-	in := encode(map[string]int64{"in": d.Milliseconds()})
-	return appendEvent(nil, rooms.Event{Name: "server_closing", Args: []json.RawMessage{in}})
 }
