@@ -2,7 +2,6 @@ package engineio
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -30,17 +29,12 @@ func TestReadingRate(t *testing.T) {
 	for _, p := range packets {
 		c.Send(p)
 	}
-	if _, err := c.Ask(1, `["marks"]`); err != nil {
-		t.Fatal(err)
-	}
+	mustAsk(t, c, `["marks"]`)
 	if took := time.Since(began); took < least {
 		t.Errorf("WebSocket: %s, want %s", took, least)
 	}
 
-	p, err := pollJoin(base, 4, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := mustPoll(t, base, 4, "")
 	began = time.Now()
 	if _, err := p.Post(p.Join(packets...)); err != nil {
 		t.Fatal(err)
@@ -83,10 +77,7 @@ func TestOrigins(t *testing.T) {
 // With JSONP off a script gets neither a session nor a word of one.
 func TestNoJSONP(t *testing.T) {
 	_, base := start(t, Options{NoJSONP: true})
-	open, err := pollJoin(base, 3, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	open := mustPoll(t, base, 3, "")
 	for _, query := range []string{"&j=0", "&j", "&b64=1&j=1", "&j=0&sid=" + open.SID, "&j=x&sid=nobody"} {
 		response, err := web.Get(endpoint(base, "polling", 3, query))
 		if err != nil {
@@ -100,43 +91,25 @@ func TestNoJSONP(t *testing.T) {
 	}
 }
 
-func TestConnectionsPerAddress(t *testing.T) {
-	_, base := start(t, Options{MaxPerAddress: 2})
-	a, err1 := join(base, 4, "")
-	_, err2 := pollJoin(base, 4, "")
-	if err := errors.Join(err1, err2); err != nil {
-		t.Fatal(err)
-	}
-	_, response, err := dialer.Dial(endpoint(base, "websocket", 4, ""), nil)
-	if err == nil || response.StatusCode != http.StatusTooManyRequests {
-		t.Error("a third connection was let in")
-	}
-	a.Conn.Close()
-	eventually(t, "there is room again", func() bool {
-		c, err := join(base, 4, "")
-		if err == nil {
-			c.Conn.Close()
+// A connection too many is refused, until another one is gone.
+func TestConnectionLimits(t *testing.T) {
+	for status, opts := range map[string]Options{"429": {MaxPerAddress: 2}, "503": {MaxConnections: 2}} {
+		d, base := start(t, opts)
+		c := mustJoin(t, base, 4, "")
+		d.holdPoll(t, mustPoll(t, base, 4, ""))
+		if _, err := poll(base, 4, ""); err == nil || !strings.Contains(err.Error(), status) {
+			t.Errorf("a third connection: %v, want %s", err, status)
 		}
-		return err == nil
-	})
-}
-
-func TestConnectionsInAll(t *testing.T) {
-	d, base := start(t, Options{MaxConnections: 2})
-	a, err1 := join(base, 4, "")
-	b, err2 := pollJoin(base, 4, "")
-	if err := errors.Join(err1, err2); err != nil {
-		t.Fatal(err)
+		_, response, err := dialer.Dial(endpoint(base, "websocket", 4, ""), nil)
+		if err == nil || fmt.Sprint(response.StatusCode) != status {
+			t.Errorf("a third WebSocket: %v, want %s", err, status)
+		}
+		c.Conn.Close()
+		eventually(t, "there is room again", func() bool {
+			_, err := poll(base, 4, "")
+			return err == nil
+		})
 	}
-	d.holdPoll(t, b)
-	if _, err := poll(base, 4, ""); err == nil || !strings.Contains(err.Error(), "503") {
-		t.Errorf("a third connection: %v", err)
-	}
-	a.Conn.Close()
-	eventually(t, "there is room again", func() bool {
-		_, err := poll(base, 4, "")
-		return err == nil
-	})
 }
 
 // forgotten are sessions over polling that no client has gone on with yet.
@@ -171,10 +144,7 @@ func giveUp(t *testing.T, d *fixture, base string) {
 func TestPending(t *testing.T) {
 	d, base := start(t, Options{})
 	d.srv.maxPending = 2
-	used, err := pollJoin(base, 4, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	used := mustPoll(t, base, 4, "")
 	made := forgotten(t, base, 4)
 	for i, p := range made {
 		_, err := p.Post(p.Join("40"))
@@ -243,10 +213,7 @@ func TestHandshakeBacklog(t *testing.T) {
 // act on it before the events of the same answer.
 func TestCloseComesAlone(t *testing.T) {
 	_, base := start(t, Options{CloseTimeout: patience})
-	p, err := pollJoin(base, 4, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := mustPoll(t, base, 4, "")
 	if status, err := p.Post(p.Join(`42["burst",2]`, `42["dismiss"]`)); status != 200 || err != nil {
 		t.Fatal(status, err)
 	}

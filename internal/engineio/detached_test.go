@@ -23,25 +23,12 @@ func (d *fixture) holdPoll(t *testing.T, p *poller) {
 		cancel()
 		<-done
 	})
-	eventually(t, "a poll is held", func() bool {
-		d.srv.mu.Lock()
-		l := d.srv.conns[p.SID]
-		d.srv.mu.Unlock()
-		if l == nil {
-			return false
-		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return l.carrier.poll != nil
-	})
+	c := d.connOf(p.SID)
+	await(t, "a poll is held", c, func() bool { return c.carrier.poll != nil })
 }
 
 // exists tells whether the server knows a session.
-func (d *fixture) exists(sid string) bool {
-	d.srv.mu.Lock()
-	defer d.srv.mu.Unlock()
-	return d.srv.conns[sid] != nil
-}
+func (d *fixture) exists(sid string) bool { return d.connOf(sid) != nil }
 
 // When all places are taken, the session that has been without a transport for
 // longest makes room: not one that polls or has a WebSocket, nor one that has
@@ -52,15 +39,10 @@ func TestDisplaced(t *testing.T) {
 	mustJoin(t, base, 4, "")
 	var p [4]*poller
 	for i := range p {
-		var err error
-		if p[i], err = pollJoin(base, 4, ""); err != nil {
-			t.Fatal(err)
-		}
+		p[i] = mustPoll(t, base, 4, "")
 	}
 	d.holdPoll(t, p[0])
-	if _, err := p[1].Ask(1, `["marks"]`); err != nil { // later than the others
-		t.Fatal(err)
-	}
+	mustAsk(t, p[1], `["marks"]`) // later than the others
 	for i, gone := range []int{2, 3, 1} {
 		time.Sleep(2 * d.srv.betweenPolls) // the shortest time, not a wait for anything
 		mustJoin(t, base, 4, "")
@@ -86,10 +68,7 @@ func TestDisplaced(t *testing.T) {
 // too long for one.
 func TestBetweenPolls(t *testing.T) {
 	d, base := start(t, Options{MaxConnections: 1})
-	p, err := pollJoin(base, 4, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := mustPoll(t, base, 4, "")
 	d.srv.mu.Lock()
 	_, since, _ := d.srv.detachedAt.GetOldest()
 	d.srv.mu.Unlock()
@@ -111,25 +90,11 @@ func TestWithoutTransport(t *testing.T) {
 	if n := without(); n != 0 {
 		t.Errorf("a WebSocket: %d", n)
 	}
-	upgraded, err := pollJoin(base, 4, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	upgraded := mustPoll(t, base, 4, "")
 	eventually(t, "it is between two polls", func() bool { return without() == 1 })
-	conn, _, err := dialer.Dial(endpoint(base, "websocket", 4, "&sid="+upgraded.SID), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	c := &client{Conn: conn}
-	c.Send("2probe")
-	c.Next()
-	c.Send("5")
+	takeOver(t, d, upgraded)
 	eventually(t, "it has a WebSocket", func() bool { return without() == 0 })
-	ended, err := pollJoin(base, 4, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ended := mustPoll(t, base, 4, "")
 	eventually(t, "another is between two polls", func() bool { return without() == 1 })
 	ended.Post("1")
 	eventually(t, "it has ended", func() bool { return without() == 0 })

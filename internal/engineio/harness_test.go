@@ -27,10 +27,12 @@ type (
 )
 
 var (
-	dial, join, mustJoin      = enginetest.Dial, enginetest.Join, enginetest.MustJoin
-	poll, pollJoin, jsonpJoin = enginetest.Poll, enginetest.PollJoin, enginetest.JSONPJoin
-	endpoint, eventually      = enginetest.Endpoint, enginetest.Eventually
-	dialer, web, form         = &enginetest.Dialer, enginetest.Web, enginetest.Form
+	dial, join, mustJoin     = enginetest.Dial, enginetest.Join, enginetest.MustJoin
+	poll, pollJoin, mustPoll = enginetest.Poll, enginetest.PollJoin, enginetest.MustPoll
+	mustCandidate, mustAsk   = enginetest.MustCandidate, enginetest.MustAsk
+	expect, ticks            = enginetest.Expect, enginetest.Ticks
+	endpoint, eventually     = enginetest.Endpoint, enginetest.Eventually
+	dialer, web, form        = &enginetest.Dialer, enginetest.Web, enginetest.Form
 )
 
 // fixture is a server whose sessions speak as much of Socket.IO as enginetest's
@@ -200,6 +202,16 @@ func (f *fixture) marked(id string) (marks []string) {
 		marks = append(marks, string(m))
 	}
 	return marks
+}
+
+// await waits for a condition under a connection's lock.
+func await(t testing.TB, what string, c *Conn, ok func() bool) {
+	t.Helper()
+	eventually(t, what, func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return ok()
+	})
 }
 
 // connOf finds a connection by its id.

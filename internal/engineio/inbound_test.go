@@ -34,22 +34,14 @@ func stallBody(t *testing.T, p *poller, announced, sent int) net.Conn {
 func TestBodiesTogether(t *testing.T) {
 	inbound := memory.NewBudget(500_000)
 	_, base := start(t, Options{Inbound: inbound, MaxBody: 400_000})
-	join := func() *poller {
-		t.Helper()
-		p, err := pollJoin(base, 4, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p
-	}
-	stallBody(t, join(), 400_000, 0)
+	stallBody(t, mustPoll(t, base, 4, ""), 400_000, 0)
 	eventually(t, "a body has begun", func() bool { return inbound.Used() > 0 })
 	if used := inbound.Used(); used > 5000 {
 		t.Errorf("%d bytes are held for a body that has only been announced", used)
 	}
-	stallBody(t, join(), 300_000, 299_999)
+	stallBody(t, mustPoll(t, base, 4, ""), 300_000, 299_999)
 	eventually(t, "most of a body is there", func() bool { return inbound.Used() > 300_000 })
-	p := join()
+	p := mustPoll(t, base, 4, "")
 	sent := strings.Repeat("3\x1e", 50_000) + "3"
 	began := time.Now()
 	status, answer, err := p.Request(http.MethodPost, "", strings.NewReader(sent+strings.Repeat(" ", 200_000)), "text/plain")
@@ -90,30 +82,102 @@ func TestMessagesTogether(t *testing.T) {
 	eventually(t, "it is given back", func() bool { return inbound.Used() == 0 })
 }
 
-// One probe a candidate: the second ends it, and the session goes on over polling.
-func TestOneProbe(t *testing.T) {
-	for _, second := range []string{"2probe", "2", "3", "6", "", "42[]", strings.Repeat("5", 100)} {
-		_, base := start(t, Options{})
-		p, err := pollJoin(base, 4, "")
-		if err != nil {
-			t.Fatal(err)
+// A client that sends far too much over WebSocket can send all of it, and more,
+// and is then told why the connection ends.
+func TestFarTooLargeOverWebSocket(t *testing.T) {
+	for _, protocol := range []int{3, 4} {
+		d, base := start(t, Options{CloseTimeout: patience})
+		c := mustJoin(t, base, protocol, "")
+		l := d.connOf(c.SID)
+		for _, size := range []int{5_000_000, 70_000, 10} {
+			if err := c.Send(`42["mark","` + strings.Repeat("x", size) + `"]`); err != nil {
+				t.Errorf("protocol %d, %d bytes: %v", protocol, size, err)
+			}
 		}
-		conn, err := p.Candidate()
-		if err != nil {
-			t.Fatal(err)
+		if got, err := c.Next(); !strings.HasPrefix(got, `42["rollcall_error",{`) || !strings.Contains(got, `"message_too_large"`) {
+			t.Errorf("protocol %d: it is told %q, %v", protocol, got, err)
 		}
-		defer conn.Close()
-		c := &client{Conn: conn}
-		c.Send("2probe")
-		if got, err := c.Next(); err != nil || got != "3probe" {
-			t.Fatalf("%q, %v", got, err)
+		if _, err := c.Next(); !websocket.IsCloseError(err, websocket.CloseMessageTooBig) {
+			t.Errorf("protocol %d: it reads %v", protocol, err)
 		}
-		c.Send(second)
-		if got, err := c.Next(); err == nil {
-			t.Errorf("%.10q is answered %q", second, got)
+		c.Conn.Close()
+		<-l.over
+	}
+}
+
+// What is read of a client that does not stop sending is bounded.
+func TestDrainIsBounded(t *testing.T) {
+	d, base := start(t, Options{CloseTimeout: patience})
+	c := mustJoin(t, base, 4, "")
+	l := d.connOf(c.SID)
+	much := make([]byte, drainBytes/4)
+	for err := error(nil); err == nil; {
+		err = c.Conn.WriteMessage(websocket.TextMessage, much)
+	}
+	<-l.over
+	d, base = start(t, Options{}) // or by time
+	c = mustJoin(t, base, 4, "")
+	l = d.connOf(c.SID)
+	c.Conn.WriteMessage(websocket.TextMessage, make([]byte, 100_000))
+	<-l.over
+}
+
+// A client that sends too much over polling, also in a chunked body, is told so: since it
+// may not see the status of its POST, by an event before that is answered, if it polls
+// then or a moment later.
+func TestTooLargeIsTold(t *testing.T) {
+	for _, protocol := range []int{3, 4} {
+		for size, want := range map[int]string{2000: "message_too_large", 20_000: "body_too_large"} {
+			for _, more := range []string{"", "&j=0"} {
+				for _, polls := range []bool{false, true} {
+					t.Run(fmt.Sprintf("protocol %d%s, %s, polls %t", protocol, more, want, polls), func(t *testing.T) {
+						t.Parallel()
+						d, base := start(t, Options{MaxMessage: 1000, MaxBody: 10_000, CloseTimeout: patience})
+						tooLargeIsTold(t, d, mustPoll(t, base, protocol, more), size, polls, want)
+					})
+				}
+			}
 		}
-		if !p.Alive() {
-			t.Errorf("%.10q has ended the session", second)
+	}
+}
+
+func tooLargeIsTold(t *testing.T, d *fixture, p *poller, size int, polls bool, want string) {
+	l, told := d.connOf(p.SID), make(chan string, 2)
+	read := func() {
+		for range cap(told) {
+			packet, _ := p.Next()
+			told <- packet
 		}
+	}
+	if polls {
+		go read()
+		await(t, "it polls", l, func() bool { return l.carrier.poll != nil })
+	} else { // not before the session has ended
+		go func() {
+			eventually(t, "the domain hears of the end", func() bool { return len(d.conns()) == 0 })
+			read()
+		}()
+	}
+	body := p.Join(`42["mark","`+strings.Repeat("x", size)+`"]`, `42["mark",2]`)
+	if p.JSONP {
+		body = form(body)
+	}
+	post := poller{Base: p.Base, Protocol: p.Protocol, SID: p.SID, JSONP: p.JSONP}
+	status, answer, err := post.Request(http.MethodPost, "", io.MultiReader(strings.NewReader(body)), "text/plain")
+	limit := map[string]string{"message_too_large": "MAX_MESSAGE", "body_too_large": "MAX_BODY"}[want]
+	if err != nil || status != http.StatusRequestEntityTooLarge || !strings.Contains(answer, limit) {
+		t.Errorf("the POST is answered %d %q, %v", status, answer, err)
+	}
+	if len(d.conns()) != 0 || d.connOf(p.SID) != nil {
+		t.Error("the session goes on")
+	}
+	if len(told) == 0 {
+		t.Error("the POST was answered first")
+	}
+	if got := <-told; !strings.HasPrefix(got, `42["rollcall_error",{`) || !strings.Contains(got, `"error":"`+want+`"`) {
+		t.Errorf("it is told %q", got)
+	}
+	if got := <-told; got != "1" {
+		t.Errorf("and then %q", got)
 	}
 }

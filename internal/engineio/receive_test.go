@@ -14,19 +14,25 @@ import (
 // takeOver brings a polling session to a WebSocket, whatever else it is doing.
 func takeOver(t *testing.T, d *fixture, p *poller) *client {
 	t.Helper()
-	conn, err := p.Candidate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	c := &client{Conn: conn}
-	c.Send("2probe")
-	if got, err := c.Next(); err != nil || got != "3probe" {
-		t.Fatalf("the probe is answered %q, %v", got, err)
-	}
+	c := mustCandidate(t, p, "2probe")
+	expect(t, c, "3probe")
 	c.Send("5")
 	eventually(t, "the WebSocket has taken over", func() bool { return d.connOf(p.SID).Transport() == WebSocket })
 	return c
+}
+
+// postGate posts an event that waits for the gate, and others behind it, and returns when
+// the POST is being handled.
+func (d *fixture) postGate(t *testing.T, p *poller, events ...string) (posted chan error) {
+	t.Helper()
+	posted = make(chan error, 1)
+	go func() {
+		_, err := p.Post(p.Join(append([]string{`42["gate"]`}, events...)...))
+		posted <- err
+	}()
+	l := d.connOf(p.SID)
+	await(t, "the POST is being handled", l, func() bool { return l.carrier.posted != nil })
+	return posted
 }
 
 // glimpse is how long a test gives a faulty server to do what it must not. One
@@ -40,26 +46,9 @@ func TestWebSocketWaitsForPOST(t *testing.T) {
 	for _, protocol := range []int{3, 4} {
 		for _, more := range []string{"", "&j=0"} {
 			d, base := start(t, Options{})
-			join := func() (*poller, error) { return pollJoin(base, protocol, "") }
-			if more != "" {
-				join = func() (*poller, error) { return jsonpJoin(base, protocol) }
-			}
-			p, err := join()
-			if err != nil {
-				t.Fatal(err)
-			}
+			p := mustPoll(t, base, protocol, more)
 			id := d.only(t)
-			posted := make(chan error, 1)
-			go func() {
-				_, err := p.Post(p.Join(`42["gate"]`, `42["mark",1]`, `42["mark",2]`))
-				posted <- err
-			}()
-			eventually(t, "the POST is being handled", func() bool {
-				l := d.connOf(p.SID)
-				l.mu.Lock()
-				defer l.mu.Unlock()
-				return l.carrier.posted != nil
-			})
+			posted := d.postGate(t, p, `42["mark",1]`, `42["mark",2]`)
 			c := takeOver(t, d, p)
 			for i := 3; i < 50; i++ {
 				c.Send(fmt.Sprintf(`42["mark",%d]`, i))
@@ -72,9 +61,7 @@ func TestWebSocketWaitsForPOST(t *testing.T) {
 			if err := <-posted; err != nil {
 				t.Error(err)
 			}
-			if _, err := c.Ask(1, `["marks"]`); err != nil {
-				t.Fatal(err)
-			}
+			mustAsk(t, c, `["marks"]`)
 			var want []string
 			for i := 1; i < 50; i++ {
 				want = append(want, fmt.Sprint(i))
@@ -92,16 +79,12 @@ func TestWebSocketWaitsForPOST(t *testing.T) {
 // The wait for a POST that does not end ends with the session.
 func TestWaitForPOSTEnds(t *testing.T) {
 	d, base := start(t, Options{})
-	p, err := pollJoin(base, 4, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := mustPoll(t, base, 4, "")
 	l := d.connOf(p.SID)
-	go p.Post(`42["gate"]`)
-	eventually(t, "the POST is being handled", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.carrier.posted != nil })
+	d.postGate(t, p)
 	c := takeOver(t, d, p)
 	d.conns()[0].Close(false)
-	for err == nil {
+	for err := error(nil); err == nil; {
 		_, _, err = c.Conn.ReadMessage()
 	}
 	eventually(t, "the session has ended", func() bool { return len(d.conns()) == 0 })
@@ -112,17 +95,9 @@ func TestWaitForPOSTEnds(t *testing.T) {
 // Two POSTs at a time end the session, and nothing of the second is handled.
 func TestTwoPOSTs(t *testing.T) {
 	d, base := start(t, Options{})
-	p, err := pollJoin(base, 4, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	id, l := d.only(t), d.connOf(p.SID)
-	posted := make(chan error, 1)
-	go func() {
-		_, err := p.Post(p.Join(`42["gate"]`, `42["mark",1]`))
-		posted <- err
-	}()
-	eventually(t, "the POST is being handled", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.carrier.posted != nil })
+	p := mustPoll(t, base, 4, "")
+	id := d.only(t)
+	posted := d.postGate(t, p, `42["mark",1]`)
 	if status, _ := p.Post(`42["mark",2]`); status != http.StatusBadRequest {
 		t.Errorf("the second POST is answered %d", status)
 	}
@@ -167,12 +142,9 @@ func endsForGood(t *testing.T, d *fixture, base string, protocol int, kind strin
 		c = mustJoin(t, base, protocol, "")
 		p = &poller{SID: c.SID}
 	case "jsonp":
-		p, err = jsonpJoin(base, protocol)
+		p = mustPoll(t, base, protocol, "&j=0")
 	default:
-		p, err = pollJoin(base, protocol, "")
-	}
-	if err != nil {
-		t.Fatal(err)
+		p = mustPoll(t, base, protocol, "")
 	}
 	id, conn := d.only(t), d.conns()[0]
 	conn.Send(d.ticks(3))

@@ -131,15 +131,8 @@ func TestFloodsOfFrames(t *testing.T) {
 			pour(mustJoin(t, base, 4, "").Conn.NetConn())
 			eventually(t, "the session has ended", func() bool { return len(d.conns()) == 0 })
 
-			p, err := pollJoin(base, 4, "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			conn, err := p.Candidate()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
+			p := mustPoll(t, base, 4, "")
+			conn := mustCandidate(t, p).Conn
 			flood = append(c.first, bytes.Repeat(c.flood, 20_000)...)
 			pour(conn.NetConn())
 			if !p.Alive() {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,81 +39,55 @@ func unread(t *testing.T, base, request string) net.Conn {
 	return conn
 }
 
+// A WebSocket that is not read ends, at WRITE_TIMEOUT or, since the end is not behind
+// what cannot be written, for another reason.
 func TestWebSocketThatIsNotRead(t *testing.T) {
-	seen := &slowly{}
-	d, base := start(t, Options{WriteTimeout: 200 * time.Millisecond, MaxQueue: 64 << 20, Observer: seen})
-	c := mustJoin(t, base, 4, "")
-	c.Conn.NetConn().(*net.TCPConn).SetReadBuffer(4096)
-	l := d.connOf(c.SID)
-	d.conns()[0].Send(frameOf(strings.Repeat("x", 16<<20)))
-	<-l.over
-	eventually(t, "it is counted", func() bool { return seen.cut.Load() == 1 })
-	if len(d.conns()) != 0 {
-		t.Error("the session has not heard of the end")
+	for cut, opts := range []Options{
+		{WriteTimeout: time.Hour, PingInterval: 100 * time.Millisecond, PingTimeout: time.Second},
+		{WriteTimeout: 200 * time.Millisecond},
+	} {
+		seen := &slowly{}
+		opts.MaxQueue, opts.Observer = 64<<20, seen
+		d, base := start(t, opts)
+		c := mustJoin(t, base, 4, "")
+		c.Conn.NetConn().(*net.TCPConn).SetReadBuffer(4096)
+		l := d.connOf(c.SID)
+		l.Send(frameOf(strings.Repeat("x", 16<<20)))
+		<-l.over
+		eventually(t, "it is counted, if it was for that", func() bool { return int(seen.cut.Load()) == cut })
+		if len(d.conns()) != 0 {
+			t.Error("the session has not heard of the end")
+		}
 	}
 }
 
-// The end of a session is not behind what cannot be written.
-func TestEndOfWebSocketThatIsNotRead(t *testing.T) {
-	d, base := start(t, Options{WriteTimeout: time.Hour, MaxQueue: 64 << 20, PingInterval: 100 * time.Millisecond, PingTimeout: time.Second})
-	c := mustJoin(t, base, 4, "")
-	c.Conn.NetConn().(*net.TCPConn).SetReadBuffer(4096)
-	l := d.connOf(c.SID)
-	d.conns()[0].Send(frameOf(strings.Repeat("x", 16<<20)))
-	<-l.over
-	if len(d.conns()) != 0 {
-		t.Error("the session has not heard of the end")
-	}
-}
-
+// An answer to a poll that is not read ends at WRITE_TIMEOUT, and when the session ends
+// soon, whatever the timeout.
 func TestPollThatIsNotRead(t *testing.T) {
-	seen := &slowly{}
-	d, base := start(t, Options{WriteTimeout: 200 * time.Millisecond, MaxQueue: 64 << 20, Observer: seen})
-	p, err := pollJoin(base, 4, "")
-	if err != nil {
-		t.Fatal(err)
+	for cut, timeout := range []time.Duration{time.Hour, 200 * time.Millisecond} {
+		seen := &slowly{}
+		d, base := start(t, Options{WriteTimeout: timeout, MaxQueue: 64 << 20, Observer: seen})
+		p := mustPoll(t, base, 4, "")
+		l := d.connOf(p.SID)
+		l.Send(frameOf(strings.Repeat("x", 16<<20)))
+		unread(t, base, "GET "+strings.TrimPrefix(p.URL(""), base))
+		await(t, "the answer is being written", l, func() bool { return l.carrier.abort != nil })
+		if all, _ := d.srv.Queued(); all < 16<<20 {
+			t.Errorf("%d bytes count as queued while they are being written", all)
+		}
+		if cut == 0 {
+			go l.CloseNow()
+		}
+		<-l.over
+		await(t, "the request ends", l, func() bool { return int(seen.cut.Load()) == cut && !l.carrier.polling })
 	}
-	l := d.connOf(p.SID)
-	d.conns()[0].Send(frameOf(strings.Repeat("x", 16<<20)))
-	unread(t, base, "GET "+strings.TrimPrefix(p.URL(""), base))
-	eventually(t, "the answer is being written", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.carrier.abort != nil })
-	if all, _ := d.srv.Queued(); all < 16<<20 {
-		t.Errorf("%d bytes count as queued while they are being written", all)
-	}
-	<-l.over
-	eventually(t, "it is counted, and the request ends", func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return seen.cut.Load() == 1 && !l.carrier.polling
-	})
-}
-
-// When the session ends, an answer that is not read ends soon, whatever the
-// timeout.
-func TestUnreadPollEndsWithTheSession(t *testing.T) {
-	d, base := start(t, Options{WriteTimeout: time.Hour, MaxQueue: 64 << 20})
-	p, err := pollJoin(base, 4, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, conn := d.connOf(p.SID), d.conns()[0]
-	conn.Send(frameOf(strings.Repeat("x", 16<<20)))
-	unread(t, base, "GET "+strings.TrimPrefix(p.URL(""), base))
-	eventually(t, "the answer is being written", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.carrier.abort != nil })
-	go l.CloseNow()
-	<-l.over
-	eventually(t, "the request ends", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return !l.carrier.polling })
 }
 
 // candidateThatDoesNotRead is a WebSocket beside polling that sends pings until
 // nothing takes them any more, since their answers are not read.
 func candidateThatDoesNotRead(t *testing.T, base string, p *poller) (out *net.TCPConn, blocked bool) {
 	t.Helper()
-	conn, err := p.Candidate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
+	conn := mustCandidate(t, p).Conn
 	out = conn.NetConn().(*net.TCPConn)
 	out.SetReadBuffer(4096)
 	out.SetWriteBuffer(64 << 10)
@@ -138,10 +113,7 @@ func isHungUp(conn *net.TCPConn) bool {
 // candidate cannot be written.
 func TestCandidateThatDoesNotRead(t *testing.T) {
 	d, base := start(t, Options{WriteTimeout: time.Hour, UpgradeTimeout: time.Hour})
-	p, err := pollJoin(base, 4, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := mustPoll(t, base, 4, "")
 	l := d.connOf(p.SID)
 	candidate, blocked := candidateThatDoesNotRead(t, base, p)
 	if !blocked {
@@ -161,59 +133,41 @@ func TestCandidateThatDoesNotRead(t *testing.T) {
 // A candidate is given up in time, and polling goes on.
 func TestCandidateHasATime(t *testing.T) {
 	d, base := start(t, Options{WriteTimeout: time.Hour, UpgradeTimeout: 2 * time.Second})
-	p, err := pollJoin(base, 4, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := mustPoll(t, base, 4, "")
 	l := d.connOf(p.SID)
 	candidate, _ := candidateThatDoesNotRead(t, base, p)
-	eventually(t, "it is given up", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.carrier.candidate == nil })
-	if answer, err := p.Ask(1, `["marks"]`); err != nil || !strings.Contains(answer, `"ok":true`) {
-		t.Errorf("polling after it: %q, %v", answer, err)
-	}
+	await(t, "it is given up", l, func() bool { return l.carrier.candidate == nil })
+	mustAsk(t, p, `["marks"]`) // polling after it
 	if !isHungUp(candidate) {
 		t.Error("its connection stays")
 	}
 }
 
-// Stop waits for nothing longer than its context: not for clients, not for
-// sessions.
+// Stop waits for nothing longer than its context, not for sessions, and without one
+// not for clients that do not answer its close.
 func TestStopIsBounded(t *testing.T) {
-	d, base := start(t, Options{})
-	d.stuck = true
-	for _, protocol := range []int{3, 4} {
-		mustJoin(t, base, protocol, "")
-		if _, err := pollJoin(base, protocol, ""); err != nil {
-			t.Fatal(err)
+	for _, stuck := range []bool{false, true} {
+		d, base := start(t, Options{CloseTimeout: time.Hour})
+		d.stuck = stuck
+		for _, protocol := range []int{3, 4} {
+			mustJoin(t, base, protocol, "")
+			mustPoll(t, base, protocol, "")
 		}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-	defer cancel()
-	stopped := make(chan struct{})
-	go func() { d.srv.Stop(ctx, time.Minute, nil); close(stopped) }()
-	select {
-	case <-stopped:
-	case <-time.After(patience):
-		t.Error("Stop waits for a session that is stuck")
-	}
-	close(d.gate)
-}
-
-// Stop does not wait for clients that do not answer its close.
-func TestStopDrops(t *testing.T) {
-	d, base := start(t, Options{CloseTimeout: time.Hour})
-	for _, protocol := range []int{3, 4} {
-		mustJoin(t, base, protocol, "")
-		if _, err := pollJoin(base, protocol, ""); err != nil {
-			t.Fatal(err)
+		ctx, spread := t.Context(), time.Duration(0)
+		if stuck {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, 50*time.Millisecond)
+			defer cancel()
+			spread = time.Minute
 		}
-	}
-	stopped := make(chan struct{})
-	go func() { d.srv.Stop(context.Background(), 0, nil); close(stopped) }()
-	select {
-	case <-stopped:
-	case <-time.After(patience):
-		t.Error("Stop waits for its clients")
+		stopped := make(chan struct{})
+		go func() { d.srv.Stop(ctx, spread, nil); close(stopped) }()
+		select {
+		case <-stopped:
+		case <-time.After(patience):
+			t.Errorf("Stop waits; sessions are stuck: %t", stuck)
+		}
+		close(d.gate)
 	}
 }
 
@@ -240,4 +194,74 @@ func TestCloseFollowsTheQueue(t *testing.T) {
 			t.Errorf("want %d: %v", code, err)
 		}
 	}
+}
+
+// Writes that are the last ones of a connection, to a client that reads nothing
+// at all: no byte of them can leave.
+
+// A blocked connection is the server's side of one whose client takes no more.
+type blocked struct{ net.Conn }
+
+// block writes to the server's side of a connection, beside the server, until the
+// client takes no more.
+func (d *fixture) block(t *testing.T, client net.Conn) blocked {
+	t.Helper()
+	var conn net.Conn
+	eventually(t, "the server has accepted the connection", func() bool {
+		c, ok := d.accepted.Load(client.LocalAddr().String())
+		if ok {
+			conn = c.(net.Conn)
+		}
+		return ok
+	})
+	for size := 64 << 10; size > 0; size /= 16 { // the system takes little when it takes no more
+		for filler := make([]byte, size); ; {
+			conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+			if _, err := conn.Write(filler); errors.Is(err, os.ErrDeadlineExceeded) {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	conn.SetWriteDeadline(time.Time{})
+	return blocked{conn}
+}
+
+// isClosed reports whether the server has closed it. The client cannot see that
+// without reading, and then what was blocked could be written.
+func (b blocked) isClosed() bool {
+	raw, err := b.Conn.(syscall.Conn).SyscallConn()
+	return err != nil || raw.Control(func(uintptr) {}) != nil
+}
+
+// A candidate that is refused is closed soon, whatever the timeouts, also when
+// its close frame cannot be written.
+func TestRefusedCandidateThatDoesNotRead(t *testing.T) {
+	d, base := start(t, Options{WriteTimeout: time.Hour, UpgradeTimeout: time.Hour})
+	p := mustPoll(t, base, 4, "")
+	candidate := mustCandidate(t, p).Conn
+	conn := d.block(t, candidate.NetConn())
+	if err := candidate.WriteMessage(1, []byte("4no packet of an upgrade")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the candidate is closed", conn.isClosed)
+}
+
+// A poll that begins when its session has ended is answered within a bound, whatever
+// the timeout, also when its client takes no answer.
+func TestPollOfEndedSessionThatIsNotRead(t *testing.T) {
+	d, base := start(t, Options{WriteTimeout: time.Hour})
+	p := mustPoll(t, base, 4, "")
+	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	c := d.connOf(p.SID)
+	c.CloseNow()
+	d.late.Store(c)
+	kept := d.block(t, conn)
+	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	eventually(t, "the answer is given up", kept.isClosed)
 }

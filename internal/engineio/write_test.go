@@ -114,3 +114,180 @@ func TestCloseDuringWrite(t *testing.T) {
 		eventually(t, "it is gone", func() bool { return len(d.conns()) == 0 })
 	}
 }
+
+// Emitted in one go, events arrive complete and in order, whatever the
+// transport.
+func TestBurst(t *testing.T) {
+	for _, protocol := range []int{3, 4} {
+		_, base := start(t, Options{})
+		c, p := mustJoin(t, base, protocol, ""), mustPoll(t, base, protocol, "")
+		c.Send(`42["burst",1000]`)
+		if _, err := p.Post(p.Join(`42["burst",1000]`)); err != nil {
+			t.Fatal(err)
+		}
+		ticks(t, c, 1000)
+		ticks(t, p, 1000)
+	}
+}
+
+// A client upgrades in the middle of a stream: it polls in one goroutine,
+// probes and upgrades as the official clients do, and must get every tick once.
+func TestBurstWhileUpgrading(t *testing.T) {
+	for _, protocol := range []int{3, 4} {
+		for round := range 20 {
+			d, base := start(t, Options{})
+			p := mustPoll(t, base, protocol, "")
+			conn := d.conns()[0]
+			const n = 1000
+			var sending sync.WaitGroup
+			sending.Go(func() {
+				for i := range n {
+					conn.Send(frameOf(fmt.Sprintf(`42["tick",%d]`, i)))
+				}
+			})
+			if got, err := upgradeWhileReading(p, n); err != nil {
+				t.Fatalf("protocol %d, round %d, after %d ticks: %v", protocol, round, got, err)
+			}
+			sending.Wait()
+		}
+	}
+}
+
+// upgradeWhileReading reads n ticks, first by polling, then by WebSocket.
+func upgradeWhileReading(p *poller, n int) (got int, err error) {
+	expect := func(packet string, err error) error {
+		if want := fmt.Sprintf(`42["tick",%d]`, got); err != nil || packet != want {
+			return fmt.Errorf("got %.80q, %v", packet, err)
+		}
+		got++
+		return nil
+	}
+	c, err := p.Candidate("2probe")
+	if err != nil {
+		return 0, err
+	}
+	defer c.Conn.Close()
+	probed := make(chan error, 1)
+	go func() {
+		pong, err := c.Next()
+		if err == nil && pong != "3probe" {
+			err = fmt.Errorf("probe answered %q", pong)
+		}
+		probed <- err
+	}()
+	for paused := false; !paused; {
+		select {
+		case err := <-probed:
+			if err != nil {
+				return got, err
+			}
+			paused = true
+		default:
+		}
+		// The poll under way when the probe is answered is read to its end.
+		status, body, err := p.Request("GET", "", nil, "")
+		if err != nil || status != 200 {
+			return got, fmt.Errorf("poll: %d %q %w", status, body, err)
+		}
+		for _, packet := range p.Split(body) {
+			if packet != "6" {
+				if err := expect(packet, nil); err != nil {
+					return got, err
+				}
+			}
+		}
+	}
+	if err := c.Send("5"); err != nil {
+		return got, err
+	}
+	for got < n {
+		if err := expect(c.Next()); err != nil {
+			return got, err
+		}
+	}
+	return got, nil
+}
+
+// Upgrades that go wrong leave polling as it was. A candidate is probed once: another
+// packet, or a second probe, ends it without an answer.
+func TestBrokenUpgrades(t *testing.T) {
+	for _, frames := range [][]string{
+		nil, {"2probe"}, // and nothing more: the client closes it
+		{"hello"}, {""}, {`42["mark",1]`}, {"2probe", "2probe"}, {"2probe", "2"}, {"2probe", "3"}, {"2probe", "6"},
+		{"2probe", ""}, {"2probe", `42["mark",1]`}, {"2probe", "\x05"}, {"2probe", strings.Repeat("5", 100)},
+	} {
+		t.Run(fmt.Sprintf("%.20q", frames), func(t *testing.T) {
+			d, base := start(t, Options{})
+			p := mustPoll(t, base, 4, "")
+			c := mustCandidate(t, p, frames...)
+			if len(frames) > 0 && frames[0] == "2probe" {
+				expect(t, c, "3probe")
+			}
+			if len(frames) == 0 || len(frames) == 1 && frames[0] == "2probe" {
+				c.Conn.Close()
+			} else if got, err := c.Next(); err == nil {
+				t.Errorf("it is answered %q", got)
+			}
+			mustAsk(t, p, `["marks"]`) // over polling
+			if len(d.conns()) != 1 {
+				t.Error("the session is gone")
+			}
+			l := d.connOf(p.SID)
+			await(t, "the candidate is given up", l, func() bool { return l.carrier.candidate == nil })
+			// And a proper upgrade still works.
+			l.Send(d.ticks(3))
+			if _, err := upgradeWhileReading(p, 3); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A WebSocket's ping is answered on it, also while polling carries the session: in
+// a poll's answer it would be a packet.
+func TestPingOfACandidate(t *testing.T) {
+	for _, protocol := range []int{3, 4} {
+		d, base := start(t, Options{UpgradeTimeout: patience})
+		p := mustPoll(t, base, protocol, "")
+		c, ponged := mustCandidate(t, p), ""
+		c.Conn.SetPongHandler(func(data string) error { ponged = data; return nil })
+		c.Conn.WriteMessage(websocket.PingMessage, []byte("41"))
+		c.Send("2probe")
+		if expect(t, c, "3probe"); ponged != "41" {
+			t.Errorf("protocol %d: the ping was answered %q", protocol, ponged)
+		}
+		d.conns()[0].Send(d.ticks(1))
+		expect(t, p, `42["tick",0]`)
+		c.Send("5")
+		ponged = ""
+		c.Conn.WriteMessage(websocket.PingMessage, []byte("again"))
+		if mustAsk(t, c, `["marks"]`); ponged != "again" {
+			t.Errorf("protocol %d, upgraded: the ping was answered %q", protocol, ponged)
+		}
+	}
+}
+
+func TestOneUpgradeAtATime(t *testing.T) {
+	d, base := start(t, Options{UpgradeTimeout: patience})
+	p := mustPoll(t, base, 4, "")
+	again := func() error {
+		_, err := mustCandidate(t, p).Next()
+		return err
+	}
+	c := mustCandidate(t, p)
+	l := d.connOf(p.SID)
+	await(t, "the first is the candidate", l, func() bool { return l.carrier.candidate != nil })
+	if err := again(); !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
+		t.Error("while probing:", err)
+	}
+	c.Send("2probe")
+	c.Next()
+	c.Send("5")
+	mustAsk(t, c, `["marks"]`)
+	if err := again(); !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
+		t.Error("when upgraded:", err)
+	}
+	if len(d.conns()) != 1 {
+		t.Error("the session is gone")
+	}
+}

@@ -102,9 +102,7 @@ func TestAttachments(t *testing.T) {
 		c.SendBinary(b + "abc")
 		c.SendBinary(b + "def")
 		for _, want := range []string{`462-7[{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`, b + "abc", b + "def"} {
-			if got, err := c.Next(); err != nil || got != want {
-				t.Errorf("protocol %d: %q, %v; want %q", protocol, got, err, want)
-			}
+			expect(t, c, want)
 		}
 		c.Send(`451-7["x",{"_placeholder":true,"num":0}]`)
 		c.SendBinary(b + "more than ten")

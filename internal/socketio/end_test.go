@@ -2,6 +2,7 @@ package socketio
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -16,7 +17,6 @@ import (
 	"github.com/gorilla/websocket"
 
 	"rollcall/internal/engineio"
-
 	"rollcall/internal/engineio/enginetest"
 )
 
@@ -32,39 +32,45 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		UpgradeTimeout: shortest, CloseTimeout: shortest,
 	}})
 	before := runtime.NumGoroutine()
+	either := func() int { return 3 + rand.IntN(2) }
+	// Each makes a session, over WebSocket or over polling, and ends it.
+	over := func(protocol func() int, end func(*enginetest.Client) error) func() error {
+		return func() error {
+			c, err := join(base, protocol(), "")
+			if err != nil {
+				return err
+			}
+			return errors.Join(end(c), c.Conn.Close())
+		}
+	}
+	overPolling := func(end func(*poller) error) func() error {
+		return func() error {
+			p, err := pollJoin(base, 4, "")
+			if err != nil {
+				return err
+			}
+			return end(p)
+		}
+	}
+	four := func() int { return 4 }
 	ways := []func() error{
-		func() error { // an orderly close
-			c, err := join(base, 3+rand.IntN(2), "")
-			if err != nil {
-				return err
-			}
+		over(either, func(c *enginetest.Client) error { // an orderly close
 			c.Conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""), time.Now().Add(patience))
-			for err = nil; err == nil; { // a ping that crosses it is not answered any more
-				_, _, err = c.Conn.ReadMessage()
+			for { // a ping that crosses it is not answered any more
+				if _, _, err := c.Conn.ReadMessage(); websocket.IsCloseError(err, 1000) {
+					return nil
+				} else if err != nil {
+					return fmt.Errorf("the close was answered with %w", err)
+				}
 			}
-			if !websocket.IsCloseError(err, 1000) {
-				return fmt.Errorf("the close was answered with %v", err)
-			}
-			return c.Conn.Close()
-		},
-		func() error { // terminated
-			c, err := join(base, 4, "")
-			if err != nil {
-				return err
-			}
-			return c.Conn.Close()
-		},
-		func() error { // reset, with data under way
-			c, err := join(base, 4, "")
-			if err != nil {
-				return err
-			}
+		}),
+		over(four, func(*enginetest.Client) error { return nil }), // terminated
+		over(four, func(c *enginetest.Client) error { // reset, with data under way
 			c.Send(`42["burst",100]`)
-			c.Conn.NetConn().(*net.TCPConn).SetLinger(0)
-			return c.Conn.Close()
-		},
+			return c.Conn.NetConn().(*net.TCPConn).SetLinger(0)
+		}),
 		func() error { // gone before CONNECT
-			c, err := dial(base, 3+rand.IntN(2), "")
+			c, err := dial(base, either(), "")
 			if err != nil {
 				return err
 			}
@@ -76,66 +82,47 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(conn, "GET /socket.io/?EIO=%d&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", 3+rand.IntN(2))
+			fmt.Fprintf(conn, "GET /socket.io/?EIO=%d&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"+
+				"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", either())
 			return conn.Close()
 		},
-		func() error { // the server closes
-			c, err := join(base, 4, "")
-			if err != nil {
-				return err
-			}
-			c.Send(`42["close"]`)
+		over(four, func(c *enginetest.Client) error { // the server closes
+			err := c.Send(`42["close"]`)
 			for err == nil {
 				_, err = c.Next()
 			}
-			return c.Conn.Close()
-		},
+			return nil
+		}),
 		func() error { // half-open: never heard of again, ended by ping timeout
-			_, err := join(base, 3+rand.IntN(2), "")
+			_, err := join(base, either(), "")
 			return err
 		},
 		func() error { // polling, given up
-			_, err := pollJoin(base, 3+rand.IntN(2), "")
+			_, err := pollJoin(base, either(), "")
 			return err
 		},
-		func() error { // polling, closed
-			p, err := pollJoin(base, 4, "")
-			if err == nil {
-				_, err = p.Post("41\x1e1")
-			}
+		overPolling(func(p *poller) error { // closed
+			_, err := p.Post("41\x1e1")
 			return err
-		},
-		func() error { // aborted at every step of the upgrade
-			p, err := pollJoin(base, 4, "")
+		}),
+		overPolling(func(p *poller) error { // aborted at every step of the upgrade
+			c, err := p.Candidate([]string{"2probe", "5", "2"}[:rand.IntN(4)]...)
 			if err != nil {
 				return err
 			}
-			conn, err := p.Candidate()
+			return c.Conn.Close()
+		}),
+		overPolling(func(p *poller) error { // upgraded while the session is closed
+			c, err := p.Candidate("2probe")
 			if err != nil {
 				return err
 			}
-			c := &enginetest.Client{Conn: conn}
-			for _, step := range []string{"2probe", "5", "2"}[:rand.IntN(4)] {
-				c.Send(step)
-			}
-			return conn.Close()
-		},
-		func() error { // upgraded while the session is closed
-			p, err := pollJoin(base, 4, "")
-			if err != nil {
-				return err
-			}
-			conn, err := p.Candidate()
-			if err != nil {
-				return err
-			}
-			defer conn.Close()
-			(&enginetest.Client{Conn: conn}).Send("2probe")
-			go (&enginetest.Client{Conn: conn}).Send("5")
+			defer c.Conn.Close()
+			go c.Send("5")
 			p.Request("POST", "", strings.NewReader("nonsense"), "text/plain")
-			io.Copy(io.Discard, conn.NetConn())
+			io.Copy(io.Discard, c.Conn.NetConn())
 			return nil
-		},
+		}),
 	}
 	var wg sync.WaitGroup
 	work := make(chan func() error)

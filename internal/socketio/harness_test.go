@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	"rollcall/internal/engineio/enginetest"
 	"rollcall/internal/stall"
 	"rollcall/rooms"
@@ -25,7 +27,9 @@ type poller = enginetest.Poller
 
 var (
 	dial, join, mustJoin = enginetest.Dial, enginetest.Join, enginetest.MustJoin
-	pollJoin             = enginetest.PollJoin
+	pollJoin, mustPoll   = enginetest.PollJoin, enginetest.MustPoll
+	mustAsk, expect      = enginetest.MustAsk, enginetest.Expect
+	ticks                = enginetest.Ticks
 	endpoint, eventually = enginetest.Endpoint, enginetest.Eventually
 	dialer, web          = &enginetest.Dialer, enginetest.Web
 )
@@ -91,7 +95,7 @@ func (d guest) Handle(event string, args []json.RawMessage, attachments [][]byte
 	switch event {
 	case "burst":
 		for i := range n {
-			c.Send(d.srv.Encode(rooms.Event{Name: "tick", Args: []json.RawMessage{[]byte(strconv.Itoa(i))}}))
+			c.Send(d.srv.Encode(tick(i)))
 		}
 	case "big":
 		filler, _ := json.Marshal(strings.Repeat("x", n))
@@ -132,9 +136,13 @@ func (d guest) Disconnect(reason rooms.Reason) {
 func (d *domain) ticks(n int) rooms.Frames {
 	var events []rooms.Event
 	for i := range n {
-		events = append(events, rooms.Event{Name: "tick", Args: []json.RawMessage{[]byte(strconv.Itoa(i))}})
+		events = append(events, tick(i))
 	}
 	return d.srv.Encode(events...)
+}
+
+func tick(i int) rooms.Event {
+	return rooms.Event{Name: "tick", Args: []json.RawMessage{[]byte(strconv.Itoa(i))}}
 }
 
 func (d *domain) conns() []rooms.Conn {
@@ -145,6 +153,40 @@ func (d *domain) conns() []rooms.Conn {
 		list = append(list, c)
 	}
 	return list
+}
+
+// comeBack leaves the namespace and enters it again.
+func comeBack(t testing.TB, c *enginetest.Client) {
+	t.Helper()
+	c.Send("41")
+	c.Send("40")
+	expect(t, c, "40…")
+}
+
+// expectClose reads the rest, which must end with an orderly close.
+func expectClose(t testing.TB, c *enginetest.Client) {
+	t.Helper()
+	var err error
+	for err == nil {
+		_, err = c.Next()
+	}
+	if !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
+		t.Error(err)
+	}
+}
+
+// knock opens a WebSocket and asks to come in.
+func knock(t testing.TB, base string, protocol int, more string) *enginetest.Client {
+	t.Helper()
+	c, err := dial(base, protocol, more)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Conn.Close() })
+	if protocol == 4 {
+		c.Send("40")
+	}
+	return c
 }
 
 // start serves the test domain.

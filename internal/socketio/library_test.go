@@ -1,16 +1,15 @@
 package socketio
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"rollcall/internal/engineio"
-
 	"rollcall/internal/engineio/enginetest"
 )
 
@@ -31,41 +30,20 @@ func TestLibraryForgetsClients(t *testing.T) {
 			eventually(t, "the library has forgotten "+client, func() bool { return known(d.srv) == 0 })
 		}
 		c := mustJoin(t, base, protocol, "")
-		if _, err := pollJoin(base, protocol, ""); err != nil {
-			t.Fatal(err)
-		}
+		mustPoll(t, base, protocol, "")
 		forgotten("both")
 		for range 3 {
-			c.Send("41")
-			c.Send("40")
-			if got, err := c.Next(); err != nil || !strings.HasPrefix(got, "40") {
-				t.Fatalf("protocol %d: %q, %v", protocol, got, err)
-			}
+			comeBack(t, c)
 			forgotten("a client that came back")
 		}
 		if _, err := c.Ask(1, `["marks"]`); err != nil || len(d.conns()) != 2 {
 			t.Errorf("protocol %d: %v, %d are in", protocol, err, len(d.conns()))
 		}
-		refused, err := dial(base, protocol, "&refuse=1")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if protocol == 4 {
-			refused.Send("40")
-		}
-		if got, err := refused.Next(); err != nil || !strings.HasPrefix(got, "44") {
-			t.Fatalf("protocol %d: %q, %v", protocol, got, err)
-		}
+		expect(t, knock(t, base, protocol, "&refuse=1"), "44…")
 		forgotten("a client that was refused")
 
 		d.decide = make(chan struct{})
-		waits, err := dial(base, protocol, "&wait=1")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if protocol == 4 {
-			waits.Send("40")
-		}
+		waits := knock(t, base, protocol, "&wait=1")
 		eventually(t, "the library knows a client that waits", func() bool { return known(d.srv) > 0 })
 		waits.Conn.Close()
 		close(d.decide)
@@ -79,14 +57,8 @@ func TestQueryOfReturningClient(t *testing.T) {
 		_, base := start(t, Options{})
 		c := mustJoin(t, base, protocol, "&early=3")
 		for range 3 {
-			if err := c.Ticks(3); err != nil {
-				t.Fatal(err)
-			}
-			c.Send("41")
-			c.Send("40")
-			if got, err := c.Next(); err != nil || !strings.HasPrefix(got, "40") {
-				t.Fatalf("%q, %v", got, err)
-			}
+			ticks(t, c, 3)
+			comeBack(t, c)
 		}
 	}
 }
@@ -99,9 +71,7 @@ func TestSocketIDIsNotTheSID(t *testing.T) {
 		c := mustJoin(t, base, protocol, "")
 		public := ""
 		for range 3 {
-			if _, err := c.Ask(1, `["marks"]`); err != nil {
-				t.Fatal(err)
-			}
+			mustAsk(t, c, `["marks"]`)
 			conn := d.conns()[0]
 			id, own := conn.ID(), conn.ClientID()
 			if id == c.SID || len(id) != len(c.SID) || protocol == 3 && public != "" && id != public {
@@ -116,27 +86,24 @@ func TestSocketIDIsNotTheSID(t *testing.T) {
 				t.Errorf("a poll by the public id: %d, %v", status, err)
 			}
 			public = id
-			c.Send("41")
-			c.Send("40")
-			if got, err := c.Next(); err != nil || !strings.HasPrefix(got, "40") {
-				t.Fatalf("%q, %v", got, err)
-			}
+			comeBack(t, c)
 		}
 	}
 }
 
 // The log has a connection's socket id in it and never its sid.
 func TestNoSIDIsLogged(t *testing.T) {
-	var log lockedBuffer
-	d, base := start(t, Options{Options: engineio.Options{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})), MaxQueue: 1 << 10}})
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { log.Close() }) // after the server's end
+	d, base := start(t, Options{Options: engineio.Options{Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), MaxQueue: 1 << 10}})
 	var sids, ids []string
 	var fates []func()
 	for _, protocol := range []int{3, 4} {
 		for _, fate := range []string{`["panic"]`, `["dismiss"]`, `{`, `["burst",5000]`} {
-			p, err := pollJoin(base, protocol, "")
-			if err != nil {
-				t.Fatal(err)
-			}
+			p := mustPoll(t, base, protocol, "")
 			sids, fates = append(sids, p.SID), append(fates, func() { p.Post(p.Join("42" + fate)) })
 			if strings.Contains(fate, "burst") { // it does not poll: its queue overflows
 				continue
@@ -152,7 +119,12 @@ func TestNoSIDIsLogged(t *testing.T) {
 		meets()
 	}
 	eventually(t, "all have ended", func() bool { return len(d.conns()) == 0 })
-	text := log.String()
+	text := ""
+	eventually(t, "the log says what happened", func() bool {
+		read, _ := os.ReadFile(log.Name())
+		text = string(read)
+		return strings.Contains(text, "panic") && strings.Contains(text, "cut off")
+	})
 	for _, sid := range sids {
 		if strings.Contains(text, sid) {
 			t.Errorf("sid %s is in the log:\n%s", sid, text)
@@ -163,51 +135,26 @@ func TestNoSIDIsLogged(t *testing.T) {
 			t.Errorf("socket %s is not in the log: it proves nothing", id)
 		}
 	}
-	if !strings.Contains(text, "panic") || !strings.Contains(text, "cut off") {
-		t.Errorf("the log says little:\n%s", text)
-	}
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex // guards the buffer
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // The first packet is Node's, the refusal of another namespace the library's.
 func TestPacketsOfTheLibrary(t *testing.T) {
 	_, base := start(t, Options{})
 	for transport, upgrades := range map[string]string{"websocket": "", "polling": `"websocket"`} {
-		var open, sid string
+		var open string
 		if transport == "websocket" {
 			conn, _, err := dialer.Dial(endpoint(base, transport, 4, ""), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			c := &enginetest.Client{Conn: conn}
-			open, _ = c.Next()
-			c.Opened(open)
-			sid = c.SID
+			open, _ = (&enginetest.Client{Conn: conn}).Next()
 		} else {
-			p := &poller{Base: base, Protocol: 4}
-			_, open, _ = p.Request("GET", "", nil, "")
-			c := &enginetest.Client{}
-			c.Opened(open)
-			sid = c.SID
+			_, open, _ = (&poller{Base: base, Protocol: 4}).Request("GET", "", nil, "")
 		}
-		want := fmt.Sprintf(`0{"sid":%q,"upgrades":[%s],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}`, sid, upgrades)
+		c := &enginetest.Client{}
+		c.Opened(open)
+		want := fmt.Sprintf(`0{"sid":%q,"upgrades":[%s],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}`, c.SID, upgrades)
 		if open != want {
 			t.Errorf("%s: %s, want %s", transport, open, want)
 		}
@@ -224,11 +171,7 @@ func TestPacketsOfTheLibrary(t *testing.T) {
 	} {
 		c := mustJoin(t, base, a.protocol, "")
 		c.Send(a.send)
-		if got, err := c.Next(); err != nil || got != a.want {
-			t.Errorf("protocol %d, %s: %s, %v", a.protocol, a.send, got, err)
-		}
-		if _, err := c.Ask(1, `["marks"]`); err != nil {
-			t.Error("it cost the session:", err)
-		}
+		expect(t, c, a.want)
+		mustAsk(t, c, `["marks"]`)
 	}
 }

@@ -5,12 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gorilla/websocket"
-
 	"rollcall/internal/engineio"
-	"rollcall/rooms"
-
 	"rollcall/internal/engineio/enginetest"
+	"rollcall/rooms"
 )
 
 func TestAnswers(t *testing.T) {
@@ -26,30 +23,46 @@ func TestAnswers(t *testing.T) {
 		{`421`, `431[{"error":"bad_event","message":"The event has no name.","ok":false}]`},
 	} {
 		c.Send(a.send)
-		if got, err := c.Next(); err != nil || got != a.want {
-			t.Errorf("%s: %s, %v", a.send, got, err)
+		expect(t, c, a.want)
+	}
+}
+
+// A binary event is refused, whether its attachments come as such or, from clients with
+// forceBase64, as base64; and it costs no more than that.
+func TestBinaryEventsAreRefused(t *testing.T) {
+	for protocol, attachments := range map[int][2]string{3: {"\x04abc", "b4AQID"}, 4: {"abc", "bAQID"}} {
+		_, base := start(t, Options{})
+		c := mustJoin(t, base, protocol, "")
+		for _, send := range []func() error{
+			func() error { return c.SendBinary(attachments[0]) },
+			func() error { return c.Send(attachments[1]) },
+		} {
+			c.Send(`452-8["mark",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`)
+			send()
+			send()
+			expect(t, c, `438[{"error":"binary_not_supported"…`)
+			c.Send(`42["burst",1]`)
+			ticks(t, c, 1)
+		}
+		c.Send("b#")
+		if got, err := c.Next(); err == nil {
+			t.Errorf("protocol %d: nonsense is answered %q", protocol, got)
 		}
 	}
 }
 
-func TestBinaryEventsAreRefused(t *testing.T) {
-	for _, protocol := range []int{3, 4} {
-		_, base := start(t, Options{})
-		c := mustJoin(t, base, protocol, "")
-		c.Send(`452-8["mark",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`)
-		attachment := []byte("abc")
-		if protocol == 3 {
-			attachment = []byte("\x04abc")
-		}
-		for range 2 {
-			c.Conn.WriteMessage(websocket.BinaryMessage, attachment)
-		}
-		if got, err := c.Next(); err != nil || !strings.HasPrefix(got, `438[{"error":"binary_not_supported"`) {
-			t.Errorf("%q, %v", got, err)
-		}
-		if err := c.Send(`42["burst",1]`); err != nil || c.Ticks(1) != nil {
-			t.Error("the connection did not survive")
-		}
+// What waits for its attachments is not held: it will be refused.
+func TestBinaryEventsAreNotHeld(t *testing.T) {
+	_, base := start(t, Options{})
+	c := mustJoin(t, base, 4, "")
+	c.Send(`451-7["mark",{"_placeholder":true,"num":0},"` + strings.Repeat("x", 60_000) + `"]`)
+	c.SendBinary("\x01")
+	expect(t, c, `437[{"error":"binary_not_supported"…`)
+	p := packet{kind: typeBinaryEvent, missing: 1, data: []byte(`["mark","` + strings.Repeat("x", 60_000) + `"]`)}
+	size, waiting := len(p.data), &client{srv: &Server{}}
+	waiting.awaitAttachments(&p)
+	if kept := waiting.partial; string(kept.data) != `["mark"]` || kept.size != size {
+		t.Errorf("%.50q of %d bytes is kept", kept.data, kept.size)
 	}
 }
 
@@ -59,16 +72,8 @@ func TestConnectRefused(t *testing.T) {
 		4: `44{"data":{"error":"refused","message":"as asked","ok":false},"message":"refused"}`,
 		3: `44{"error":"refused","message":"as asked","ok":false}`,
 	} {
-		c, err := dial(base, protocol, "&refuse=1")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if protocol == 4 {
-			c.Send("40")
-		}
-		if got, err := c.Next(); err != nil || got != want {
-			t.Errorf("protocol %d: %s, %v", protocol, got, err)
-		}
+		c := knock(t, base, protocol, "&refuse=1")
+		expect(t, c, want)
 		c.Send(`42["mark",1]`) // it has no business here
 		if got, err := c.Next(); err == nil {
 			t.Errorf("protocol %d: went on with %q", protocol, got)
@@ -78,10 +83,8 @@ func TestConnectRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Send(`40{"refuse":"yes"}`)
-	if got, _ := c.Next(); !strings.HasPrefix(got, "44") {
-		t.Errorf("auth was not looked at: %s", got)
-	}
+	c.Send(`40{"refuse":"yes"}`) // in auth
+	expect(t, c, "44…")
 	if n := len(d.conns()); n != 0 {
 		t.Errorf("%d sockets are in", n)
 	}
@@ -92,16 +95,9 @@ func TestLeaveAndReturn(t *testing.T) {
 	for _, protocol := range []int{3, 4} {
 		d, base := start(t, Options{})
 		c := mustJoin(t, base, protocol, "")
-		for round := range 20 {
-			c.Send("41")
-			c.Send("40")
-			got, err := c.Next()
-			if err != nil || !strings.HasPrefix(got, "40") {
-				t.Fatalf("protocol %d, round %d: %q, %v", protocol, round, got, err)
-			}
-			if _, err := c.Ask(1, `["marks"]`); err != nil {
-				t.Fatal(err)
-			}
+		for range 20 {
+			comeBack(t, c)
+			mustAsk(t, c, `["marks"]`)
 		}
 		if n, connects := len(d.conns()), d.connects.Load(); n != 1 || connects != 21 {
 			t.Errorf("protocol %d: %d in, %d came", protocol, n, connects)
@@ -118,9 +114,7 @@ func TestNothingAfterLeaving(t *testing.T) {
 	eventually(t, "it has left", func() bool { return len(d.conns()) == 0 })
 	left.Send(d.ticks(1))
 	c.Send("40")
-	if got, err := c.Next(); err != nil || !strings.HasPrefix(got, "40") {
-		t.Errorf("%q, %v", got, err)
-	}
+	expect(t, c, "40…")
 }
 
 func TestRateLimit(t *testing.T) {
@@ -129,11 +123,7 @@ func TestRateLimit(t *testing.T) {
 	other := mustJoin(t, base, 4, "")
 	taken, refused := 0, 0
 	for range 8 {
-		got, err := c.Ask(1, `["burst",0]`)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if strings.Contains(got, "rate_limited") {
+		if strings.Contains(mustAsk(t, c, `["burst",0]`), "rate_limited") {
 			refused++
 		} else {
 			taken++
@@ -145,16 +135,8 @@ func TestRateLimit(t *testing.T) {
 	for range 100 { // it does not slow down: closed
 		c.Send(`42["burst",0]`)
 	}
-	var err error
-	for err == nil {
-		_, err = c.Next()
-	}
-	if !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
-		t.Error(err)
-	}
-	if _, err := other.Ask(1, `["marks"]`); err != nil {
-		t.Error("another client was touched:", err)
-	}
+	expectClose(t, c)
+	mustAsk(t, other, `["marks"]`)
 	eventually(t, "the one is gone", func() bool { return len(d.conns()) == 1 })
 }
 
@@ -163,9 +145,7 @@ func TestOverTheRateIsNotDecoded(t *testing.T) {
 	_, base := start(t, Options{Options: engineio.Options{PacketsPerSecond: 1, PacketsBurst: 2}})
 	c := mustJoin(t, base, 4, "")
 	for range 2 {
-		if _, err := c.Ask(1, `["burst",0]`); err != nil {
-			t.Fatal(err)
-		}
+		mustAsk(t, c, `["burst",0]`)
 	}
 	for event, want := range map[string]string{
 		`["broken",{`:  `"event":"broken"`,
@@ -194,13 +174,8 @@ func TestFloods(t *testing.T) {
 				c.Send(p)
 			}
 		}
-		var err error
-		for err == nil {
-			_, err = c.Next()
-		}
-		if !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
-			t.Errorf("%s: %v", kind, err)
-		}
+		t.Log(kind)
+		expectClose(t, c)
 	}
 }
 
@@ -224,33 +199,25 @@ func TestReasons(t *testing.T) {
 func TestHandlerPanicCostsOneConnection(t *testing.T) {
 	_, base := start(t, Options{Options: engineio.Options{Log: Options{}.withDefaults().Log}})
 	c, other := mustJoin(t, base, 4, ""), mustJoin(t, base, 4, "")
-	if got, err := c.Ask(1, `["panic"]`); err != nil || !strings.Contains(got, `"internal"`) {
-		t.Errorf("%q, %v", got, err)
+	if got := mustAsk(t, c, `["panic"]`); !strings.Contains(got, `"internal"`) {
+		t.Error(got)
 	}
-	if _, err := c.Next(); err == nil {
-		t.Error("it goes on")
-	}
-	if _, err := other.Ask(1, `["marks"]`); err != nil {
-		t.Error(err)
-	}
+	expectClose(t, c)
+	mustAsk(t, other, `["marks"]`)
 }
 
 // A client that is sent away is told so, and does not come back by itself; one
 // that may come back sees a closed transport only.
 func TestSentAway(t *testing.T) {
 	for _, protocol := range []int{3, 4} {
-		for event, want := range map[string]string{"dismiss": "disconnected", "close": ""} {
+		for event, want := range map[string][]string{"dismiss": {"41"}, "close": nil} {
 			_, base := start(t, Options{})
 			c := mustJoin(t, base, protocol, "")
 			c.Send(`42["burst",3]`)
 			c.Send(`42["` + event + `"]`)
-			if err := c.Ticks(3); err != nil {
-				t.Fatal(err)
-			}
-			got, err := c.Next()
-			if want == "" && err == nil || want != "" && (err != nil || got != "41") {
-				t.Errorf("EIO %d, %s: %q, %v", protocol, event, got, err)
-			}
+			ticks(t, c, 3)
+			expect(t, c, want...)
+			expectClose(t, c)
 		}
 	}
 }
@@ -261,9 +228,7 @@ func TestConnectComesFirst(t *testing.T) {
 		_, base := start(t, Options{})
 		for range 50 {
 			c := mustJoin(t, base, protocol, "&early=20")
-			if err := c.Ticks(20); err != nil {
-				t.Fatal(err)
-			}
+			ticks(t, c, 20)
 			c.Conn.Close()
 		}
 	}
@@ -294,8 +259,28 @@ func TestSendTakesNoLock(t *testing.T) {
 		t.Fatal("a session's lock is waited for")
 	}
 	for _, n := range []int{1, 1, 3, 1} {
-		if err := c.Ticks(n); err != nil {
-			t.Error(err)
+		ticks(t, c, n)
+	}
+}
+
+// A client is not sent back more of an event's name than any event has: as JSON it
+// could be six times as long.
+func TestLongNamesAreNotEchoed(t *testing.T) {
+	_, base := start(t, Options{Options: engineio.Options{PacketsPerSecond: 1, PacketsBurst: 100}})
+	c := mustJoin(t, base, 4, "")
+	for range 20 { // the last ones are over the rate
+		for _, name := range []string{strings.Repeat("<", 60_000), "x" + strings.Repeat("é", 30_000)} {
+			c.Send(`42["` + name + `"]`)
+			got, err := c.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(got, "rollcall_error") || len(got) > 6*maxName+200 || strings.Contains(got, "\uFFFD") || strings.Contains(got, `\ufffd`) {
+				t.Fatalf("%d bytes: %.100q", len(got), got)
+			}
 		}
+	}
+	if got := shorten(strings.Repeat("x", maxName)); len(got) != maxName {
+		t.Errorf("a name that is not too long has %d bytes", len(got))
 	}
 }

@@ -28,40 +28,47 @@ import (
 // beside it as a negative control: a check that both pass proves nothing.
 var traps = []struct {
 	name  string
-	check func(base string) error
+	check func(target) error
 }{
 	{"broadcasts lost", burst(50)},
 	{"broadcasts lost, 1000", burst(1000)},
-	{"inbound order", inboundOrder},
+	{"inbound order", webSocket(inOrder)},
 	{"crash: event without payload", survives("42")},
 	{"crash: binary event without payload", survives("450-")},
 	{"handshake race", fastClients},
-	{"polling loses large packets", largePackets},
+	{"polling loses large packets", polling(largePackets)},
 	{"polling accepts nonsense", endsSession("abc")},
 	{"polling accepts bad base64", endsSession("b####")},
 	{"polling accepts an empty body", endsSession("")},
-	{"polling reads chunked bodies whole", chunked},
-	{"polling hangs on octet-stream", octetStream},
+	{"polling reads chunked bodies whole", polling(chunked)},
+	{"polling hangs on octet-stream", polling(octetStream)},
 	{"garbage after the JSON", closes(`42["mark",1]x`)},
 	{"attachment counts of ten digits", closes(`459999999999-["mark",1]`)},
 	{"reserved event names", closes(`42["newListener",1]`)},
-	{"numeric event names", keeps(`42[7,1]`)},
+	{"numeric event names", webSocket(works, `42[7,1]`)},
 	{"equal response headers", equalHeaders},
-	{"no close frame", goodbye},
+	{"no close frame", webSocket(goodbye, `42["close"]`)},
+}
+
+// A target is the server that a check runs against, and for how long that may say
+// nothing: ours as long as it takes, so that a busy machine fails no check.
+type target struct {
+	base  string
+	quiet time.Duration
 }
 
 const (
 	stockEnv   = "ROLLCALL_TEST_STOCK"
 	trapLimit  = 200_000 // of a message; the defect needs more than 64 KiB
 	trapBody   = 1_000_000
-	stockQuiet = 2 * time.Second // after which a lost answer counts as lost
+	stockQuiet = 2 * time.Second // after which the library's answer counts as lost
 )
 
 func TestTraps(t *testing.T) {
 	for _, trap := range traps {
 		t.Run(trap.name, func(t *testing.T) {
 			_, base := start(t, Options{Options: engineio.Options{MaxMessage: trapLimit, MaxBody: trapBody}})
-			if err := trap.check(base); err != nil {
+			if err := trap.check(target{base, patience}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -76,7 +83,7 @@ func TestTrapsOfTheLibrary(t *testing.T) {
 	for _, trap := range traps {
 		t.Run(trap.name, func(t *testing.T) {
 			t.Parallel()
-			if err := trap.check(stock(t)); err == nil {
+			if err := trap.check(target{stock(t), stockQuiet}); err == nil {
 				t.Error("the bare library passes: the check is worth nothing, or the library was repaired")
 			} else {
 				t.Log("the bare library:", err)
@@ -85,34 +92,49 @@ func TestTrapsOfTheLibrary(t *testing.T) {
 	}
 }
 
-func burst(n int) func(string) error {
-	return func(base string) error {
-		c, err := join(base, 4, "")
+// webSocket is a check on a client over WebSocket that has sent packets.
+func webSocket(check func(*enginetest.Client, time.Duration) error, packets ...string) func(target) error {
+	return func(at target) error {
+		c, err := join(at.base, 4, "")
 		if err != nil {
 			return err
 		}
 		defer c.Conn.Close()
-		if err := c.Send(fmt.Sprintf(`42["burst",%d]`, n)); err != nil {
+		for _, p := range packets {
+			if err := c.Send(p); err != nil {
+				return err
+			}
+		}
+		return check(c, at.quiet)
+	}
+}
+
+// polling is a check on a client over polling.
+func polling(check func(*poller, time.Duration) error) func(target) error {
+	return func(at target) error {
+		p, err := pollJoin(at.base, 4, "")
+		if err != nil {
 			return err
 		}
+		return check(p, at.quiet)
+	}
+}
+
+func burst(n int) func(target) error {
+	return webSocket(func(c *enginetest.Client, quiet time.Duration) error {
 		for i := range n {
-			c.Conn.SetReadDeadline(time.Now().Add(stockQuiet))
+			c.Conn.SetReadDeadline(time.Now().Add(quiet))
 			_, b, err := c.Conn.ReadMessage()
 			if want := fmt.Sprintf(`42["tick",%d]`, i); err != nil || string(b) != want {
 				return fmt.Errorf("packet %d: %.80q, %v", i, b, err)
 			}
 		}
 		return nil
-	}
+	}, fmt.Sprintf(`42["burst",%d]`, n))
 }
 
-func inboundOrder(base string) error {
+func inOrder(c *enginetest.Client, _ time.Duration) error {
 	const n = 5000
-	c, err := join(base, 4, "")
-	if err != nil {
-		return err
-	}
-	defer c.Conn.Close()
 	for i := range n {
 		if err := c.Send(fmt.Sprintf(`42["mark",%d]`, i)); err != nil {
 			return err
@@ -136,94 +158,73 @@ func inboundOrder(base string) error {
 	return nil
 }
 
+// works: an event is answered.
+func works(c *enginetest.Client, _ time.Duration) error {
+	_, err := c.Ask(1, `["marks"]`)
+	return err
+}
+
 // survives: another session works after a frame was sent.
-func survives(frame string) func(string) error {
-	return func(base string) error {
+func survives(frame string) func(target) error {
+	return func(at target) error {
 		for range 3 {
-			c, err := join(base, 4, "")
-			if err != nil {
+			if err := webSocket(func(c *enginetest.Client, _ time.Duration) error {
+				c.Conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+				c.Conn.ReadMessage()
+				return nil
+			}, frame)(at); err != nil {
 				return err
 			}
-			c.Send(frame)
-			c.Conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-			c.Conn.ReadMessage()
-			c.Conn.Close()
 		}
-		c, err := join(base, 4, "")
-		if err != nil {
-			return err
-		}
-		defer c.Conn.Close()
-		_, err = c.Ask(1, `["marks"]`)
-		return err
+		return webSocket(works)(at)
 	}
 }
 
 // fastClients connect over loopback as fast as they can and send CONNECT and an
 // event before they have read a packet.
-func fastClients(base string) error {
+func fastClients(at target) error {
 	const clients, lanes = 2000, 32
-	var wg sync.WaitGroup
-	failures := make(chan error, clients)
-	address := strings.TrimPrefix(base, "http://")
-	request := "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n" +
-		"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-	frame := func(text string) []byte { // masked with zeroes
-		return append([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}, text...)
-	}
-	for lane := range lanes {
-		wg.Go(func() {
+	failures := make(chan error, lanes)
+	for range lanes {
+		go func() {
 			for range clients / lanes {
-				err := func() error {
-					conn, err := net.Dial("tcp", address)
-					if err != nil {
-						return err
-					}
-					defer conn.Close()
-					conn.SetDeadline(time.Now().Add(stockQuiet + 3*time.Second))
-					if _, err := io.WriteString(conn, request); err != nil {
-						return err
-					}
-					in := bufio.NewReader(conn)
-					response, err := http.ReadResponse(in, nil)
-					if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
-						return fmt.Errorf("lane %d: no upgrade: %w", lane, err)
-					}
-					if _, err := conn.Write(append(frame("40"), frame(`421["marks"]`)...)); err != nil {
-						return err
-					}
-					var got []byte
-					buf := make([]byte, 2048)
-					for !strings.Contains(string(got), "431[") {
-						n, err := in.Read(buf)
-						if err != nil {
-							return fmt.Errorf("lane %d: no answer: %w", lane, err)
-						}
-						got = append(got, buf[:n]...)
-					}
-					return nil
-				}()
-				if err != nil {
+				if err := fastClient(at); err != nil {
 					failures <- err
 					return
 				}
 			}
-		})
+			failures <- nil
+		}()
 	}
-	wg.Wait()
-	close(failures)
-	return <-failures
+	var all []error
+	for range lanes {
+		all = append(all, <-failures)
+	}
+	return errors.Join(all...)
 }
 
-// largePackets posts several packets of the largest allowed size in one go.
-func largePackets(base string) error {
-	p, err := pollJoin(base, 4, "")
+func fastClient(at target) error {
+	conn, _, err := dialer.Dial(endpoint(at.base, "websocket", 4, ""), nil)
 	if err != nil {
 		return err
 	}
-	const n = 4
+	defer conn.Close()
+	conn.SetReadDeadline(time.Now().Add(at.quiet + 3*time.Second))
+	c := enginetest.Client{Conn: conn}
+	err = errors.Join(c.Send("40"), c.Send(`421["marks"]`))
+	for answer := []byte(nil); !strings.HasPrefix(string(answer), "431["); {
+		if err != nil {
+			return fmt.Errorf("no answer: %w", err)
+		}
+		_, answer, err = conn.ReadMessage()
+	}
+	return nil
+}
+
+// largePackets posts several packets of the largest allowed size in one go.
+func largePackets(p *poller, _ time.Duration) error {
 	var packets []string
-	for i := range n {
+	for i := range 4 {
 		head, tail := fmt.Sprintf(`42["mark",%d,"`, i), `"]`
 		packets = append(packets, head+strings.Repeat("x", trapLimit-len(head)-len(tail))+tail)
 	}
@@ -238,25 +239,16 @@ func largePackets(base string) error {
 }
 
 // endsSession: the session is over after a nonsensical body.
-func endsSession(body string) func(string) error {
-	return func(base string) error {
-		p, err := pollJoin(base, 4, "")
-		if err != nil {
-			return err
-		}
-		p.Post(body)
-		if p.Alive() {
+func endsSession(body string) func(target) error {
+	return polling(func(p *poller, _ time.Duration) error {
+		if p.Post(body); p.Alive() {
 			return errors.New("the session lives on")
 		}
 		return nil
-	}
+	})
 }
 
-func chunked(base string) error {
-	p, err := pollJoin(base, 4, "")
-	if err != nil {
-		return err
-	}
+func chunked(p *poller, _ time.Duration) error {
 	body := io.MultiReader(strings.NewReader(`42["mark","`), strings.NewReader(strings.Repeat("x", trapBody)), strings.NewReader(`"]`))
 	status, _, err := p.Request(http.MethodPost, "", body, "text/plain")
 	if err != nil || status != http.StatusRequestEntityTooLarge {
@@ -265,15 +257,9 @@ func chunked(base string) error {
 	return nil
 }
 
-func octetStream(base string) error {
-	p, err := pollJoin(base, 4, "")
-	if err != nil {
-		return err
-	}
-	r, _ := http.NewRequest(http.MethodPost, p.URL(""), strings.NewReader("x"))
-	r.Header.Set("Content-Type", "application/octet-stream")
-	quick := &http.Client{Timeout: stockQuiet}
-	response, err := quick.Do(r)
+func octetStream(p *poller, quiet time.Duration) error {
+	quick := &http.Client{Timeout: quiet}
+	response, err := quick.Post(p.URL(""), "application/octet-stream", strings.NewReader("x"))
 	if err != nil {
 		return err
 	}
@@ -284,29 +270,11 @@ func octetStream(base string) error {
 	return nil
 }
 
-// joinAndSend opens a session that sends this frame.
-func joinAndSend(base, frame string) (*enginetest.Client, error) {
-	c, err := join(base, 4, "")
-	if err != nil {
-		return nil, err
-	}
-	if err := c.Send(frame); err != nil {
-		c.Conn.Close()
-		return nil, err
-	}
-	return c, nil
-}
-
 // closes: the frame ends the connection it came on.
-func closes(frame string) func(string) error {
-	return func(base string) error {
-		c, err := joinAndSend(base, frame)
-		if err != nil {
-			return err
-		}
-		defer c.Conn.Close()
+func closes(frame string) func(target) error {
+	return webSocket(func(c *enginetest.Client, quiet time.Duration) error {
 		for {
-			c.Conn.SetReadDeadline(time.Now().Add(stockQuiet))
+			c.Conn.SetReadDeadline(time.Now().Add(quiet))
 			if _, _, err := c.Conn.ReadMessage(); err != nil {
 				if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
 					return errors.New("the connection lives on")
@@ -314,25 +282,12 @@ func closes(frame string) func(string) error {
 				return nil
 			}
 		}
-	}
-}
-
-// keeps: the frame does not end the connection.
-func keeps(frame string) func(string) error {
-	return func(base string) error {
-		c, err := joinAndSend(base, frame)
-		if err != nil {
-			return err
-		}
-		defer c.Conn.Close()
-		_, err = c.Ask(1, `["marks"]`)
-		return err
-	}
+	}, frame)
 }
 
 // equalHeaders: what the handler around the server set twice arrives twice.
-func equalHeaders(base string) error {
-	response, err := http.Get(endpoint(base, "polling", 4, ""))
+func equalHeaders(at target) error {
+	response, err := http.Get(endpoint(at.base, "polling", 4, ""))
 	if err != nil {
 		return err
 	}
@@ -343,15 +298,7 @@ func equalHeaders(base string) error {
 	return nil
 }
 
-func goodbye(base string) error {
-	c, err := join(base, 4, "")
-	if err != nil {
-		return err
-	}
-	defer c.Conn.Close()
-	if err := c.Send(`42["close"]`); err != nil {
-		return err
-	}
+func goodbye(c *enginetest.Client, _ time.Duration) (err error) {
 	for err == nil {
 		_, err = c.Next()
 	}

@@ -105,11 +105,16 @@ func Join(base string, protocol int, more string) (*Client, error) {
 			return nil, err
 		}
 	}
-	answer, err := c.Next()
-	if err != nil || !strings.HasPrefix(answer, "40") {
-		return nil, fmt.Errorf("no CONNECT: %.80q %w", answer, err)
+	return c, connected(c)
+}
+
+// connected reads the answer to CONNECT.
+func connected(c Packets) error {
+	got, err := c.Next()
+	if err != nil || !strings.HasPrefix(got, "40") {
+		return fmt.Errorf("no CONNECT: %.80q %w", got, err)
 	}
-	return c, nil
+	return nil
 }
 
 // MustJoin is Join, or the end of the test.
@@ -150,30 +155,56 @@ func (c *Client) Next() (string, error) {
 // Ask sends an event with an acknowledgement id and waits for the answer,
 // skipping other packets.
 func (c *Client) Ask(id int, event string) (string, error) {
-	if err := c.Send(fmt.Sprintf("42%d%s", id, event)); err != nil {
-		return "", err
+	return answer(c, id, c.Send(fmt.Sprintf("42%d%s", id, event)))
+}
+
+// Packets is a client over either transport.
+type Packets interface{ Next() (string, error) }
+
+// MustAsk is Ask, or the end of the test.
+func MustAsk(t testing.TB, c interface {
+	Ask(int, string) (string, error)
+}, event string) string {
+	t.Helper()
+	got, err := c.Ask(1, event)
+	if err != nil {
+		t.Fatal(err)
 	}
-	prefix := fmt.Sprintf("43%d", id)
-	for {
-		p, err := c.Next()
-		if err != nil {
-			return "", err
+	return got
+}
+
+// answer waits for the answer to an event, if err is nil.
+func answer(c Packets, id int, err error) (string, error) {
+	for err == nil {
+		var got string
+		if got, err = c.Next(); err == nil {
+			if rest, ok := strings.CutPrefix(got, fmt.Sprintf("43%d", id)); ok {
+				return rest, nil
+			}
 		}
-		if rest, ok := strings.CutPrefix(p, prefix); ok {
-			return rest, nil
+	}
+	return "", err
+}
+
+// Expect reads packets, which must be these; of one that ends in … only the beginning
+// counts.
+func Expect(t testing.TB, c Packets, want ...string) {
+	t.Helper()
+	for i, w := range want {
+		got, err := c.Next()
+		begin, more := strings.CutSuffix(w, "…")
+		if err != nil || !strings.HasPrefix(got, begin) || !more && got != w {
+			t.Fatalf("packet %d of %d: %.200q, %v; want %.200q", i, len(want), got, err, w)
 		}
 	}
 }
 
 // Ticks reads n ticks, which must come in order with nothing between them.
-func (c *Client) Ticks(n int) error {
+func Ticks(t testing.TB, c Packets, n int) {
+	t.Helper()
 	for i := range n {
-		got, err := c.Next()
-		if want := fmt.Sprintf(`42["tick",%d]`, i); err != nil || got != want {
-			return fmt.Errorf("packet %d of %d: %.80q, %v", i, n, got, err)
-		}
+		Expect(t, c, fmt.Sprintf(`42["tick",%d]`, i))
 	}
-	return nil
 }
 
 // Poller is a client over polling.
@@ -188,9 +219,9 @@ type Poller struct {
 // Web is the HTTP client of all pollers.
 var Web = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, DialContext: (&net.Dialer{}).DialContext}, Timeout: Patience}
 
-// Poll opens a session over polling.
+// Poll opens a session over polling, or by script if more begins with &j=.
 func Poll(base string, protocol int, more string) (*Poller, error) {
-	p := &Poller{Base: base, Protocol: protocol}
+	p := &Poller{Base: base, Protocol: protocol, JSONP: strings.HasPrefix(more, "&j=")}
 	status, body, err := p.Request(http.MethodGet, more, nil, "")
 	if err != nil || status != http.StatusOK {
 		return nil, fmt.Errorf("handshake: %d %q %w", status, body, err)
@@ -204,12 +235,6 @@ func Poll(base string, protocol int, more string) (*Poller, error) {
 	return p, nil
 }
 
-// Candidate opens a WebSocket for the session, beside polling.
-func (p *Poller) Candidate() (*websocket.Conn, error) {
-	conn, _, err := Dialer.Dial(Endpoint(p.Base, "websocket", p.Protocol, "&sid="+p.SID), nil)
-	return conn, err
-}
-
 // PollJoin opens a session over polling in the main namespace.
 func PollJoin(base string, protocol int, more string) (*Poller, error) {
 	p, err := Poll(base, protocol, more)
@@ -217,15 +242,44 @@ func PollJoin(base string, protocol int, more string) (*Poller, error) {
 		return nil, err
 	}
 	if protocol == 4 {
-		if _, err := p.Post(p.Join("40")); err != nil {
+		if _, err := p.Post("40"); err != nil {
 			return nil, err
 		}
 	}
-	answer, err := p.Next()
-	if err != nil || !strings.HasPrefix(answer, "40") {
-		return nil, fmt.Errorf("no CONNECT: %.80q %w", answer, err)
+	return p, connected(p)
+}
+
+// MustPoll is PollJoin, or the end of the test.
+func MustPoll(t testing.TB, base string, protocol int, more string) *Poller {
+	t.Helper()
+	p, err := PollJoin(base, protocol, more)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return p, nil
+	return p
+}
+
+// Candidate opens a WebSocket for the session, beside polling, and sends packets.
+func (p *Poller) Candidate(packets ...string) (*Client, error) {
+	conn, _, err := Dialer.Dial(Endpoint(p.Base, "websocket", p.Protocol, "&sid="+p.SID), nil)
+	c := &Client{Conn: conn, SID: p.SID}
+	for _, packet := range packets {
+		if err == nil {
+			err = c.Send(packet)
+		}
+	}
+	return c, err
+}
+
+// MustCandidate is Candidate, or the end of the test.
+func MustCandidate(t testing.TB, p *Poller, packets ...string) *Client {
+	t.Helper()
+	c, err := p.Candidate(packets...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Conn.Close() })
+	return c
 }
 
 // URL is that of the session's requests.
@@ -343,44 +397,8 @@ func (p *Poller) Alive() bool {
 
 // Ask sends an event with an acknowledgement id and waits for the answer.
 func (p *Poller) Ask(id int, event string) (string, error) {
-	if _, err := p.Post(p.Join(fmt.Sprintf("42%d%s", id, event))); err != nil {
-		return "", err
-	}
-	prefix := fmt.Sprintf("43%d", id)
-	for {
-		got, err := p.Next()
-		if err != nil {
-			return "", err
-		}
-		if rest, ok := strings.CutPrefix(got, prefix); ok {
-			return rest, nil
-		}
-	}
-}
-
-// JSONPJoin is a session over polling by script. Its posts are not forms, which
-// only browsers need: Post makes one of them.
-func JSONPJoin(base string, protocol int) (*Poller, error) {
-	p := &Poller{Base: base, Protocol: protocol, JSONP: true}
-	status, body, err := p.Request(http.MethodGet, "", nil, "")
-	if err != nil || status != http.StatusOK {
-		return nil, fmt.Errorf("handshake: %d %q %w", status, body, err)
-	}
-	open := p.Split(body)
-	c := &Client{}
-	if err := c.Opened(open[0]); err != nil {
-		return nil, err
-	}
-	p.SID, p.Pending = c.SID, open[1:]
-	if protocol == 4 {
-		if _, err := p.Post("40"); err != nil {
-			return nil, err
-		}
-	}
-	if answer, err := p.Next(); err != nil || !strings.HasPrefix(answer, "40") {
-		return nil, fmt.Errorf("no CONNECT: %.80q %w", answer, err)
-	}
-	return p, nil
+	_, err := p.Post(p.Join(fmt.Sprintf("42%d%s", id, event)))
+	return answer(p, id, err)
 }
 
 // Form is what a script posts.

@@ -44,19 +44,25 @@ func TestOutboundAccount(t *testing.T) {
 	}
 }
 
+// dropAll ends all connections, after which nothing waits.
+func (d *fixture) dropAll(t *testing.T) {
+	t.Helper()
+	for _, c := range d.conns() {
+		c.conn.CloseNow()
+	}
+	eventually(t, "nothing waits", func() bool { all, most := d.srv.Queued(); return all == 0 && most == 0 })
+}
+
 // Over the bound of all queues the client with the longest one is disconnected.
 func TestQueuesTogether(t *testing.T) {
-	var slow slowCount
-	d, base := start(t, Options{MaxQueues: 1 << 20, Observer: &slow})
+	slow := &slowly{}
+	d, base := start(t, Options{MaxQueues: 1 << 20, Observer: slow})
 	var sids []string
 	send := func(sid string, bytes int) {
 		d.connOf(sid).Send(make([]byte, bytes))
 	}
 	for range 10 {
-		p, err := pollJoin(base, 4, "")
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := mustPoll(t, base, 4, "")
 		sids = append(sids, p.SID)
 	}
 	for i, sid := range sids {
@@ -76,54 +82,24 @@ func TestQueuesTogether(t *testing.T) {
 			t.Errorf("client %d is there: %v", i, i == 7)
 		}
 	}
-	if slow.n() != 1 {
-		t.Errorf("%d were counted", slow.n())
+	if n := slow.cut.Load(); n != 1 {
+		t.Errorf("%d were counted", n)
 	}
-	for _, c := range d.conns() {
-		c.conn.CloseNow()
-	}
-	if all, most := d.srv.Queued(); all != 0 || most != 0 {
-		t.Errorf("all are gone, and %d bytes wait, %d of one", all, most)
-	}
-}
-
-type slowCount struct {
-	NoObserver
-	mu    sync.Mutex // guards count
-	count int
-}
-
-func (s *slowCount) SlowDisconnect() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.count++
-}
-
-func (s *slowCount) n() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.count
+	d.dropAll(t)
 }
 
 // A flush to many that wait is in memory once, and disconnects nobody.
 func TestFlushCountsOnce(t *testing.T) {
 	d, base := start(t, Options{MaxQueues: 1 << 20})
 	for range 20 {
-		if _, err := pollJoin(base, 4, ""); err != nil {
-			t.Fatal(err)
-		}
+		mustPoll(t, base, 4, "")
 	}
-	frames := []byte(AppendText(nil, []byte("42"+strings.Repeat("x", 300_000))))
+	frames := frameOf("42" + strings.Repeat("x", 300_000))
 	d.fanout(frames, d.conns())
 	if all, _ := d.srv.Queued(); all < 300_000 || all > 310_000 || len(d.conns()) != 20 {
 		t.Errorf("%d wait, %d clients are there", all, len(d.conns()))
 	}
-	for _, c := range d.conns() {
-		c.conn.CloseNow()
-	}
-	if all, _ := d.srv.Queued(); all != 0 {
-		t.Errorf("%d wait for nobody", all)
-	}
+	d.dropAll(t)
 }
 
 // However clients come, read and go while all are sent to, nothing stays in the
@@ -158,15 +134,12 @@ func TestAccountUnderConcurrency(t *testing.T) {
 			}
 		})
 	}
-	frames := []byte(AppendText(nil, []byte("42"+strings.Repeat("x", 100_000))))
+	frames := frameOf("42" + strings.Repeat("x", 100_000))
 	for range 50 {
 		d.fanout(frames, d.conns())
 	}
 	all.Wait()
-	for _, c := range d.conns() {
-		c.conn.CloseNow()
-	}
-	eventually(t, "nothing waits", func() bool { all, _ := d.srv.Queued(); return all == 0 })
+	d.dropAll(t)
 	d.srv.mu.Lock()
 	defer d.srv.mu.Unlock()
 	if len(d.srv.conns)+len(d.srv.ending)+d.srv.places+d.srv.pending.Len()+d.srv.detachedAt.Len() != 0 {
@@ -179,10 +152,7 @@ func TestAccountUnderConcurrency(t *testing.T) {
 // ones, in order.
 func TestLongQueueOverPolling(t *testing.T) {
 	d, base := start(t, Options{CloseTimeout: patience})
-	p, err := pollJoin(base, 4, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := mustPoll(t, base, 4, "")
 	c := d.conns()[0]
 	for i := range 20 {
 		c.Send([]byte(AppendText(nil, fmt.Appendf(nil, `42["n",%d,"%s"]`, i, strings.Repeat("x", 50_000)))))
@@ -198,8 +168,8 @@ func TestLongQueueOverPolling(t *testing.T) {
 			t.Fatalf("event %d: %.20q, %v", i, got, err)
 		}
 	}
-	if got, err := p.Next(); err != nil || got != "1" || polls < 4 || polls > 6 {
-		t.Errorf("%d polls, then %.20q, %v", polls, got, err)
+	if expect(t, p, "1"); polls < 4 || polls > 6 {
+		t.Errorf("%d polls", polls)
 	}
 }
 
@@ -207,10 +177,7 @@ func TestLongQueueOverPolling(t *testing.T) {
 // is let go of with the client.
 func TestHeldIsCounted(t *testing.T) {
 	d, base := start(t, Options{MaxQueues: 1 << 20, MaxQueue: 1 << 20})
-	p, err := pollJoin(base, 4, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := mustPoll(t, base, 4, "")
 	c := d.connOf(p.SID)
 	a, b := c.NewStream(), c.NewStream()
 	for _, text := range []string{"one", "two"} {
@@ -239,9 +206,7 @@ func TestHeldIsCounted(t *testing.T) {
 		t.Errorf("%d bytes wait for a client that is gone", all)
 	}
 
-	if p, err = poll(base, 4, ""); err != nil {
-		t.Fatal(err)
-	}
+	p = mustPoll(t, base, 4, "")
 	c = d.connOf(p.SID)
 	held = c.NewStream()
 	for range 3 {
@@ -258,10 +223,7 @@ func TestNoSenderPassesTheBound(t *testing.T) {
 	d, base := start(t, Options{MaxQueues: 1 << 20})
 	var conns []*Conn
 	for range 40 {
-		p, err := pollJoin(base, 4, "")
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := mustPoll(t, base, 4, "")
 		conns = append(conns, d.connOf(p.SID))
 	}
 	d.srv.account.making.Lock() // as another sender does
