@@ -1,9 +1,19 @@
 package rooms
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
-// This file is what the app beside us asks for: about users and rooms, and to
-// sign somebody out.
+// This file is what the HTTP API asks for.
+
+type fromApp struct{}
+
+// FromApp marks requests of the application's server: they never wait behind others.
+func FromApp(ctx context.Context) context.Context { return context.WithValue(ctx, fromApp{}, true) }
+
+// IsFromApp reports whether FromApp has marked ctx.
+func IsFromApp(ctx context.Context) bool { return ctx.Value(fromApp{}) != nil }
 
 // UserInfo is what may be known of a user.
 type UserInfo struct {
@@ -16,21 +26,18 @@ type UserInfo struct {
 	LastActive int64
 }
 
-// User tells about a user. Somebody hidden is offline. It may wait for the
-// network, within ctx; without it, it tells what this instance knows.
+// User tells about a user; a hidden one is offline. It may wait for the network, within
+// ctx; without it, it tells what this instance knows.
 func (r *Rooms) User(ctx context.Context, id string) UserInfo {
 	info := UserInfo{ID: id}
 	var local int64
 	r.mu.Lock()
-	u := r.online.users[userKey{id: id}]
-	if u == nil {
-		u = r.online.users[userKey{id: id, anonymous: true}]
-	}
-	if u != nil && u.listed {
+	if users := r.online.withID(id); len(users) > 0 && users[0].listed {
+		u := users[0]
 		info.Online, info.Status, info.Since = true, u.shownStatus, u.rank.at/1000
 		local = info.Since
-		for _, t := range u.sockets {
-			if s := r.sessions[t.entry.Key]; s != nil {
+		for _, socket := range u.sockets {
+			if s := r.sessions.byID[socket.entry.Key]; s != nil {
 				local = max(local, s.activeAt.Load())
 			}
 		}
@@ -45,55 +52,52 @@ func (r *Rooms) User(ctx context.Context, id string) UserInfo {
 	return info
 }
 
-// IsHidden reports whether a user has sockets and hides them. User tells of such
-// a one as of somebody who is offline.
+// IsHidden reports whether a user has sockets and hides them.
 func (r *Rooms) IsHidden(id string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, key := range []userKey{{id: id}, {id: id, anonymous: true}} {
-		if u := r.online.users[key]; u != nil && u.status.current() == Hidden {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.online.withID(id), func(u *onlineUser) bool { return u.status.current() == Hidden })
 }
 
 // Sockets is how many registered sockets a user has, on all instances.
-func (r *Rooms) Sockets(id string) (sockets int) {
+func (r *Rooms) Sockets(id string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, key := range []userKey{{id: id}, {id: id, anonymous: true}} {
-		if u := r.online.users[key]; u != nil {
-			sockets += len(u.sockets)
-		}
+	return r.socketsOf(id)
+}
+
+// socketsOf is Sockets with mu held.
+func (r *Rooms) socketsOf(id string) (sockets int) {
+	for _, u := range r.online.withID(id) {
+		sockets += len(u.sockets)
 	}
 	return sockets
 }
 
-// SignOut signs a user out on every instance: the sockets are told, and
+// SignOut signs a user out on every instance: the sockets get signed_out and are
 // disconnected. It returns how many there are.
 func (r *Rooms) SignOut(id string) (sockets int) {
-	sockets = r.Sockets(id)
 	r.mu.Lock()
+	sockets = r.socketsOf(id)
 	r.store.SignOut(id)
 	signedOut := r.signOut(id)
 	r.mu.Unlock()
-	r.closeSignedOut(signedOut) // not with the next flush: a shutdown may be next
+	r.closeSignedOut(signedOut)
 	return sockets
 }
 
-// signOut does on this instance what SignOut asked for, and returns the sockets
-// that are to be dismissed. r.mu is held.
+// signOut signs a user out on this instance, and returns the sockets that are to be
+// disconnected.
 func (r *Rooms) signOut(id string) (sockets []Conn) {
 	r.releaseUser(userKey{id: id}, SignedOut)
-	for s := range r.inAny([]string{UserRoom(id), unregisteredRoom(id), id}) {
+	for s := range r.sessions.inAny([]string{UserRoom(id), unregisteredRoom(id), id}) {
 		theirs := s.tokenKey.id == id || s.registered() && (s.key.id == id || s.key.anonymous && s.clientID == id)
 		if !theirs || s.gone.Load() {
 			continue
 		}
 		r.recordLastActive(s)
-		for place := range s.entries {
-			r.removeEntry(s, place, SignedOut)
+		for key := range s.entries {
+			r.removeEntry(s, key, SignedOut)
 		}
 		s.gone.Store(true) // an event that is being handled puts nothing back
 		sockets = append(sockets, s.conn)
@@ -101,32 +105,41 @@ func (r *Rooms) signOut(id string) (sockets []Conn) {
 	return sockets
 }
 
-// closeSignedOut disconnects sockets that were signed out. r.mu is not held.
+// closeSignedOut disconnects sockets that were signed out, at once: a shutdown may come
+// before the next flush. mu is not held.
 func (r *Rooms) closeSignedOut(sockets []Conn) {
 	if len(sockets) == 0 {
 		return
 	}
-	goodbye := r.sender.Encode(Event{Name: "signed_out"})
+	event := r.sender.Encode(Event{Name: "signed_out"})
 	for _, c := range sockets {
-		c.Send(goodbye)
+		c.Send(event)
 		c.Close(false)
 	}
 }
 
-// RoomUsers is who is in a chat room, each name once, in order of joining.
+// OnlineUsers returns the present list as a JSON array. The bytes are shared: they must
+// not be changed.
+func (r *Rooms) OnlineUsers() []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.online.encodeList()
+}
+
+// RoomUsers are the usernames in a chat room, each once, in order of joining.
 func (r *Rooms) RoomUsers(room string) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := []string{}
-	if ro := r.lists.byName[RoomList(room)]; ro != nil {
-		for _, one := range ro.visibleNames(r.online.hidesSocket) {
+	if l := r.lists.byName[RoomList(room)]; l != nil {
+		for _, one := range l.visibleNames(r.online.hidesSocket) {
 			out = append(out, one.String())
 		}
 	}
 	return out
 }
 
-// Messages is a room's history, oldest first. It may wait for the network.
+// Messages is a chat room's history, oldest first. It may wait for the network.
 func (r *Rooms) Messages(ctx context.Context, room string) ([]ChatMessage, error) {
 	if r.options.Records == nil {
 		return nil, nil
@@ -134,12 +147,12 @@ func (r *Rooms) Messages(ctx context.Context, room string) ([]ChatMessage, error
 	return r.options.Records.History(ctx, room)
 }
 
-// Emit sends an event to sockets of every instance. It returns a Refusal with
-// code bad_event for a name that no server may send.
-func (r *Rooms) Emit(m Broadcast) error {
-	if err := CheckEvent(m.Event.Name); err != nil {
+// Emit publishes an event to sockets of every instance. It returns a Refusal with code
+// bad_event for a name that no server may send.
+func (r *Rooms) Emit(b Broadcast) error {
+	if err := CheckEvent(b.Event.Name); err != nil {
 		return err
 	}
-	r.publish(m)
+	r.publish(b)
 	return nil
 }

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// This file is chat rooms: who is in, who types, what is said. A room is a
-// list of the store; being in it is having an entry there.
+// chat is chat rooms. A session that is in one has an entry in its list.
+type chat struct{ *core }
 
 // The limits of PROTOCOL.md, section 8.
 const (
@@ -20,7 +20,6 @@ const (
 	maxNonce    = 64    // characters
 )
 
-// defaultUsername is who gives no name.
 const defaultUsername = "Guest"
 
 var (
@@ -28,8 +27,8 @@ var (
 	errTooManyRooms = &Refusal{"too_many_rooms", fmt.Sprintf("A socket can be in %d rooms at most.", maxRooms)}
 )
 
-// fields reads an event's argument, a JSON object. As in JavaScript its keys
-// are case-sensitive, and the last of several equal ones counts.
+// fields reads an event's argument, a JSON object. As in JavaScript its keys are
+// case-sensitive, and the last of several equal ones counts.
 func fields(args []json.RawMessage) map[string]json.RawMessage {
 	var out map[string]json.RawMessage
 	if len(args) == 0 || json.Unmarshal(args[0], &out) != nil {
@@ -54,8 +53,8 @@ func roomOf(args []json.RawMessage) (room string, f map[string]json.RawMessage, 
 	return room, f, nil
 }
 
-// join enters a room, or renames who is in it. The joiner gets user_list.
-func (r *Rooms) join(s *session, args []json.RawMessage) (map[string]any, error) {
+// join enters a chat room, or renames the member. The session gets user_list.
+func (c *chat) join(s *session, args []json.RawMessage) (map[string]any, error) {
 	room, f, err := roomOf(args)
 	if err != nil {
 		return nil, err
@@ -65,31 +64,31 @@ func (r *Rooms) join(s *session, args []json.RawMessage) (map[string]any, error)
 		return nil, err
 	}
 	place := EntryKey{RoomList(room), s.id}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	e, in := s.entries[place]
 	if !in {
 		if s.roomsJoined() >= maxRooms {
 			return nil, errTooManyRooms
 		}
-		e = Entry{EntryKey: place, Instance: r.options.Instance, UserID: s.id}
+		e = Entry{EntryKey: place, Instance: c.options.Instance, UserID: s.id}
 	}
 	name := encode(username)
 	if string(e.Data) != string(name) { // renaming is leaving and joining
 		e.Data, e.JoinedAt = name, 0
 	}
-	if err := r.putEntry(s, r.withJoinTime(e)); err != nil {
+	if err := c.putEntry(s, c.withJoinTime(e)); err != nil {
 		return nil, err
 	}
-	r.markReturned(e, s.key) // after the new entry: the member was never away
+	c.markReturned(e, s.key) // after the new entry: the member was never away
 	return map[string]any{"room": room, "username": username}, nil
 }
 
-// withJoinTime gives an entry of a chat room its place, if it has none yet: a further
-// socket takes the time of the first with its name. r.mu is held.
-func (r *Rooms) withJoinTime(e Entry) Entry {
+// withJoinTime gives an entry of a chat room its time of joining, if it has none and
+// another socket has its name.
+func (c *core) withJoinTime(e Entry) Entry {
 	if e.JoinedAt == 0 {
-		e.JoinedAt = r.lists.joinedAt(e.List, e.Data)
+		e.JoinedAt = c.lists.joinedAt(e.List, e.Data)
 	}
 	return e
 }
@@ -104,8 +103,8 @@ func (s *session) roomsJoined() (n int) {
 	return n
 }
 
-// usernameOf is who somebody wants to be in a room: the username, or what the
-// user is called.
+// usernameOf reads the name that a client wants to have in a chat room: the username,
+// or a name of the user.
 func usernameOf(f map[string]json.RawMessage) (string, error) {
 	if err := checkValue("bad_user", "The user", f["user"]); err != nil {
 		return "", err
@@ -129,37 +128,37 @@ func usernameOf(f map[string]json.RawMessage) (string, error) {
 	return defaultUsername, nil
 }
 
-// leaveRoom leaves a room.
-func (r *Rooms) leaveRoom(s *session, args []json.RawMessage) (map[string]any, error) {
+func (c *chat) leave(s *session, args []json.RawMessage) (map[string]any, error) {
 	room, _, err := roomOf(args)
 	if err != nil {
 		return nil, err
 	}
 	place := EntryKey{RoomList(room), s.id}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	e := s.entries[place]
-	if !r.removeEntry(s, place, Closed) {
+	if !c.removeEntry(s, place, Closed) {
 		return nil, errNotInRoom
 	}
-	r.release(e, s.key, Closed)
+	c.release(e, s.key, Closed)
 	return nil, nil
 }
 
-// An author is who a session is in a room.
+// An author is the user of a session in a chat room.
 type author struct {
 	username json.RawMessage
 	hidden   bool
-	// id is the user's, "" without one, and from is who answers for the memory
-	// that messages take: with a token the user, else the connection, since any
-	// client can say any id.
+	// id is the user's, "" without one. The memory that messages take is accounted to
+	// from: with a token to the user, else to the connection, since any client can say
+	// any id.
 	id   string
 	from Origin
 }
 
-func (r *Rooms) authorIn(s *session, room string) (author, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// authorIn takes the lock.
+func (c *chat) authorIn(s *session, room string) (author, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	e, ok := s.entries[EntryKey{RoomList(room), s.id}]
 	if !ok {
 		return author{}, errNotInRoom
@@ -174,17 +173,22 @@ func (r *Rooms) authorIn(s *session, room string) (author, error) {
 	return out, nil
 }
 
-// typing tells the others in the room, unless the user is hidden.
-func (r *Rooms) typing(s *session, args []json.RawMessage) (map[string]any, error) {
+// postTimeout is how long an acknowledgement waits for the id of a message.
+const postTimeout = 5 * time.Second
+
+var errUnconfirmed = &Refusal{"unavailable", "It is not sure that the message was kept. Send it again with the same nonce: then it is kept once."}
+
+// typing is published to the others in the chat room, unless the user is hidden.
+func (c *chat) typing(s *session, args []json.RawMessage) (map[string]any, error) {
 	room, _, err := roomOf(args)
 	if err != nil {
 		return nil, err
 	}
-	who, err := r.authorIn(s, room)
+	who, err := c.authorIn(s, room)
 	if err != nil || who.hidden {
 		return nil, err
 	}
-	r.publish(Broadcast{
+	c.publish(Broadcast{
 		Event: Event{"typing", []json.RawMessage{encode(struct {
 			Room     string          `json:"room"`
 			Username json.RawMessage `json:"username"`
@@ -196,13 +200,13 @@ func (r *Rooms) typing(s *session, args []json.RawMessage) (map[string]any, erro
 	return nil, nil
 }
 
-// message says something in a room, under the name that was joined with.
-func (r *Rooms) message(s *session, args []json.RawMessage) (map[string]any, error) {
+// message posts a chat message under the name that was joined with.
+func (c *chat) message(s *session, args []json.RawMessage) (map[string]any, error) {
 	room, f, err := roomOf(args)
 	if err != nil {
 		return nil, err
 	}
-	who, err := r.authorIn(s, room)
+	who, err := c.authorIn(s, room)
 	if err != nil {
 		return nil, err
 	}
@@ -219,20 +223,11 @@ func (r *Rooms) message(s *session, args []json.RawMessage) (map[string]any, err
 	if err != nil || utf8.RuneCountInString(nonce) > maxNonce {
 		return nil, &Refusal{"bad_message", fmt.Sprintf("nonce must be a text of at most %d characters.", maxNonce)}
 	}
-	kept, err := r.store.PostMessage(ChatPost{Room: room, UserID: who.id, Username: username, Content: content, Nonce: nonce, From: who.from})
+	post := ChatPost{Room: room, UserID: who.id, Username: username, Content: content, Nonce: nonce, From: who.from}
+	kept, err := c.store.PostMessage(post)
 	if err != nil {
 		return nil, err
 	}
-	return awaitMessageID(kept)
-}
-
-// postTimeout is how long an answer waits for the id of a message.
-const postTimeout = 5 * time.Second
-
-var errUnconfirmed = &Refusal{"unavailable", "It is not sure that the message was kept. Send it again with the same nonce: then it is kept once."}
-
-// awaitMessageID is the answer with the id of a message.
-func awaitMessageID(kept <-chan int64) (map[string]any, error) {
 	timeout := time.NewTimer(postTimeout)
 	defer timeout.Stop()
 	select {
@@ -260,13 +255,4 @@ func (m ChatMessage) MarshalJSON() ([]byte, error) {
 		Content   string `json:"content"`
 		Timestamp string `json:"timestamp"`
 	}{m.ID, m.UserID, m.Username, m.Content, time.UnixMilli(m.At).UTC().Format("2006-01-02T15:04:05.000Z")})
-}
-
-// publish hands a message to the sockets of every instance.
-func (r *Rooms) publish(m Broadcast) {
-	if r.options.Bus != nil {
-		r.options.Bus.Publish(m)
-		return
-	}
-	r.receiveBroadcast(m)
 }

@@ -1,18 +1,17 @@
 package rooms
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"time"
 )
 
-// This file is how sockets come and go.
-
-// Connect takes a socket, before any of its events. Whose user is known from the
+// Connect takes a socket, before any of its events. A user who is known from the
 // handshake is registered. It returns a Refusal with code bad_presence if the
-// handshake asks for an unknown subscription, with code bad_status for an
-// unknown status, with code unauthorized if it lacks a good token, and those of
-// register; then the socket is not taken.
+// handshake asks for an unknown subscription, with code bad_status for an unknown
+// status, with code unauthorized if it lacks a valid token, and those of register;
+// then the socket is not taken.
 func (r *Rooms) Connect(c Conn, h Handshake) (Session, error) {
 	subscription, err := subscriptionOf(h)
 	if err != nil {
@@ -22,24 +21,23 @@ func (r *Rooms) Connect(c Conn, h Handshake) (Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	who, err := r.authenticate(h)
+	who, err := r.tokens.authenticate(h)
 	if err != nil {
 		return nil, err
 	}
 	s := &session{
 		service: r, id: c.ID(), clientID: c.ClientID(), conn: c, subscription: subscription,
-		tokenKey: who.tokenKey, token: who.token(), guest: who.guest, wantsIDs: h.Query.Get("userId") != "",
-		address: h.Address,
-		initial: startStatus(wanted, who.status),
+		tokenKey: who.key, token: who.token(), guest: who.guest, wantsIDs: h.Query.Get("userId") != "",
+		address: h.Address, initial: initialStatus(wanted, who.status),
 	}
 	s.activeAt.Store(time.Now().UnixMilli())
 	if !r.addSession(s) {
 		return nil, fmt.Errorf("connect: socket id %q is connected already", s.id)
 	}
-	if who.tokenKey != (userKey{}) {
-		// From here on a sign-out finds the session. An earlier one may have
-		// revoked the token since it was checked.
-		if again, err := r.authenticate(h); err != nil || again.tokenKey != who.tokenKey {
+	if who.key != (userKey{}) {
+		// From here on a sign-out finds the session. An earlier one may have revoked
+		// the token since it was checked.
+		if again, err := r.tokens.authenticate(h); err != nil || again.key != who.key {
 			s.Disconnect(Closed)
 			return nil, errUnauthorized
 		}
@@ -47,74 +45,104 @@ func (r *Rooms) Connect(c Conn, h Handshake) (Session, error) {
 	if who.user == nil {
 		return s, nil
 	}
-	if _, err := r.register(s, []json.RawMessage{who.user}); err != nil {
+	if _, err := r.users.register(s, []json.RawMessage{who.user}); err != nil {
 		s.Disconnect(Closed)
 		return nil, err
 	}
-	r.expireAt(s, who.expires)
+	r.tokens.expireAt(s, who.expires)
 	return s, nil
 }
 
-// addSession takes a new session among the others, unless one has its id already.
+// addSession adds a new session, unless its id is taken. It takes the lock.
 func (r *Rooms) addSession(s *session) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.sessions[s.id] != nil {
+	if !r.sessions.add(s) {
 		return false
 	}
-	r.resetStatus(s)
-	r.sessions[s.id] = s
-	r.enterUserRoom(s, userKey{})
-	if s.clientID != s.id {
-		r.aliases[s.clientID] = s
-	}
+	r.statuses.reset(s)
+	r.sessions.moveToUserRoom(s, userKey{})
 	if s.subscription == countOnly {
 		s.needsCount, r.pending.counts = true, true
-		r.wakeUp()
+		r.outbox.wakeUp()
 	}
 	return true
 }
 
-// Disconnect lets go of a socket and removes its entries, for the given reason. A
-// second call does nothing.
-func (s *session) Disconnect(reason Reason) {
-	r := s.service
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.sessions[s.id] != s {
-		return
+// Parameters names what is read of a handshake's query.
+func Parameters() []string { return []string{"presence", "status", "token", "userId"} }
+
+// isMissing reports whether a text is what JavaScript makes of a value that is not
+// there, or not text: io(url, {query: {userId: user.id}}) without a user sends these.
+func isMissing(text string) bool {
+	switch text {
+	case "", "undefined", "null", "NaN", "[object Object]":
+		return true
 	}
-	s.gone.Store(true)
-	s.stopExpiryTimer()
-	key, registered := s.key, s.registered()
-	r.recordLastActive(s)
-	for place, e := range s.entries {
-		// Handing over, the entries are left to whoever comes after this instance.
-		_, mayReturn := holderOf(e, key)
-		if r.handingOver && !mayReturn || !r.handingOver && !r.hold(e, key, reason) {
-			r.removeEntry(s, place, reason)
-		}
-	}
-	clear(s.entries)
-	s.hasUser.Store(false)
-	if !r.handingOver {
-		for _, list := range s.stages {
-			r.leaveList(s, list)
-		}
-	}
-	delete(r.sessions, s.id)
-	delete(r.aliases, s.clientID)
-	r.membership.leaveAll(s)
-	if !registered && r.options.Strict { // as Node does
-		r.queueStrictList(func(*session) bool { return true })
-	}
+	return false
 }
 
-// HandOver is called when this instance is about to end: from here on the
-// entries of sockets that go stay in the store, so that nobody is seen to leave
-// who comes back on another instance. The store looks after what is left.
-func (r *Rooms) HandOver() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.handingOver = true
+// text is what a client says of itself when it connects: the field of auth if that is
+// text, else that of the query, "" if neither says anything.
+func (h Handshake) text(name string) string {
+	if text, ok := h.Auth[name].(string); ok && !isMissing(text) {
+		return text
+	}
+	return h.queryText(name)
+}
+
+func (h Handshake) queryText(name string) string {
+	if text := h.Query.Get(name); !isMissing(text) {
+		return text
+	}
+	return ""
+}
+
+// A subscription is what a socket chose to get of Online.
+type subscription string
+
+const (
+	both        subscription = "both"    // deltas and snapshots
+	listOnly    subscription = "list"    // snapshots
+	changesOnly subscription = "changes" // one snapshot, then deltas
+	countOnly   subscription = "count"   // online_count
+	none        subscription = "none"
+)
+
+func subscriptionOf(h Handshake) (subscription, error) {
+	wanted := h.text("presence")
+	switch s := subscription(wanted); s {
+	case "":
+		return both, nil
+	case both, listOnly, changesOnly, countOnly, none:
+		return s, nil
+	}
+	return "", &Refusal{"bad_presence", fmt.Sprintf(
+		"presence is %.64q; it must be both, list, changes, count or none.", wanted)}
+}
+
+// statusOfHandshake is the status that a client wants to start with, "" if it names
+// none. An unknown one is refused: a client that means to hide must not be shown.
+func statusOfHandshake(h Handshake) (Status, error) {
+	wanted := h.text("status")
+	switch value := h.Auth["status"].(type) {
+	case nil, string:
+	default: // it may have been meant to hide
+		return "", &Refusal{"bad_status", fmt.Sprintf("status is a %T; it must be active, away or hidden.", value)}
+	}
+	if status := Status(wanted); wanted == "" || status.isValid() {
+		return status, nil
+	}
+	return "", &Refusal{"bad_status", fmt.Sprintf("status is %.64q; it must be active, away or hidden.", wanted)}
+}
+
+func (s Status) isValid() bool { return s == Active || s == Away || s == Hidden }
+
+// initialStatus is the status of a session before its first own choice: hidden if the
+// client or its token says so, else what the client says, else the token.
+func initialStatus(client, token Status) Status {
+	if client == Hidden || token == Hidden {
+		return Hidden
+	}
+	return cmp.Or(client, token, Active)
 }

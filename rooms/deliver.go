@@ -6,155 +6,154 @@ import (
 	"time"
 )
 
-// This file is what leaves: messages, what changed in the lists, and the one
-// fan-out that everything goes through.
+// This file is what is queued at once: broadcasts, the deltas of the members of a
+// list, and in strict mode every list that changes.
 
-// receiveBroadcast brings a message to the sockets of this instance that it is for. The
-// bus calls it with one message at a time, so each socket gets them in order.
-func (r *Rooms) receiveBroadcast(m Broadcast) {
-	r.mu.Lock()
-	r.queueBroadcast(m)
-	r.mu.Unlock()
-	r.awaitRoom()
-}
-
-// queueBroadcast puts a message into the outbox, behind what waits in the lists that it is
-// for: everybody knows a name before its message. r.mu is held.
-func (r *Rooms) queueBroadcast(m Broadcast) {
-	for _, room := range m.Rooms {
-		r.queueMembers(room)
+// publish hands a broadcast to the sockets of every instance. It takes the lock.
+func (c *core) publish(b Broadcast) {
+	if c.options.Bus != nil {
+		c.options.Bus.Publish(b)
+		return
 	}
-	r.outbox.add(batch{events: []Event{m.Event}, to: r.receivers(m)})
-	r.wakeUp()
+	c.receiveBroadcast(b)
 }
 
-// queueMembers puts what waits in one list into the outbox. r.mu is held.
-func (r *Rooms) queueMembers(list string) {
-	if ro := r.lists.byName[list]; ro != nil && ro.dirtyElement != nil {
-		for _, p := range r.takeMembers(ro) {
-			r.outbox.add(p)
+// receiveBroadcast brings a broadcast to the sockets of this instance. The bus calls
+// it with one at a time, so each socket gets them in order. It takes the lock.
+func (c *core) receiveBroadcast(b Broadcast) {
+	c.mu.Lock()
+	c.queueBroadcast(b)
+	c.mu.Unlock()
+	c.awaitRoom()
+}
+
+// queueBroadcast queues a broadcast, behind the deltas of the lists that it is for:
+// clients know a username before its message.
+func (c *core) queueBroadcast(b Broadcast) {
+	now := time.Now().UnixMilli()
+	for _, room := range b.Rooms {
+		c.queueMembers(room)
+		if l := c.lists.byName[room]; l != nil {
+			c.lists.markUsed(l, now) // a race with speeds is in use
+		}
+	}
+	c.outbox.add(batch{events: []Event{b.Event}, to: c.sessions.receivers(b)})
+}
+
+// queueMembers queues what is due of one list.
+func (c *core) queueMembers(list string) {
+	if l := c.lists.byName[list]; l != nil && l.dirtyElement != nil {
+		for _, b := range c.takeMembers(l) {
+			c.outbox.add(b)
 		}
 	}
 }
 
-// fanOut encodes packets, each once however many get it, and fans them out. Only the
-// flush loop calls it, so that each socket gets everything in one order.
-func (r *Rooms) fanOut(packets []batch) {
-	deliveries := make([]Delivery, 0, len(packets))
-	for _, p := range packets {
-		if len(p.events) > 0 && len(p.to) > 0 {
-			r.noteSent(p.events, len(p.to))
-			deliveries = append(deliveries, Delivery{Frames: r.sender.Encode(p.events...), To: p.to})
-		}
-	}
-	if len(deliveries) > 0 {
-		r.sender.Fanout(deliveries)
-	}
-}
+// takeMembers returns the delta and the snapshot of a list for the sockets that get
+// them. Afterwards they count as announced.
+func (c *core) takeMembers(l *memberList) []batch {
+	c.lists.dirty.Remove(l.dirtyElement)
+	changed, requests := l.changed, l.requests
+	l.dirtyElement, l.changed, l.requests = nil, false, nil
+	defer c.lists.dropIfEmpty(l)
 
-// takeMembers takes what waits in a list out of the books. r.mu is held.
-func (r *Rooms) takeMembers(ro *memberList) []batch {
-	r.lists.dirty.Remove(ro.dirtyElement)
-	changed, owed := ro.changed, ro.snapshots
-	ro.dirtyElement, ro.changed, ro.snapshots = nil, false, nil
-	defer r.lists.dropIfEmpty(ro)
-
-	steps, whole := r.memberEvents(ro)
-	if !changed && !isRoom(ro.name) { // of a room, steps are what changed, whatever changed it
-		steps = nil
+	deltas, snapshot := c.memberEvents(l)
+	if !changed && !isRoom(l.name) { // a chat room's deltas also come from users who hid
+		deltas = nil
 	}
-	out := []batch{{events: deltaEvents(steps)}, {events: []Event{whole}}}
-	for s, o := range owed {
+	out := []batch{{events: deltaEvents(deltas)}, {events: []Event{snapshot}}}
+	for s, request := range requests {
 		switch {
-		case r.sessions[s.id] != s:
-		case o.hasSnapshot:
-			out = append(out, batch{events: append(deltaEvents(o.missedDeltas(steps)), whole), to: []Conn{s.conn}})
+		case c.sessions.byID[s.id] != s:
+		case request.hasSnapshot:
+			out = append(out, batch{events: append(deltaEvents(request.missed(deltas)), snapshot), to: []Conn{s.conn}})
 		default:
 			out[1].to = append(out[1].to, s.conn)
 		}
 	}
-	add := func(s *session) {
-		if _, had := owed[s]; !had {
+	addTo := func(s *session) {
+		if _, gets := requests[s]; !gets {
 			out[0].to = append(out[0].to, s.conn)
 		}
 	}
-	if r.options.Strict && !isRoom(ro.name) {
-		for _, s := range r.sessions {
-			add(s)
+	if c.options.Strict && !isRoom(l.name) {
+		for _, s := range c.sessions.byID {
+			addTo(s)
 		}
 	} else {
-		for s := range r.membership[ro.name] {
-			add(s)
+		for s := range c.sessions.rooms[l.name] {
+			addTo(s)
 		}
 	}
-	return out
+	return slices.DeleteFunc(out, func(b batch) bool { return len(b.events) == 0 })
 }
 
-// A memberDelta is one event of what changed in a list: of whom, nil: of several.
+// A memberDelta is one event of a list's delta: of one username, or nil.
 type memberDelta struct {
 	name  *name
 	event Event
 }
 
-func deltaEvents(steps []memberDelta) []Event {
-	out := make([]Event, len(steps), len(steps)+1) // and the whole
-	for i, one := range steps {
+func deltaEvents(deltas []memberDelta) []Event {
+	out := make([]Event, len(deltas), len(deltas)+1) // and the snapshot
+	for i, one := range deltas {
 		out[i] = one.event
 	}
 	return out
 }
 
-// missedDeltas is the steps that must come before the whole for a session that is owed
-// it: none if it is new, or if they are of its own names alone. Else all of them,
+// missed returns the deltas that must come before the snapshot for a session that
+// requested it: none if it is new, or if they are of its own names alone. Else all,
 // since each shows the names as they are after it.
-func (o snapshotRequest) missedDeltas(steps []memberDelta) []memberDelta {
-	if !o.hasSnapshot || !slices.ContainsFunc(steps, func(one memberDelta) bool {
-		return one.name != nil && !slices.Contains(o.ownNames, one.name)
+func (r snapshotRequest) missed(deltas []memberDelta) []memberDelta {
+	if !r.hasSnapshot || !slices.ContainsFunc(deltas, func(one memberDelta) bool {
+		return one.name != nil && !slices.Contains(r.ownNames, one.name)
 	}) {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(steps), func(one memberDelta) bool { return one.name == nil })
+	return slices.DeleteFunc(slices.Clone(deltas), func(one memberDelta) bool { return one.name == nil })
 }
 
-// memberEvents is what those get who know the list as it was told last, and
-// those who do not know it.
-func (r *Rooms) memberEvents(ro *memberList) (steps []memberDelta, whole Event) {
-	title := titleOf(ro.name)
+// memberEvents returns what is sent to the sessions that have what was announced of
+// a list, and to the others.
+func (c *core) memberEvents(l *memberList) (deltas []memberDelta, snapshot Event) {
+	title := titleOf(l.name)
 	switch {
-	case isRoom(ro.name):
-		return ro.names.takeDeltas(title, ro.visibleNames(r.online.hidesSocket))
-	case isStage(ro.name):
-		whole = Event{"update_stage_" + title, []json.RawMessage{ro.encode(true, r.online.hidesOwner)}}
+	case isRoom(l.name):
+		return l.names.takeDeltas(title, l.visibleNames(c.online.hidesSocket))
+	case isStage(l.name):
+		snapshot = Event{"update_stage_" + title, []json.RawMessage{l.encode(true, c.online.hidesOwner)}}
 	default:
-		whole = Event{"race_" + title + "_update", []json.RawMessage{ro.encode(false, r.online.hidesOwner)}}
+		snapshot = Event{"race_" + title + "_update", []json.RawMessage{l.encode(false, c.online.hidesOwner)}}
 	}
-	return []memberDelta{{nil, whole}}, whole
+	return []memberDelta{{nil, snapshot}}, snapshot
 }
 
-// receivers is the sockets that get a message. r.mu is held.
-func (r *Rooms) receivers(m Broadcast) []Conn {
-	if len(m.Rooms) == 0 {
-		to := make([]Conn, 0, len(r.sessions))
-		excepted := r.inAny(m.Except)
-		for _, s := range r.sessions {
-			if _, out := excepted[s]; !out {
-				to = append(to, s.conn)
+// queueStrict is COMPAT=strict: as in the Node service each change is a list of its
+// own, for every session, even if the list is the same; but nothing that a hidden
+// user does may show. The deltas, which Node did not have, go with the flush.
+func (c *core) queueStrict(e Entry, wasListed bool) {
+	if e.List != Online {
+		c.queueMembers(e.List)
+		return
+	}
+	visible := wasListed || c.online.isListed(e.Key)
+	c.queueStrictList(func(s *session) bool { return visible || s.id == e.Key })
+}
+
+// queueStrictList queues the list for those of the sessions that take lists.
+func (c *core) queueStrictList(gets func(*session) bool) {
+	var to, toIDs []Conn
+	for _, s := range c.sessions.byID {
+		if s.takesSnapshots() && gets(s) {
+			to = append(to, s.conn)
+			if s.wantsIDs {
+				toIDs = append(toIDs, s.conn)
 			}
 		}
-		return to
 	}
-	now := time.Now().UnixMilli()
-	for _, room := range m.Rooms {
-		if ro := r.lists.byName[room]; ro != nil {
-			r.lists.markUsed(ro, now) // a race that goes on is in use
-		}
+	c.outbox.add(batch{events: c.online.snapshotEvents(), to: to})
+	if len(toIDs) > 0 {
+		c.outbox.add(batch{events: c.online.idsEvents(), to: toIDs})
 	}
-	all, excepted := r.inAny(m.Rooms), r.inAny(m.Except)
-	to := make([]Conn, 0, len(all))
-	for s := range all {
-		if _, out := excepted[s]; !out {
-			to = append(to, s.conn)
-		}
-	}
-	return to
 }

@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -8,106 +9,155 @@ import (
 	"strings"
 )
 
-// This file is the events that clients may send, and who answers them.
+// A handler answers one event of a session. The map it returns is added to the
+// acknowledgement and may be nil.
+type handler func(s *session, args []json.RawMessage) (map[string]any, error)
 
-// A handler answers one event of a session. The map it returns is added to
-// the acknowledgement and may be nil.
-type handler func(r *Rooms, s *session, args []json.RawMessage) (map[string]any, error)
+// eventHandlers are those of the events that clients may send, but for those with a
+// name in their name (namedEvent).
+func (r *Rooms) eventHandlers() map[string]handler {
+	return map[string]handler{
+		"register":   r.users.register,
+		"unregister": r.users.unregister,
+		"sync":       r.users.sync,
+		"renew":      r.tokens.renew,
 
-// handlers are the events that clients may send, but for those with a name in
-// their name: see named.
-var handlers = map[string]handler{
-	"register":   (*Rooms).register,
-	"unregister": (*Rooms).unregister,
-	"sync":       (*Rooms).sync,
-	"renew":      (*Rooms).renew,
+		"heartbeat": r.statuses.heartbeat,
+		"status":    r.statuses.choose,
 
-	"heartbeat": (*Rooms).heartbeat,
-	"status":    (*Rooms).chooseStatus,
+		"join":    r.chat.join,
+		"leave":   r.chat.leave,
+		"typing":  r.chat.typing,
+		"message": r.chat.message,
 
-	"join":    (*Rooms).join,
-	"leave":   (*Rooms).leaveRoom,
-	"typing":  (*Rooms).typing,
-	"message": (*Rooms).message,
-
-	"invite":      (*Rooms).invite,
-	"join_stage":  (*Rooms).joinStage,
-	"add_car":     (*Rooms).addCar,
-	"watch_stage": (*Rooms).watchStage,
-	"watch_race":  (*Rooms).watchRace,
-}
-
-// passive are the events that do not show that the user is active.
-var passive = map[string]bool{"status": true, "unregister": true, "renew": true}
-
-// Events names the events that clients may send, sorted: those with a name in
-// their name by their kind.
-func Events() []string {
-	return slices.Sorted(maps.Keys(eventKinds))
-}
-
-// eventKinds are the names of Events.
-var eventKinds = func() map[string]bool {
-	out := map[string]bool{startRaceEvents: true, updateSpeedEvents: true}
-	for name := range handlers {
-		out[name] = true
+		"invite":      r.invite,
+		"join_stage":  r.racing.joinStage,
+		"add_car":     r.racing.addCar,
+		"watch_stage": r.racing.watchStage,
+		"watch_race":  r.racing.watchRace,
 	}
-	return out
-}()
-
-// EventKind is what an event is called in Events, "" if clients may not send it.
-func EventKind(event string) string {
-	if _, ok := handlers[event]; ok {
-		return event
-	}
-	_, kind := namedEvent(event)
-	return kind
-}
-
-var errBinary = &Refusal{"binary_not_supported", "Events carry JSON only."}
-
-// Handle answers one of Events. It returns a Refusal with code unknown_event for
-// any other, with binary_not_supported for one with attachments, and with
-// not_connected if the socket is gone.
-func (s *session) Handle(event string, args []json.RawMessage, attachments [][]byte) (map[string]any, error) {
-	if len(attachments) > 0 {
-		return nil, errBinary
-	}
-	handle := handlers[event]
-	if handle == nil {
-		handle, _ = namedEvent(event)
-	}
-	if handle == nil {
-		return nil, &Refusal{"unknown_event", fmt.Sprintf("There is no event %.64q.", event)}
-	}
-	if s.gone.Load() {
-		return nil, errNotConnected
-	}
-	if !passive[event] {
-		s.service.markActive(s)
-	}
-	before := s.service.outbox.addedCount.Load()
-	reply, err := handle(s.service, s, args)
-	s.service.awaitSent(before)
-	s.service.awaitRoom()
-	return reply, err
 }
 
 // What events with a name in their name are called together.
 const (
 	startRaceEvents   = "start_race_*"
 	updateSpeedEvents = "update_*_speed"
+	stageEvents       = "update_stage_*"
+	raceEvents        = "race_*_update"
 )
 
 // namedEvent finds the handler of an event with a name in its name, and its kind.
-func namedEvent(event string) (h handler, kind string) {
+func (r *Rooms) namedEvent(event string) (h handler, kind string) {
 	if token, ok := strings.CutPrefix(event, "start_race_"); ok {
-		return startRace(token), startRaceEvents
+		return r.racing.startRace(token), startRaceEvents
 	}
 	if rest, ok := strings.CutPrefix(event, "update_"); ok {
 		if race, ok := strings.CutSuffix(rest, "_speed"); ok {
-			return updateSpeed(race), updateSpeedEvents
+			return r.racing.updateSpeed(race), updateSpeedEvents
 		}
 	}
 	return nil, ""
+}
+
+// noRooms knows the names of events: they are the same in every Rooms.
+var noRooms Rooms
+
+// passive are the events that do not show that the user is active.
+var passive = map[string]bool{"status": true, "unregister": true, "renew": true}
+
+// eventKinds are Events.
+var eventKinds = func() map[string]bool {
+	out := map[string]bool{startRaceEvents: true, updateSpeedEvents: true}
+	for name := range noRooms.eventHandlers() {
+		out[name] = true
+	}
+	return out
+}()
+
+// Events names the events that clients may send, sorted: those with a name in their
+// name by their kind.
+func Events() []string { return slices.Sorted(maps.Keys(eventKinds)) }
+
+// EventKind is what an event is called in Events, "" if clients may not send it.
+func EventKind(event string) string {
+	if _, kind := noRooms.namedEvent(event); kind != "" {
+		return kind
+	}
+	if eventKinds[event] {
+		return event
+	}
+	return ""
+}
+
+// EventsSent names the events that clients are sent, those with a name in their name
+// by their kind. POST /api/emit and emitters may send any other.
+func EventsSent() []string {
+	return []string{
+		"online_users", "add_user", "update_user", "remove_user", "online_count", "updateOnlineUsers",
+		"user_list", "user_joined", "user_left", "typing", "message",
+		"invite", stageEvents, raceEvents, startRaceEvents, updateSpeedEvents,
+	}
+}
+
+// sentKind is what an event is called in EventsSent, or else its own name.
+func sentKind(event string) string {
+	if strings.HasPrefix(event, "update_stage_") {
+		return stageEvents
+	}
+	if strings.HasPrefix(event, "race_") && strings.HasSuffix(event, "_update") {
+		return raceEvents
+	}
+	if _, kind := noRooms.namedEvent(event); kind != "" {
+		return kind
+	}
+	return event
+}
+
+// reserved are the event names that mean something to Socket.IO itself: neither side
+// may send them.
+var reserved = map[string]bool{
+	"connect": true, "connect_error": true, "disconnect": true,
+	"disconnecting": true, "newListener": true, "removeListener": true,
+}
+
+// Reserved reports whether an event name means something to Socket.IO itself.
+func Reserved(event string) bool { return reserved[event] }
+
+// CheckEvent returns a Refusal with code bad_event for a name that no server may send.
+func CheckEvent(name string) error {
+	switch {
+	case name == "":
+		return &Refusal{"bad_event", "The event has no name."}
+	case reserved[name]:
+		return &Refusal{"bad_event", fmt.Sprintf("The event name %q is reserved.", name)}
+	}
+	return nil
+}
+
+// invite publishes an invitation to the sockets of the invited user; in strict mode to
+// all, whose applications keep it if it is theirs.
+func (r *Rooms) invite(_ *session, args []json.RawMessage) (map[string]any, error) {
+	if len(args) > 0 {
+		if err := checkValue("bad_invite", "The invitation", args[0]); err != nil {
+			return nil, err
+		}
+	}
+	invitation := Broadcast{Event: Event{"invite", firstArg(args)}}
+	if !r.options.Strict {
+		id, err := idText(fields(args)["id"])
+		if err != nil || id == "" {
+			return nil, &Refusal{"bad_invite", "invite needs an object with the id of the invited user."}
+		}
+		invitation.Rooms = []string{UserRoom(id)}
+	}
+	r.publish(invitation)
+	return nil, nil
+}
+
+// firstArg is an event's one argument, as JavaScript would pass it on.
+func firstArg(args []json.RawMessage) []json.RawMessage {
+	if len(args) == 0 {
+		return []json.RawMessage{[]byte("null")}
+	}
+	return []json.RawMessage{bytes.Clone(args[0])}
 }

@@ -11,8 +11,8 @@ func (r *Rooms) Flush(lists bool) {
 	r.mu.Lock()
 	queued, due := r.outbox.take(), r.takePresence(lists)
 	r.mu.Unlock()
-	r.fanOutQueued(queued)
-	r.flush(due)
+	r.flusher.fanOutQueued(queued)
+	r.flusher.flush(due)
 }
 
 // Deliver is one step of the flush loop: it sends what waits to be sent at once.
@@ -20,15 +20,15 @@ func (r *Rooms) Deliver() {
 	r.mu.Lock()
 	queued := r.outbox.take()
 	r.mu.Unlock()
-	r.fanOutQueued(queued)
+	r.flusher.fanOutQueued(queued)
 }
 
 // Waiting is what the flush loop would find to do.
 func (r *Rooms) Waiting() (deltas, lists bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	want := r.waiting()
-	return want.deltas, want.lists
+	kinds := r.pendingKinds()
+	return kinds.deltas, kinds.snapshots
 }
 
 // Identify returns an identity's id and whether it is the socket's.
@@ -41,7 +41,7 @@ func Identify(user, socket string) (id string, anonymous bool, err error) {
 func (r *Rooms) RoomsWithMembers() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.membership)
+	return len(r.sessions.rooms)
 }
 
 // MemberLists counts the lists other than Online that exist here.
@@ -52,7 +52,7 @@ func (r *Rooms) MemberLists() int {
 }
 
 // FlushMembers is Flush for the lists of members.
-func (r *Rooms) FlushMembers() { r.flushMembers() }
+func (r *Rooms) FlushMembers() { r.flusher.flushMembers() }
 
 // RacingBytes is what this instance's part of stages and races weighs.
 func (r *Rooms) RacingBytes() int {
@@ -62,7 +62,7 @@ func (r *Rooms) RacingBytes() int {
 }
 
 // Sweep lets go of choices that no socket adopted, as if a time had come.
-func (r *Rooms) Sweep(now time.Time) { r.sweep(now) }
+func (r *Rooms) Sweep(now time.Time) { r.statuses.sweep(now) }
 
 // HoldAtMost sets the bound of what is held for the grace.
 func (r *Rooms) HoldAtMost(n int) { r.grace.limit = n }

@@ -7,275 +7,277 @@ import (
 	"time"
 )
 
-// pendingFlush is what waits for a flush besides the changes of the online list.
+// pendingFlush is what is due besides the delta of the online list.
 type pendingFlush struct {
-	// Somebody is owed a snapshot, a list or the count: see session.
-	snapshots, lists, counts bool
-	// stale: deltas went out since the last flush of lists. restated: some
-	// that were about nothing but a status, which is news to those only who get
-	// no deltas.
+	// now, snapshots and counts: a session needs a snapshot with the next flush, one
+	// with the next flush of snapshots, or the count.
+	now, snapshots, counts bool
+	// listStale: the list was announced as deltas only. statusStale: deltas of
+	// statuses were, which sessions that get no deltas do not know.
 	listStale, statusStale bool
-	// announcedCount is the number of users last told.
-	announcedCount int
+	announcedCount         int // of users
 }
 
-// Run sends the clients what there is for them until ctx ends, and then stops
-// watching the store. It is the only sender, so the order in which it sends is
-// the order that each client sees.
+// Run fans out what is queued and due until ctx ends, and then stops watching the
+// store. It is the only sender, so each client sees the order in which it sends.
 //
-// Increments, lists and lists pace separately: a list is many times larger, so
-// in a steady coming and going deltas are at once and lists seldom.
-// A flush of lists is one of deltas too, so that each client's stream is in
-// step.
+// Deltas, snapshots of the online list and members are paced separately: a snapshot
+// is many times larger, so while users come and go steadily deltas leave at once
+// and snapshots seldom. A flush of snapshots is one of deltas too, so that each
+// client's stream is consistent.
 func (r *Rooms) Run(ctx context.Context) error {
 	defer r.stopWatching()
-	defer r.stopMessages()
-	defer r.stopFanout()
+	defer r.stopSubscription()
+	defer r.flusher.stop()
 	r.outbox.running.Store(true)
-	var looking sync.WaitGroup
-	defer looking.Wait()
-	looking.Go(func() { r.runJanitor(ctx) })
-	paces := pacers{
-		deltas:  pacer{soon: 1, steady: 1},
-		lists:   pacer{soon: 3, steady: 50},
-		members: pacer{soon: memberPause, steady: memberPause},
-	}
+	var janitor sync.WaitGroup
+	defer janitor.Wait()
+	janitor.Go(func() { r.statuses.runJanitor(ctx) })
+	r.flusher.run(ctx)
+	return nil
+}
+
+// A flusher is the flush loop. Its methods take the lock, if they do not say
+// otherwise.
+type flusher struct {
+	*core
+	pacers pacers
+}
+
+// memberPause is the pause after members were flushed, in units of what that cost.
+const memberPause = 2
+
+func newFlusher(c *core) flusher {
+	return flusher{c, pacers{
+		deltas:    pacer{soon: 1, steady: 1},
+		snapshots: pacer{soon: 3, steady: 50},
+		members:   pacer{soon: memberPause, steady: memberPause},
+	}}
+}
+
+func (f *flusher) run(ctx context.Context) {
 	timer := time.NewTimer(maxPause)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		queued, want, due := r.takeDue(&paces)
-		r.fanOutQueued(queued)
-		if r.flushDue(want, due, &paces) {
+		queued, due, presence := f.takeDue()
+		f.fanOutQueued(queued)
+		if f.flushDue(due, presence) {
 			continue
 		}
 		var timeout <-chan time.Time
-		if next, ok := paces.next(want); ok {
+		if next, ok := f.pacers.next(due); ok {
 			timer.Reset(time.Until(next))
 			timeout = timer.C
 		}
 		select {
 		case <-ctx.Done():
-		case <-r.wake:
+		case <-f.outbox.wake:
 		case <-timeout:
 		}
 	}
-	return nil
 }
 
-// memberPause is the pause after lists were told, in units of what that took.
-const memberPause = 2
-
-// wantedFlushes is which flushes have something to send.
-type wantedFlushes struct{ deltas, lists, members bool }
-
-// A presenceFlush is a flush that is due: what it sends, of one moment.
-type presenceFlush struct {
-	cut    presenceDelta
-	lists  bool
-	counts Counts
+// stop ends the fan-out: callers that wait for it go on, and what is held for the
+// grace period is left in the store.
+func (f *flusher) stop() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.grace.close()
+	f.outbox.close()
 }
 
-// flushDue does the flush that is due, if there is one.
-func (r *Rooms) flushDue(want wantedFlushes, due *presenceFlush, p *pacers) bool {
-	now := time.Now()
-	switch {
-	case due != nil:
-		cost := r.flush(due)
-		now = time.Now()
-		r.options.Observer.Pause("changes", p.deltaFlushed(now, cost))
-		if due.lists {
-			r.options.Observer.Pause("list", p.lists.flushed(now, cost))
+// pendingKinds tells which flushes have something to send.
+type pendingKinds struct{ deltas, snapshots, members bool }
+
+// takeDue takes what is queued, and the flush of presence if it may leave now. kinds
+// is what was pending before.
+func (f *flusher) takeDue() (queued []batch, kinds pendingKinds, presence *presenceFlush) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.outbox.woken = false
+	select {
+	case <-f.outbox.wake: // it was woken meanwhile
+	default:
+	}
+	kinds = f.pendingKinds()
+	now, p := time.Now(), &f.pacers
+	if kinds.deltas {
+		p.coalesce(now)
+	}
+	snapshots := kinds.snapshots && p.snapshots.due(now)
+	if (snapshots || kinds.deltas && p.deltas.due(now)) && !(kinds.members && p.members.due(now)) {
+		presence = f.takePresence(snapshots)
+	}
+	return f.outbox.take(), kinds, presence
+}
+
+// flushDue does the flush that is due, and reports whether there is one.
+func (f *flusher) flushDue(kinds pendingKinds, presence *presenceFlush) bool {
+	switch observer, p := f.options.Observer, &f.pacers; {
+	case presence != nil:
+		cost := f.flush(presence)
+		now := time.Now()
+		observer.Pause("changes", p.deltasFlushed(now, cost))
+		if presence.withSnapshots {
+			observer.Pause("list", p.snapshots.flushed(now, cost))
 		}
-	case want.members && p.members.due(now):
-		cost := r.flushMembers()
-		r.options.Observer.Flush("rosters", cost)
-		r.options.Observer.Pause("rosters", p.members.flushed(time.Now(), cost))
+	case kinds.members && p.members.due(time.Now()):
+		cost := f.flushMembers()
+		observer.Flush("rosters", cost)
+		observer.Pause("rosters", p.members.flushed(time.Now(), cost))
 	default:
 		return false
 	}
 	return true
 }
 
-// stopFanout is the end of the fan-out: nobody waits for it any more, and what is held is
-// left to whoever comes after.
-func (r *Rooms) stopFanout() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.grace.close()
-	r.outbox.close()
-}
-
-// takeDue is what waits in the outbox, which flushes have something to send, and the
-// one of presence that is due: what is in the first and the last has left from here
-// on.
-func (r *Rooms) takeDue(p *pacers) (queued []batch, want wantedFlushes, due *presenceFlush) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.woken = false
-	select {
-	case <-r.wake: // it was given meanwhile
-	default:
-	}
-	want = r.waiting()
-	now := time.Now()
-	if want.deltas {
-		p.coalesce(now)
-	}
-	lists := want.lists && p.lists.due(now)
-	if (lists || want.deltas && p.deltas.due(now)) && !(want.members && p.members.due(now)) {
-		due = r.takePresence(lists)
-	}
-	return r.outbox.take(), want, due
-}
-
-// takePresence makes one. r.mu is held.
-func (r *Rooms) takePresence(lists bool) *presenceFlush {
-	return &presenceFlush{r.takeDelta(lists), lists, r.counts()}
-}
-
-// wakeUp makes the flush loop look again. It never blocks. r.mu is held.
-func (r *Rooms) wakeUp() {
-	if r.woken {
-		return
-	}
-	r.woken = true
-	select {
-	case r.wake <- struct{}{}:
-	default:
+// pendingKinds is called with the lock held. In strict mode snapshots are queued at
+// once.
+func (c *core) pendingKinds() pendingKinds {
+	changed, p := c.online.hasDelta(), &c.pending
+	return pendingKinds{
+		deltas:    changed || p.now || p.counts,
+		snapshots: !c.options.Strict && (changed || p.listStale || p.statusStale || p.snapshots),
+		members:   c.lists.dirty.Len() > 0,
 	}
 }
 
-// waiting reports which flushes have something to send. In strict mode lists
-// do not wait. r.mu is held.
-func (r *Rooms) waiting() wantedFlushes {
-	changed := r.online.changed()
-	return wantedFlushes{
-		deltas:  changed || r.pending.snapshots || r.pending.counts,
-		lists:   !r.options.Strict && (changed || r.pending.listStale || r.pending.statusStale || r.pending.lists),
-		members: r.lists.dirty.Len() > 0,
-	}
-}
-
-// flush sends what changed since the last boundary, and returns what that cost.
-func (r *Rooms) flush(b *presenceFlush) time.Duration {
+// flush sends a flush of presence, and returns what that cost.
+func (f *flusher) flush(p *presenceFlush) time.Duration {
 	started := time.Now()
-	packets := b.cut.batches()
-	r.fanOut(packets)
+	batches := p.batches()
+	f.fanOut(batches)
 	cost := time.Since(started)
-	if len(packets) > 0 {
+	if len(batches) > 0 {
 		kind := "changes"
-		if b.lists {
+		if p.withSnapshots {
 			kind = "list"
 		}
-		r.options.Observer.Flush(kind, cost)
+		f.options.Observer.Flush(kind, cost)
 	}
-	r.options.Observer.Presence(b.counts.Users, b.counts.Sockets)
+	f.options.Observer.Presence(p.counts.Users, p.counts.Sockets)
 	return cost
 }
 
-// flushMembers sends what changed in the lists, some at a time, and returns what
-// that cost.
-func (r *Rooms) flushMembers() time.Duration {
+// lockBatch is how many lists or sessions are handled before the lock is let go.
+const lockBatch = 64
+
+// flushMembers sends what is due of the lists, and returns what that cost.
+func (f *flusher) flushMembers() time.Duration {
 	started := time.Now()
 	for more := true; more; {
-		r.mu.Lock()
-		for range min(lockBatch, r.lists.dirty.Len()) {
-			r.queueMembers(r.lists.dirty.Front().Value.(*memberList).name)
+		f.mu.Lock()
+		for range min(lockBatch, f.lists.dirty.Len()) {
+			f.queueMembers(f.lists.dirty.Front().Value.(*memberList).name)
 		}
-		more = r.lists.dirty.Len() > 0
-		packets := r.outbox.take()
-		r.mu.Unlock()
-		r.fanOutQueued(packets)
+		more = f.lists.dirty.Len() > 0
+		batches := f.outbox.take()
+		f.mu.Unlock()
+		f.fanOutQueued(batches)
 	}
 	return time.Since(started)
 }
 
-// A presenceDelta is one boundary: who gets what, of one moment of the online list.
-type presenceDelta struct {
-	diff       delta
-	listEvents []Event // nil if nobody gets it
-	idsEvents  []Event
-	count      int
-
-	// Each socket is in one of the first three at most.
-	toDelta, toDeltaAndList, toList []Conn
-	toIDs, toCount                  []Conn
+// fanOutQueued sends what outbox.take returned.
+func (f *flusher) fanOutQueued(batches []batch) {
+	if len(batches) == 0 {
+		return
+	}
+	f.fanOut(batches)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.outbox.sent(len(batches))
 }
 
-// takeDelta takes the changes and the owed out of the books, in one step: from here
-// on they count as told. r.mu is held.
-func (r *Rooms) takeDelta(lists bool) presenceDelta {
-	c := presenceDelta{diff: r.online.takeDelta(), count: r.online.size()}
-	changed := !c.diff.empty()
-	stale := r.pending.listStale || c.diff.changesList()
-	restated := r.pending.statusStale || changed
-	recount := c.count != r.pending.announcedCount
+// fanOut encodes batches, each once however many sockets get it, and fans them out.
+// Everything that sessions get goes through it, but for what ends them.
+func (f *flusher) fanOut(batches []batch) {
+	deliveries := make([]Delivery, len(batches))
+	for i, b := range batches {
+		for _, e := range b.events {
+			f.options.Observer.Sent(sentKind(e.Name), len(b.to))
+		}
+		deliveries[i] = Delivery{Frames: f.sender.Encode(b.events...), To: b.to}
+	}
+	if len(deliveries) > 0 {
+		f.sender.Fanout(deliveries)
+	}
+}
+
+// A presenceFlush is what one flush of the online list sends, of one moment.
+type presenceFlush struct {
+	withSnapshots bool
+	counts        Counts
+	delta         delta
+	snapshot, ids []Event // nil if no session gets them
+
+	// Each socket is in one of the first three at most.
+	toDelta, toDeltaAndSnapshot, toSnapshot []Conn
+	toIDs, toCount                          []Conn
+}
+
+// takePresence takes the delta and its receivers in one step: afterwards they count
+// as announced. It is called with the lock held.
+func (c *core) takePresence(withSnapshots bool) *presenceFlush {
+	f, p := &presenceFlush{withSnapshots: withSnapshots, counts: c.counts(), delta: c.online.takeDelta()}, &c.pending
+	changed := !f.delta.isEmpty()
+	listStale := p.listStale || f.delta.changesList()
+	statusStale := p.statusStale || changed
+	recount := f.counts.Users != p.announcedCount
 	add := func(to *[]Conn, s *session) {
 		if *to == nil {
-			*to = make([]Conn, 0, len(r.sessions)) // mostly it is all or nobody
+			*to = make([]Conn, 0, len(c.sessions.byID)) // mostly it is all or none
 		}
 		*to = append(*to, s.conn)
 	}
-	for _, s := range r.sessions {
-		increments := changed && (s.subscription == both || s.hasSnapshot)
-		list := s.needsSnapshot || lists && (s.needsList || stale && s.takesLists() || restated && s.subscription == listOnly)
-		if s.wantsIDs && list {
-			add(&c.toIDs, s)
+	for _, s := range c.sessions.byID {
+		delta := changed && (s.subscription == both || s.hasSnapshot)
+		snapshot := s.needsSnapshotNow || withSnapshots &&
+			(s.needsSnapshot || listStale && s.takesSnapshots() || statusStale && s.subscription == listOnly)
+		if s.wantsIDs && snapshot {
+			add(&f.toIDs, s)
 		}
 		switch {
-		case increments && list:
-			add(&c.toDeltaAndList, s)
-		case increments:
-			add(&c.toDelta, s)
-		case list:
-			add(&c.toList, s)
+		case delta && snapshot:
+			add(&f.toDeltaAndSnapshot, s)
+		case delta:
+			add(&f.toDelta, s)
+		case snapshot:
+			add(&f.toSnapshot, s)
 		}
 		if s.needsCount || recount && s.subscription == countOnly {
-			add(&c.toCount, s)
+			add(&f.toCount, s)
 		}
-		s.markFlushed(lists)
+		s.hasSnapshot = s.hasSnapshot || s.needsSnapshotNow && s.subscription == changesOnly
+		s.needsSnapshot = s.needsSnapshot && !s.needsSnapshotNow && !withSnapshots
+		s.needsSnapshotNow, s.needsCount = false, false
 	}
-	if len(c.toList)+len(c.toDeltaAndList) > 0 {
-		c.listEvents = r.online.snapshotEvents()
+	if len(f.toSnapshot)+len(f.toDeltaAndSnapshot) > 0 {
+		f.snapshot = c.online.snapshotEvents()
 	}
-	if len(c.toIDs) > 0 {
-		c.idsEvents = r.online.idsEvents()
+	if len(f.toIDs) > 0 {
+		f.ids = c.online.idsEvents()
 	}
-	p := &r.pending
-	p.snapshots, p.counts = false, false
-	p.lists = p.lists && !lists
-	p.listStale, p.statusStale = stale && !lists, restated && !lists
-	p.announcedCount = c.count
-	return c
+	*p = pendingFlush{
+		snapshots:      p.snapshots && !withSnapshots,
+		listStale:      listStale && !withSnapshots,
+		statusStale:    statusStale && !withSnapshots,
+		announcedCount: f.counts.Users,
+	}
+	return f
 }
 
-// takesLists reports whether the session gets every list.
-func (s *session) takesLists() bool {
-	return s.subscription == both || s.subscription == listOnly
-}
-
-// markFlushed notes that a cut was taken, with or without lists.
-func (s *session) markFlushed(lists bool) {
-	if s.needsSnapshot && s.subscription == changesOnly {
-		s.hasSnapshot = true
-	}
-	if s.needsSnapshot || lists {
-		s.needsList = false
-	}
-	s.needsSnapshot, s.needsCount = false, false
-}
-
-// batches is what the sockets get of a cut.
-func (c presenceDelta) batches() (out []batch) {
+// batches returns what the sockets get of a flush.
+func (f *presenceFlush) batches() (out []batch) {
 	add := func(to []Conn, events func() []Event) {
 		if len(to) > 0 {
 			out = append(out, batch{events: events(), to: to})
 		}
 	}
-	add(c.toDelta, c.diff.events)
-	add(c.toDeltaAndList, func() []Event { return append(c.diff.events(), c.listEvents...) })
-	add(c.toList, func() []Event { return c.listEvents })
-	add(c.toIDs, func() []Event { return c.idsEvents })
-	add(c.toCount, func() []Event { return []Event{{"online_count", []json.RawMessage{encode(c.count)}}} })
+	add(f.toDelta, f.delta.events)
+	add(f.toDeltaAndSnapshot, func() []Event { return append(f.delta.events(), f.snapshot...) })
+	add(f.toSnapshot, func() []Event { return f.snapshot })
+	add(f.toIDs, func() []Event { return f.ids })
+	add(f.toCount, func() []Event { return []Event{{"online_count", []json.RawMessage{encode(f.counts.Users)}}} })
 	return out
 }

@@ -2,38 +2,36 @@ package rooms
 
 import "time"
 
-// maxGraceEntries bounds the entries that are held at a time. One more is removed at
-// once, and counted.
-const maxGraceEntries = 100_000
+// maxHeld bounds the entries that are held at a time. One more is removed at once, and
+// counted.
+const maxHeld = 100_000
 
-// graceEntries holds the entries of sockets that are gone and whose users may be
-// back in a moment: a page that reloads, a client that moves to another
-// instance. An entry stays in the shared map for the grace, with its time of
-// joining, so that nobody anywhere sees the user leave and the place is kept.
-// When its holder is back on this instance, or the grace is over, it is removed.
-//
-// Rooms.mu guards it.
-type graceEntries struct {
-	limit    int    // as maxHeld; set by tests
-	unheld   uint64 // entries that were over the bound
-	byKey    map[EntryKey]graceEntry
+// grace holds the entries of sockets that disconnected and whose users may be back in
+// a moment: a page that reloads, a client that moves to another instance. An entry
+// stays in the shared state for the grace period, with its time of joining, so that
+// no client sees the user leave and the place is kept. When its holder is back on this
+// instance, or the period is over, it is removed. core.mu guards it.
+type grace struct {
+	limit    int    // maxHeld; set by tests
+	unheld   uint64 // entries that were over the limit
+	byKey    map[EntryKey]heldEntry
 	byHolder map[holder]map[EntryKey]bool
 	closed   bool
 }
 
-// A holder is who may come back for an entry in one list: a user with an id, or
-// in a chat room somebody without, who is known by name there.
+// A holder is the user who may come back for an entry in one list: one with an id, or
+// in a chat room one without, who is known by name there.
 type holder struct {
 	list string
 	user userKey
 	name string // the username as JSON
 }
 
-// holderOf is who may come back for an entry of a session that has this user;
-// false: nobody, since a user without an id is known by the socket only.
+// holderOf returns the holder of an entry of a session that has this user; false:
+// there is none, since a user without an id is known by the socket only.
 func holderOf(e Entry, user userKey) (holder, bool) {
 	switch {
-	case user.id != "" && !user.anonymous:
+	case user.hasID():
 		return holder{list: e.List, user: user}, true
 	case isRoom(e.List):
 		return holder{list: e.List, name: string(e.Data)}, true
@@ -41,103 +39,104 @@ func holderOf(e Entry, user userKey) (holder, bool) {
 	return holder{}, false
 }
 
-// graceEntry is one entry whose socket is gone.
-type graceEntry struct {
+// A heldEntry is one whose socket is gone.
+type heldEntry struct {
 	holder holder
 	timer  *time.Timer
 }
 
-func newGraceEntries() graceEntries {
-	return graceEntries{limit: maxGraceEntries, byKey: make(map[EntryKey]graceEntry), byHolder: make(map[holder]map[EntryKey]bool)}
+func newGrace() grace {
+	return grace{limit: maxHeld, byKey: make(map[EntryKey]heldEntry), byHolder: make(map[holder]map[EntryKey]bool)}
 }
 
-// hold keeps an entry for the grace, and reports whether it does: the caller
-// removes the others. r.mu is held.
-func (r *Rooms) hold(e Entry, user userKey, reason Reason) bool {
-	l := &r.grace
-	h, known := holderOf(e, user)
-	switch {
-	case !known || r.options.Grace <= 0:
-		return false
-	case l.closed:
-		return true // the process ends: the entry is left to whoever comes after
-	case len(l.byKey) >= l.limit:
-		l.unheld++
-		return false
-	}
-	place := e.EntryKey
-	var timer *time.Timer
-	timer = time.AfterFunc(r.options.Grace, func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if l.byKey[place].timer == timer {
-			l.forget(place)
-			r.remove(place, reason)
-		}
-	})
-	l.byKey[place] = graceEntry{h, timer}
-	if l.byHolder[h] == nil {
-		l.byHolder[h] = make(map[EntryKey]bool, 1)
-	}
-	l.byHolder[h][place] = true
-	return true
-}
-
-// forget forgets an entry, if it is held.
-func (l *graceEntries) forget(place EntryKey) {
-	h, ok := l.byKey[place]
+// forget ends the grace period of an entry, if it is held.
+func (g *grace) forget(key EntryKey) {
+	held, ok := g.byKey[key]
 	if !ok {
 		return
 	}
-	h.timer.Stop()
-	delete(l.byKey, place)
-	delete(l.byHolder[h.holder], place)
-	if len(l.byHolder[h.holder]) == 0 {
-		delete(l.byHolder, h.holder)
+	held.timer.Stop()
+	delete(g.byKey, key)
+	delete(g.byHolder[held.holder], key)
+	if len(g.byHolder[held.holder]) == 0 {
+		delete(g.byHolder, held.holder)
 	}
+}
+
+// close forgets all that is held without removing it: the process ends, and the store
+// keeps it for the next instance.
+func (g *grace) close() {
+	g.closed = true
+	for key := range g.byKey {
+		g.forget(key)
+	}
+}
+
+// hold keeps an entry for the grace period, and reports whether it does: the caller
+// removes the others.
+func (c *core) hold(e Entry, user userKey, reason Reason) bool {
+	g := &c.grace
+	h, known := holderOf(e, user)
+	switch {
+	case !known || c.options.Grace <= 0:
+		return false
+	case g.closed:
+		return true
+	case len(g.byKey) >= g.limit:
+		g.unheld++
+		return false
+	}
+	key := e.EntryKey
+	var timer *time.Timer
+	timer = time.AfterFunc(c.options.Grace, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if g.byKey[key].timer == timer {
+			c.endGrace(key, reason)
+		}
+	})
+	g.byKey[key] = heldEntry{h, timer}
+	if g.byHolder[h] == nil {
+		g.byHolder[h] = make(map[EntryKey]bool, 1)
+	}
+	g.byHolder[h][key] = true
+	return true
+}
+
+func (c *core) endGrace(key EntryKey, reason Reason) {
+	c.grace.forget(key)
+	c.remove(key, reason)
 }
 
 // markReturned tells that an entry was put whose holder is back: what else is held of
-// the holder is removed, so that a page reloaded again and again holds one entry
-// at most. The entry itself may have been held too (a 2.x client that left the
-// namespace comes back under its old id): it is a new one. r.mu is held.
-func (r *Rooms) markReturned(e Entry, user userKey) {
-	r.grace.forget(e.EntryKey)
-	r.release(e, user, Closed)
+// the holder is removed, so that a page reloaded again and again holds one entry at
+// most. The entry itself may have been held too (a 2.x client that left the namespace
+// comes back under its old id): it is a new one.
+func (c *core) markReturned(e Entry, user userKey) {
+	c.grace.forget(e.EntryKey)
+	c.release(e, user, Closed)
 }
 
 // release removes what is held of an entry's holder, now and for another reason.
-// r.mu is held.
-func (r *Rooms) release(e Entry, user userKey, reason Reason) {
+func (c *core) release(e Entry, user userKey, reason Reason) {
 	if h, known := holderOf(e, user); known {
-		for place := range r.grace.byHolder[h] {
-			r.grace.forget(place)
-			r.remove(place, reason)
+		for key := range c.grace.byHolder[h] {
+			c.endGrace(key, reason)
 		}
 	}
 }
 
-// releaseUser removes all that is held of a user with an id, in every list. r.mu is
-// held.
-func (r *Rooms) releaseUser(user userKey, reason Reason) {
-	for place, h := range r.grace.byKey {
-		if h.holder.user == user {
-			r.grace.forget(place)
-			r.remove(place, reason)
+// releaseUser removes all that is held of a user with an id, in every list.
+func (c *core) releaseUser(user userKey, reason Reason) {
+	for key, held := range c.grace.byKey {
+		if held.holder.user == user {
+			c.endGrace(key, reason)
 		}
 	}
 }
 
-// close forgets everything that is held without removing it.
-func (l *graceEntries) close() {
-	l.closed = true
-	for place := range l.byKey {
-		l.forget(place)
-	}
-}
-
-// Unheld is how many entries were removed at once because too many were held for
-// the grace.
+// Unheld is how many entries were removed at once because too many were held for the
+// grace period.
 func (r *Rooms) Unheld() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()

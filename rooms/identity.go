@@ -9,13 +9,16 @@ import (
 	"unicode/utf8"
 )
 
-// A userKey tells users apart. Somebody without an id is known by the socket
-// id, which is a namespace of its own: registering another socket's id as
-// one's own id makes nobody that socket's user.
+// A userKey tells users apart. A user without an id is known by the socket id, which
+// is a namespace of its own: registering another socket's id as one's own id makes
+// nobody that socket's user.
 type userKey struct {
 	id        string
 	anonymous bool
 }
+
+// hasID reports whether there is a user, and one with an id.
+func (k userKey) hasID() bool { return k.id != "" && !k.anonymous }
 
 // identify reads a user object's identity: its "id", if that is a string or a
 // number and not empty, else the socket id. It returns a Refusal with code
@@ -54,8 +57,8 @@ func UserID(user json.RawMessage) string {
 	return key.id
 }
 
-// keyOf is the key of an entry's user. Only an entry whose user is known by
-// the socket id leaves a doubt: whether the object says so itself.
+// keyOf is the key of an entry's user. If that is the socket id, the object tells
+// whether it is also the user's.
 func keyOf(e Entry) userKey {
 	if e.UserID == e.Key {
 		if key, err := identify(e.Data, e.Key); err == nil {

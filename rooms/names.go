@@ -6,24 +6,21 @@ import (
 	"strconv"
 )
 
-// maxDeltas is how many comings and goings a room is told one by one in one
-// flush. More are told as one list: a storm must not cost its square.
+// maxDeltas is how many users that joined or left are sent one by one in one flush.
+// More are sent as one snapshot: a burst must not cost its square.
 const maxDeltas = 16
 
-// names are the usernames in a chat room. A name has arrived with its first
-// socket and is gone with its last. The zero value has none.
+// names are the usernames in a chat room. A name joins with its first socket and
+// leaves with its last. The zero value has none.
 type names struct {
-	byText map[string]*name
-	// announced are the names that the members were told last, in their order.
-	announced []*name
-	walk      int // counts the walks of list.present
+	byText    map[string]*name
+	announced []*name // in their order
 }
 
 type name struct {
 	text      json.RawMessage // a JSON string
 	sockets   int
-	announced bool // is in names.told
-	walk      int  // the last one that met it
+	announced bool // is in names.announced
 }
 
 // String is the name as text.
@@ -51,14 +48,13 @@ func (n *names) remove(one *name) {
 	}
 }
 
-// takeDeltas returns the events that bring members from what they were told last to
-// what is now, and one event with the whole for those who were told nothing yet.
-// Each step shows the names as an application would have them that appends who
-// joins. Should that not be the order, since somebody joined a moment before on
-// another instance, the whole comes last.
-func (n *names) takeDeltas(room string, now []*name) (steps []memberDelta, whole Event) {
+// takeDeltas returns the events that lead from the announced names to those of now,
+// and the snapshot for sessions that have none. Each delta shows the names as an
+// application has them that appends the users who join. Should that not be the order,
+// since one joined a moment before on another instance, the snapshot comes last.
+func (n *names) takeDeltas(room string, now []*name) (deltas []memberDelta, snapshot Event) {
 	title := encode(room)
-	whole = Event{"user_list", []json.RawMessage{roomObject(title, nil, now)}}
+	snapshot = Event{"user_list", []json.RawMessage{roomObject(title, nil, now)}}
 	left := slices.DeleteFunc(slices.Clone(n.announced), func(one *name) bool { return one.sockets > 0 })
 	joined := slices.DeleteFunc(slices.Clone(now), func(one *name) bool { return one.announced })
 	shown := n.announced
@@ -67,23 +63,23 @@ func (n *names) takeDeltas(room string, now []*name) (steps []memberDelta, whole
 		one.announced = true
 	}
 	if len(left)+len(joined) > maxDeltas {
-		return []memberDelta{{nil, whole}}, whole
+		return []memberDelta{{nil, snapshot}}, snapshot
 	}
-	say := func(event string, of *name) {
-		steps = append(steps, memberDelta{of, Event{event, []json.RawMessage{roomObject(title, of, shown)}}})
+	add := func(event string, of *name) {
+		deltas = append(deltas, memberDelta{of, Event{event, []json.RawMessage{roomObject(title, of, shown)}}})
 	}
 	for _, one := range left {
 		shown = slices.DeleteFunc(slices.Clone(shown), func(other *name) bool { return other == one })
-		say("user_left", one)
+		add("user_left", one)
 	}
 	for _, one := range joined {
 		shown = append(slices.Clip(shown), one)
-		say("user_joined", one)
+		add("user_joined", one)
 	}
 	if !slices.Equal(shown, now) {
-		steps = append(steps, memberDelta{nil, whole})
+		deltas = append(deltas, memberDelta{nil, snapshot})
 	}
-	return steps, whole
+	return deltas, snapshot
 }
 
 // roomObject is {room, username?, users, count}.

@@ -11,10 +11,10 @@ type batch struct {
 	to     []Conn
 }
 
-// size is about what a packet takes while it waits, in bytes.
-func (p batch) size() int {
-	size := 64 + 16*len(p.to)
-	for _, e := range p.events {
+// size is about what a batch takes while it is queued, in bytes.
+func (b batch) size() int {
+	size := 64 + 16*len(b.to)
+	for _, e := range b.events {
 		for _, arg := range e.Args {
 			size += len(arg) + 64
 		}
@@ -22,108 +22,119 @@ func (p batch) size() int {
 	return size
 }
 
-// maxOutbox bounds what waits for the fan-out, in bytes. Over it, a caller that
+// maxOutbox bounds what is queued for the fan-out, in bytes. Over it, a caller that
 // adds more waits.
 const maxOutbox = 16 << 20
 
-// An outbox is what is to leave, in order, until the flush loop fans it out.
-// Rooms.mu guards it.
+// An outbox has what is to leave at once, in order, until the flush loop fans it
+// out, and wakes that loop. core.mu guards it, but for the atomic fields.
 type outbox struct {
 	batches []batch
-	size    int
-	full    atomic.Bool   // size is over the bound; read without the lock
+	size    int           // of batches, in bytes
+	full    atomic.Bool   // size is over the bound
 	room    chan struct{} // closed when there is room again
 	running atomic.Bool   // the flush loop runs
 	closed  bool          // nothing leaves any more
 
-	// addedCount and sent count packets; added is read without the lock. progress is
-	// closed when sent has risen.
+	// addedCount and sentCount count batches. progress is closed when sentCount
+	// has risen.
 	addedCount atomic.Uint64
 	sentCount  uint64
 	progress   chan struct{}
+
+	wake  chan struct{} // wakes the flush loop
+	woken bool          // it has been woken, and has not looked since
 }
 
-func newOutbox() outbox { return outbox{room: make(chan struct{}), progress: make(chan struct{})} }
+func newOutbox() outbox {
+	return outbox{room: make(chan struct{}), progress: make(chan struct{}), wake: make(chan struct{}, 1)}
+}
 
-// add queues a packet.
-func (o *outbox) add(p batch) {
-	if len(p.to) == 0 || o.closed {
+// wakeUp makes the flush loop look for what is due. It never blocks.
+func (o *outbox) wakeUp() {
+	if o.woken {
 		return
 	}
-	o.batches = append(o.batches, p)
-	o.addedCount.Add(1)
-	o.size += p.size()
-	o.full.Store(o.size > maxOutbox)
+	o.woken = true
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
 }
 
-// take is all that waits, which from here on has left.
+// add queues a batch.
+func (o *outbox) add(b batch) {
+	if len(b.to) == 0 || o.closed {
+		return
+	}
+	o.batches = append(o.batches, b)
+	o.addedCount.Add(1)
+	o.size += b.size()
+	o.full.Store(o.size > maxOutbox)
+	o.wakeUp()
+}
+
+// take returns all that is queued, and empties the outbox.
 func (o *outbox) take() []batch {
-	packets := o.batches
+	batches := o.batches
 	o.batches, o.size = nil, 0
 	if o.full.Swap(false) {
 		close(o.room)
 		o.room = make(chan struct{})
 	}
-	return packets
+	return batches
 }
 
-// close lets go of what waits, and of those who wait for room.
-func (o *outbox) close() {
-	o.closed = true
-	o.take()
-	o.running.Store(false)
+// sent notes that batches which take returned have been fanned out.
+func (o *outbox) sent(n int) {
+	o.sentCount += uint64(n)
 	close(o.progress)
 	o.progress = make(chan struct{})
 }
 
-// fanOutQueued sends what take returned.
-func (r *Rooms) fanOutQueued(packets []batch) {
-	if len(packets) == 0 {
-		return
-	}
-	r.fanOut(packets)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.outbox.sentCount += uint64(len(packets))
-	close(r.outbox.progress)
-	r.outbox.progress = make(chan struct{})
+// close discards what is queued, and releases the callers that wait.
+func (o *outbox) close() {
+	o.closed = true
+	o.take()
+	o.running.Store(false)
+	o.sent(0)
 }
 
-// maxAckDelay is how long an acknowledgement waits at most.
+// maxAckDelay bounds how long an acknowledgement waits for the events before it.
 const maxAckDelay = time.Second
 
-// awaitSent returns when what was added to the outbox since then has been sent:
-// clients may rely on getting the events that their own call caused before its
-// acknowledgement. r.mu is not held.
-func (r *Rooms) awaitSent(since uint64) {
-	target := r.outbox.addedCount.Load()
-	if target == since || !r.outbox.running.Load() {
+// awaitSent returns when what was added to the outbox after that many batches has
+// been fanned out: clients may rely on getting the events that their own call
+// caused before its acknowledgement. It takes the lock.
+func (c *core) awaitSent(since uint64) {
+	target := c.outbox.addedCount.Load()
+	if target == since || !c.outbox.running.Load() {
 		return
 	}
-	late := time.NewTimer(maxAckDelay)
-	defer late.Stop()
+	timeout := time.NewTimer(maxAckDelay)
+	defer timeout.Stop()
 	for {
-		r.mu.Lock()
-		progress, done := r.outbox.progress, r.outbox.sentCount >= target || r.outbox.closed
-		r.mu.Unlock()
+		c.mu.Lock()
+		progress, done := c.outbox.progress, c.outbox.sentCount >= target || c.outbox.closed
+		c.mu.Unlock()
 		if done {
 			return
 		}
 		select {
 		case <-progress:
-		case <-late.C:
+		case <-timeout.C:
 			return
 		}
 	}
 }
 
-// awaitRoom returns when there is room in the outbox, or when nothing leaves any
-// more. r.mu is not held.
-func (r *Rooms) awaitRoom() {
-	for r.outbox.full.Load() {
-		r.mu.Lock()
-		room, full := r.outbox.room, r.outbox.full.Load()
-		r.mu.Unlock()
+// awaitRoom returns when there is room in the outbox, or when it is closed. It takes
+// the lock.
+func (c *core) awaitRoom() {
+	for c.outbox.full.Load() {
+		c.mu.Lock()
+		room, full := c.outbox.room, c.outbox.full.Load()
+		c.mu.Unlock()
 		if full {
 			<-room
 		}

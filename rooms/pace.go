@@ -6,7 +6,7 @@ import "time"
 const maxPause = time.Second
 
 // pause is how long to wait after a flush: a multiple of what it cost, so that
-// flushing takes a bounded share of the machine however many listen.
+// flushing takes a bounded share of the machine, however many sessions there are.
 func pause(cost time.Duration, factor int) time.Duration {
 	switch {
 	case cost <= 0:
@@ -18,8 +18,8 @@ func pause(cost time.Duration, factor int) time.Duration {
 }
 
 // A pacer says when the next flush of one kind may be. After quiet a few flushes
-// follow each other soon, so that a storm is over soon; if there is no end of
-// changes, flushes become as rare as the long run asks for.
+// follow each other soon, so that a burst is over soon; while changes go on, flushes
+// become as rare as steady asks for.
 type pacer struct {
 	// soon and steady are the pauses after a flush in units of what it cost:
 	// 3 takes a quarter of the time at most, 50 a fiftieth.
@@ -55,20 +55,20 @@ func (p *pacer) flushed(now time.Time, cost time.Duration) time.Duration {
 	return rest
 }
 
-// pacers are the pacers of the flush loop.
+// pacers are those of the flush loop.
 type pacers struct {
-	deltas, lists, members pacer
+	deltas, snapshots, members pacer
 
 	coalescing bool          // a change waits for others
-	flushCost  time.Duration // of a flush of changes, the dearest lately
+	flushCost  time.Duration // of a flush of presence, the highest lately
 }
 
 // maxCoalesce bounds how long a change waits for others.
 const maxCoalesce = 5 * time.Millisecond
 
 // coalesce puts off the flush of a change that just came by half of what a flush
-// costs: comings and goings come in pairs and swarms, and who comes a moment
-// too late for a flush would wait for the whole of it, and the pause after.
+// costs: changes come in pairs and swarms, and one that comes just after a flush
+// began would wait for the whole of it and the pause after.
 func (p *pacers) coalesce(now time.Time) {
 	if p.coalescing {
 		return
@@ -76,25 +76,25 @@ func (p *pacers) coalesce(now time.Time) {
 	p.coalescing = true
 	at := now.Add(min(p.flushCost/2, maxCoalesce))
 	p.deltas.notBefore(at)
-	p.lists.notBefore(at)
+	p.snapshots.notBefore(at)
 }
 
-// deltaFlushed notes a flush of changes that ended now, and returns the pause after it. A
-// flush to a single newcomer costs next to nothing and says nothing of the others.
-func (p *pacers) deltaFlushed(now time.Time, cost time.Duration) time.Duration {
+// deltasFlushed notes a flush of presence that ended now, and returns the pause after
+// it. A flush to one new session costs next to nothing and says nothing of others.
+func (p *pacers) deltasFlushed(now time.Time, cost time.Duration) time.Duration {
 	p.coalescing, p.flushCost = false, max(cost, p.flushCost-p.flushCost/8)
 	return p.deltas.flushed(now, cost)
 }
 
-// next is when the first of the wanted flushes may be.
-func (p *pacers) next(want wantedFlushes) (next time.Time, ok bool) {
-	soonest := func(wanted bool, p *pacer) {
-		if wanted && (!ok || p.next.Before(next)) {
+// next is when the first of the pending flushes may be.
+func (p *pacers) next(kinds pendingKinds) (next time.Time, ok bool) {
+	soonest := func(pending bool, p *pacer) {
+		if pending && (!ok || p.next.Before(next)) {
 			next, ok = p.next, true
 		}
 	}
-	soonest(want.deltas, &p.deltas)
-	soonest(want.lists, &p.lists)
-	soonest(want.members, &p.members)
+	soonest(kinds.deltas, &p.deltas)
+	soonest(kinds.snapshots, &p.snapshots)
+	soonest(kinds.members, &p.members)
 	return next, ok
 }

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// This file is everything the domain asks of the layers around it. The types
-// here are the only ones that socketio, adapter and main share with rooms.
+// This file is all that the domain asks of the layers around it.
 
 // Conn is one connected socket, as the layer below presents it. All methods
 // are safe for concurrent use and none blocks. One socket is one comparable
@@ -34,12 +33,12 @@ type Conn interface {
 // Session is a connected socket, as the layer below calls it. The events come one
 // at a time and in order; Disconnect may come at any time.
 type Session interface {
-	// Handle answers an event. Args are complete JSON values that are valid until
+	// Handle handles an event. Args are complete JSON values that are valid until
 	// it returns; attachments are the binary arguments that placeholders in them
 	// stand for. The reply's fields extend {"ok":true}; an error is the
 	// acknowledgement, or rollcall_error if the client asked for none.
 	Handle(event string, args []json.RawMessage, attachments [][]byte) (reply map[string]any, err error)
-	// Disconnect lets go of the socket, for a reason.
+	// Disconnect ends the session, for a reason.
 	Disconnect(Reason)
 }
 
@@ -88,7 +87,7 @@ type Identity struct {
 	Expires time.Time
 }
 
-// Reason tells why somebody went offline. The values are part of the protocol.
+// Reason tells why a user went offline. The values are part of the protocol.
 type Reason string
 
 // The reasons of remove_user.
@@ -100,7 +99,7 @@ const (
 	InstanceLost Reason = "instance_lost"
 )
 
-// Status is how present somebody is. The values are part of the protocol.
+// Status is how present a user is. The values are part of the protocol.
 type Status string
 
 // The statuses. Hidden users are listed to nobody.
@@ -236,8 +235,8 @@ type Store interface {
 	// every call.
 	Now() int64
 	// Put sets one of this instance's own entries, for the others. They are told
-	// of an instance's changes in the order in which it made them. Somebody who
-	// comes online, or out of hiding, or with other data, was active then.
+	// of an instance's changes in the order in which it made them. A user who comes
+	// online, or out of hiding, or with other data, was active then.
 	Put(Entry)
 	// Remove deletes one of this instance's own entries, for the others; an
 	// unknown one is no error.
@@ -279,7 +278,7 @@ type Records interface {
 	History(ctx context.Context, room string) ([]ChatMessage, error)
 }
 
-// Broadcast is one event for sockets of any instance, whoever published it.
+// Broadcast is one event for sockets of any instance.
 type Broadcast struct {
 	Event Event
 	// Rooms are those whose members get it, each once; none: everybody
@@ -304,3 +303,24 @@ type Bus interface {
 	// returned; stop may be called again.
 	Subscribe(f func(Broadcast)) (stop func())
 }
+
+// Observer gets what metrics need. Calls must not block.
+type Observer interface {
+	// Presence is called with the present numbers of users and entries.
+	Presence(users, entries int)
+	// Flush is called with what a flush cost; its kind is "changes", "list" or
+	// "rosters".
+	Flush(kind string, cost time.Duration)
+	// Pause is called with how long there will be no other flush of the kind.
+	Pause(kind string, pause time.Duration)
+	// Sent is called when an event was queued to so many sockets; its kind is one of
+	// EventsSent, or any other text.
+	Sent(kind string, sockets int)
+}
+
+type noObserver struct{}
+
+func (noObserver) Presence(int, int)           {}
+func (noObserver) Flush(string, time.Duration) {}
+func (noObserver) Pause(string, time.Duration) {}
+func (noObserver) Sent(string, int)            {}

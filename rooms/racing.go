@@ -5,24 +5,26 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 )
 
-// This file is stages, where racers gather, and races, where their cars are.
-// Both are lists of the store: a racer's entry goes with the socket, a car's
-// (and in strict mode a racer's) stays, and this instance looks after it.
+// racing is stages, where racers gather, and races, where their cars are. A racer's
+// entry goes with the socket; a car's (and in strict mode a racer's) stays, and this
+// instance evicts it.
+type racing struct{ *core }
 
 const (
-	maxRacers = 500 // in one stage or race
+	maxMembers = 500 // in one stage or race
 	// maxRecentLists is how many stages a socket takes part in, and how many races,
-	// and how many of both it watches. One more makes it leave the oldest:
-	// clients never say that they leave.
+	// and how many of both it watches. One more makes it leave the oldest: clients
+	// never say that they leave.
 	maxRecentLists = 50
 	// racingTTL is how long a stage or race stays after its last change.
 	racingTTL = 24 * time.Hour
-	// maxRacing is what this instance's entries of all stages and races may
-	// weigh in bytes. Beyond it the least recently used are given up.
+	// maxRacing bounds this instance's entries of all stages and races, in bytes.
+	// Beyond it the least recently used are evicted.
 	maxRacing = 16 << 20
 )
 
@@ -32,8 +34,26 @@ var (
 	errNoTracks   = &Refusal{"no_tracks", "No tracks are known: the race cannot start."}
 )
 
+// recentLists are lists that a session takes part in or watches, the oldest first.
+type recentLists []string
+
+func (l recentLists) has(list string) bool { return slices.Contains(l, list) }
+
+// add adds a list, and returns the one that has to be left for it, or "".
+func (l *recentLists) add(list string) (left string) {
+	if l.has(list) {
+		return ""
+	}
+	if len(*l) >= maxRecentLists {
+		left = (*l)[0]
+		*l = slices.Delete(*l, 0, 1)
+	}
+	*l = append(*l, list)
+	return left
+}
+
 // joinStage adds a racer to a stage, unless one with that id is there.
-func (r *Rooms) joinStage(s *session, args []json.RawMessage) (map[string]any, error) {
+func (r *racing) joinStage(s *session, args []json.RawMessage) (map[string]any, error) {
 	f := fields(args)
 	token, ok := nameOf(f["token"])
 	id, err := idText(f["id"])
@@ -43,15 +63,12 @@ func (r *Rooms) joinStage(s *session, args []json.RawMessage) (map[string]any, e
 	if err := checkValue("bad_stage", "The racer", args[0]); err != nil {
 		return nil, err
 	}
-	if err := s.checkID(id); err != nil {
-		return nil, err
-	}
 	return nil, r.addMember(s, &s.stages, stageList(token), id, args[0], &Refusal{"stage_full",
-		fmt.Sprintf("There are %d racers in this stage already.", maxRacers)})
+		fmt.Sprintf("There are %d racers in this stage already.", maxMembers)})
 }
 
 // addCar adds a car to a race.
-func (r *Rooms) addCar(s *session, args []json.RawMessage) (map[string]any, error) {
+func (r *racing) addCar(s *session, args []json.RawMessage) (map[string]any, error) {
 	f := fields(args)
 	race, ok := nameOf(f["race_id"])
 	id, err := idText(f["id"])
@@ -61,16 +78,16 @@ func (r *Rooms) addCar(s *session, args []json.RawMessage) (map[string]any, erro
 	if err := checkValue("bad_car", "The car", args[0]); err != nil {
 		return nil, err
 	}
-	if err := s.checkID(id); err != nil {
-		return nil, err
-	}
 	return nil, r.addMember(s, &s.races, raceList(race), id, args[0], &Refusal{"race_full",
-		fmt.Sprintf("There are %d cars in this race already.", maxRacers)})
+		fmt.Sprintf("There are %d cars in this race already.", maxMembers)})
 }
 
-// addMember puts an element into a stage or race, and the session among those who
-// addMember part.
-func (r *Rooms) addMember(s *session, c *recentLists, list, id string, data json.RawMessage, full error) error {
+// addMember puts a racer or car into a list, and the session among those that take
+// part. It takes the lock.
+func (r *racing) addMember(s *session, lists *recentLists, list, id string, data json.RawMessage, full error) error {
+	if err := s.checkID(id); err != nil {
+		return err
+	}
 	if len(data) > r.options.MaxUser {
 		return &Refusal{"too_large", fmt.Sprintf("It has %d bytes; the limit is %d.", len(data), r.options.MaxUser)}
 	}
@@ -82,9 +99,16 @@ func (r *Rooms) addMember(s *session, c *recentLists, list, id string, data json
 	case s.status == Hidden:
 		return errHidden
 	}
-	e, taken := r.ownMember(s, list, id)
+	var e Entry
+	if isStage(list) {
+		for _, m := range r.lists.ofSocket(list, s.id) {
+			if m.id == id {
+				e = m.entry
+			}
+		}
+	}
 	if e.Data == nil {
-		if taken >= maxRacers {
+		if l := r.lists.byName[list]; l != nil && len(l.members) >= maxMembers {
 			return full
 		}
 		s.lastMember++
@@ -95,36 +119,19 @@ func (r *Rooms) addMember(s *session, c *recentLists, list, id string, data json
 			Data:     bytes.Clone(data),
 		}
 	}
-	r.membership.join(s, list)
+	r.sessions.join(s, list)
 	r.put(e)
-	if left := c.add(list); left != "" {
-		r.leaveList(s, left)
+	if left := lists.add(list); left != "" {
+		r.leave(s, left)
 	}
 	r.evict(time.Time{})
 	return nil
 }
 
-// ownMember is what a session has in a stage under this id, none in a race; and
-// how many elements there are. r.mu is held.
-func (r *Rooms) ownMember(s *session, list, id string) (mine Entry, taken int) {
-	ro := r.lists.byName[list]
-	if ro == nil {
-		return Entry{}, 0
-	}
-	if isStage(list) {
-		for _, m := range ro.ofSocket(s.id) {
-			if m.id == id {
-				mine = m.entry
-			}
-		}
-	}
-	return mine, len(ro.members)
-}
-
 // startRace picks a track for a stage's racers.
-func startRace(token string) handler {
-	return func(r *Rooms, s *session, _ []json.RawMessage) (map[string]any, error) {
-		if !r.hasJoined(&s.stages, stageList(token)) {
+func (r *racing) startRace(token string) handler {
+	return func(s *session, _ []json.RawMessage) (map[string]any, error) {
+		if !r.takesPart(&s.stages, stageList(token)) {
 			return nil, errNotInStage
 		}
 		tracks := r.options.Tracks()
@@ -132,15 +139,15 @@ func startRace(token string) handler {
 			return nil, errNoTracks
 		}
 		track := encode(map[string]json.RawMessage{"track_id": tracks[rand.IntN(len(tracks))]})
-		r.publish(r.toList(stageList(token), Event{"start_race_" + token, []json.RawMessage{track}}))
+		r.publishTo(stageList(token), Event{"start_race_" + token, []json.RawMessage{track}})
 		return nil, nil
 	}
 }
 
 // updateSpeed passes on how fast a car is.
-func updateSpeed(race string) handler {
-	return func(r *Rooms, s *session, args []json.RawMessage) (map[string]any, error) {
-		if !r.hasJoined(&s.races, raceList(race)) {
+func (r *racing) updateSpeed(race string) handler {
+	return func(s *session, args []json.RawMessage) (map[string]any, error) {
+		if !r.takesPart(&s.races, raceList(race)) {
 			return nil, errNotInRace
 		}
 		speed := firstArg(args)
@@ -154,55 +161,136 @@ func updateSpeed(race string) handler {
 		if err := s.checkID(id); err != nil {
 			return nil, err
 		}
-		r.publish(r.toList(raceList(race), Event{"update_" + race + "_speed", speed}))
+		r.publishTo(raceList(race), Event{"update_" + race + "_speed", speed})
 		return nil, nil
 	}
 }
 
-func (r *Rooms) hasJoined(c *recentLists, list string) bool {
+// takesPart takes the lock.
+func (r *racing) takesPart(lists *recentLists, list string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return c.has(list)
+	return lists.has(list)
 }
 
-// toList is a message for those who take part and watch; in strict mode for
-// everybody.
-func (r *Rooms) toList(list string, e Event) Broadcast {
+// publishTo publishes an event for the sessions that take part or watch, in strict
+// mode for all.
+func (r *racing) publishTo(list string, e Event) {
+	b := Broadcast{Event: e, Rooms: []string{list}}
 	if r.options.Strict {
-		return Broadcast{Event: e}
+		b.Rooms = nil
 	}
-	return Broadcast{Event: e, Rooms: []string{list}}
+	r.publish(b)
 }
 
-// watchStage and watchRace make a session hear of what it takes no part in.
-func (r *Rooms) watchStage(s *session, args []json.RawMessage) (map[string]any, error) {
+// watchStage and watchRace have a session get what it takes no part in.
+func (r *racing) watchStage(s *session, args []json.RawMessage) (map[string]any, error) {
 	token, ok := nameOf(fields(args)["token"])
 	if !ok {
 		return nil, &Refusal{"bad_stage", fmt.Sprintf("watch_stage needs an object with a token of 1 to %d bytes.", maxRoomName)}
 	}
-	return nil, r.watchList(s, stageList(token))
+	return nil, r.watch(s, stageList(token))
 }
 
-func (r *Rooms) watchRace(s *session, args []json.RawMessage) (map[string]any, error) {
+func (r *racing) watchRace(s *session, args []json.RawMessage) (map[string]any, error) {
 	race, ok := nameOf(fields(args)["race_id"])
 	if !ok {
 		return nil, &Refusal{"bad_race", fmt.Sprintf("watch_race needs an object with a race_id of 1 to %d bytes.", maxRoomName)}
 	}
-	return nil, r.watchList(s, raceList(race))
+	return nil, r.watch(s, raceList(race))
 }
 
-func (r *Rooms) watchList(s *session, list string) error {
+// watch takes the lock.
+func (r *racing) watch(s *session, list string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s.gone.Load() {
 		return errNotConnected
 	}
 	left := s.watched.add(list)
-	r.membership.join(s, list)
+	r.sessions.join(s, list)
 	r.lists.requestSnapshot(list, s, snapshotRequest{})
 	if left != "" && !s.stages.has(left) && !s.races.has(left) {
-		r.membership.leave(s, left)
+		r.sessions.leave(s, left)
 	}
-	r.wakeUp()
+	r.outbox.wakeUp()
 	return nil
+}
+
+// leave ends a session's part in a list: it gets no more of it, unless it watches.
+func (r *racing) leave(s *session, list string) {
+	if !isRace(list) && (!r.options.Strict || !isStage(list)) { // else entries outlive their socket
+		r.removeMembers(s, list, Closed)
+	}
+	if !s.watched.has(list) {
+		r.sessions.leave(s, list)
+	}
+}
+
+// leaveAll takes a session that hides, and all that it has, out of stages and races.
+func (r *racing) leaveAll(s *session) {
+	for _, list := range slices.Concat(s.stages, s.races) {
+		r.removeMembers(s, list, Hid)
+		r.leave(s, list)
+	}
+	s.stages, s.races = nil, nil
+}
+
+func (r *racing) removeMembers(s *session, list string, reason Reason) {
+	for _, m := range r.lists.ofSocket(list, s.id) {
+		r.remove(m.entry.EntryKey, reason)
+	}
+}
+
+// removeHidden removes what a user who hides has put into this instance's stages and
+// races, also by sockets that are gone. What other users put there stays, whatever id
+// it says it has.
+func (r *racing) removeHidden(key userKey) {
+	var removed []EntryKey
+	for use := r.lists.byUse.Front(); use != nil; use = use.Next() {
+		for m := range use.Value.(*memberList).order.all() {
+			if e := m.entry; e.UserID == key.id && !e.isAnonymous() && e.Instance == r.options.Instance {
+				removed = append(removed, e.EntryKey)
+			}
+		}
+	}
+	for _, key := range removed {
+		r.remove(key, Hid)
+	}
+}
+
+// claimMembers gives the registered user what the session put into stages and races
+// before: it is to go when that user hides.
+func (r *racing) claimMembers(s *session) {
+	for _, list := range slices.Concat(s.stages, s.races) {
+		for _, m := range r.lists.ofSocket(list, s.id) {
+			if e := m.entry; e.isAnonymous() {
+				e.UserID = s.key.id
+				r.put(e)
+			}
+		}
+	}
+}
+
+// evict removes this instance's entries of lists that have not been used for
+// racingTTL, and of the least recently used ones while all take more than maxRacing.
+func (r *racing) evict(now time.Time) {
+	oldest := now.Add(-racingTTL).UnixMilli()
+	var evicted []EntryKey
+	size := r.lists.ownBytes
+	for use := r.lists.byUse.Front(); use != nil; use = use.Next() {
+		l := use.Value.(*memberList)
+		if l.usedAt >= oldest && size <= maxRacing {
+			break // the others were used later
+		}
+		for m := range l.order.all() {
+			if e := m.entry; e.Instance == r.options.Instance {
+				evicted = append(evicted, e.EntryKey)
+				size -= sizeOf(e)
+			}
+		}
+	}
+	for _, key := range evicted {
+		r.remove(key, Closed)
+	}
 }

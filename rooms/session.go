@@ -2,6 +2,7 @@ package rooms
 
 import (
 	"encoding/json"
+	"fmt"
 	"sync/atomic"
 	"time"
 )
@@ -11,101 +12,134 @@ type session struct {
 	service      *Rooms
 	id, clientID string // see Conn
 	conn         Conn
+	address      string // of the client
 	subscription subscription
-	// wantsObject: gets updateOnlineUsers with each list.
-	wantsIDs bool
-	// tokenKey is who a token says this is; guest: there is no good token. Neither,
-	// if clients are trusted.
+	wantsIDs     bool // gets updateOnlineUsers with each snapshot
+
+	// tokenKey is the user of the token; guest: there is no valid token. Neither, if
+	// clients are trusted.
 	tokenKey userKey
 	guest    bool
-	// address is the client's.
-	address string
 
-	// activeAt is when the client last sent something, touchedAt when the
-	// store was last told so (epoch milliseconds). away mirrors status, so that
-	// an event of somebody active costs no lock.
+	// activeAt is when the client last sent something, touchedAt when the store was
+	// last told so (epoch milliseconds). away mirrors status, so that an event of an
+	// active user takes no lock.
 	activeAt, touchedAt atomic.Int64
 	away                atomic.Bool
 
-	// gone: it was disconnected or signed out; hasUser: it is registered. Rooms.mu is
+	// gone: it was disconnected or signed out; hasUser: it is registered. core.mu is
 	// held when these change.
 	gone, hasUser atomic.Bool
 
-	// All below is guarded by Rooms.mu.
+	// core.mu guards all below.
 
-	// rooms are those the session is in, but for its own; membership changes
-	// them.
-	rooms map[string]struct{}
-	// userRoom is the one of them that is its user's, or its token's while it is
-	// not registered; "" if there is none.
+	// rooms are those that the session is in, but for its own; sessions changes them.
+	// userRoom is the one of its user or token, "" if there is none.
+	rooms    map[string]struct{}
 	userRoom string
 
-	// These belong to the flush.
+	hasSnapshot      bool // of a changes subscriber
+	needsSnapshotNow bool // with the next flush
+	needsSnapshot    bool // with the next flush of snapshots, changed or not
+	needsCount       bool // with the next flush, changed or not
 
-	// following: a changes subscriber that had its snapshot.
-	hasSnapshot bool
-	// owedSnapshot: gets the whole list at the next boundary of deltas.
-	needsSnapshot bool
-	// owedList: gets the list with the next flush of lists, changed or not.
-	needsList bool
-	// owedCount: gets the count at the next boundary, changed or not.
-	needsCount bool
-
-	// entries are the session's entries of the user online and of chat rooms.
+	// entries are those in Online and in chat rooms.
 	entries map[EntryKey]Entry
 	key     userKey // of the registered user
-	// token is the user of the token, nil without one: its fields are fixed. Only
-	// the session's own events change it.
+	// token is the user object of the token, nil without one. Only the session's own
+	// events change it.
 	token json.RawMessage
-	// initial is the status that the session starts with: see start.
-	initial Status
-	// status and when it was chosen; of who is not registered, for the user to
-	// come.
-	status   Status
-	statusAt int64
+	// initial is the status that the session starts with. status, and when it was
+	// chosen, are those of now; without a registered user, of the user to come.
+	initial, status Status
+	statusAt        int64
 	// stages and races are those that the session takes part in; watched may be
-	// either. elements counts what it has put there, for the keys.
+	// either. lastMember numbers what it has put there, for the keys.
 	stages, races, watched recentLists
 	lastMember             int
-	// expiry warns of, and then brings, the end of the token, which is at
-	// expires.
+	// expiry warns of, and then brings, the end of the token, which is at expires.
 	expiry  *time.Timer
 	expires time.Time
 }
 
-var errNotConnected = &Refusal{"not_connected", "The socket is not connected."}
+var (
+	errNotConnected = &Refusal{"not_connected", "The socket is not connected."}
+	errBinary       = &Refusal{"binary_not_supported", "Events carry JSON only."}
+)
 
 func (s *session) onlineKey() EntryKey { return EntryKey{Online, s.id} }
 
 // registered reports whether the session has a user.
 func (s *session) registered() bool { return s.hasUser.Load() }
 
-// putEntry sets one of a session's entries, with the session's status. r.mu is held.
-func (r *Rooms) putEntry(s *session, e Entry) error {
-	if s.gone.Load() {
-		return errNotConnected
-	}
-	e.Status, e.StatusAt = s.status, s.statusAt
-	if s.entries == nil {
-		s.entries = make(map[EntryKey]Entry, 1)
-	}
-	s.entries[e.EntryKey] = r.put(e)
-	if e.List == Online {
-		s.hasUser.Store(true)
-	}
-	return nil
+// takesSnapshots reports whether the session gets every snapshot.
+func (s *session) takesSnapshots() bool { return s.subscription == both || s.subscription == listOnly }
+
+func (s *session) setStatus(status Status, at int64) {
+	s.status, s.statusAt = status, at
+	s.away.Store(status == Away)
 }
 
-// removeEntry takes one of a session's entries away, and reports whether it was
-// there. r.mu is held.
-func (r *Rooms) removeEntry(s *session, place EntryKey, reason Reason) bool {
-	_, ok := s.entries[place]
-	if ok {
-		delete(s.entries, place)
-		if place.List == Online {
-			s.hasUser.Store(false)
-		}
-		r.remove(place, reason)
+// Handle implements Session. It returns a Refusal with code unknown_event for an event
+// that is none of Events, with binary_not_supported for one with attachments, and with
+// not_connected if the socket is gone.
+func (s *session) Handle(event string, args []json.RawMessage, attachments [][]byte) (map[string]any, error) {
+	if len(attachments) > 0 {
+		return nil, errBinary
 	}
-	return ok
+	r := s.service
+	handle := r.handlers[event]
+	if handle == nil {
+		handle, _ = r.namedEvent(event)
+	}
+	if handle == nil {
+		return nil, &Refusal{"unknown_event", fmt.Sprintf("There is no event %.64q.", event)}
+	}
+	if s.gone.Load() {
+		return nil, errNotConnected
+	}
+	if !passive[event] {
+		r.statuses.markActive(s)
+	}
+	before := r.outbox.addedCount.Load()
+	reply, err := handle(s, args)
+	r.awaitSent(before)
+	r.awaitRoom()
+	return reply, err
+}
+
+// Disconnect implements Session: it removes the socket's entries. A second call does
+// nothing.
+func (s *session) Disconnect(reason Reason) {
+	r := s.service
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sessions.byID[s.id] != s {
+		return
+	}
+	s.gone.Store(true)
+	s.stopExpiryTimer()
+	key, registered := s.key, s.registered()
+	r.recordLastActive(s)
+	for entryKey, e := range s.entries {
+		if r.handingOver { // entries of users who may return stay in the store
+			if _, mayReturn := holderOf(e, key); mayReturn {
+				continue
+			}
+		} else if r.hold(e, key, reason) {
+			continue
+		}
+		r.removeEntry(s, entryKey, reason)
+	}
+	clear(s.entries)
+	s.hasUser.Store(false)
+	if !r.handingOver {
+		for _, list := range s.stages {
+			r.racing.leave(s, list)
+		}
+	}
+	r.sessions.remove(s)
+	if !registered && r.options.Strict { // as Node does
+		r.queueStrictList(func(*session) bool { return true })
+	}
 }

@@ -8,213 +8,257 @@ import (
 	"time"
 )
 
-// This file is how present users are: active, away by choice or by doing
-// nothing for a while, hidden. The status belongs to the user. Each socket's
-// entry carries what its session knows of it; of several the latest choice
-// counts (presence.go), and the other sockets, wherever they are, adopt it.
+// statuses are how present users are: active, away by choice or by being idle,
+// hidden. The status belongs to the user. Each socket's entry carries what its
+// session knows of it; the latest choice counts (userstatus.go), and the user's
+// other sockets, wherever they are, adopt it.
+type statuses struct {
+	*core
+	racing *racing
+}
 
-// minTouch is how often one session's activity is noted at most.
-const minTouch = time.Second
+// touchInterval is how often one session's activity is recorded at most.
+const touchInterval = time.Second
+
+var errHidden = &Refusal{"hidden", fmt.Sprintf("A hidden user cannot take part: send status %q first.", Active)}
 
 // heartbeat marks the user active, as every event does.
-func (r *Rooms) heartbeat(*session, []json.RawMessage) (map[string]any, error) { return nil, nil }
+func (st *statuses) heartbeat(*session, []json.RawMessage) (map[string]any, error) { return nil, nil }
 
-// chooseStatus is the client's choice. Of somebody who is not registered it is
-// kept for when that happens.
-func (r *Rooms) chooseStatus(s *session, args []json.RawMessage) (map[string]any, error) {
+// choose is the client's choice. Without a registered user it is kept for the one to
+// come.
+func (st *statuses) choose(s *session, args []json.RawMessage) (map[string]any, error) {
 	var status Status
 	if len(args) == 0 || json.Unmarshal(args[0], &status) != nil || !status.isValid() {
 		return nil, &Refusal{"bad_status", `The status is "active", "away" or "hidden".`}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	key, registered := s.key, s.registered()
-	at := max(r.store.Now()/1000, s.statusAt+1)
-	if registered {
-		_, since := r.chosen(key)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	s.activeAt.Store(time.Now().UnixMilli())
+	at := max(st.store.Now()/1000, s.statusAt+1)
+	if s.registered() {
+		_, since := st.online.chosenStatus(s.key)
 		at = max(at, since+1)
 	}
-	r.changeStatus(s, status, at)
-	s.activeAt.Store(time.Now().UnixMilli())
-	if registered && !key.anonymous {
-		r.shareStatus(key, status, at)
-	}
+	st.change(s, status, at)
+	st.share(s, status, at)
 	return map[string]any{"status": status}, nil
 }
 
-// shareStatus has this instance's other sockets of a user adopt a choice. r.mu is held.
-func (r *Rooms) shareStatus(key userKey, status Status, at int64) {
-	if status == Hidden {
-		r.removeHidden(key)
-	}
-	for s := range r.membership[UserRoom(key.id)] {
-		if s.key == key && at > s.statusAt {
-			r.changeStatus(s, status, at)
-		}
-	}
-}
-
-// shareJoinTime gives this instance's sockets of a user the time of the user's first socket,
-// which another instance has. r.mu is held.
-func (r *Rooms) shareJoinTime(u *onlineUser) {
-	for s := range r.membership[UserRoom(u.key.id)] {
-		if s.key == u.key && s.status != Hidden && s.entries[s.onlineKey()].JoinedAt > u.rank.at {
-			r.updateUser(s)
-		}
-	}
-}
-
-// changeStatus sets a session's status and that of its entries. r.mu is held.
-func (r *Rooms) changeStatus(s *session, status Status, at int64) {
+// change sets a session's status and that of its entries.
+func (st *statuses) change(s *session, status Status, at int64) {
 	if s.gone.Load() {
 		return
 	}
 	before := s.status
 	s.setStatus(status, at)
-	// This one first: once the user is hidden nothing of them is shown.
-	r.updateUser(s)
-	r.syncVisibility(s, before)
+	st.updateUser(s) // first: once the user is hidden, nothing else is shown
+	st.syncVisibility(s, before)
 }
 
-// resetStatus sets the status that a session begins with. To hide counts as a
-// choice made now, for all of the user's sockets: an app or user that says so wants
-// the user hidden. The others are no choice: they do not show a user who hides
-// in another socket. r.mu is held.
-func (r *Rooms) resetStatus(s *session) {
-	if s.setStatus(s.initial, 0); s.initial == Hidden {
-		s.statusAt = r.store.Now() / 1000
+// share has this instance's other sockets of a session's user adopt a choice.
+func (st *statuses) share(s *session, status Status, at int64) {
+	if s.registered() && !s.key.anonymous {
+		st.shareWith(s.key, status, at)
 	}
 }
 
-// setStatus notes a status. r.mu is held.
-func (s *session) setStatus(status Status, at int64) {
-	s.status, s.statusAt = status, at
-	s.away.Store(status == Away)
+func (st *statuses) shareWith(key userKey, status Status, at int64) {
+	if status == Hidden {
+		st.racing.removeHidden(key)
+	}
+	for s := range st.sessions.rooms[UserRoom(key.id)] {
+		if s.key == key && at > s.statusAt {
+			st.change(s, status, at)
+		}
+	}
 }
 
-// syncVisibility brings what the session has in other lists in line with its
-// status; before is the one it had. They know hidden or not only. r.mu is held.
-func (r *Rooms) syncVisibility(s *session, before Status) {
+// adoptChange brings this instance's sockets of a user in line with a change of
+// another instance: with the choice made there, and the time of the user's first
+// entry.
+func (st *statuses) adoptChange(change Change) {
+	e := change.Entry
+	if e.List != Online || change.Removed {
+		return
+	}
+	key := keyOf(e)
+	u := st.online.users[key]
+	if key.anonymous || e.Instance == st.options.Instance || u == nil {
+		return
+	}
+	if e.StatusAt > 0 && e.StatusAt == u.status.at {
+		st.shareWith(key, u.status.current(), u.status.at)
+	}
+	if st.joinedLater(u) {
+		for s := range st.sessions.rooms[UserRoom(key.id)] {
+			if s.key == key && s.status != Hidden && s.entries[s.onlineKey()].JoinedAt > u.rank.at {
+				st.updateUser(s)
+			}
+		}
+	}
+}
+
+// joinedLater reports whether a socket of this instance has a later time than its
+// user's place: two registered at a time, and neither knew of the other.
+func (st *statuses) joinedLater(u *onlineUser) bool {
+	return u.listed && len(u.sockets) > 1 && !st.options.Strict && slices.ContainsFunc(u.sockets, func(s *onlineSocket) bool {
+		return s.entry.Instance == st.options.Instance && s.entry.JoinedAt > u.rank.at
+	})
+}
+
+// updateUser puts the entry of a session's user again, if there is one, with the
+// session's status.
+func (st *statuses) updateUser(s *session) {
+	if e, ok := s.entries[s.onlineKey()]; ok {
+		e.Status, e.StatusAt = s.status, s.statusAt
+		st.setTimes(&e, s.key)
+		_ = st.putEntry(s, e)
+	}
+}
+
+// reset sets the status that a session begins with. Hidden counts as a choice made
+// now, for all of the user's sockets: an app or user that says so wants the user
+// hidden. The others are no choice: they do not show a user who hides elsewhere.
+func (st *statuses) reset(s *session) {
+	if s.setStatus(s.initial, 0); s.initial == Hidden {
+		s.statusAt = st.store.Now() / 1000
+	}
+}
+
+// adoptUserStatus gives a session the status of the user that it registers, before
+// anybody can see it. A choice made before it registered is the latest, which the
+// user's other sockets adopt; else theirs counts, but registering is being active.
+func (st *statuses) adoptUserStatus(s *session, key userKey) {
+	if s.registered() && s.key == key {
+		return
+	}
+	status, at := s.status, s.statusAt
+	if s.registered() { // that choice was another user's
+		if status, at = s.initial, 0; status == Hidden {
+			at = st.store.Now() / 1000
+		}
+	}
+	if chosen, since := st.online.chosenStatus(key); since > at {
+		status, at = chosen, since
+		if status == Away {
+			status, at = Active, max(st.store.Now()/1000, since+1)
+		}
+	}
+	if status == Hidden || s.status == Hidden {
+		st.removeEntry(s, s.onlineKey(), SignedOut) // never the one with the other's status
+	}
+	before := s.status
+	s.setStatus(status, at)
+	st.syncVisibility(s, before)
+}
+
+// syncVisibility brings what the session has in other lists than Online in line with
+// its status, of which they know only whether it is Hidden.
+func (st *statuses) syncVisibility(s *session, before Status) {
 	if (before == Hidden) == (s.status == Hidden) {
 		return
 	}
 	if s.status == Hidden {
-		r.leaveAllLists(s) // a race is nothing for somebody who is not there
+		st.racing.leaveAll(s)
 	}
-	for place, e := range s.entries {
-		if place.List != Online {
-			e.JoinedAt = 0 // who becomes visible joins
-			_ = r.putEntry(s, r.withJoinTime(e))
+	for key, e := range s.entries {
+		if key.List != Online {
+			e.JoinedAt = 0 // becoming visible is joining
+			_ = st.putEntry(s, st.withJoinTime(e))
 		}
 	}
 }
 
-// markActive is called with every event but status and unregister.
-func (r *Rooms) markActive(s *session) {
+// markActive is called with every event that is not passive. It takes the lock, if
+// there is something to change.
+func (st *statuses) markActive(s *session) {
 	now := time.Now().UnixMilli()
 	s.activeAt.Store(now)
-	if !s.registered() || !s.away.Load() && now-s.touchedAt.Load() < minTouch.Milliseconds() {
+	if !s.registered() || !s.away.Load() && now-s.touchedAt.Load() < touchInterval.Milliseconds() {
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	key, registered := s.key, s.registered()
-	if !registered {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if !s.registered() {
 		return
 	}
-	// A user who hides in another socket, which this one has not followed yet,
-	// stays hidden whatever happens here.
-	chosen, since := r.chosen(key)
+	// A user who hides in another socket, which this one has not followed yet, stays
+	// hidden whatever happens here.
+	chosen, since := st.online.chosenStatus(s.key)
 	if s.status == Hidden || chosen == Hidden && since > s.statusAt {
 		return
 	}
-	if !key.anonymous {
+	if !s.key.anonymous {
 		s.touchedAt.Store(now)
-		r.store.Touch(key.id, now)
+		st.store.Touch(s.key.id, now)
 	}
-	if s.status != Away {
-		return
-	}
-	at := max(r.store.Now()/1000, s.statusAt+1, since+1)
-	r.changeStatus(s, Active, at)
-	if !key.anonymous {
-		r.shareStatus(key, Active, at)
+	if s.status == Away {
+		at := max(st.store.Now()/1000, s.statusAt+1, since+1)
+		st.change(s, Active, at)
+		st.share(s, Active, at)
 	}
 }
 
-// recordLastActive notes when the user of a session that goes offline was active last. r.mu
-// is held.
-func (r *Rooms) recordLastActive(s *session) {
+// recordLastActive records when the user of a session that goes offline was active.
+func (c *core) recordLastActive(s *session) {
 	if s.registered() && s.status != Hidden && !s.key.anonymous {
-		r.store.Touch(s.key.id, s.activeAt.Load())
+		c.store.Touch(s.key.id, s.activeAt.Load())
 	}
 }
 
-// markIdle makes the users of sessions away that have sent nothing for a while. It
-// is no choice: another socket that is active keeps the user active.
-func (r *Rooms) markIdle(now time.Time) {
-	since := now.Add(-r.options.IdleAfter).UnixMilli()
-	r.mu.Lock()
-	var idle []*session
-	for _, s := range r.sessions {
-		if s.activeAt.Load() <= since && s.status == Active {
-			idle = append(idle, s)
-		}
-	}
-	r.mu.Unlock()
-	for some := range slices.Chunk(idle, lockBatch) {
-		r.mu.Lock()
-		for _, s := range some {
-			if s.registered() && s.status == Active && s.activeAt.Load() <= since {
-				r.changeStatus(s, Away, s.statusAt)
-			}
-		}
-		r.mu.Unlock()
-	}
-}
-
-// lockBatch is how many sessions or lists are looked after under one lock.
-const lockBatch = 64
-
-// sweep lets go of old races, and of choices that no socket adopted.
-func (r *Rooms) sweep(now time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.evict(now)
-	r.online.expireUnadopted(now)
-	r.wakeUp()
-}
-
-// runJanitor makes idle users away, and gives up old races and choices, until ctx
+// runJanitor makes idle users away, and removes old races and choices, until ctx
 // ends.
-func (r *Rooms) runJanitor(ctx context.Context) {
-	pause := time.Minute
-	if r.options.IdleAfter > 0 {
-		// A twentieth late at most, and not more often than makes sense.
-		pause = min(max(r.options.IdleAfter/20, 10*time.Millisecond), 15*time.Second)
+func (st *statuses) runJanitor(ctx context.Context) {
+	interval := time.Minute
+	if idle := st.options.IdleAfter; idle > 0 { // a twentieth late, within reason
+		interval = min(max(idle/20, 10*time.Millisecond), 15*time.Second)
 	}
-	ticker := time.NewTicker(pause)
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			r.sweep(now)
-			if r.options.IdleAfter > 0 {
-				r.markIdle(now)
+			st.sweep(now)
+			if st.options.IdleAfter > 0 {
+				st.markIdle(now)
 			}
 		}
 	}
 }
 
-// chosen is what a user's sockets agree on, and since when; 0: nothing was chosen.
-// r.mu is held.
-func (r *Rooms) chosen(key userKey) (Status, int64) {
-	if u := r.online.users[key]; u != nil && u.status.at > 0 {
-		return u.status.current(), u.status.at
-	}
-	return Active, 0
+// sweep removes old races, and choices that no socket adopted. It takes the lock.
+func (st *statuses) sweep(now time.Time) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.racing.evict(now)
+	st.online.expireUnadopted(now)
+	st.outbox.wakeUp()
 }
 
-var errHidden = &Refusal{"hidden", fmt.Sprintf("A hidden user cannot take part: send status %q first.", Active)}
+// markIdle makes the users of sessions away that have sent nothing for a while. It
+// is no choice: another socket that is active keeps the user active. It takes the
+// lock.
+func (st *statuses) markIdle(now time.Time) {
+	since := now.Add(-st.options.IdleAfter).UnixMilli()
+	isIdle := func(s *session) bool { return s.activeAt.Load() <= since && s.status == Active }
+	st.mu.Lock()
+	var idle []*session
+	for _, s := range st.sessions.byID {
+		if isIdle(s) {
+			idle = append(idle, s)
+		}
+	}
+	st.mu.Unlock()
+	for some := range slices.Chunk(idle, lockBatch) {
+		st.mu.Lock()
+		for _, s := range some {
+			if s.registered() && isIdle(s) {
+				st.change(s, Away, s.statusAt)
+			}
+		}
+		st.mu.Unlock()
+	}
+}

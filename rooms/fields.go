@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
-// This file is what a token decides for as long as a session lasts: the fields
-// of its user, and when it has to be renewed.
+// This file is the fields of users: a token fixes some, the client may add others.
 
 // A field is one of a JSON object, in the object's order.
 type field struct {
@@ -45,10 +43,9 @@ func fieldsInOrder(object json.RawMessage) (out []field) {
 	return out
 }
 
-// withToken is what is shown of a user who has a token: the token's object, and
-// behind it the fields that the client adds. It returns a Refusal with code
-// forbidden if the client's object has a field of the token's with another
-// value.
+// withToken returns what is shown of a user who has a token: the token's object, and
+// behind it the fields that the client adds. It returns a Refusal with code forbidden
+// if the client's object has another value in a field of the token's.
 func withToken(token, client json.RawMessage) (json.RawMessage, error) {
 	if len(token) == 0 {
 		return client, nil
@@ -67,15 +64,13 @@ func withToken(token, client json.RawMessage) (json.RawMessage, error) {
 	return withFields(token, added), nil
 }
 
-// withFields is an object with fields behind its own. Without any it is the
-// same to the byte.
+// withFields returns an object with fields behind its own; without any, the same bytes.
 func withFields(object json.RawMessage, added []field) json.RawMessage {
 	if len(added) == 0 {
 		return object
 	}
-	out := bytes.TrimRight(object, " \t\r\n")
-	out = bytes.TrimRight(out[:len(out)-1], " \t\r\n") // without the brace; a token's user has an id before it
-	out = bytes.Clone(out)
+	out := bytes.TrimSuffix(bytes.TrimRight(object, " \t\r\n"), []byte("}"))
+	out = bytes.Clone(bytes.TrimRight(out, " \t\r\n")) // a token's user has an id before it
 	for _, f := range added {
 		out = append(append(out, ','), encode(f.name)...)
 		out = append(append(out, ':'), f.value...)
@@ -83,11 +78,16 @@ func withFields(object json.RawMessage, added []field) json.RawMessage {
 	return append(out, '}')
 }
 
-// addedFields are those of a shown object that a token does not have.
-func addedFields(shown, token json.RawMessage) (added []field) {
-	fixed := fields([]json.RawMessage{token})
+// addedFields returns those of a shown object that no token's user has.
+func addedFields(shown json.RawMessage, tokens ...json.RawMessage) (added []field) {
+	isFixed := make(map[string]bool)
+	for _, token := range tokens {
+		for name := range fields([]json.RawMessage{token}) {
+			isFixed[name] = true
+		}
+	}
 	for _, f := range fieldsInOrder(shown) {
-		if _, isFixed := fixed[f.name]; !isFixed {
+		if !isFixed[f.name] {
 			added = append(added, f)
 		}
 	}
@@ -158,8 +158,8 @@ func sameNumber(a, b string) bool {
 	return errX == nil && errY == nil && x == y
 }
 
-// chatName is what a user is called in chat rooms: the first text of username,
-// nickname and name that is not blank, "" if there is none.
+// chatName is a token's name in chat rooms: the first text of username, nickname and
+// name that is not blank, "" if there is none.
 func chatName(user json.RawMessage) string {
 	f := fields([]json.RawMessage{user})
 	for _, value := range []json.RawMessage{f["username"], f["nickname"], f["name"]} {
@@ -177,9 +177,9 @@ func chatName(user json.RawMessage) string {
 	return ""
 }
 
-// usernameByToken is the name that a session enters a room with: the token's,
-// if its user has one. It returns a Refusal with code forbidden for another
-// name, or for a user with other fields than the token's.
+// usernameByToken is the name that a session enters a chat room with: the token's, if
+// its user has one. It returns a Refusal with code forbidden for another name, or for a
+// user with other fields than the token's.
 func (s *session) usernameByToken(f map[string]json.RawMessage) (string, error) {
 	username, err := usernameOf(f)
 	token := s.token
@@ -201,74 +201,3 @@ func (s *session) usernameByToken(f map[string]json.RawMessage) (string, error) 
 	}
 	return name, nil
 }
-
-// renew takes a newer token of the same user. Its fields are shown at once; the
-// status, which is one to start with, stays, and so do names in chat rooms until
-// the next join.
-func (r *Rooms) renew(s *session, args []json.RawMessage) (map[string]any, error) {
-	var token string
-	if r.options.Authenticate == nil || json.Unmarshal(fields(args)["token"], &token) != nil {
-		return nil, errUnauthorized
-	}
-	who, err := r.options.Authenticate(token)
-	if err != nil {
-		return nil, errUnauthorized
-	}
-	key, err := identify(who.User, "")
-	switch {
-	case err != nil:
-		return nil, err
-	case key.anonymous:
-		return nil, errUnauthorized
-	case s.guest, key != s.tokenKey:
-		return nil, errForbidden
-	}
-	if err := r.applyToken(s, who.User); err != nil {
-		return nil, err
-	}
-	r.expireAt(s, who.Expires)
-	if who.Expires.IsZero() {
-		return map[string]any{"expires_in": nil}, nil
-	}
-	return map[string]any{"expires_in": secondsUntil(who.Expires)}, nil
-}
-
-// applyToken shows the user of a newer token in the entry that is there, with
-// the fields that the client has added. Nothing changes if that is refused.
-func (r *Rooms) applyToken(s *session, user json.RawMessage) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e, registered := s.entries[s.onlineKey()]
-	shown := user
-	if registered {
-		shown = withFields(user, addedFields(e.Data, concat(s.token, user)))
-	}
-	if err := r.checkSize(shown); err != nil {
-		return err
-	}
-	s.token = bytes.Clone(user)
-	if !registered || bytes.Equal(shown, e.Data) {
-		return nil
-	}
-	return r.putUser(s, s.key, bytes.Clone(shown))
-}
-
-// concat is an object with the fields of two.
-func concat(a, b json.RawMessage) json.RawMessage {
-	if len(a) == 0 {
-		return b
-	}
-	return withFields(a, addedFields(b, a))
-}
-
-// checkSize returns a Refusal with code user_too_large for a user over the
-// limit.
-func (r *Rooms) checkSize(user json.RawMessage) error {
-	if size := len(user); size > r.options.MaxUser {
-		return &Refusal{"user_too_large", fmt.Sprintf("The user object has %d bytes; the limit is %d.", size, r.options.MaxUser)}
-	}
-	return nil
-}
-
-// secondsUntil is for clients.
-func secondsUntil(end time.Time) int { return int(time.Until(end).Round(time.Second).Seconds()) }
