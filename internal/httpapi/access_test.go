@@ -5,15 +5,12 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 )
-
-func recorder() *httptest.ResponseRecorder { return httptest.NewRecorder() }
 
 // keyed are the requests that need the key.
 var keyed = []exchange{
@@ -26,7 +23,7 @@ func TestKey(t *testing.T) {
 	s := serve(t, Options{Key: theKey})
 	for _, x := range keyed {
 		for _, authorization := range []string{
-			"", theKey, "Bearer", "Bearer ", "Bearer x", "Bearer " + theKey + "x", "Bearer " + theKey[1:], "Bearer " + strings.ToUpper(theKey),
+			"", theKey, "Bearer", "Bearer ", "Bearer x", withKey + "x", "Bearer " + theKey[1:], "Bearer " + strings.ToUpper(theKey),
 			"Basic " + theKey, "Bearer" + theKey, "Bearer x " + theKey,
 		} {
 			s.want(s.exchange(x, "Authorization", authorization), 401, "unauthorized")
@@ -40,7 +37,7 @@ func TestKey(t *testing.T) {
 		t.Errorf("done without a key: %v %v", s.emitted, s.signed)
 	}
 	for _, x := range keyed {
-		for _, authorization := range []string{"Bearer " + theKey, "bearer   " + theKey} {
+		for _, authorization := range []string{withKey, "bearer   " + theKey} {
 			if x := s.exchange(x, "Authorization", authorization, "Content-Type", "application/json"); x.status != 200 {
 				t.Errorf("%q: %d %s", authorization, x.status, x.got)
 			}
@@ -48,6 +45,17 @@ func TestKey(t *testing.T) {
 	}
 	// What only tells needs none.
 	s.want(s.ask("GET", "/api/online_users"), 200, "[]")
+
+	// Without a key in the options no request has it, not even with an empty one.
+	s = serve(t, Options{})
+	for _, x := range keyed {
+		for _, authorization := range []string{"", "Bearer ", "Bearer x"} {
+			s.want(s.exchange(x, "Authorization", authorization), 403, "no_api_key")
+		}
+	}
+	if len(s.emitted)+len(s.signed) > 0 {
+		t.Errorf("done: %v %v", s.emitted, s.signed)
+	}
 }
 
 // with adds parameters to a path.
@@ -58,19 +66,21 @@ func with(path, query string) string {
 	return path + "?" + query
 }
 
+// filled is a described path with an id and a room.
+func filled(path string) string { return strings.NewReplacer("{id}", "7", "{room}", "a").Replace(path) }
+
 // reads are the requests that change nothing.
 func reads() (paths []string) {
 	for path, item := range theContract.doc.Paths.Map() {
-		if item.Get != nil && path != "/api/openapi.json" {
-			path = strings.NewReplacer("{id}", "7", "{room}", "a").Replace(path)
-			switch path {
-			case "/api/users":
-				path += "?id=7"
-			case "/api/rooms/users", "/api/rooms/messages":
-				path += "?room=a"
-			}
-			paths = append(paths, path)
+		switch {
+		case item.Get == nil || path == "/api/openapi.json":
+			continue
+		case path == "/api/users":
+			path += "?id=7"
+		case path == "/api/rooms/users" || path == "/api/rooms/messages":
+			path += "?room=a"
 		}
+		paths = append(paths, filled(path))
 	}
 	return paths
 }
@@ -89,16 +99,16 @@ func TestReadingNeedsAToken(t *testing.T) {
 		t.Errorf("%d ways to read", n)
 	}
 	for _, path := range reads() {
-		for _, authorization := range []string{"", "Bearer", "Bearer bad", "Basic good", "good", "Bearer " + theKey + "x"} {
+		for _, authorization := range []string{"", "Bearer", "Bearer bad", "Basic good", "good", withKey + "x"} {
 			x := s.ask("GET", path, "Authorization", authorization)
 			s.want(x, 401, "unauthorized")
 			if cache := x.answer.Get("Cache-Control"); !strings.HasPrefix(cache, "private") {
 				t.Errorf("%s: %q", path, cache)
 			}
-			s.want(s.ask("HEAD", path, "Authorization", authorization), 401, "")
+			s.want(s.ask("HEAD", path, "Authorization", authorization), 401, "unauthorized")
 			s.want(s.ask("GET", with(path, "token=good"), "If-None-Match", "*"), 401, "unauthorized")
 		}
-		for _, authorization := range []string{"Bearer good", "bearer  good", "Bearer " + theKey} {
+		for _, authorization := range []string{"Bearer good", "bearer  good", withKey} {
 			x := s.ask("GET", path, "Authorization", authorization)
 			vary := strings.Join(x.answer.Values("Vary"), ", ")
 			if x.status != 200 || !strings.HasPrefix(x.answer.Get("Cache-Control"), "private") || !strings.Contains(vary, "Authorization") || !strings.Contains(vary, "Origin") {
@@ -129,7 +139,7 @@ func TestReadingWithoutAToken(t *testing.T) {
 // A request with the key is the app's and is not delayed.
 func TestTheAppIsMarked(t *testing.T) {
 	s := serve(t, Options{Key: theKey})
-	for authorization, want := range map[string]bool{"Bearer " + theKey: true, "Bearer x": false, "": false} {
+	for authorization, want := range map[string]bool{withKey: true, "Bearer x": false, "": false} {
 		for _, path := range []string{"/api/users/7", "/api/rooms/a/messages"} {
 			if s.ask("GET", path, "Authorization", authorization); s.fromApp != want {
 				t.Errorf("%s with %q is the app's: %v", path, authorization, s.fromApp)
@@ -143,46 +153,39 @@ func TestTheAppIsMarked(t *testing.T) {
 func TestWrongKeysAreSlowedDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		counted := map[string]int{}
-		var mu sync.Mutex // guards counted
-		refused := func(code string) { mu.Lock(); defer mu.Unlock(); counted[code]++ }
-		attempts := NewAttempts(func(*http.Request) string { return "192.0.2.7" }, slog.New(slog.NewTextHandler(&log, nil)), refused)
-		handler := API(Options{Rooms: &fakeRooms{}, Key: theKey, Authenticate: onlyGood, Attempts: attempts, Refused: refused})
+		var counted atomic.Int64
+		attempts := NewAttempts(func(*http.Request) string { return "192.0.2.7" }, slog.New(slog.NewTextHandler(&log, nil)), func(code string) {
+			if code == "wrong_key" {
+				counted.Add(1)
+			}
+		})
+		handler := newAPI(&fakeRooms{}, Options{Key: theKey, Authenticate: onlyGood, Attempts: attempts})
+		ask := func(authorization string) int { return answerTo(handler, "DELETE", "/api/users/7", authorization).Code }
 		statuses := make(chan int, 2*maxAttempts)
-		ask := func(authorization string) {
-			r := httptest.NewRequest("DELETE", "/api/users/7", nil)
-			r.Header.Set("Authorization", authorization)
-			w := httptest.NewRecorder()
-			handler.ServeHTTP(w, r)
-			statuses <- w.Code
-		}
-		for range maxAttempts + 10 {
-			go ask("Bearer wrong-" + theKey)
-		}
-		synctest.Wait()
-		if len(statuses) != 10 {
-			t.Errorf("%d are answered at once", len(statuses))
-		}
-		for range len(statuses) {
-			if got := <-statuses; got != 429 {
-				t.Errorf("one too many got %d", got)
+		answered := func(n, status int) {
+			t.Helper()
+			synctest.Wait()
+			if len(statuses) != n {
+				t.Errorf("%d are answered, want %d", len(statuses), n)
+			}
+			for range len(statuses) {
+				if got := <-statuses; got != status {
+					t.Errorf("a wrong key got %d, want %d", got, status)
+				}
 			}
 		}
+		for range maxAttempts + 10 {
+			go func() { statuses <- ask("Bearer wrong-" + theKey) }()
+		}
+		answered(10, 429)
 		began := time.Now()
-		ask("Bearer " + theKey)
-		ask("")
-		if a, b := <-statuses, <-statuses; a != 200 || b != 401 || time.Since(began) > 0 {
+		if a, b := ask(withKey), ask(""); a != 200 || b != 401 || time.Since(began) > 0 {
 			t.Errorf("the right key and none: %d and %d after %s", a, b, time.Since(began))
 		}
 		time.Sleep(attemptDelay)
-		synctest.Wait()
-		for range maxAttempts {
-			if got := <-statuses; got != 401 {
-				t.Errorf("a wrong key got %d", got)
-			}
-		}
-		if counted["wrong_key"] != maxAttempts+10 {
-			t.Errorf("counted: %v", counted)
+		answered(maxAttempts, 401)
+		if counted.Load() != maxAttempts+10 {
+			t.Errorf("%d are counted", counted.Load())
 		}
 		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "address=192.0.2.7") || strings.Contains(got, theKey) {
 			t.Errorf("logged: %s", got)
@@ -200,15 +203,11 @@ func TestWrongKeysWhereReadingIsOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wrong := 0
 		attempts := NewAttempts(func(*http.Request) string { return "" }, slog.New(slog.DiscardHandler), func(string) { wrong++ })
-		handler := API(Options{Rooms: &fakeRooms{}, Key: theKey, Attempts: attempts})
-		for authorization, delay := range map[string]time.Duration{"Bearer wrong": attemptDelay, "Bearer " + theKey: 0, "Basic dTpw": 0, "": 0} {
+		handler := newAPI(&fakeRooms{}, Options{Key: theKey, Attempts: attempts})
+		for authorization, delay := range map[string]time.Duration{"Bearer wrong": attemptDelay, withKey: 0, "Basic dTpw": 0, "": 0} {
 			began := time.Now()
-			r := httptest.NewRequest("GET", "/api/users/7", nil)
-			r.Header.Set("Authorization", authorization)
-			w := httptest.NewRecorder()
-			handler.ServeHTTP(w, r)
-			if took := time.Since(began); w.Code != 200 || took != delay {
-				t.Errorf("%q: %d after %s", authorization, w.Code, took)
+			if w := answerTo(handler, "GET", "/api/users/7", authorization); w.Code != 200 || time.Since(began) != delay {
+				t.Errorf("%q: %d after %s", authorization, w.Code, time.Since(began))
 			}
 		}
 		if wrong != 1 {
@@ -219,7 +218,7 @@ func TestWrongKeysWhereReadingIsOpen(t *testing.T) {
 
 // When too many wait, every path answers 429.
 func TestTooManyAttempts(t *testing.T) {
-	attempts := NewAttempts(func(*http.Request) string { return "" }, slog.New(slog.DiscardHandler), func(string) {})
+	attempts := promptAttempts()
 	attempts.waiting = nil // nobody may wait
 	s := serve(t, Options{Key: theKey, Authenticate: onlyGood, Attempts: attempts})
 	for _, path := range reads() {
@@ -233,8 +232,8 @@ func TestTooManyAttempts(t *testing.T) {
 // The app's requests are logged, without any key.
 func TestAudit(t *testing.T) {
 	var log bytes.Buffer
-	s := serve(t, Options{Key: theKey, Log: slog.New(slog.NewTextHandler(&log, nil)), Address: func(*http.Request) string { return "192.0.2.7" }})
-	s.ask("DELETE", "/api/users/7?revoke=true&after=1s", "Authorization", "Bearer "+theKey)
+	s := serve(t, Options{Key: theKey, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	s.app("DELETE", "/api/users/7?revoke=true&after=1s")
 	s.post(exchange{body: `{"event":"news","args":["secret"],"to":{"room":"lobby"}}`})
 	s.ask("DELETE", "/api/users/8", "Authorization", "Bearer x")
 	for _, want := range []string{
@@ -250,19 +249,6 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-// Without a key in the options no request has it, not even with an empty one.
-func TestNoKey(t *testing.T) {
-	s := serve(t, Options{})
-	for _, x := range keyed {
-		for _, authorization := range []string{"", "Bearer ", "Bearer x"} {
-			s.want(s.exchange(x, "Authorization", authorization), 403, "no_api_key")
-		}
-	}
-	if len(s.emitted)+len(s.signed) > 0 {
-		t.Errorf("done: %v %v", s.emitted, s.signed)
-	}
-}
-
 const ours, foreign = "https://app.example.com", "https://evil.example.com"
 
 func onlyOurs(r *http.Request) bool {
@@ -275,11 +261,11 @@ func TestForeignOrigins(t *testing.T) {
 	s := serve(t, Options{Key: theKey, OriginAllowed: onlyOurs})
 	n := 0
 	for path, item := range theContract.doc.Paths.Map() {
-		path = strings.NewReplacer("{id}", "7", "{room}", "a").Replace(path)
+		path = filled(path)
 		for method := range item.Operations() {
 			for _, origin := range []string{foreign, "null", "https://app.example.com.evil.example.com", "http://app.example.com"} {
 				n++
-				x := s.ask(method, path, "Origin", origin, "Authorization", "Bearer "+theKey)
+				x := s.ask(method, path, "Origin", origin, "Authorization", withKey)
 				s.want(x, 403, "forbidden_origin")
 				preflight := s.ask("OPTIONS", path, "Origin", origin, "Access-Control-Request-Method", method)
 				s.want(preflight, 403, "forbidden_origin")

@@ -1,9 +1,18 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"rollcall/internal/memory"
@@ -39,38 +48,34 @@ type Rooms interface {
 
 var _ Rooms = (*rooms.Rooms)(nil)
 
-// Options configures the API. Rooms is required.
+// Options configures the API. Every field is required, except where it says otherwise.
 type Options struct {
 	Rooms Rooms
 	// Key is the bearer token of the app, which only it may use to change something.
 	// Its requests are never delayed. Empty: nothing can be changed.
 	Key string
-	// Authenticate checks a token. Reading needs a valid one or the key. Default:
-	// everybody may read.
+	// Authenticate checks a token: reading needs a valid one or the key. Nil: everybody
+	// may read.
 	Authenticate func(token string) error
 	// Guests lets requests without a valid token read what a client without a token
 	// sees; Public lets them read as if there were no Authenticate.
 	Guests, Public bool
-	// Revoke rejects the tokens of a user that were issued until now. Default: tokens
-	// are not revoked.
+	// Revoke rejects the tokens of a user that were issued until now.
 	Revoke func(id string)
-	// Scheduler delays sign-outs with ?after. Default: a new one.
+	// Scheduler delays sign-outs with ?after.
 	Scheduler *Scheduler
-	// Attempts delays answers to wrong keys and tokens. Default: there is no delay.
+	// Attempts delays answers to wrong keys and tokens.
 	Attempts *Attempts
 	// Address is the address of a request's client, for Log, which gets a line for
-	// each sign-out and each event that the app emits. Default: RemoteAddr, no log.
+	// each sign-out and each event that the app emits.
 	Address func(*http.Request) string
 	Log     *slog.Logger
-	// MaxBody bounds a request's body, in bytes. Default: 64 KiB.
+	// MaxBody bounds a request's body, in bytes; Inbound those of all requests together.
 	MaxBody int64
-	// Inbound bounds the bodies of all requests together. Default: 64 MiB.
 	Inbound *memory.Budget
-	// OriginAllowed reports whether the page of a request is allowed. Default: every
-	// page is.
+	// OriginAllowed reports whether the page of a request is allowed.
 	OriginAllowed func(*http.Request) bool
-	// Refused gets the code of each refusal, for metrics. It must not block. Default:
-	// refusals are not counted.
+	// Refused gets the code of each refusal, for metrics. It must not block.
 	Refused func(code string)
 }
 
@@ -89,47 +94,33 @@ type api struct {
 	list, openapi tagged
 }
 
+// openapi describes the API to its users; the tests hold the server to it.
+//
+//go:embed openapi.json
+var openapi []byte
+
 // API serves everything below /api/.
 func API(opts Options) http.Handler {
-	if opts.MaxBody == 0 {
-		opts.MaxBody = 64 << 10
-	}
-	if opts.Inbound == nil {
-		opts.Inbound = memory.NewBudget(64 << 20)
-	}
-	if opts.OriginAllowed == nil {
-		opts.OriginAllowed = func(*http.Request) bool { return true }
-	}
-	if opts.Scheduler == nil {
-		opts.Scheduler = &Scheduler{}
-	}
-	if opts.Revoke == nil {
-		opts.Revoke = func(string) {}
-	}
-	if opts.Address == nil {
-		opts.Address = func(r *http.Request) string { return r.RemoteAddr }
-	}
-	if opts.Log == nil {
-		opts.Log = slog.New(slog.DiscardHandler)
-	}
 	a := &api{Options: opts, key: newKey(opts.Key)}
-	var all routes
+	routes := http.NewServeMux()
+	routes.HandleFunc("/api/", notFound)
 	read := func(h http.HandlerFunc) methods { return methods{http.MethodGet: a.reading(h)} }
 	users := methods{http.MethodGet: a.reading(a.user), http.MethodDelete: a.withKey(a.signOut)}
-	all.handle("/api/online_users", read(a.onlineUsers))
-	all.handle("/api/online_users/count", read(a.count))
-	all.handle("/api/users", users)
-	all.handle("/api/users/{id}", users)
-	all.handle("/api/rooms/users", read(a.roomUsers))
-	all.handle("/api/rooms/messages", read(a.messages))
-	all.handle("/api/rooms/{room}/users", read(a.roomUsers))
-	all.handle("/api/rooms/{room}/messages", read(a.messages))
-	all.handle("/api/emit", methods{http.MethodPost: a.withKey(a.emit)})
-	all.handle("/api/openapi.json", methods{http.MethodGet: a.description})
-	next := withDeadlines(a.fromAllowedOrigins(private(all)))
-	if a.Refused == nil {
-		return next
+	for path, handlers := range map[string]methods{
+		"/api/online_users":          read(a.onlineUsers),
+		"/api/online_users/count":    read(a.count),
+		"/api/users":                 users,
+		"/api/users/{id}":            users,
+		"/api/rooms/users":           read(a.roomUsers),
+		"/api/rooms/messages":        read(a.messages),
+		"/api/rooms/{room}/users":    read(a.roomUsers),
+		"/api/rooms/{room}/messages": read(a.messages),
+		"/api/emit":                  {http.MethodPost: a.withKey(a.emit)},
+		"/api/openapi.json":          {http.MethodGet: a.description},
+	} {
+		routes.Handle(path, handlers)
 	}
+	next := withDeadlines(a.fromAllowedOrigins(private(anySegments(routes))))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(counted{w, a.Refused}, r)
 	})
@@ -163,4 +154,103 @@ func withDeadlines(next http.Handler) http.Handler {
 		w.Header().Set("Cache-Control", "private, no-store")
 		next.ServeHTTP(w, r)
 	})
+}
+
+// anySegments lets a mux match the path segments "." and "..", which are valid ids: it
+// escapes them, since http.ServeMux would redirect. Empty segments, which it would drop,
+// are in no path.
+func anySegments(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		segments := strings.Split(r.URL.EscapedPath(), "/")
+		for i, segment := range segments {
+			switch {
+			case segment == "" && i > 0 && i < len(segments)-1:
+				notFound(w, r)
+				return
+			case segment == "." || segment == "..":
+				segments[i] = strings.ReplaceAll(segment, ".", "%2E")
+			}
+		}
+		escaped, url := *r, *r.URL
+		escaped.URL, url.RawPath = &url, strings.Join(segments, "/")
+		mux.ServeHTTP(w, &escaped)
+	})
+}
+
+func notFound(w http.ResponseWriter, _ *http.Request) {
+	fail(w, http.StatusNotFound, "not_found", "There is no such path: /api/openapi.json describes what there is.")
+}
+
+// methods has the handlers of one path. HEAD is handled as GET: net/http drops the
+// body.
+type methods map[string]http.HandlerFunc
+
+func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name := r.Method
+	if name == http.MethodHead {
+		name = http.MethodGet
+	}
+	if handle := m[name]; handle != nil {
+		handle(w, r)
+		return
+	}
+	var allowed []string
+	for name := range m {
+		if allowed = append(allowed, name); name == http.MethodGet {
+			allowed = append(allowed, http.MethodHead)
+		}
+	}
+	slices.Sort(allowed)
+	allow := strings.Join(allowed, ", ")
+	w.Header().Set("Allow", allow)
+	fail(w, http.StatusMethodNotAllowed, "method_not_allowed", "Only "+allow+" can be used here.")
+}
+
+const jsonType = "application/json; charset=utf-8"
+
+// answer writes a value as JSON.
+func answer(w http.ResponseWriter, value any) {
+	body, err := json.Marshal(value)
+	if err != nil { // our own types: a bug
+		panic(err)
+	}
+	write(w, append(body, '\n'))
+}
+
+func write(w http.ResponseWriter, body []byte) {
+	w.Header().Set("Content-Type", jsonType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body)
+}
+
+// tagged keeps the entity tag of the last body, so that an unchanged one is not
+// hashed again.
+type tagged struct{ last atomic.Pointer[taggedBody] }
+
+type taggedBody struct {
+	body []byte
+	tag  string
+}
+
+// answer writes the body, or 304 if the client has it already. The tag depends on
+// the body alone, so it is the same on all instances.
+func (t *tagged) answer(w http.ResponseWriter, r *http.Request, body []byte) {
+	now := t.last.Load()
+	if now == nil || !sameSlice(now.body, body) {
+		sum := sha256.Sum256(body)
+		now = &taggedBody{body, `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`}
+		t.last.Store(now)
+	}
+	w.Header().Set("Content-Type", jsonType)
+	w.Header().Set("ETag", now.tag)
+	w.Header().Set("Cache-Control", "private, no-cache") // may be kept, has to be checked each time
+	// http.ServeContent reads one header of these, and a part of JSON is of no use.
+	r.Header.Set("If-None-Match", strings.Join(r.Header.Values("If-None-Match"), ","))
+	r.Header.Del("Range")
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+}
+
+// sameSlice compares addresses: as long as a slice is kept, its memory is not reused.
+func sameSlice(a, b []byte) bool {
+	return len(a) == len(b) && len(a) > 0 && &a[0] == &b[0]
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,53 +12,42 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/memory"
 	"rollcall/rooms"
 )
 
-const theKey = "k-1/2+3=="
+const theKey, withKey = "k-1/2+3==", "Bearer " + theKey
 
 // fakeRooms returns what a test sets and records the calls.
 type fakeRooms struct {
-	mu       sync.Mutex // guards the fields below
 	list     []byte
 	users    map[string]rooms.UserInfo
 	members  map[string][]string
 	said     map[string][]rooms.ChatMessage
 	err      error // of Messages and Emit
 	emitted  []rooms.Broadcast
+	mu       sync.Mutex // guards signed
 	signed   []string
 	hidden   map[string]bool
 	deadline bool // the last look-up was bounded in time
 	fromApp  bool // and asked for by the app
 }
 
-func (f *fakeRooms) OnlineUsers() []byte {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.list
-}
-
-func (f *fakeRooms) setList(list string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.list = []byte(list)
-}
+func (f *fakeRooms) OnlineUsers() []byte { return f.list }
 
 func (f *fakeRooms) Counts() rooms.Counts { return rooms.Counts{Users: 6, Sockets: 9, Connections: 12} }
 
-func (f *fakeRooms) User(ctx context.Context, id string) rooms.UserInfo {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+func (f *fakeRooms) lookUp(ctx context.Context) {
 	_, f.deadline = ctx.Deadline()
 	f.fromApp = rooms.IsFromApp(ctx)
+}
+
+func (f *fakeRooms) User(ctx context.Context, id string) rooms.UserInfo {
+	f.lookUp(ctx)
 	return f.users[id]
 }
 
-func (f *fakeRooms) IsHidden(id string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.hidden[id]
-}
+func (f *fakeRooms) IsHidden(id string) bool { return f.hidden[id] }
 
 func (f *fakeRooms) Sockets(string) int { return 2 }
 
@@ -68,28 +58,60 @@ func (f *fakeRooms) SignOut(id string) int {
 	return 2
 }
 
-func (f *fakeRooms) RoomUsers(room string) []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.members[room]
-}
+func (f *fakeRooms) RoomUsers(room string) []string { return f.members[room] }
 
 func (f *fakeRooms) Messages(ctx context.Context, room string) ([]rooms.ChatMessage, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	_, f.deadline = ctx.Deadline()
-	f.fromApp = rooms.IsFromApp(ctx)
+	f.lookUp(ctx)
 	return f.said[room], f.err
 }
 
 func (f *fakeRooms) Emit(m rooms.Broadcast) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if err := cmp.Or(f.err, rooms.CheckEvent(m.Event.Name)); err != nil {
 		return err
 	}
 	f.emitted = append(f.emitted, m)
 	return nil
+}
+
+// newAPI serves the API with fakeRooms and, for each option that is not set, the one
+// that changes least.
+func newAPI(f *fakeRooms, opts Options) http.Handler {
+	ignore := func(string) {}
+	opts.Rooms = f
+	if opts.Revoke == nil {
+		opts.Revoke = ignore
+	}
+	if opts.Refused == nil {
+		opts.Refused = ignore
+	}
+	if opts.Address == nil {
+		opts.Address = func(*http.Request) string { return "192.0.2.7" }
+	}
+	if opts.OriginAllowed == nil {
+		opts.OriginAllowed = func(*http.Request) bool { return true }
+	}
+	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
+	opts.Scheduler = cmp.Or(opts.Scheduler, &Scheduler{})
+	opts.MaxBody = cmp.Or(opts.MaxBody, 64<<10)
+	opts.Inbound = cmp.Or(opts.Inbound, memory.NewBudget(64<<20))
+	opts.Attempts = cmp.Or(opts.Attempts, promptAttempts())
+	return API(opts)
+}
+
+// promptAttempts delays nothing.
+func promptAttempts() *Attempts {
+	a := NewAttempts(func(*http.Request) string { return "" }, slog.New(slog.DiscardHandler), func(string) {})
+	a.delay = 0
+	return a
+}
+
+// answerTo is what a handler answers, without a network.
+func answerTo(h http.Handler, method, path, authorization string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, nil)
+	r.Header.Set("Authorization", authorization)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
 }
 
 // server is a server under test. Every exchange has to match openapi.json.
@@ -102,8 +124,7 @@ type server struct {
 // serve starts a server with fakeRooms.
 func serve(t *testing.T, opts Options) *server {
 	s := &server{fakeRooms: &fakeRooms{list: []byte("[]")}, t: t}
-	opts.Rooms = s.fakeRooms
-	srv := httptest.NewServer(API(opts))
+	srv := httptest.NewServer(newAPI(s.fakeRooms, opts))
 	t.Cleanup(srv.Close)
 	s.url = srv.URL
 	return s
@@ -113,6 +134,12 @@ func serve(t *testing.T, opts Options) *server {
 func (s *server) ask(method, path string, headers ...string) exchange {
 	s.t.Helper()
 	return s.exchange(exchange{method: method, path: path}, headers...)
+}
+
+// app sends a request without a body, with the key.
+func (s *server) app(method, path string) exchange {
+	s.t.Helper()
+	return s.ask(method, path, "Authorization", withKey)
 }
 
 // exchange sends the request of x and returns x with the answer.
@@ -146,6 +173,9 @@ func (s *server) exchange(x exchange, headers ...string) exchange {
 func (s *server) want(x exchange, status int, text string) {
 	s.t.Helper()
 	got := strings.TrimSuffix(x.got, "\n")
+	if x.method == http.MethodHead {
+		text = ""
+	}
 	isError := status >= 400 && strings.HasPrefix(got, `{"error":"`+text+`",`)
 	if x.status != status || got != text && !isError {
 		s.t.Errorf("%s %.80s: got %d %s, want %d %s", x.method, x.path, x.status, got, status, text)
@@ -163,12 +193,7 @@ func TestUnknownPaths(t *testing.T) {
 		"/api/Emit", "/api/openapi.yaml", "/api/%2Fusers", "/api/users%2F7",
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST", "DELETE", "PUT", "OPTIONS"} {
-			x := s.ask(method, path, "Authorization", "Bearer "+theKey)
-			if method == "HEAD" {
-				s.want(x, 404, "")
-			} else {
-				s.want(x, 404, "not_found")
-			}
+			s.want(s.app(method, path), 404, "not_found")
 		}
 	}
 }
@@ -178,7 +203,7 @@ func TestMethods(t *testing.T) {
 	s := serve(t, Options{Key: theKey})
 	refused := 0
 	for path, item := range theContract.doc.Paths.Map() {
-		path = strings.NewReplacer("{id}", "7", "{room}", "a").Replace(path)
+		path = filled(path)
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"} {
 			known := method == "HEAD" && item.Get != nil
 			for name := range item.Operations() {
@@ -189,12 +214,7 @@ func TestMethods(t *testing.T) {
 			}
 			refused++
 			// Even without a key: that a path has no such method is no secret.
-			x := s.ask(method, path)
-			if method == "HEAD" {
-				s.want(x, 405, "")
-			} else {
-				s.want(x, 405, "method_not_allowed")
-			}
+			s.want(s.ask(method, path), 405, "method_not_allowed")
 		}
 	}
 	if refused < 40 || len(s.emitted)+len(s.signed) > 0 {
@@ -215,7 +235,7 @@ func (d *deadlines) SetWriteDeadline(t time.Time) error { d.write = t; return ni
 func TestRequestsEnd(t *testing.T) {
 	d := &deadlines{ResponseWriter: httptest.NewRecorder()}
 	before := time.Now()
-	API(Options{Rooms: &fakeRooms{}}).ServeHTTP(d, httptest.NewRequest("GET", "/api/online_users/count", nil))
+	newAPI(&fakeRooms{}, Options{}).ServeHTTP(d, httptest.NewRequest("GET", "/api/online_users/count", nil))
 	for name, took := range map[string]time.Duration{"send": d.read.Sub(before), "read": d.write.Sub(before)} {
 		if took < time.Second || took > time.Minute {
 			t.Errorf("to %s may take %v", name, took)

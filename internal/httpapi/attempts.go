@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"rollcall/internal/retry"
 )
 
 const (
@@ -19,7 +21,7 @@ const (
 )
 
 // Attempts delays, counts and logs requests with a wrong key or token. It is safe for
-// concurrent use; nil delays nothing.
+// concurrent use.
 type Attempts struct {
 	address  func(*http.Request) string
 	log      *slog.Logger
@@ -51,41 +53,22 @@ func (a *Attempts) refuse(w http.ResponseWriter, r *http.Request, message string
 // delays counts an attempt and waits. It reports false if too many wait and it has
 // answered 429.
 func (a *Attempts) delays(w http.ResponseWriter, r *http.Request) bool {
-	if a == nil {
-		return true
-	}
-	a.note(r)
-	if a.wait(r) {
-		return true
-	}
-	w.Header().Set("Retry-After", "1")
-	fail(w, http.StatusTooManyRequests, "too_many_attempts", "Too many requests show a wrong key now: try again later.")
-	return false
-}
-
-// wait waits for attemptDelay. It reports false at once if too many wait.
-func (a *Attempts) wait(r *http.Request) bool {
-	select {
-	case a.waiting <- struct{}{}:
-	default:
-		return false
-	}
-	defer func() { <-a.waiting }()
-	timer := time.NewTimer(a.delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-r.Context().Done():
-	}
-	return true
-}
-
-func (a *Attempts) note(r *http.Request) {
 	a.refused("wrong_key")
 	a.unlogged.Add(1)
 	a.logging.Do(func() {
-		a.log.Warn("a wrong key or token was shown over HTTP", "attempts", a.unlogged.Swap(0), "address", a.address(r), "path", clip(r.URL.Path))
+		a.log.Warn("a wrong key or token was shown over HTTP",
+			"attempts", a.unlogged.Swap(0), "address", a.address(r), "path", clip(r.URL.Path))
 	})
+	select {
+	case a.waiting <- struct{}{}:
+		defer func() { <-a.waiting }()
+		retry.Sleep(r.Context(), a.delay)
+		return true
+	default:
+		w.Header().Set("Retry-After", "1")
+		fail(w, http.StatusTooManyRequests, "too_many_attempts", "Too many requests show a wrong key now: try again later.")
+		return false
+	}
 }
 
 func unauthorized(w http.ResponseWriter, message string) {

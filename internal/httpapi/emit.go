@@ -124,29 +124,25 @@ func nameIn(value json.RawMessage, what string, limit int) (string, error) {
 
 func isString(value json.RawMessage) bool { return len(value) > 0 && value[0] == '"' }
 
-// object reads a JSON object that has only these fields, each once at most. A
-// struct would also take "Event" for "event" and the last of two "to". The error
+// object reads a JSON object that has only these fields, each once at most; data is valid
+// JSON. A struct would also take "Event" for "event" and the last of two "to". The error
 // continues a sentence.
 func object(data []byte, known ...string) (map[string]json.RawMessage, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
-	if start, err := d.Token(); err != nil || start != json.Delim('{') {
+	if start, _ := d.Token(); start != json.Delim('{') {
 		return nil, errors.New("must be an object")
 	}
 	fields := map[string]json.RawMessage{}
 	for d.More() {
-		token, err := d.Token()
-		if err != nil {
-			return nil, errors.New("is not JSON")
-		}
-		name := token.(string) // of an object's member
+		token, _ := d.Token()
+		name, _ := token.(string)
 		var value json.RawMessage
-		switch _, twice := fields[name]; {
-		case twice:
+		_ = d.Decode(&value)
+		if _, twice := fields[name]; twice {
 			return nil, fmt.Errorf("has %s twice", name)
-		case !slices.Contains(known, name):
+		}
+		if !slices.Contains(known, name) {
 			return nil, fmt.Errorf("has the unknown field %.64q", name)
-		case d.Decode(&value) != nil:
-			return nil, errors.New("is not JSON")
 		}
 		fields[name] = value
 	}

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 
+	"rollcall/internal/memory"
 	"rollcall/rooms"
 )
 
@@ -18,7 +20,7 @@ import (
 func (s *server) post(x exchange) exchange {
 	s.t.Helper()
 	x.method, x.path = "POST", "/api/emit"
-	return s.exchange(x, "Authorization", "Bearer "+theKey, "Content-Type", "application/json")
+	return s.exchange(x, "Authorization", withKey, "Content-Type", "application/json")
 }
 
 func args(texts ...string) []json.RawMessage {
@@ -113,18 +115,13 @@ func TestEmitTooLarge(t *testing.T) {
 	s.want(s.post(exchange{body: body}), 200, `{"ok":true}`)
 	s.want(s.post(exchange{body: body + " "}), 413, "too_large")
 
-	chunked, err := http.NewRequest("POST", s.url+"/api/emit", io.MultiReader(strings.NewReader(body), bytes.NewReader(make([]byte, 1<<20))))
-	if err != nil {
-		t.Fatal(err)
-	}
-	chunked.Header.Set("Authorization", "Bearer "+theKey)
-	res, err := http.DefaultTransport.RoundTrip(chunked)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != 413 || len(s.emitted) != 1 {
-		t.Errorf("%d, emitted %d", res.StatusCode, len(s.emitted))
+	// Without a Content-Length.
+	chunked := httptest.NewRequest("POST", "/api/emit", io.MultiReader(strings.NewReader(body), bytes.NewReader(make([]byte, 1<<20))))
+	chunked.Header.Set("Authorization", withKey)
+	w := httptest.NewRecorder()
+	newAPI(s.fakeRooms, Options{Key: theKey, MaxBody: 2000}).ServeHTTP(w, chunked)
+	if w.Code != 413 || len(s.emitted) != 1 {
+		t.Errorf("%d, emitted %d", w.Code, len(s.emitted))
 	}
 
 	usual := serve(t, Options{Key: theKey})
@@ -133,23 +130,18 @@ func TestEmitTooLarge(t *testing.T) {
 
 // A body that ends early is refused.
 func TestEmitBrokenOff(t *testing.T) {
-	s := serve(t, Options{Key: theKey})
-	req, err := http.NewRequest("POST", "/api/emit", io.MultiReader(strings.NewReader(`{"event":"x"}`), broken{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+theKey)
-	w := recorder()
-	API(Options{Rooms: s.fakeRooms, Key: theKey}).ServeHTTP(w, req)
-	if w.Code != 400 || !strings.Contains(w.Body.String(), "bad_json") || len(s.emitted) > 0 {
-		t.Error(w.Code, w.Body, s.emitted)
+	f := &fakeRooms{}
+	r := httptest.NewRequest("POST", "/api/emit", io.MultiReader(strings.NewReader(`{"event":"x"}`), iotest.ErrReader(io.ErrUnexpectedEOF)))
+	r.Header.Set("Authorization", withKey)
+	w := httptest.NewRecorder()
+	newAPI(f, Options{Key: theKey}).ServeHTTP(w, r)
+	if w.Code != 400 || !strings.Contains(w.Body.String(), "bad_json") || len(f.emitted) > 0 {
+		t.Error(w.Code, w.Body, f.emitted)
 	}
 }
 
-type broken struct{}
-
-func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
-
+// An event is refused while Redis is away, without its address, and while the bodies of
+// others take all of the memory for these.
 func TestEmitUnavailable(t *testing.T) {
 	s := serve(t, Options{Key: theKey})
 	s.err = errors.New("redis://u:hunter2@db does not answer")
@@ -157,6 +149,12 @@ func TestEmitUnavailable(t *testing.T) {
 	s.want(x, 503, "unavailable")
 	if strings.Contains(x.got, "hunter2") {
 		t.Error(x.got)
+	}
+	full := serve(t, Options{Key: theKey, Inbound: memory.NewBudget(1)})
+	x = full.post(exchange{body: `{"event":"x"}`})
+	full.want(x, 503, "busy")
+	if x.answer.Get("Retry-After") != "1" || len(full.emitted) > 0 {
+		t.Error(x.answer, full.emitted)
 	}
 }
 

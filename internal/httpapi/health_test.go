@@ -1,92 +1,62 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 )
-
-func get(t *testing.T, method, url string) (*http.Response, string) {
-	t.Helper()
-	req, err := http.NewRequest(method, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res, string(body)
-}
 
 func TestHealth(t *testing.T) {
 	var notReady error
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "numbers") })
-	srv := httptest.NewServer(Health(HealthOptions{Ready: func() error { return notReady }, Metrics: metrics}))
-	defer srv.Close()
-
-	check := func(method, path string, status int, body string) *http.Response {
+	handler := Health(HealthOptions{Ready: func() error { return notReady }, Metrics: metrics})
+	check := func(method, path string, status int, body string) http.Header {
 		t.Helper()
-		res, got := get(t, method, srv.URL+path)
-		if res.StatusCode != status || got != body {
-			t.Errorf("%s %s: got %d %q, want %d %q", method, path, res.StatusCode, got, status, body)
+		w := answerTo(handler, method, path, "")
+		if w.Code != status || w.Body.String() != body {
+			t.Errorf("%s %s: got %d %q, want %d %q", method, path, w.Code, w.Body, status, body)
 		}
-		return res
+		return w.Header()
 	}
 	for path, body := range map[string]string{"/healthz": "ok\n", "/readyz": "ok\n", "/metrics": "numbers"} {
-		if res := check("GET", path, 200, body); res.Header.Get("Cache-Control") != "no-store" {
-			t.Errorf("%s may be cached", path)
+		for _, method := range []string{"GET", "HEAD"} { // net/http drops the body of an answer to HEAD
+			if h := check(method, path, 200, body); h.Get("Cache-Control") != "no-store" {
+				t.Errorf("%s may be cached", path)
+			}
 		}
-		check("HEAD", path, 200, "")
-		res := check("POST", path, 405, `{"error":"method_not_allowed","message":"Only GET and HEAD are allowed here."}`+"\n")
-		if allow := res.Header.Get("Allow"); allow != "GET, HEAD" {
+		h := check("POST", path, 405, `{"error":"method_not_allowed","message":"Only GET and HEAD are allowed here."}`+"\n")
+		if allow := h.Get("Allow"); allow != "GET, HEAD" {
 			t.Errorf("%s: Allow is %q", path, allow)
 		}
 	}
-
 	notReady = errors.New(`shutting "down"`)
-	res, body := get(t, "GET", srv.URL+"/readyz")
-	var got struct{ Error, Message string }
-	if err := json.Unmarshal([]byte(body), &got); err != nil {
-		t.Fatalf("%q: %v", body, err)
-	}
-	if res.StatusCode != 503 || got.Error != "not_ready" || got.Message != `shutting "down"` ||
-		res.Header.Get("Content-Type") != "application/json; charset=utf-8" {
-		t.Errorf("got %d %v %q", res.StatusCode, res.Header, body)
+	h := check("GET", "/readyz", 503, `{"error":"not_ready","message":"shutting \"down\""}`+"\n")
+	if kind := h.Get("Content-Type"); kind != "application/json; charset=utf-8" {
+		t.Errorf("an error is %s", kind)
 	}
 	// Not ready is still alive.
 	check("GET", "/healthz", 200, "ok\n")
 	check("GET", "/healthz/more", 404, "404 page not found\n")
-}
 
-func TestNoMetrics(t *testing.T) {
-	srv := httptest.NewServer(Health(HealthOptions{Ready: func() error { return nil }}))
-	defer srv.Close()
-	if res, _ := get(t, "GET", srv.URL+"/metrics"); res.StatusCode != 404 {
-		t.Errorf("got %d", res.StatusCode)
-	}
+	handler = Health(HealthOptions{Ready: func() error { return nil }})
+	check("GET", "/metrics", 404, "404 page not found\n")
 }
 
 // With a MetricsKey, /metrics needs it.
 func TestMetricsKey(t *testing.T) {
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "numbers") })
-	handler := Health(HealthOptions{Ready: func() error { return nil }, Metrics: metrics, MetricsKey: "m-key", APIKey: theKey})
+	handler := Health(HealthOptions{Ready: func() error { return nil }, Metrics: metrics, MetricsKey: "m-key", APIKey: theKey, Attempts: promptAttempts()})
 	for authorization, want := range map[string]int{
-		"": 401, "Bearer x": 401, "Bearer " + theKey: 401, "Basic m-key": 401, "Bearer m-key": 200, "bearer m-key": 200,
+		"": 401, "Bearer x": 401, withKey: 401, "Basic m-key": 401, "Bearer m-key": 200, "bearer m-key": 200,
 	} {
-		r := httptest.NewRequest("GET", "/metrics?key=m-key", nil)
-		r.Header.Set("Authorization", authorization)
-		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, r)
+		w := answerTo(handler, "GET", "/metrics?key=m-key", authorization)
 		if w.Code != want || (w.Body.String() == "numbers") != (want == 200) || want == 401 && w.Header().Get("WWW-Authenticate") == "" {
 			t.Errorf("%q: %d %s", authorization, w.Code, w.Body)
 		}
@@ -106,11 +76,8 @@ func TestReadinessTellsStrangersNoAddress(t *testing.T) {
 		{fmt.Errorf("%w", cause), ""},
 	} {
 		handler := Health(HealthOptions{Ready: func() error { return c.err }, MetricsKey: "m-key", APIKey: theKey})
-		for authorization, exact := range map[string]bool{"": false, "Bearer x": false, "Bearer m-key": true, "Bearer " + theKey: true} {
-			r := httptest.NewRequest("GET", "/readyz", nil)
-			r.Header.Set("Authorization", authorization)
-			w := httptest.NewRecorder()
-			handler.ServeHTTP(w, r)
+		for authorization, exact := range map[string]bool{"": false, "Bearer x": false, "Bearer m-key": true, withKey: true} {
+			w := answerTo(handler, "GET", "/readyz", authorization)
 			var got struct{ Message string }
 			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 503 {
 				t.Fatalf("%d %s", w.Code, w.Body)
@@ -118,6 +85,65 @@ func TestReadinessTellsStrangersNoAddress(t *testing.T) {
 			if exact && got.Message != c.err.Error() || !exact && got.Message != c.want {
 				t.Errorf("%q: %q", authorization, got.Message)
 			}
+		}
+	}
+}
+
+// listen serves h on a free port of this machine and returns the port.
+func listen(t *testing.T, h http.Handler) int {
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	return srv.Listener.Addr().(*net.TCPAddr).Port
+}
+
+func TestProbe(t *testing.T) {
+	// Not ready is alive: a health check must not restart what only waits.
+	port := listen(t, Health(HealthOptions{Ready: func() error { return errors.New("busy") }}))
+	for _, host := range []string{"", "127.0.0.1", "localhost", "0.0.0.0"} {
+		if err := Probe(t.Context(), host, port); err != nil {
+			t.Errorf("host %q: %v", host, err)
+		}
+	}
+}
+
+func TestProbeFails(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	sick := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
+	for want, port := range map[string]int{
+		"500":     listen(t, http.HandlerFunc(sick)),
+		"302":     listen(t, http.RedirectHandler("/other", http.StatusFound)),
+		"refused": closed,
+	} {
+		if err := Probe(t.Context(), "", port); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+// A server that accepts and does not answer fails after the timeout.
+func TestProbeTimesOut(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() // never accepts: the kernel completes the handshake
+	if err := Probe(t.Context(), "", l.Addr().(*net.TCPAddr).Port); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestProbeHost(t *testing.T) {
+	for host, want := range map[string]string{
+		"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1", "10.1.1.1": "10.1.1.1", "::1": "::1", "db.internal": "db.internal",
+	} {
+		if got := probeHost(host); got != want {
+			t.Errorf("%q: got %q", host, got)
 		}
 	}
 }

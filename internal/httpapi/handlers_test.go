@@ -2,7 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
-	"net/http/httptest"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -17,7 +17,7 @@ import (
 func TestOnlineUsers(t *testing.T) {
 	s := serve(t, Options{})
 	list := `[{"id":12345678901234567890, "x":1.50},{"name":"<é>"}]`
-	s.setList(list)
+	s.list = []byte(list)
 	x := s.ask("GET", "/api/online_users")
 	s.want(x, 200, list)
 	etag := x.answer.Get("ETag")
@@ -45,14 +45,14 @@ func TestOnlineUsers(t *testing.T) {
 
 	// Another list is another tag, the same list the same tag: on another
 	// instance, too.
-	s.setList(`[]`)
+	s.list = []byte(`[]`)
 	x = s.ask("GET", "/api/online_users", "If-None-Match", etag)
 	s.want(x, 200, "[]")
 	if x.answer.Get("ETag") == etag {
 		t.Error("two lists have one tag")
 	}
 	other := serve(t, Options{})
-	other.setList(list)
+	other.list = []byte(list)
 	other.want(other.ask("GET", "/api/online_users", "If-None-Match", etag), 304, "")
 }
 
@@ -115,61 +115,65 @@ func TestHiddenUsersLastActive(t *testing.T) {
 	s.hidden = map[string]bool{"7": true}
 	for _, path := range []string{"/api/users/7", "/api/users?id=7"} {
 		s.want(s.ask("GET", path), 200, `{"id":"7","online":false}`)
-		s.want(s.ask("GET", path, "Authorization", "Bearer "+theKey), 200, `{"id":"7","online":false,"last_active":5}`)
+		s.want(s.app("GET", path), 200, `{"id":"7","online":false,"last_active":5}`)
 	}
 	s.want(s.ask("GET", "/api/users/8"), 200, `{"id":"8","online":false,"last_active":6}`)
 }
 
-// Every id can be used, at least in the query, and no path is redirected.
-func TestAnyID(t *testing.T) {
+// Every id and every room's name can be used, at least in the query, and no path is
+// redirected.
+func TestNames(t *testing.T) {
 	s := serve(t, Options{Key: theKey})
-	for _, id := range []string{".", "..", "a/b", "//", "../../etc", "a b", "é?&=#%", "\x00", "%2e", "users", "a;b", "+"} {
-		want, _ := json.Marshal(id)
-		answer := `{"id":` + string(want) + `,"online":false}`
-		s.want(s.ask("GET", "/api/users?id="+url.QueryEscape(id)), 200, answer)
-		s.want(s.ask("GET", "/api/users/"+url.PathEscape(id)), 200, answer)
-		s.want(s.ask("DELETE", "/api/users?id="+url.QueryEscape(id), "Authorization", "Bearer "+theKey), 200, `{"id":`+string(want)+`,"sockets":2}`)
-		room := `{"room":` + string(want) + `,"users":[],"count":0}`
-		s.want(s.ask("GET", "/api/rooms/users?room="+url.QueryEscape(id)), 200, room)
-		s.want(s.ask("GET", "/api/rooms/"+url.PathEscape(id)+"/users"), 200, room)
-		s.want(s.ask("GET", "/api/rooms/messages?room="+url.QueryEscape(id)), 200, `[]`)
-		s.want(s.ask("GET", "/api/rooms/"+url.PathEscape(id)+"/messages"), 200, `[]`)
+	long := func(bytes int) string { return strings.Repeat("é", bytes/2) }
+	for _, id := range []string{".", "..", "a/b", "//", "../../etc", "a b", "é?&=#%", "\x00", "%2e", "users", "a;b", "+", long(maxID)} {
+		name, _ := json.Marshal(id)
+		want := `{"id":` + string(name) + `,"online":false}`
+		s.want(s.ask("GET", "/api/users?id="+url.QueryEscape(id)), 200, want)
+		s.want(s.ask("GET", "/api/users/"+url.PathEscape(id)), 200, want)
+		s.want(s.app("DELETE", "/api/users?id="+url.QueryEscape(id)), 200, `{"id":`+string(name)+`,"sockets":2}`)
+		room := id[:min(len(id), maxRoom)]
+		name, _ = json.Marshal(room)
+		want = `{"room":` + string(name) + `,"users":[],"count":0}`
+		s.want(s.ask("GET", "/api/rooms/users?room="+url.QueryEscape(room)), 200, want)
+		s.want(s.ask("GET", "/api/rooms/"+url.PathEscape(room)+"/users"), 200, want)
+		s.want(s.ask("GET", "/api/rooms/messages?room="+url.QueryEscape(room)), 200, `[]`)
+		s.want(s.ask("GET", "/api/rooms/"+url.PathEscape(room)+"/messages"), 200, `[]`)
 	}
-	for path, code := range map[string]string{
-		"/api/users": "bad_id", "/api/users?id=": "bad_id", "/api/users?ID=7": "bad_id",
-		"/api/rooms/users": "bad_room", "/api/rooms/messages?room=": "bad_room", "/api/rooms/users?room=" + strings.Repeat("a", maxRoom+1): "bad_room",
-		"/api/rooms/messages": "bad_room", "/api/users?id=" + strings.Repeat("a", maxID+1): "bad_id",
+	signed := len(s.signed)
+	longID, longRoom := strings.Repeat("a", maxID+1), strings.Repeat("a", maxRoom+1)
+	for code, paths := range map[string][]string{
+		"bad_id":   {"/api/users", "/api/users?id=", "/api/users?ID=7", "/api/users?id=" + longID, "/api/users/" + longID},
+		"bad_room": {"/api/rooms/users", "/api/rooms/messages", "/api/rooms/messages?room=", "/api/rooms/users?room=" + longRoom, "/api/rooms/" + longRoom + "/users", "/api/rooms/" + longRoom + "/messages"},
 	} {
-		s.want(s.ask("GET", path), 400, code)
-	}
-	for path, code := range map[string]string{"/api/users?id=7&id=8": "bad_id", "/api/users?id=%ff": "bad_id", "/api/users?id=%zz": "bad_id", "/api/rooms/users?room=a%80": "bad_room"} {
-		s.want(s.exchange(exchange{method: "GET", path: path, beyond: true}), 400, code)
-	}
-	s.want(s.ask("DELETE", "/api/users", "Authorization", "Bearer "+theKey), 400, "bad_id")
-}
-
-func TestIDs(t *testing.T) {
-	s := serve(t, Options{Key: theKey})
-	long := strings.Repeat("é", maxID/2)
-	s.want(s.ask("GET", "/api/users/"+url.PathEscape(long)), 200, `{"id":"`+long+`","online":false}`)
-	for _, bad := range []exchange{
-		{path: "/api/users/" + strings.Repeat("a", maxID+1)},
-		{path: "/api/users/" + url.PathEscape(long+"a"), beyond: true}, // characters are fewer than bytes
-		{path: "/api/users/%ff", beyond: true},
-	} {
-		for _, bad.method = range []string{"GET", "DELETE"} {
-			s.want(s.exchange(bad, "Authorization", "Bearer "+theKey), 400, "bad_id")
+		for _, path := range paths {
+			s.want(s.ask("GET", path), 400, code)
+			if code == "bad_id" {
+				s.want(s.app("DELETE", path), 400, code)
+			}
 		}
 	}
-	if len(s.signed) > 0 {
-		t.Errorf("signed out: %q", s.signed)
+	// More than a schema can say: characters are fewer than bytes.
+	longID, longRoom = url.PathEscape(long(maxID)+"a"), url.PathEscape(long(maxRoom)+"a")
+	for code, paths := range map[string][]string{
+		"bad_id":   {"/api/users?id=7&id=8", "/api/users?id=%ff", "/api/users?id=%zz", "/api/users/%ff", "/api/users/" + longID},
+		"bad_room": {"/api/rooms/users?room=a%80", "/api/rooms/a%80/users", "/api/rooms/a%80/messages", "/api/rooms/" + longRoom + "/users", "/api/rooms/" + longRoom + "/messages"},
+	} {
+		for _, path := range paths {
+			s.want(s.exchange(exchange{method: "GET", path: path, beyond: true}), 400, code)
+			if code == "bad_id" {
+				s.want(s.exchange(exchange{method: "DELETE", path: path, beyond: true}, "Authorization", withKey), 400, code)
+			}
+		}
+	}
+	if len(s.signed) > signed {
+		t.Errorf("signed out: %q", s.signed[signed:])
 	}
 }
 
 func TestSignOut(t *testing.T) {
 	s := serve(t, Options{Key: theKey})
-	s.want(s.ask("DELETE", "/api/users/7", "Authorization", "Bearer "+theKey), 200, `{"id":"7","sockets":2}`)
-	s.want(s.ask("DELETE", "/api/users/a%2Fb", "Authorization", "Bearer "+theKey), 200, `{"id":"a/b","sockets":2}`)
+	s.want(s.app("DELETE", "/api/users/7"), 200, `{"id":"7","sockets":2}`)
+	s.want(s.app("DELETE", "/api/users/a%2Fb"), 200, `{"id":"a/b","sockets":2}`)
 	if want := []string{"7", "a/b"}; !slices.Equal(s.signed, want) {
 		t.Errorf("signed out: %q, want %q", s.signed, want)
 	}
@@ -182,13 +186,10 @@ func TestSignOutLater(t *testing.T) {
 		var revoked atomic.Int32
 		f := &fakeRooms{}
 		scheduler := &Scheduler{}
-		handler := API(Options{Rooms: f, Key: theKey, Scheduler: scheduler, Revoke: func(string) { revoked.Add(1) }})
+		handler := newAPI(f, Options{Key: theKey, Scheduler: scheduler, Revoke: func(string) { revoked.Add(1) }})
 		ask := func(query string) {
 			t.Helper()
-			r := httptest.NewRequest("DELETE", "/api/users/7"+query, nil)
-			r.Header.Set("Authorization", "Bearer "+theKey)
-			w := httptest.NewRecorder()
-			handler.ServeHTTP(w, r)
+			w := answerTo(handler, "DELETE", "/api/users/7"+query, withKey)
 			if w.Code != 200 || w.Body.String() != `{"id":"7","sockets":2}`+"\n" {
 				t.Errorf("%s: %d %s", query, w.Code, w.Body)
 			}
@@ -229,16 +230,16 @@ func TestSignOutParameters(t *testing.T) {
 	s := serve(t, Options{Key: theKey})
 	for _, path := range []string{"/api/users/7?", "/api/users?id=7&"} {
 		for _, good := range []string{"after=1s", "after=10s", "after=0s", "after=250ms", "after=1.5s", "revoke=true", "revoke=false", "after=1s&revoke=true"} {
-			s.want(s.ask("DELETE", path+good, "Authorization", "Bearer "+theKey), 200, `{"id":"7","sockets":2}`)
+			s.want(s.app("DELETE", path+good), 200, `{"id":"7","sockets":2}`)
 		}
 		for bad, code := range map[string]string{
 			"after=": "bad_after", "after=1": "bad_after", "after=-1s": "bad_after", "after=1m": "bad_after", "after=soon": "bad_after", "after=1h1s": "bad_after",
 			"revoke=": "bad_revoke", "revoke=1": "bad_revoke", "revoke=TRUE": "bad_revoke", "revoke": "bad_revoke",
 		} {
-			s.want(s.ask("DELETE", path+bad, "Authorization", "Bearer "+theKey), 400, code)
+			s.want(s.app("DELETE", path+bad), 400, code)
 		}
 		for bad, code := range map[string]string{"after=11s": "bad_after", "after=10001ms": "bad_after", "after=1s&after=2s": "bad_after", "revoke=true&revoke=false": "bad_revoke"} {
-			s.want(s.exchange(exchange{method: "DELETE", path: path + bad, beyond: true}, "Authorization", "Bearer "+theKey), 400, code)
+			s.want(s.exchange(exchange{method: "DELETE", path: path + bad, beyond: true}, "Authorization", withKey), 400, code)
 		}
 	}
 }
@@ -259,4 +260,40 @@ func TestSchedulerIsBounded(t *testing.T) {
 			t.Errorf("%d were done in all", n)
 		}
 	})
+}
+
+func TestRooms(t *testing.T) {
+	s := serve(t, Options{})
+	odd := "a/b %"
+	s.members = map[string][]string{odd: {"Ada", "Bö\"b"}, "empty": {}}
+	s.said = map[string][]rooms.ChatMessage{odd: {
+		{Room: odd, ID: 41, Username: "Ada", Content: "hi\n", At: 1767323045678},
+		{Room: odd, ID: 42, Username: "Bö\"b", Content: "1 \\ 2", At: 1767323046000},
+	}}
+	path := "/api/rooms/" + url.PathEscape(odd)
+	s.want(s.ask("GET", path+"/users"), 200, `{"room":"a/b %","users":["Ada","Bö\"b"],"count":2}`)
+	s.want(s.ask("GET", path+"/messages"), 200,
+		`[{"id":41,"username":"Ada","content":"hi\n","timestamp":"2026-01-02T03:04:05.678Z"},`+
+			`{"id":42,"username":"Bö\"b","content":"1 \\ 2","timestamp":"2026-01-02T03:04:06.000Z"}]`)
+	if !s.deadline {
+		t.Error("Redis may keep a request waiting for ever")
+	}
+	for _, room := range []string{"empty", "unknown"} {
+		s.want(s.ask("GET", "/api/rooms/"+room+"/users"), 200, `{"room":"`+room+`","users":[],"count":0}`)
+		s.want(s.ask("GET", "/api/rooms/"+room+"/messages"), 200, `[]`)
+	}
+	s.want(s.ask("HEAD", path+"/users"), 200, "")
+	s.want(s.ask("HEAD", path+"/messages"), 200, "")
+}
+
+func TestHistoryUnavailable(t *testing.T) {
+	s := serve(t, Options{})
+	s.err = errors.New("redis://u:hunter2@db does not answer")
+	for _, path := range []string{"/api/rooms/a/messages", "/api/rooms/messages?room=a"} {
+		x := s.ask("GET", path)
+		s.want(x, 503, "unavailable")
+		if strings.Contains(x.got, "hunter2") {
+			t.Error(x.got)
+		}
+	}
 }
