@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"rollcall/e2e/program"
+	"rollcall/internal/config"
 	"rollcall/public"
 )
 
@@ -168,5 +169,96 @@ func TestRefusesToStart(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Pending polls carry a session: none is closed as an idle connection.
+func TestPollsAreNotIdle(t *testing.T) {
+	base, _, _ := serve(t, map[string]string{"MAX_IDLE_CONNECTIONS": "10", "LOG_LEVEL": "warn"})
+	const sessions = 20
+	answers := make(chan string, sessions)
+	var urls []string
+	for range sessions {
+		_, open := get(base + "/socket.io/?EIO=4&transport=polling")
+		_, sid, _ := strings.Cut(open, `"sid":"`)
+		sid, _, _ = strings.Cut(sid, `"`)
+		url := base + "/socket.io/?EIO=4&transport=polling&sid=" + sid
+		urls = append(urls, url)
+		go func() {
+			status, body := get(url)
+			answers <- http.StatusText(status) + " " + body
+		}()
+	}
+	eventually(t, "all polls wait", func() bool {
+		_, metrics := get(base + "/metrics")
+		return strings.Contains(metrics, "rollcall_connections 20\n")
+	})
+	for range 15 { // more than may be idle
+		conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "idle connections are closed", func() bool {
+		_, metrics := get(base + "/metrics")
+		return strings.Contains(metrics, `rollcall_refusals_total{reason="idle_connection"}`)
+	})
+	for _, url := range urls {
+		response, err := http.Post(url, "text/plain", strings.NewReader("40"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if answer := <-answers; !strings.HasPrefix(answer, "OK 40") {
+			t.Errorf("a poll was answered %q", answer)
+		}
+	}
+}
+
+// Every risk has a warning at start, and nothing else has.
+func TestWarnings(t *testing.T) {
+	const enough = 1 << 20
+	secret := map[string]string{"AUTH_SECRET": "0123456789abcdef"}
+	for _, c := range []struct {
+		name  string
+		set   map[string]string
+		files uint64
+		want  string // of the one warning; "": there is none
+	}{
+		{"nothing", nil, enough, ""},
+		{"a profiler on all interfaces", map[string]string{"DEBUG_ADDRESS": ":6060"}, enough, "DEBUG_ADDRESS listens on all interfaces"},
+		{"written as IPv4", map[string]string{"DEBUG_ADDRESS": "0.0.0.0:6060"}, enough, "DEBUG_ADDRESS listens on all interfaces"},
+		{"written as IPv6", map[string]string{"DEBUG_ADDRESS": "[::]:6060"}, enough, "DEBUG_ADDRESS listens on all interfaces"},
+		{"written as both", map[string]string{"DEBUG_ADDRESS": "[::ffff:0.0.0.0]:6060"}, enough, "DEBUG_ADDRESS listens on all interfaces"},
+		{"a profiler for this machine", map[string]string{"DEBUG_ADDRESS": "127.0.0.1:6060"}, enough, ""},
+		{"guests of somebody", map[string]string{"ALLOW_GUESTS": "true"}, enough, ""},
+		{"any sandboxed page", map[string]string{"CORS_ORIGINS": "https://app.example.com,null"}, enough, "CORS_ORIGINS allows null"},
+		{"few files", nil, 1024, "the limit of open files is 1024, below MAX_CONNECTIONS (50000)"},
+		{"just too few", map[string]string{"MAX_CONNECTIONS": "925"}, 1024, "the limit of open files is 1024"},
+		{"just enough", map[string]string{"MAX_CONNECTIONS": "924"}, 1024, ""},
+		{"no limit of our own", map[string]string{"MAX_CONNECTIONS": "0"}, 1024, "MAX_CONNECTIONS is 0, and the limit of open files is 1024"},
+		{"nobody knows", nil, 0, ""},
+	} {
+		cfg, err := config.Load(func(name string) string { return c.set[name] + secret[name] })
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := warnings(cfg, c.files)
+		if len(got) > 1 || (c.want == "") != (len(got) == 0) || !strings.HasPrefix(strings.Join(got, ""), c.want) {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+	cfg, _ := config.Load(func(name string) string { return map[string]string{"ALLOW_GUESTS": "true", "PUBLIC_API": "true"}[name] })
+	if got := strings.Join(warnings(cfg, enough), "\n"); !strings.Contains(got, "ALLOW_GUESTS has no effect") || !strings.Contains(got, "PUBLIC_API has no effect") || !strings.Contains(got, "AUTH_SECRET is not set") {
+		t.Errorf("without a secret: %q", got)
+	}
+	if openFilesLimit() == 0 {
+		t.Error("the limit of open files is not known here")
 	}
 }

@@ -39,14 +39,11 @@ type server struct {
 // newServer makes the parts. Only the store runs already; it is the last part that
 // can fail, and serve closes it.
 func newServer(ctx context.Context, cfg config.Config, log *slog.Logger, metrics *observe.Metrics) (*server, error) {
-	verifier, err := newVerifier(cfg)
+	trackList, err := tracks.New(cfg.RailsURL.Reveal(), log)
 	if err != nil {
-		return nil, err
-	}
-	s := &server{cfg: cfg, log: log, metrics: metrics}
-	if s.trackList, err = tracks.New(tracks.Options{URL: cfg.RailsURL.Reveal(), Log: log}); err != nil {
 		return nil, fmt.Errorf("RAILS_URL: %w", err)
 	}
+	s := &server{cfg: cfg, log: log, metrics: metrics, trackList: trackList}
 	inbound := memory.NewBudget(maxInbound(cfg))
 	metrics.WatchInbound(inbound.Used, inbound.Limit())
 	s.connLimit = connlimit.New(maxIdle(cfg, openFilesLimit()), func() { metrics.Refusal("idle_connection") })
@@ -57,7 +54,7 @@ func newServer(ctx context.Context, cfg config.Config, log *slog.Logger, metrics
 	if s.store, err = openStore(ctx, cfg, log, metrics); err != nil {
 		return nil, err
 	}
-	s.authenticate = authenticator(verifier, s.store, log)
+	s.authenticate = authenticator(cfg.AuthSecrets(), s.store, log)
 	s.service = rooms.New(rooms.Options{
 		Instance:  s.store.Instance(),
 		MaxUser:   int(cfg.MaxUser),
@@ -94,7 +91,9 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 		s.log.Info("the page, the element and the official browser client are not part of this build: make build")
 	}
 	logMemory(s.cfg, s.log)
-	logWarnings(s.cfg, s.log)
+	for _, w := range warnings(s.cfg, openFilesLimit()) {
+		s.log.Warn(w)
+	}
 
 	var err error
 	select {

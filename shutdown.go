@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"sync"
 	"time"
 )
@@ -20,7 +19,10 @@ type shutdown struct {
 	sockets  interface {
 		Stop(context.Context, time.Duration)
 	}
-	server         *http.Server
+	server interface {
+		Shutdown(context.Context) error
+		Close() error
+	}
 	stopBackground context.CancelFunc
 	background     *sync.WaitGroup
 	store          interface{ Close(context.Context) error }

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"io"
 	"log/slog"
-	"net"
-	"net/http"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -14,8 +11,8 @@ import (
 
 // stuck stands for every part of the program, none of which ends.
 type stuck struct {
-	gate    chan struct{}
-	stopped bool
+	gate            chan struct{}
+	stopped, closed bool
 }
 
 func (s *stuck) Flush() { <-s.gate }
@@ -27,7 +24,23 @@ func (s *stuck) Stop(ctx context.Context, _ time.Duration) {
 	s.stopped = true
 }
 
-func (s *stuck) Close(context.Context) error {
+// stuckServer has a request whose handler does not end.
+type stuckServer struct{ *stuck }
+
+func (s stuckServer) Shutdown(ctx context.Context) error {
+	<-ctx.Done() // as http.Server promises
+	return ctx.Err()
+}
+
+func (s stuckServer) Close() error {
+	s.closed = true
+	return nil
+}
+
+// stuckStore does not keep to its context.
+type stuckStore struct{ *stuck }
+
+func (s stuckStore) Close(context.Context) error {
 	<-s.gate
 	return nil
 }
@@ -39,53 +52,15 @@ func TestShutdownIsBounded(t *testing.T) {
 			parts := &stuck{gate: make(chan struct{})}
 			var background sync.WaitGroup
 			background.Go(func() { <-parts.gate })
-			server := stuckServer(t, parts.gate)
 			began := time.Now()
 			shutdown{
-				timeout: timeout, log: slog.New(slog.DiscardHandler),
-				signOuts: parts, service: parts, sockets: parts, server: server, stopBackground: func() {},
-				background: &background, store: parts,
+				timeout: timeout, log: slog.New(slog.DiscardHandler), signOuts: parts, service: parts, sockets: parts,
+				server: stuckServer{parts}, stopBackground: func() {}, background: &background, store: stuckStore{parts},
 			}.run()
-			if took := time.Since(began); took > timeout || !parts.stopped {
-				t.Errorf("it takes %v of %v", took, timeout)
+			if took := time.Since(began); took > timeout || !parts.stopped || !parts.closed {
+				t.Errorf("it takes %v of %v; sockets stopped: %t, server closed: %t", took, timeout, parts.stopped, parts.closed)
 			}
 			close(parts.gate)
 		})
 	}
 }
-
-// stuckServer has a request whose handler does not end.
-func stuckServer(t *testing.T, gate chan struct{}) *http.Server {
-	client, conn := net.Pipe()
-	listener := &onePipe{conn: make(chan net.Conn, 1), closed: make(chan struct{})}
-	listener.conn <- conn
-	server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-gate })}
-	go server.Serve(listener)
-	if _, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	synctest.Wait()
-	return server
-}
-
-// onePipe is a listener with one connection.
-type onePipe struct {
-	conn   chan net.Conn
-	closed chan struct{}
-}
-
-func (l *onePipe) Accept() (net.Conn, error) {
-	select {
-	case conn := <-l.conn:
-		return conn, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *onePipe) Close() error {
-	close(l.closed)
-	return nil
-}
-
-func (l *onePipe) Addr() net.Addr { return &net.TCPAddr{} }

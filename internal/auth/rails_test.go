@@ -40,7 +40,7 @@ func at(seconds int) string {
 }
 
 func TestRails(t *testing.T) {
-	v := verifier(t, secret)
+	v := New([]string{secret})
 	minute, never := now.Add(time.Minute), time.Time{}
 	for _, c := range []struct {
 		name, value, user string
@@ -76,7 +76,7 @@ func TestRails(t *testing.T) {
 
 // In URL-safe base64 the data may contain the separator anywhere.
 func TestRailsSeparatorInData(t *testing.T) {
-	v := verifier(t, secret)
+	v := New([]string{secret})
 	user := `{"id":"` + strings.Repeat("\u03ef\u03be\u03fe", 40) + `>>>>"}`
 	seen := false
 	for pad := range 3 {
@@ -93,7 +93,7 @@ func TestRailsSeparatorInData(t *testing.T) {
 }
 
 func TestRailsRefused(t *testing.T) {
-	v := verifier(t, secret)
+	v := New([]string{secret})
 	for _, c := range []struct {
 		name, value string
 		want        error
@@ -156,7 +156,7 @@ func TestRailsRefused(t *testing.T) {
 }
 
 func TestRailsForged(t *testing.T) {
-	v := verifier(t, secret)
+	v := New([]string{secret})
 	token := railsToken(secret, "SHA1", `{"id":7}`)
 	data, digest, _ := strings.Cut(token, "--")
 	flipped := map[bool]string{true: "1", false: "0"}[digest[39] == '0']

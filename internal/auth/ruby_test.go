@@ -59,7 +59,7 @@ func TestRuby(t *testing.T) {
 		calls[i] = c.ruby
 	}
 	tokens := runRuby(t, calls)
-	v := verifier(t, secret)
+	v := New([]string{secret})
 	for i, c := range cases {
 		t.Run(c.ruby, func(t *testing.T) {
 			if c.user == "" {

@@ -20,15 +20,15 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// start runs Tracks until the end of the test.
-func start(t *testing.T, opts Options) (*Tracks, *program.Log) {
+// start runs Tracks until the end of the test, with short pauses.
+func start(t *testing.T, url string, timeout time.Duration) (*Tracks, *program.Log) {
 	t.Helper()
 	log := &program.Log{}
-	opts.Log = slog.New(slog.NewTextHandler(log, nil))
-	tracks, err := New(opts)
+	tracks, err := New(url, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
+	tracks.every, tracks.retry, tracks.timeout = time.Millisecond, time.Millisecond, timeout
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); tracks.Run(ctx) }()
@@ -36,9 +36,12 @@ func start(t *testing.T, opts Options) (*Tracks, *program.Log) {
 	return tracks, log
 }
 
+// patience bounds every wait and every request that is to succeed.
+const patience = 20 * time.Second
+
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	program.Eventually(t, 20*time.Second, what, ok)
+	program.Eventually(t, patience, what, ok)
 }
 
 func joined(ids []json.RawMessage) string {
@@ -91,7 +94,7 @@ func TestIDsAsTheyAre(t *testing.T) {
 		says(`[{"id":1,"name":"a"}, {"name":"none"}, {"id":"b\u00e9"}, {"id":12345678901234567890}, {"id":1.50},
 			{"id":null}, {"id":{}}, {"id":[1]}, {"id":true}, {"ID":9}, 7, null, [], "x", {"id": -0 }]`)(w, r)
 	})
-	tracks, _ := start(t, Options{URL: a.URL + "/racer/"})
+	tracks, _ := start(t, a.URL+"/racer/", patience)
 	eventually(t, "tracks", func() bool { return len(tracks.IDs()) > 0 })
 	if got, want := joined(tracks.IDs()), `1 "b\u00e9" 12345678901234567890 1.50 -0`; got != want {
 		t.Errorf("got %s, want %s", got, want)
@@ -134,8 +137,13 @@ func TestTheLastGoodListIsKept(t *testing.T) {
 			says(strings.Repeat(" ", 2*maxBytes))(w, r)
 			slow(w, r)
 		}, "larger than 1048576 bytes"},
-		"too many":      {says(`[{"id":666}` + strings.Repeat(`,{"id":1}`, maxTracks) + `]`), "more than 10000 tracks"},
-		"broken off":    {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "EOF"},
+		"too many":   {says(`[{"id":666}` + strings.Repeat(`,{"id":1}`, maxTracks) + `]`), "more than 10000 tracks"},
+		"broken off": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "EOF"},
+		"cut off": {func(w http.ResponseWriter, r *http.Request) {
+			says(`[{"id":666},`)(w, r)
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}, "unexpected EOF"},
 		"an error":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, "the answer is 500 Internal Server Error"},
 		"not there":     {http.NotFound, "the answer is 404 Not Found"},
 		"no content":    {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, "the answer is 204 No Content"},
@@ -149,9 +157,7 @@ func TestTheLastGoodListIsKept(t *testing.T) {
 			// Without a connection to the server that is to be cut off, Close
 			// would wait for it.
 			t.Cleanup(a.CloseClientConnections)
-			tracks, log := start(t, Options{
-				URL: a.URL, Every: time.Millisecond, Retry: time.Millisecond, Timeout: timeoutFor(name),
-			})
+			tracks, log := start(t, a.URL, timeoutFor(name))
 			eventually(t, "tracks", func() bool { return joined(tracks.IDs()) == "1" })
 			a.tell(tc.answer)
 			eventually(t, "the failure", func() bool { return strings.Contains(log.String(), tc.err) })
@@ -175,7 +181,7 @@ func timeoutFor(name string) time.Duration {
 	if strings.HasPrefix(name, "slow") {
 		return time.Second
 	}
-	return 20 * time.Second
+	return patience
 }
 
 // The app does not run yet at the start, and stops later.
@@ -183,7 +189,7 @@ func TestGone(t *testing.T) {
 	a := newApp(t, says(`[{"id":1}]`))
 	addr := a.Listener.Addr().String()
 	a.Close()
-	tracks, log := start(t, Options{URL: "http://" + addr, Every: time.Millisecond, Retry: time.Millisecond})
+	tracks, log := start(t, "http://"+addr, patience)
 	eventually(t, "a line", func() bool { return strings.Contains(log.String(), "cannot get the tracks") })
 	if text := log.String(); len(tracks.IDs()) != 0 || !strings.Contains(text, "connection refused") || !strings.Contains(text, "kept=0") {
 		t.Errorf("got %q and\n%s", joined(tracks.IDs()), text)
@@ -193,7 +199,7 @@ func TestGone(t *testing.T) {
 // A list of the maximal size is accepted.
 func TestTheLargestList(t *testing.T) {
 	a := newApp(t, says("["+strings.Repeat(`{"id":1},`, maxTracks-1)+`{"id":2}`+strings.Repeat(" ", maxBytes-9*maxTracks-1)+"]"))
-	tracks, _ := start(t, Options{URL: a.URL})
+	tracks, _ := start(t, a.URL, patience)
 	eventually(t, "tracks", func() bool { return len(tracks.IDs()) == maxTracks })
 }
 
@@ -210,7 +216,7 @@ func TestRedirectAndPassword(t *testing.T) {
 			says(`[{"id":1}]`)(w, r)
 		}
 	})
-	tracks, log := start(t, Options{URL: strings.Replace(a.URL, "http://", "http://rollcall:hunter%202@", 1), Every: time.Millisecond})
+	tracks, log := start(t, strings.Replace(a.URL, "http://", "http://rollcall:hunter%202@", 1), patience)
 	eventually(t, "tracks", func() bool { return len(tracks.IDs()) == 1 })
 	a.tell(http.RedirectHandler("http://u:hunter4@127.0.0.2:1/?token=hunter3", http.StatusFound).ServeHTTP)
 	eventually(t, "a refusal", func() bool { return strings.Contains(log.String(), "another host") })
@@ -221,7 +227,8 @@ func TestRedirectAndPassword(t *testing.T) {
 }
 
 func TestNoURL(t *testing.T) {
-	tracks, err := New(Options{})
+	log := slog.New(slog.DiscardHandler)
+	tracks, err := New("", log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +237,7 @@ func TestNoURL(t *testing.T) {
 		t.Error(tracks.IDs())
 	}
 	for _, bad := range []string{"app.example.com", "ftp://hunter2@a", "http://", "http://hunter2@%zz"} {
-		if _, err := New(Options{URL: bad}); err == nil || strings.Contains(err.Error(), "hunter2") {
+		if _, err := New(bad, log); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
@@ -240,7 +247,7 @@ func TestNoURL(t *testing.T) {
 // five minutes.
 func TestPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tracks, err := New(Options{})
+		tracks, err := New("http://app.example.com", slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -274,7 +281,7 @@ func TestEndWhileAsking(t *testing.T) {
 		<-r.Context().Done()
 	})
 	var log program.Log
-	tracks, err := New(Options{URL: a.URL, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	tracks, err := New(a.URL, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
