@@ -131,26 +131,28 @@ func isOneCharacter(s string) bool {
 }
 
 // compare finds mistakes between two variables.
-func compare(c Config) Mistakes {
-	var m Mistakes
+func compare(c Config) (m Mistakes) {
+	wrong := func(name, sentence string, limit, value Size) {
+		m = append(m, fmt.Sprintf("%s must be %s (%v), not %v", name, sentence, limit, value))
+	}
 	if c.MaxUser > c.MaxMessage {
-		m = append(m, fmt.Sprintf("MAX_USER must be at most MAX_MESSAGE (%v), not %v", c.MaxMessage, c.MaxUser))
+		wrong("MAX_USER", "at most MAX_MESSAGE", c.MaxMessage, c.MaxUser)
 	}
 	if c.MaxBody < c.MaxMessage {
-		m = append(m, fmt.Sprintf("MAX_BODY must be at least MAX_MESSAGE (%v), not %v", c.MaxMessage, c.MaxBody))
+		wrong("MAX_BODY", "at least MAX_MESSAGE", c.MaxMessage, c.MaxBody)
 	}
 	if c.MaxQueues != 0 && c.MaxQueues < c.MaxQueue {
-		m = append(m, fmt.Sprintf("MAX_QUEUES must be at least MAX_QUEUE (%v), not %v", c.MaxQueue, c.MaxQueues))
+		wrong("MAX_QUEUES", "at least MAX_QUEUE", c.MaxQueue, c.MaxQueues)
 	}
 	// A growing body is copied into a buffer of twice its size.
 	if c.MaxInbound != 0 && c.MaxInbound < 3*c.MaxBody {
-		m = append(m, fmt.Sprintf("MAX_INBOUND must be at least three times MAX_BODY (%v), not %v", c.MaxBody, c.MaxInbound))
+		wrong("MAX_INBOUND", "at least three times MAX_BODY", c.MaxBody, c.MaxInbound)
 	}
 	return m
 }
 
-// unreadableFields returns the fields that could not be parsed, with the reason if the
-// type gives one. An error of another kind is a bug in Config.
+// unreadableFields returns the fields that could not be parsed, with the reason if it is
+// a notAnOrigin. An error of another kind is a bug in Config.
 func unreadableFields(err error) (map[string]string, error) {
 	names := map[string]string{}
 	var all env.AggregateError
@@ -162,18 +164,11 @@ func unreadableFields(err error) (map[string]string, error) {
 		if !errors.As(e, &parse) {
 			return nil, e
 		}
-		names[parse.Name] = reasonOf(parse)
+		var why notAnOrigin
+		errors.As(parse.Err, &why)
+		names[parse.Name] = string(why)
 	}
 	return names, nil
-}
-
-// reasonOf is the reason that a type of this package gives, "" for none.
-func reasonOf(parse env.ParseError) string {
-	var why notAnOrigin
-	if errors.As(parse.Err, &why) {
-		return string(why)
-	}
-	return ""
 }
 
 // inRange checks a field against its min and max tags.
@@ -198,30 +193,21 @@ func bound(f reflect.StructField, tag string) int64 {
 
 // wanted describes the valid values of a variable.
 func wanted(f reflect.StructField) string {
-	span := fmt.Sprintf("from %s to %s", f.Tag.Get("min"), f.Tag.Get("max"))
-	switch f.Type {
-	case reflect.TypeFor[int]():
-		return "a number " + span
-	case reflect.TypeFor[bool]():
-		return "true or false"
-	case reflect.TypeFor[Size]():
-		return "a size " + span + ", such as 65536, 64KiB or 4MiB"
-	case reflect.TypeFor[time.Duration]():
-		return "a duration " + span + ", such as 25s or 1m30s"
-	case reflect.TypeFor[slog.Level]():
-		return "debug, info, warn or error"
-	case reflect.TypeFor[LogFormat]():
-		return "auto, text, logfmt or json"
-	case reflect.TypeFor[Compat]():
-		return "default or strict"
-	case reflect.TypeFor[Origins]():
-		return "* or a comma-separated list of origins such as https://app.example.com"
-	case reflect.TypeFor[Hosts]():
-		return "a comma-separated list of host names such as rollcall.example.com, *.example.com or localhost:8000"
-	case reflect.TypeFor[Proxies]():
-		return "a comma-separated list of addresses or CIDR ranges such as 10.0.0.0/8"
-	}
-	panic("config: no sentence for " + f.Type.String())
+	return strings.Replace(sentences[f.Type], "SPAN", "from "+f.Tag.Get("min")+" to "+f.Tag.Get("max"), 1)
+}
+
+// sentences describe the valid values of a type; SPAN stands for those of min and max.
+var sentences = map[reflect.Type]string{
+	reflect.TypeFor[int]():           "a number SPAN",
+	reflect.TypeFor[bool]():          "true or false",
+	reflect.TypeFor[Size]():          "a size SPAN, such as 65536, 64KiB or 4MiB",
+	reflect.TypeFor[time.Duration](): "a duration SPAN, such as 25s or 1m30s",
+	reflect.TypeFor[slog.Level]():    "debug, info, warn or error",
+	reflect.TypeFor[LogFormat]():     "auto, text, logfmt or json",
+	reflect.TypeFor[Compat]():        "default or strict",
+	reflect.TypeFor[Origins]():       "* or a comma-separated list of origins such as https://app.example.com",
+	reflect.TypeFor[Hosts]():         "a comma-separated list of host names such as rollcall.example.com, *.example.com or localhost:8000",
+	reflect.TypeFor[Proxies]():       "a comma-separated list of addresses or CIDR ranges such as 10.0.0.0/8",
 }
 
 // plainName matches names that need no quotes in a key, a channel or a log.

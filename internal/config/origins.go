@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
-	"strconv"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/idna"
@@ -29,12 +29,7 @@ func (o *Origins) UnmarshalText(text []byte) error {
 		}
 		list = append(list, origin)
 	}
-	for _, origin := range list {
-		if origin == "*" && len(list) > 1 {
-			return errFormat
-		}
-	}
-	if len(list) == 0 {
+	if len(list) == 0 || len(list) > 1 && slices.Contains(list, "*") {
 		return errFormat
 	}
 	*o = list
@@ -96,11 +91,10 @@ func webHost(host, defaultPort string) (string, error) {
 	}
 	port := u.Port()
 	if port != "" {
-		n, err := strconv.Atoi(port)
-		if err != nil || n < 1 || n > 65535 {
+		if !validPort(port) {
 			return "", notAnOrigin("a port is a number from 1 to 65535")
 		}
-		port = strconv.Itoa(n)
+		port = strings.TrimLeft(port, "0")
 	}
 	name, err := asciiHost(u.Hostname(), strings.HasPrefix(host, "["))
 	if err != nil || port == "" || port == defaultPort {
@@ -196,16 +190,13 @@ func (h Hosts) Allow(host string) bool {
 		return false
 	}
 	name, port := splitHost(host)
-	for _, one := range h {
+	return slices.ContainsFunc(h, func(one allowedHost) bool {
 		match := name == one.name
 		if one.wild {
 			match = strings.HasSuffix(name, "."+one.name)
 		}
-		if match && (one.port == "" || one.port == port) {
-			return true
-		}
-	}
-	return false
+		return match && (one.port == "" || one.port == port)
+	})
 }
 
 // splitHost splits what webHost returned. It removes the dot at the end of a name.

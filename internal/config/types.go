@@ -5,6 +5,7 @@ import (
 	"iter"
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -60,12 +61,16 @@ const (
 
 // UnmarshalText reads a format.
 func (f *LogFormat) UnmarshalText(text []byte) error {
-	switch v := LogFormat(strings.ToLower(string(text))); v {
-	case LogAuto, LogText, LogLogfmt, LogJSON:
-		*f = v
-		return nil
+	return oneOf(f, text, LogAuto, LogText, LogLogfmt, LogJSON)
+}
+
+// oneOf reads one of the known texts, in any case.
+func oneOf[T ~string](to *T, text []byte, known ...T) error {
+	*to = T(strings.ToLower(string(text)))
+	if !slices.Contains(known, *to) {
+		return errFormat
 	}
-	return errFormat
+	return nil
 }
 
 // Compat is how closely the server behaves like the Node service code_racer.
@@ -79,12 +84,7 @@ const (
 
 // UnmarshalText reads a mode.
 func (c *Compat) UnmarshalText(text []byte) error {
-	switch v := Compat(strings.ToLower(string(text))); v {
-	case CompatDefault, CompatStrict:
-		*c = v
-		return nil
-	}
-	return errFormat
+	return oneOf(c, text, CompatDefault, CompatStrict)
 }
 
 // Secret is a value that must not be shown: it prints as stars.
@@ -109,12 +109,7 @@ type Proxies []netip.Prefix
 // Contains reports whether addr is one of the proxies.
 func (p Proxies) Contains(addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
-	for _, prefix := range p {
-		if prefix.Contains(addr) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p, func(prefix netip.Prefix) bool { return prefix.Contains(addr) })
 }
 
 // UnmarshalText reads a comma-separated list of addresses and CIDR ranges.

@@ -118,10 +118,3 @@ func (l *Limiter) move(conn net.Conn, to *group) {
 	}
 	l.groups[conn] = to
 }
-
-// Count is how many connections carry no session now.
-func (l *Limiter) Count() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.idle.Len() + l.requesting.Len()
-}

@@ -84,14 +84,24 @@ func (b *bounded) dial() net.Conn {
 	return conn
 }
 
+// becomes waits until a number is what is wanted.
+func (b *bounded) becomes(what string, number func() int, want int) {
+	b.t.Helper()
+	for end := time.Now().Add(patience); number() != want; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			b.t.Fatalf("%d %s, want %d", number(), what, want)
+		}
+	}
+}
+
 // counts waits until so many connections count.
 func (b *bounded) counts(want int) {
 	b.t.Helper()
-	for end := time.Now().Add(patience); b.Count() != want; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			b.t.Fatalf("%d connections count, want %d", b.Count(), want)
-		}
-	}
+	b.becomes("connections count", func() int {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.idle.Len() + b.requesting.Len()
+	}, want)
 }
 
 // begin sends a request and waits until it is being handled.
@@ -130,11 +140,7 @@ func TestLimiter(t *testing.T) {
 	if err := asks(idle, "/"); err != nil { // it waits anew
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(patience); b.closed.Load() != 2; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) { // it is told right after the close
-			t.Fatalf("%d were closed, want 2", b.closed.Load())
-		}
-	}
+	b.becomes("were closed", func() int { return int(b.closed.Load()) }, 2) // it is told right after the close
 
 	// What asks goes last, the oldest first.
 	first := b.begin("/slow")
@@ -149,14 +155,9 @@ func TestLimiter(t *testing.T) {
 	b.server.Config.SetKeepAlivesEnabled(false)
 	b.server.CloseClientConnections()
 	b.counts(0)
-	remembered := func() int {
+	b.becomes("are remembered", func() int {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		return len(b.groups)
-	}
-	for end := time.Now().Add(patience); remembered() != 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%d are remembered", remembered())
-		}
-	}
+	}, 0)
 }

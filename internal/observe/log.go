@@ -5,6 +5,7 @@ package observe
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -85,27 +86,19 @@ func (h terminalHandler) Handle(ctx context.Context, r slog.Record) error {
 	if !r.Time.IsZero() {
 		line = r.Time.AppendFormat(line, "15:04:05 ")
 	}
-	line = append(line, r.Level.String()...)
-	for n := len(r.Level.String()); n < len("ERROR "); n++ {
-		line = append(line, ' ')
-	}
+	line = fmt.Appendf(line, "%-5s ", r.Level)
 	// A line break in a message must not look like a new record.
 	line = append(line, bytes.ReplaceAll([]byte(r.Message), []byte("\n"), []byte("\n  "))...)
 
 	bare := r.Clone()
 	bare.Time, bare.Level, bare.Message = time.Time{}, slog.LevelInfo, ""
-	return h.shared.write(ctx, line, bare, h.attributes)
-}
-
-// write writes one record: line, and what attributes renders of bare.
-func (o *terminalOutput) write(ctx context.Context, line []byte, bare slog.Record, attributes slog.Handler) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.buf.Reset()
-	if err := attributes.Handle(ctx, bare); err != nil {
+	h.shared.mu.Lock()
+	defer h.shared.mu.Unlock()
+	h.shared.buf.Reset()
+	if err := h.attributes.Handle(ctx, bare); err != nil {
 		return err
 	}
-	_, rendered, _ := bytes.Cut(o.buf.Bytes(), []byte(prefix))
-	_, err := o.out.Write(append(line, rendered...))
+	_, rendered, _ := bytes.Cut(h.shared.buf.Bytes(), []byte(prefix))
+	_, err := h.shared.out.Write(append(line, rendered...))
 	return err
 }

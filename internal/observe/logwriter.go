@@ -60,30 +60,30 @@ func (w *LogWriter) Write(line []byte) (int, error) {
 	// After dropped lines further ones are dropped too, until the notice is written:
 	// so it stands where lines are missing.
 	if w.closed || w.unreported > 0 || len(w.waiting)+len(line) > maxLogBuffer {
-		w.drop(countLines(line))
+		w.drop(line)
 	} else {
 		w.waiting = append(w.waiting, line...)
 	}
 	w.mu.Unlock()
+	w.wakeUp()
+	return len(line), nil
+}
+
+func (w *LogWriter) wakeUp() {
 	select {
 	case w.wake <- struct{}{}:
 	default:
 	}
-	return len(line), nil
 }
 
-// drop counts dropped lines. mu is held.
-func (w *LogWriter) drop(lines uint64) {
-	w.unreported += lines
-	w.dropped += lines
-}
-
-func countLines(text []byte) uint64 {
-	lines := bytes.Count(text, []byte("\n"))
+// drop counts dropped lines, of which the last may lack its line break. mu is held.
+func (w *LogWriter) drop(text []byte) {
+	lines := uint64(bytes.Count(text, []byte("\n")))
 	if len(text) > 0 && text[len(text)-1] != '\n' {
 		lines++
 	}
-	return uint64(lines)
+	w.unreported += lines
+	w.dropped += lines
 }
 
 // Dropped is how many lines were dropped since the start.
@@ -99,10 +99,7 @@ func (w *LogWriter) Close(ctx context.Context) error {
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
+	w.wakeUp()
 	select {
 	case <-w.ended:
 		return nil
@@ -111,32 +108,26 @@ func (w *LogWriter) Close(ctx context.Context) error {
 	}
 }
 
-// run writes lines until the LogWriter is closed and nothing waits.
+// run writes lines until the LogWriter is closed and nothing waits, or a write fails
+// after the close.
 func (w *LogWriter) run() {
 	defer close(w.ended)
 	var spare []byte
 	for range w.wake {
-		for {
-			text, unreported, last := w.take(spare)
+		for written := true; written; {
+			text, unreported, closed := w.take(spare)
 			spare = text[:0] // reused after this text is written
-			if len(text) == 0 && unreported == 0 {
-				if last {
-					return
-				}
-				break
+			some := len(text) > 0 || unreported > 0
+			written = some && w.writeOut(text, unreported)
+			if closed && !written {
+				return
 			}
-			if !w.writeOut(text, unreported) {
-				break // the write failed: try again with the next line
-			}
-		}
-		if w.isDone() {
-			return
 		}
 	}
 }
 
 // take removes and returns what waits, and how many lines were dropped behind it.
-func (w *LogWriter) take(spare []byte) (text []byte, unreported uint64, last bool) {
+func (w *LogWriter) take(spare []byte) (text []byte, unreported uint64, closed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	text, unreported = w.waiting, w.unreported
@@ -144,22 +135,12 @@ func (w *LogWriter) take(spare []byte) (text []byte, unreported uint64, last boo
 	return text, unreported, w.closed
 }
 
-// isDone reports whether the LogWriter is closed: after a failed write there is no
-// further attempt then.
-func (w *LogWriter) isDone() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.closed
-}
-
 // writeOut writes lines, then the notice of dropped ones. It drops what cannot be
 // written and reports whether all was written.
 func (w *LogWriter) writeOut(text []byte, unreported uint64) bool {
 	n, err := w.out.Write(text)
 	if err == nil && unreported > 0 {
-		if _, err = w.out.Write(w.notice(unreported)); err == nil {
-			return true
-		}
+		_, err = w.out.Write(w.notice(unreported))
 	}
 	if err == nil {
 		return true
@@ -167,6 +148,6 @@ func (w *LogWriter) writeOut(text []byte, unreported uint64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.unreported += unreported
-	w.drop(countLines(text[min(n, len(text)):]))
+	w.drop(text[min(n, len(text)):])
 	return false
 }

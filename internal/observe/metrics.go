@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -14,57 +15,60 @@ import (
 // count unknown label values as "other", so that a client cannot make new series.
 type Metrics struct {
 	registry *prometheus.Registry
+	make     promauto.Factory // makes metrics in registry
 	kind     func(event string) string
 
-	connections     prometheus.Gauge
-	sessions        labelledGauge
-	users           prometheus.Gauge
-	entries         prometheus.Gauge
-	eventsIn        labelledCounter
-	eventsOut       labelledCounter
-	framesOut       prometheus.Counter
-	bytesOut        prometheus.Counter
-	flushes         labelledHistogram
-	pauses          labelledHistogram
-	refusals        *boundedCounter
-	slowDisconnects prometheus.Counter
+	connections, users, entries          prometheus.Gauge
+	framesOut, bytesOut, slowDisconnects prometheus.Counter
+	sessions                             labelled[prometheus.Gauge]
+	eventsIn, eventsOut                  labelled[prometheus.Counter]
+	flushes, pauses                      labelled[prometheus.Observer]
+	refusals                             *boundedCounter
 }
 
 // NewMetrics makes the metrics in a new registry. in are the kinds of events from
 // clients, and kind returns that of an event; out are the kinds of events to clients.
 func NewMetrics(in []string, kind func(event string) string, out []string) *Metrics {
 	r := prometheus.NewRegistry()
+	f := promauto.With(r)
+	gauge := func(name, help string) prometheus.Gauge {
+		return f.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	}
+	counter := func(name, help string) prometheus.Counter {
+		return f.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	}
 	m := &Metrics{
 		registry: r,
+		make:     f,
 		kind:     kind,
-		connections: gauge(r, "rollcall_connections",
+		connections: gauge("rollcall_connections",
 			"Client connections that are open now."),
-		sessions: sessionsGauge(r),
-		users: gauge(r, "rollcall_users",
+		sessions: sessionsGauge(f),
+		users: gauge("rollcall_users",
 			"Users that are online now; one with several sockets counts once."),
-		entries: gauge(r, "rollcall_entries",
+		entries: gauge("rollcall_entries",
 			"Registered sockets in the shared map now."),
-		eventsIn: eventsCounter(r, "rollcall_events_in_total",
+		eventsIn: eventsCounter(f, "rollcall_events_in_total",
 			"Events received from clients, by name; names the server does not know are other.", in),
-		eventsOut: eventsCounter(r, "rollcall_events_out_total",
+		eventsOut: eventsCounter(f, "rollcall_events_out_total",
 			"Events queued to clients, one for each that gets it, by name; those that others emit are other. Answers are not counted.", out),
-		framesOut: counter(r, "rollcall_frames_out_total",
+		framesOut: counter("rollcall_frames_out_total",
 			"Runs of frames written to clients; one run may carry many events."),
-		bytesOut: counter(r, "rollcall_bytes_out_total",
+		bytesOut: counter("rollcall_bytes_out_total",
 			"Bytes written to clients, before TLS and HTTP headers."),
 		// 100 µs to 3.3 s, each twice the one before.
-		flushes: flushHistogram(r, "rollcall_flush_seconds",
+		flushes: flushHistogram(f, "rollcall_flush_seconds",
 			"What one flush to the sockets took, the fan-out: encoding, queueing and the first write.",
 			prometheus.ExponentialBuckets(0.0001, 2, 16)),
 		// 1 ms to 1.024 s, and the longest pause is 1 s.
-		pauses: flushHistogram(r, "rollcall_flush_pause_seconds",
+		pauses: flushHistogram(f, "rollcall_flush_pause_seconds",
 			"How long the next flush of a kind has to wait after one, which grows with what that one cost.",
 			prometheus.ExponentialBuckets(0.001, 2, 11)),
-		refusals: newBoundedCounter(r, prometheus.CounterOpts{
+		refusals: newBoundedCounter(f, prometheus.CounterOpts{
 			Name: "rollcall_refusals_total",
 			Help: "What clients asked for and was refused, by reason.",
 		}, "reason", 64),
-		slowDisconnects: counter(r, "rollcall_slow_disconnects_total",
+		slowDisconnects: counter("rollcall_slow_disconnects_total",
 			"Sockets disconnected because they did not take what was queued for them."),
 	}
 	r.MustRegister(
@@ -89,12 +93,12 @@ func (m *Metrics) ConnectionClosed() { m.connections.Dec() }
 // SessionOpened counts a new session. The transport is "polling" or "websocket", the
 // protocol the Engine.IO version, "3" or "4".
 func (m *Metrics) SessionOpened(transport, protocol string) {
-	m.sessions.of(transport, protocol).Inc()
+	m.sessions.of(transport + " " + protocol).Inc()
 }
 
 // SessionClosed counts the end of a session, with the labels of SessionOpened.
 func (m *Metrics) SessionClosed(transport, protocol string) {
-	m.sessions.of(transport, protocol).Dec()
+	m.sessions.of(transport + " " + protocol).Dec()
 }
 
 // SessionUpgraded moves a session from polling to WebSocket.
@@ -133,27 +137,24 @@ func (m *Metrics) Pause(kind string, pause time.Duration) {
 
 // WatchLog publishes how many lines of the log were dropped, read at each scrape.
 func (m *Metrics) WatchLog(dropped func() uint64) {
-	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name: "rollcall_log_lines_dropped_total",
-		Help: "Lines of the log that nobody took in time; one line in the log says so as soon as it goes on.",
-	}, func() float64 { return float64(dropped()) }))
+	m.watch("rollcall_log_lines_dropped_total",
+		"Lines of the log that nobody took in time; one line in the log says so as soon as it goes on.",
+		func() float64 { return float64(dropped()) })
 }
 
 // WatchGrace publishes how many entries were not kept for GRACE, read at each scrape.
 func (m *Metrics) WatchGrace(unheld func() uint64) {
-	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name: "rollcall_grace_exceeded_total",
-		Help: "Entries of closed sockets that were removed at once, since 100,000 were held for GRACE already.",
-	}, func() float64 { return float64(unheld()) }))
+	m.watch("rollcall_grace_exceeded_total",
+		"Entries of closed sockets that were removed at once, since 100,000 were held for GRACE already.",
+		func() float64 { return float64(unheld()) })
 }
 
 // WatchQueues publishes how many bytes are queued for all clients and in the longest
 // queue, read at each scrape.
 func (m *Metrics) WatchQueues(queued func() (all, most int), limit int64) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "rollcall_queue_limit_bytes",
-		Help: "How many bytes may wait to be sent to all clients together; over it those for whom most wait are disconnected.",
-	}, func() float64 { return float64(limit) }))
+	m.watch("rollcall_queue_limit_bytes",
+		"How many bytes may wait to be sent to all clients together; over it those for whom most wait are disconnected.",
+		func() float64 { return float64(limit) })
 	m.registry.MustRegister(&queues{
 		queued: queued,
 		all: prometheus.NewDesc("rollcall_queue_bytes",
@@ -166,11 +167,10 @@ func (m *Metrics) WatchQueues(queued func() (all, most int), limit int64) {
 // WatchInbound publishes how many bytes are being received from all clients, read at
 // each scrape, and their bound.
 func (m *Metrics) WatchInbound(used func() int64, limit int64) {
-	watch := func(name, help string, value func() int64) {
-		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) }))
-	}
-	watch("rollcall_inbound_bytes", "Bytes of bodies and long messages that are being received now.", used)
-	watch("rollcall_inbound_limit_bytes", "How many those may be; at the bound a body waits and is then refused.", func() int64 { return limit })
+	m.watch("rollcall_inbound_bytes", "Bytes of bodies and long messages that are being received now.",
+		func() float64 { return float64(used()) })
+	m.watch("rollcall_inbound_limit_bytes", "How many those may be; at the bound a body waits and is then refused.",
+		func() float64 { return float64(limit) })
 }
 
 // queues reads both numbers with one call.
@@ -211,4 +211,61 @@ func buildInfo() prometheus.Collector {
 		Help:        "Always 1; the labels say what the program was built from.",
 		ConstLabels: prometheus.Labels{"version": version, "revision": revision, "goversion": goVersion},
 	}, func() float64 { return 1 })
+}
+
+// StoreStats is what a shared store publishes about itself. The counters only
+// rise.
+type StoreStats struct {
+	LeaseAge      time.Duration // since the lease was renewed
+	Lag           int           // announcements not read yet
+	Queued        int           // own changes that the store has not confirmed
+	Drift         int           // entries without an owner, or unlike their sockets
+	Repairs       uint64        // how often everything had to be compared
+	Differences   uint64        // how often another instance had other entries
+	Foreign       uint64        // values in the store that were left out
+	Calls, Errors uint64        // calls to the store, and those that failed
+	CallTime      time.Duration // how long all of them took
+	// Messages between instances: sent, taken, not understood, not sent.
+	Published, Received, Refused, Dropped uint64
+}
+
+// WatchStore publishes a shared store's numbers, read at each scrape.
+func (m *Metrics) WatchStore(stats func() StoreStats) {
+	for _, one := range storeMetrics {
+		m.watch(one.name, one.help, func() float64 { return one.value(stats()) })
+	}
+}
+
+var storeMetrics = []struct {
+	name, help string
+	value      func(StoreStats) float64
+}{
+	{"rollcall_lease_age_seconds", "Time since this instance renewed its lease; over 3 others take it for dead.",
+		func(s StoreStats) float64 { return s.LeaseAge.Seconds() }},
+	{"rollcall_stream_lag", "Changes of other instances that this one has not read yet.",
+		func(s StoreStats) float64 { return float64(s.Lag) }},
+	{"rollcall_store_queued", "Changes of this instance that Redis has not confirmed.",
+		func(s StoreStats) float64 { return float64(s.Queued) }},
+	{"rollcall_drift_entries", "Entries in Redis whose owner is unknown, or that differ from this instance's sockets. Should be 0.",
+		func(s StoreStats) float64 { return float64(s.Drift) }},
+	{"rollcall_repairs_total", "How often this instance compared everything with Redis and put it right.",
+		func(s StoreStats) float64 { return float64(s.Repairs) }},
+	{"rollcall_differences_total", "How often this instance had other entries than another one at the same moment, which was put right. Should be 0.",
+		func(s StoreStats) float64 { return float64(s.Differences) }},
+	{"rollcall_redis_refused_total", "Values and announcements in Redis that are not Rollcall's own and were left out.",
+		func(s StoreStats) float64 { return float64(s.Foreign) }},
+	{"rollcall_redis_calls_total", "Calls to Redis.",
+		func(s StoreStats) float64 { return float64(s.Calls) }},
+	{"rollcall_redis_errors_total", "Calls to Redis that failed.",
+		func(s StoreStats) float64 { return float64(s.Errors) }},
+	{"rollcall_redis_call_seconds_total", "Time spent in calls to Redis; by rollcall_redis_calls_total it is the mean latency.",
+		func(s StoreStats) float64 { return s.CallTime.Seconds() }},
+	{"rollcall_messages_published_total", "Messages sent to other instances.",
+		func(s StoreStats) float64 { return float64(s.Published) }},
+	{"rollcall_messages_received_total", "Messages taken from other instances and emitters.",
+		func(s StoreStats) float64 { return float64(s.Received) }},
+	{"rollcall_messages_refused_total", "Messages from elsewhere that could not be brought to clients.",
+		func(s StoreStats) float64 { return float64(s.Refused) }},
+	{"rollcall_messages_dropped_total", "Messages that could not be sent to other instances.",
+		func(s StoreStats) float64 { return float64(s.Dropped) }},
 }

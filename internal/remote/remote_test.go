@@ -1,9 +1,93 @@
 package remote
 
 import (
+	"crypto/tls"
+	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
 )
+
+type proxies []string
+
+func (p proxies) Contains(a netip.Addr) bool {
+	for _, prefix := range p {
+		if netip.MustParsePrefix(prefix).Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestAddress(t *testing.T) {
+	for _, c := range []struct {
+		name, remote string
+		forwarded    []string
+		trusted      proxies
+		want         string
+	}{
+		{"direct", "192.0.2.1:9", nil, nil, "192.0.2.1"},
+		{"untrusted header", "192.0.2.1:9", []string{"198.51.100.7"}, nil, "192.0.2.1"},
+		{"one proxy", "10.0.0.1:9", []string{"198.51.100.7"}, proxies{"10.0.0.0/8"}, "198.51.100.7"},
+		{"a forged hop", "10.0.0.1:9", []string{"203.0.113.9, 198.51.100.7"}, proxies{"10.0.0.0/8"}, "198.51.100.7"},
+		{"two proxies", "10.0.0.1:9", []string{"198.51.100.7, 10.0.0.2"}, proxies{"10.0.0.0/8"}, "198.51.100.7"},
+		{"two headers", "10.0.0.1:9", []string{"198.51.100.7", "10.0.0.2"}, proxies{"10.0.0.0/8"}, "198.51.100.7"},
+		{"all proxies", "10.0.0.1:9", []string{"10.0.0.3"}, proxies{"10.0.0.0/8"}, "10.0.0.3"},
+		{"nonsense", "10.0.0.1:9", []string{"198.51.100.7, what"}, proxies{"10.0.0.0/8"}, "10.0.0.1"},
+		{"no header", "10.0.0.1:9", nil, proxies{"10.0.0.0/8"}, "10.0.0.1"},
+		{"IPv6", "[2001:db8::1]:9", []string{"2001:db8::7"}, proxies{"2001:db8::1/128"}, "2001:db8::7"},
+		{"IPv4 in IPv6", "[::ffff:10.0.0.1]:9", []string{"198.51.100.7"}, proxies{"10.0.0.0/8"}, "198.51.100.7"},
+		{"a Unix socket", "@", []string{"198.51.100.7"}, proxies{"0.0.0.0/0"}, "@"},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.RemoteAddr = c.remote
+		r.Header["X-Forwarded-For"] = c.forwarded
+		if got := Address(c.trusted)(r); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestOrigin(t *testing.T) {
+	for _, c := range []struct {
+		name, origin, remote, proto string
+		tls                         bool
+		want                        bool
+	}{
+		{"no page", "", "192.0.2.1:9", "", false, true},
+		{"allowed", "https://ours.example", "192.0.2.1:9", "", false, true},
+		{"foreign", "https://evil.example", "192.0.2.1:9", "", false, false},
+		{"of our name at another port", "http://rollcall.example:81", "192.0.2.1:9", "", false, false},
+		{"nonsense", "http://%zz", "192.0.2.1:9", "", false, false},
+		{"null", "null", "192.0.2.1:9", "", false, false},
+		{"our page", "http://rollcall.example", "192.0.2.1:9", "", false, true},
+		{"our page behind a proxy nobody knows", "https://rollcall.example", "192.0.2.1:9", "", false, true},
+		{"whose word does not count", "https://rollcall.example", "192.0.2.1:9", "http", false, true},
+		{"our page behind a trusted proxy", "https://rollcall.example", "10.0.0.1:9", "https", false, true},
+		{"a plain page, though we are https", "http://rollcall.example", "10.0.0.1:9", "https", false, false},
+		{"the nearest proxy counts", "http://rollcall.example", "10.0.0.1:9", "http, HTTPS", false, false},
+		{"a proxy that says nothing", "https://rollcall.example", "10.0.0.1:9", "", false, true},
+		{"TLS of our own", "http://rollcall.example", "192.0.2.1:9", "", true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := httptest.NewRequest("GET", "http://rollcall.example/", nil)
+			r.RemoteAddr = c.remote
+			if c.origin != "" {
+				r.Header.Set("Origin", c.origin)
+			}
+			if c.proto != "" {
+				r.Header.Set("X-Forwarded-Proto", c.proto)
+			}
+			if r.TLS = nil; c.tls {
+				r.TLS = &tls.ConnectionState{}
+			}
+			allowed := func(origin string) bool { return origin == "https://ours.example" }
+			if got := Origin(proxies{"10.0.0.0/8"}, allowed)(r); got != c.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
 
 // Requests without Origin may still come from a page: <script>, <img>, a link.
 func TestPagesWithoutOrigin(t *testing.T) {
