@@ -37,7 +37,10 @@ func MaxHistories() int { return *maxHistories }
 // up by t.Cleanup.
 func Run(t *testing.T, share func(t *testing.T) (open func(i int) Store)) {
 	for _, c := range contract {
-		t.Run(c.name, func(t *testing.T) { c.run(newSuite(t, share(t), c.instances, 30*time.Second)) })
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.run(newSuite(t, share(t), c.instances, Patience))
+		})
 	}
 }
 
@@ -46,7 +49,8 @@ func RunAlone(t *testing.T, open func() Store) {
 	for _, c := range contract {
 		if !c.shared {
 			t.Run(c.name, func(t *testing.T) {
-				c.run(newSuite(t, func(int) Store { return open() }, 1, 30*time.Second))
+				t.Parallel()
+				c.run(newSuite(t, func(int) Store { return open() }, 1, Patience))
 			})
 		}
 	}
@@ -238,11 +242,6 @@ func describe(changes []rooms.Change) string {
 
 func put(e rooms.Entry) rooms.Change { return rooms.Change{Entry: e} }
 
-// removed is the removal of somebody from those online.
-func removed(socket string, reason rooms.Reason) rooms.Change {
-	return removedFrom(rooms.EntryKey{List: rooms.Online, Key: socket}, reason)
-}
-
-func removedFrom(place rooms.EntryKey, reason rooms.Reason) rooms.Change {
-	return rooms.Change{Entry: rooms.Entry{EntryKey: place}, Removed: true, Reason: reason}
+func removed(key rooms.EntryKey, reason rooms.Reason) rooms.Change {
+	return rooms.Change{Entry: rooms.Entry{EntryKey: key}, Removed: true, Reason: reason}
 }

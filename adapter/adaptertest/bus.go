@@ -20,7 +20,7 @@ import (
 func RunBus(t *testing.T, open func(t *testing.T, n int) []rooms.Bus) {
 	for _, c := range busContract {
 		t.Run(c.name, func(t *testing.T) {
-			c.run(&busSuite{t, open(t, c.instances), 30 * time.Second})
+			c.run(&busSuite{t, open(t, c.instances), Patience})
 		})
 	}
 }

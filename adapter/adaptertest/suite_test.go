@@ -2,12 +2,12 @@ package adaptertest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,241 +22,180 @@ func TestClusterPasses(t *testing.T) { Run(t, cluster) }
 
 // cluster opens the members of a fresh cluster.
 func cluster(*testing.T) func(i int) Store {
-	c := NewCluster(newMemory())
+	m := memory.New()
+	m.BoundHistories(MaxHistories())
+	c := NewCluster(m)
 	return func(i int) Store { return c.Open(Instance(i)) }
 }
 
+// The checks that broken stores fail.
+const (
+	changes     = "put, replace and remove, and nobody is told what changes nothing"
+	fields      = "every field arrives, byte for byte"
+	timeIsOne   = "time rises with every call, on every instance, and is one"
+	snapshot    = "a new instance is told what there is"
+	joining     = "nothing is lost or doubled around a snapshot"
+	orderOfOne  = "each socket's changes keep their order"
+	end         = "stopped is stopped"
+	apart       = "lists are apart"
+	statuses    = "statuses are carried, and hiding is no removal"
+	ordered     = "everybody is told all messages once, in the order of their ids"
+	wholeText   = "messages arrive whole"
+	behind      = "a message comes after what its sender did before"
+	kept        = "the last messages of each room are kept"
+	once        = "the same nonce is the same message"
+	fair        = "nobody pushes out the histories of those who take less"
+	signedOut   = "the others are told of a sign-out once"
+	remembered  = "activity is remembered"
+	whatIsShown = "only what shows activity counts"
+)
+
+type fault struct {
+	name  string
+	fails string
+	spoil func(b *broken)
+}
+
+var brokenStores = []fault{
+	{"loses a change", joining, spoils(eachChange(loseSome[rooms.Change]))},
+	{"doubles a change", joining, spoils(eachChange(doubleSome[rooms.Change]))},
+	{"swaps two changes", orderOfOne, spoils(swap)},
+	{"tells its own too", changes, tellsOwn},
+	{"re-encodes users", fields, edits(func(c *rooms.Change) {
+		var user any
+		_ = json.Unmarshal(c.Entry.Data, &user)
+		c.Entry.Data, _ = json.Marshal(user)
+	})},
+	{"compacts users", fields, edits(func(c *rooms.Change) {
+		var compact bytes.Buffer
+		_ = json.Compact(&compact, c.Entry.Data)
+		c.Entry.Data = compact.Bytes()
+	})},
+	{"forgets reasons", changes, edits(func(c *rooms.Change) {
+		if c.Removed {
+			c.Reason = rooms.Closed
+		}
+	})},
+	{"forgets the user's identity", fields, edits(func(c *rooms.Change) { c.Entry.UserID = c.Entry.Key })},
+	{"forgets when a user was registered", fields, edits(func(c *rooms.Change) { c.Entry.RegisteredAt = 0 })},
+	{"forgets since when a user is visible", fields, edits(func(c *rooms.Change) { c.Entry.VisibleAt = 0 })},
+	{"tells a time twice", timeIsOne, tells(time.Millisecond, 0)},
+	{"tells another time", timeIsOne, tells(time.Microsecond, time.Hour)},
+	{"tells of unknown removals", changes, func(b *broken) {
+		b.remove = func(k rooms.EntryKey, why rooms.Reason) { b.Put(rooms.Entry{EntryKey: k}); b.Store.Remove(k, why) }
+	}},
+	{"has no snapshot", snapshot, starts(0)},
+	{"keeps one entry too few", snapshot, starts(3998)},
+	{"never stops", end, func(b *broken) {
+		b.watch = func(f func([]rooms.Change)) func() { b.Store.Watch(f); return func() {} }
+	}},
+	{"calls a watcher twice at a time", orderOfOne, overlaps},
+	{"forgets to remove", snapshot, func(b *broken) {
+		b.remove = func(k rooms.EntryKey, why rooms.Reason) { b.Store.Remove(k, why); b.Put(rooms.Entry{EntryKey: k}) }
+	}},
+	{"has one list", apart, edits(func(c *rooms.Change) { c.Entry.List = "" })},
+	{"takes two entries for one", apart, joinsKeys},
+	{"forgets the status", statuses, edits(func(c *rooms.Change) { c.Entry.Status = "" })},
+	{"forgets when it was chosen", statuses, edits(func(c *rooms.Change) { c.Entry.StatusAt = 0 })},
+	{"tells hiding as a removal", statuses, edits(func(c *rooms.Change) { c.Removed = c.Entry.Status == rooms.Hidden })},
+
+	{"loses a message", ordered, spoils(eachChange(loseSome[rooms.Change]))},
+	{"doubles a message", ordered, spoils(eachChange(doubleSome[rooms.Change]))},
+	{"gives each two messages one id", ordered, editsMessages(func(m *rooms.ChatMessage) { m.ID /= 8 })},
+	{"swaps two messages", ordered, spoils(swapMessages)},
+	{"trims messages", wholeText, editsMessages(func(m *rooms.ChatMessage) { m.Content = strings.TrimSpace(m.Content) })},
+	{"has no clock", wholeText, editsMessages(func(m *rooms.ChatMessage) { m.At = 0 })},
+	{"tells messages before entries", behind, spoils(entriesLate)},
+	{"keeps a message too many", kept, keeps(func(all []rooms.ChatMessage) []rooms.ChatMessage { return append(all[:1:1], all...) })},
+	{"keeps a message too few", kept, keeps(func(all []rooms.ChatMessage) []rooms.ChatMessage { return all[1:] })},
+	{"keeps the newest first", kept, keeps(func(all []rooms.ChatMessage) []rooms.ChatMessage { slices.Reverse(all); return all })},
+	{"has one history", kept, func(b *broken) {
+		b.history = func(ctx context.Context, _ string) ([]rooms.ChatMessage, error) { return b.Store.History(ctx, "many") }
+	}},
+	{"knows no nonces", once, posts(func(m *rooms.ChatPost) { m.Nonce = "" })},
+	{"forgets by use alone", fair, posts(func(m *rooms.ChatPost) { m.From = rooms.Origin{} })},
+	{"knows addresses alone", fair, posts(func(m *rooms.ChatPost) { m.From.Client = "" })},
+	{"tells a sign-out twice", signedOut, func(b *broken) {
+		b.signOut = func(user string) { b.Store.SignOut(user); b.Store.SignOut(user) }
+	}},
+
+	{"lets time go back", remembered, remembers(func(_, at, now int64) int64 { return notTooOld(min(at, now), now) })},
+	{"remembers for ever", remembered, remembers(func(before, at, now int64) int64 { return max(before, min(at, now)) })},
+	{"believes in the future", remembered, remembers(func(before, at, now int64) int64 { return max(before, notTooOld(at, now)) })},
+	{"takes every put for activity", whatIsShown, shows(func(rooms.Entry) bool { return true })},
+	{"sees the hidden", whatIsShown, shows(func(e rooms.Entry) bool { return e.Status == rooms.Hidden })},
+	{"sees who is in another list", whatIsShown, shows(func(e rooms.Entry) bool { return e.List != rooms.Online })},
+	{"remembers sockets", whatIsShown, func(b *broken) {
+		b.active = func(ctx context.Context, user string) (int64, error) {
+			if user == "socket" {
+				return time.Now().UnixMilli(), nil
+			}
+			return b.Store.LastActive(ctx, user)
+		}
+	}},
+	{"takes no put for activity", whatIsShown, func(b *broken) {
+		b.active = func(context.Context, string) (int64, error) { return 0, nil }
+	}},
+}
+
+// Faults of one instance only.
+var brokenInstances = []fault{
+	{"is not told its own messages", ordered, hides(func(own bool, _ rooms.Change) bool { return own })},
+	{"is told its own messages only", ordered, hides(func(own bool, c rooms.Change) bool { return c.Message != nil && !own })},
+	{"is told no sign-out", signedOut, hides(func(_ bool, c rooms.Change) bool { return c.SignOut != "" })},
+	{"keeps its history to itself", kept, func(b *broken) {
+		own := memory.New()
+		b.post = func(m rooms.ChatPost) (<-chan int64, error) { _, _ = own.PostMessage(m); return b.Store.PostMessage(m) }
+		b.history = own.History
+	}},
+	{"keeps activity to itself", remembered, func(b *broken) { own := memory.New(); b.touch, b.active = own.Touch, own.LastActive }},
+	{"forgets the statuses of others", statuses, edits(func(c *rooms.Change) { c.Entry.Status = "" })},
+}
+
 func TestBrokenStoresFail(t *testing.T) {
-	for _, b := range []struct {
-		fault string
-		fails string // the check
-		store func(Store) Store
-	}{
-		{"loses a change", "nothing is lost or doubled around a snapshot", func(m Store) Store {
-			return faulty{m, eachChange(func(f func(rooms.Change), n int, c rooms.Change) {
-				if n != 70 {
-					f(c)
-				}
-			})}
-		}},
-		{"doubles a change", "nothing is lost or doubled around a snapshot", func(m Store) Store {
-			return faulty{m, eachChange(func(f func(rooms.Change), n int, c rooms.Change) {
-				f(c)
-				if n == 70 {
-					f(c)
-				}
-			})}
-		}},
-		{"swaps two changes", "each socket's changes keep their order", func(m Store) Store {
-			return faulty{m, swap}
-		}},
-		{"tells its own too", "put, replace and remove", func(m Store) Store {
-			return tellsOwn{m, new(func([]rooms.Change))}
-		}},
-		{"re-encodes users", "user objects are kept byte for byte", func(m Store) Store {
-			return faulty{m, edit(func(c *rooms.Change) {
-				var user any
-				_ = json.Unmarshal(c.Entry.Data, &user)
-				c.Entry.Data, _ = json.Marshal(user)
-			})}
-		}},
-		{"compacts users", "user objects are kept byte for byte", func(m Store) Store {
-			return faulty{m, edit(func(c *rooms.Change) {
-				var compact bytes.Buffer
-				_ = json.Compact(&compact, c.Entry.Data)
-				c.Entry.Data = compact.Bytes()
-			})}
-		}},
-		{"forgets reasons", "reasons are carried", func(m Store) Store {
-			return faulty{m, edit(func(c *rooms.Change) {
-				if c.Removed {
-					c.Reason = rooms.Closed
-				}
-			})}
-		}},
-		{"forgets the user's identity", "every field arrives", func(m Store) Store {
-			return faulty{m, edit(func(c *rooms.Change) { c.Entry.UserID = c.Entry.Key })}
-		}},
-		{"forgets when a user was registered", "every field arrives", func(m Store) Store {
-			return faulty{m, edit(func(c *rooms.Change) { c.Entry.RegisteredAt = 0 })}
-		}},
-		{"forgets since when a user is visible", "every field arrives", func(m Store) Store {
-			return faulty{m, edit(func(c *rooms.Change) { c.Entry.VisibleAt = 0 })}
-		}},
-		{"tells a time twice", "time rises with every call, on every instance, and is one", func(m Store) Store {
-			return coarseClock{m, time.Millisecond, 0}
-		}},
-		{"tells another time", "time rises with every call, on every instance, and is one", func(m Store) Store {
-			return coarseClock{m, time.Microsecond, time.Hour}
-		}},
-		{"tells of unknown removals", "removing an unknown socket tells nobody", func(m Store) Store {
-			return tellsUnknown{m}
-		}},
-		{"has no snapshot", "a new instance is told what there is", func(m Store) Store {
-			return snapshotFault{m, func([]rooms.Change) []rooms.Change { return nil }}
-		}},
-		{"keeps one entry too few", "many entries", func(m Store) Store {
-			return snapshotFault{m, func(c []rooms.Change) []rooms.Change { return c[:min(len(c), 3999)] }}
-		}},
-		{"never stops", "stopped is stopped", func(m Store) Store { return neverStops{m} }},
-		{"calls a watcher twice at a time", "each socket's changes keep their order", func(m Store) Store { return overlapping{m} }},
-		{"forgets to remove", "a removed entry is in no snapshot", func(m Store) Store {
-			return keepsRemoved{m}
-		}},
-		{"has one list", "lists are apart", func(m Store) Store {
-			return faulty{m, edit(func(c *rooms.Change) { c.Entry.List = "" })}
-		}},
-		{"takes two places for one", "lists are apart", func(m Store) Store { return joinsPlaces{m} }},
-		{"forgets the status", "statuses are carried, and hiding is no removal", func(m Store) Store {
-			return faulty{m, edit(func(c *rooms.Change) { c.Entry.Status = "" })}
-		}},
-		{"forgets when it was chosen", "statuses are carried, and hiding is no removal", func(m Store) Store {
-			return faulty{m, edit(func(c *rooms.Change) { c.Entry.StatusAt = 0 })}
-		}},
-		{"tells hiding as a removal", "statuses are carried, and hiding is no removal", func(m Store) Store {
-			return faulty{m, edit(func(c *rooms.Change) { c.Removed = c.Entry.Status == rooms.Hidden })}
-		}},
-		{"loses a message", "everybody hears all messages once, in the order of their ids", func(m Store) Store {
-			return faulty{m, eachChange(func(f func(rooms.Change), n int, c rooms.Change) {
-				if n != 70 {
-					f(c)
-				}
-			})}
-		}},
-		{"doubles a message", "everybody hears all messages once, in the order of their ids", func(m Store) Store {
-			return faulty{m, eachChange(func(f func(rooms.Change), n int, c rooms.Change) {
-				f(c)
-				if n == 70 {
-					f(c)
-				}
-			})}
-		}},
-		{"gives each two messages one id", "everybody hears all messages once, in the order of their ids", func(m Store) Store {
-			return faulty{m, editSaid(func(said *rooms.ChatMessage) { said.ID /= 8 })}
-		}},
-		{"swaps two messages", "everybody hears all messages once, in the order of their ids", func(m Store) Store {
-			return faulty{m, swapSaid}
-		}},
-		{"trims messages", "messages arrive whole", func(m Store) Store {
-			return faulty{m, editSaid(func(said *rooms.ChatMessage) { said.Content = strings.TrimSpace(said.Content) })}
-		}},
-		{"has no clock", "messages arrive whole", func(m Store) Store {
-			return faulty{m, editSaid(func(said *rooms.ChatMessage) { said.At = 0 })}
-		}},
-		{"tells messages before entries", "a message comes after what its sender did before", func(m Store) Store {
-			return faulty{m, entriesLate}
-		}},
-		{"keeps a message too many", "the last messages of each room are kept", func(m Store) Store {
-			return historyFault{m, func(kept []rooms.ChatMessage) []rooms.ChatMessage { return append(kept[:1:1], kept...) }}
-		}},
-		{"keeps a message too few", "the last messages of each room are kept", func(m Store) Store {
-			return historyFault{m, func(kept []rooms.ChatMessage) []rooms.ChatMessage { return kept[1:] }}
-		}},
-		{"keeps the newest first", "the last messages of each room are kept", func(m Store) Store {
-			return historyFault{m, func(kept []rooms.ChatMessage) []rooms.ChatMessage { slices.Reverse(kept); return kept }}
-		}},
-		{"has one history", "the last messages of each room are kept", func(m Store) Store { return oneRoom{m} }},
-		{"knows no nonces", "the same nonce is the same message", func(m Store) Store {
-			return editedMessages{m, func(m *rooms.ChatPost) { m.Nonce = "" }}
-		}},
-		{"forgets by use alone", "nobody pushes out the histories of those who take less", func(m Store) Store {
-			return editedMessages{m, func(m *rooms.ChatPost) { m.From = rooms.Origin{} }}
-		}},
-		{"knows addresses alone", "nobody pushes out the histories of those who take less", func(m Store) Store {
-			return editedMessages{m, func(m *rooms.ChatPost) { m.From.Client = "" }}
-		}},
-		{"tells a sign-out twice", "sign-outs are heard once, by the others", func(m Store) Store { return signsOutTwice{m} }},
-		{"lets time go back", "activity is remembered", func(m Store) Store {
-			return newOwnRecords(m, func(_, at, now int64) int64 { return notTooOld(min(at, now), now) })
-		}},
-		{"remembers for ever", "activity is remembered", func(m Store) Store {
-			return newOwnRecords(m, func(before, at, now int64) int64 { return max(before, min(at, now)) })
-		}},
-		{"believes in the future", "activity is remembered", func(m Store) Store {
-			return newOwnRecords(m, func(before, at, now int64) int64 { return max(before, notTooOld(at, now)) })
-		}},
-		{"takes every put for activity", "only what shows activity counts", func(m Store) Store {
-			return activeBy{m, func(rooms.Entry) bool { return true }}
-		}},
-		{"sees the hidden", "only what shows activity counts", func(m Store) Store {
-			return activeBy{m, func(e rooms.Entry) bool { return e.Status == rooms.Hidden }}
-		}},
-		{"sees who is in another list", "only what shows activity counts", func(m Store) Store {
-			return activeBy{m, func(e rooms.Entry) bool { return e.List != rooms.Online }}
-		}},
-		{"remembers sockets", "only what shows activity counts", func(m Store) Store { return remembersSockets{m} }},
-		{"takes no put for activity", "only what shows activity counts", func(m Store) Store { return activeByTouch{m} }},
-	} {
-		t.Run(b.fault, func(t *testing.T) {
-			i := slices.IndexFunc(contract, func(c check) bool { return c.name == b.fails })
-			if i < 0 {
-				t.Fatalf("there is no check %q", b.fails)
-			}
-			open := cluster(t)
-			failure := failureOf(contract[i], func(i int) Store { return b.store(open(i)) })
-			if failure == "" {
-				t.Fatalf("a store that %s passes the check %q", b.fault, b.fails)
-			}
-			t.Logf("%s: %.120s", b.fails, strings.ReplaceAll(failure, "\n", " "))
-		})
+	for _, f := range brokenStores {
+		t.Run(f.name, func(t *testing.T) { f.mustFail(t, func(int) bool { return true }) })
+	}
+	for _, f := range brokenInstances {
+		t.Run("an instance "+f.name, func(t *testing.T) { f.mustFail(t, func(i int) bool { return i == 1 }) })
 	}
 }
 
-// Faults of some instances only.
-func TestBrokenInstancesFail(t *testing.T) {
-	tells := func(what func(own bool, c rooms.Change) bool) func(Store) Store {
-		return func(m Store) Store { return keepsToItself{m, what, new(sync.Map)} }
+// mustFail fails the test unless a cluster of which some stores are broken fails
+// the fault's check.
+func (f fault) mustFail(t *testing.T, isBroken func(i int) bool) {
+	t.Parallel()
+	n := slices.IndexFunc(contract, func(c check) bool { return c.name == f.fails })
+	if n < 0 {
+		t.Fatalf("there is no check %q", f.fails)
 	}
-	for _, b := range []struct {
-		fault string
-		fails string
-		spoil func(Store) Store
-	}{
-		{"does not hear its own messages", "everybody hears all messages once, in the order of their ids", tells(func(own bool, c rooms.Change) bool { return c.Message == nil || !own })},
-		{"hears its own messages only", "everybody hears all messages once, in the order of their ids", tells(func(own bool, c rooms.Change) bool { return c.Message == nil || own })},
-		{"hears of no sign-out", "sign-outs are heard once, by the others", tells(func(_ bool, c rooms.Change) bool { return c.SignOut == "" })},
-		{"keeps its history to itself", "the last messages of each room are kept", func(m Store) Store { return remembersAlone{m, memory.New()} }},
-		{"keeps activity to itself", "activity is remembered", func(m Store) Store { return remembersAlone{m, memory.New()} }},
-		{"forgets the statuses of others", "statuses are carried, and hiding is no removal", func(m Store) Store {
-			return faulty{m, edit(func(c *rooms.Change) { c.Entry.Status = "" })}
-		}},
-	} {
-		t.Run(b.fault, func(t *testing.T) {
-			i := slices.IndexFunc(contract, func(c check) bool { return c.name == b.fails })
-			if i < 0 {
-				t.Fatalf("there is no check %q", b.fails)
+	member := cluster(t)
+	expectFailure(t, f.fails, func(r reporter) {
+		contract[n].run(newSuite(r, func(i int) Store {
+			if !isBroken(i) {
+				return member(i)
 			}
-			open := cluster(t)
-			failure := failureOf(contract[i], func(i int) Store {
-				if i == 1 {
-					return b.spoil(open(i))
-				}
-				return open(i)
-			})
-			if failure == "" {
-				t.Fatalf("a store that %s passes the check %q", b.fault, b.fails)
-			}
-			t.Logf("%s: %.120s", b.fails, strings.ReplaceAll(failure, "\n", " "))
-		})
-	}
+			b := newBroken(member(i))
+			f.spoil(b)
+			return b
+		}, contract[n].instances, time.Second))
+	})
 }
 
-func newMemory() *memory.Store {
-	m := memory.New()
-	m.BoundHistories(MaxHistories())
-	return m
-}
-
-// failureOf runs a check and returns what it complains of, "" for nothing.
-func failureOf(c check, open func(i int) Store) string {
-	r := &recorder{}
+// expectFailure fails the test unless the check complains.
+func expectFailure(t *testing.T, name string, check func(reporter)) {
+	t.Helper()
+	var r recorder
 	done := make(chan struct{})
 	go func() { // of its own, for Fatalf to end
 		defer close(done)
-		c.run(newSuite(r, open, c.instances, time.Second))
+		check(&r)
 	}()
 	<-done
-	return r.failure
+	if r.failure == "" {
+		t.Fatalf("the check %q passes", name)
+	}
+	t.Logf("%s: %.120s", name, strings.ReplaceAll(r.failure, "\n", " "))
 }
 
 type recorder struct{ failure string }

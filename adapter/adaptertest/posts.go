@@ -80,9 +80,9 @@ func messagesOnce(s *suite) {
 	if got := s.send(last, again); got != id {
 		s.Fatalf("after 110 others the message has id %d, want %d", got, id)
 	}
-	s.sayLast(journals, heard)
+	s.postLast(journals, heard)
 	for _, j := range journals {
-		if n := countSaid(j.seen()); n != heard+1 {
+		if n := countMessages(j.seen()); n != heard+1 {
 			s.Fatalf("%d messages were heard, want %d", n, heard+1)
 		}
 	}

@@ -22,28 +22,28 @@ func messages(changes []rooms.Change, room string) []rooms.ChatMessage {
 	return out
 }
 
-func countSaid(changes []rooms.Change) int {
+func countMessages(changes []rooms.Change) int {
 	return len(slices.DeleteFunc(slices.Clone(changes), func(c rooms.Change) bool { return c.Message == nil }))
 }
 
-func (j *journal) awaitSaid(n int) []rooms.Change {
+func (j *journal) awaitMessages(n int) []rooms.Change {
 	j.s.Helper()
-	return j.await(fmt.Sprintf("%d messages", n), func(c []rooms.Change) bool { return countSaid(c) >= n })
+	return j.await(fmt.Sprintf("%d messages", n), func(c []rooms.Change) bool { return countMessages(c) >= n })
 }
 
-func (s *suite) say(i int, room, username, content string) {
+func (s *suite) post(i int, room, username, content string) {
 	s.Helper()
 	if _, err := s.stores[i].PostMessage(rooms.ChatPost{Room: room, Username: username, Content: content}); err != nil {
 		s.Fatalf("a message was refused: %v", err)
 	}
 }
 
-// sayLast ends what a test has to say: when it was heard, so was all before.
-func (s *suite) sayLast(journals []*journal, before int) {
+// postLast ends what a test has to say: when it was heard, so was all before.
+func (s *suite) postLast(journals []*journal, before int) {
 	s.Helper()
-	s.say(0, "last", "", "")
+	s.post(0, "last", "", "")
 	for _, j := range journals {
-		j.awaitSaid(before + 1)
+		j.awaitMessages(before + 1)
 	}
 }
 
@@ -73,9 +73,9 @@ func messagesInOrder(s *suite) {
 	}
 	total := each * speakers * len(s.stores)
 	for _, j := range journals {
-		j.awaitSaid(total * len(inRooms))
+		j.awaitMessages(total * len(inRooms))
 	}
-	s.sayLast(journals, total*len(inRooms))
+	s.postLast(journals, total*len(inRooms))
 	for _, room := range inRooms {
 		first := messages(journals[0].seen(), room)
 		next := make(map[string]int) // by speaker
@@ -109,13 +109,13 @@ func messagesWhole(s *suite) {
 	var want []string
 	for _, room := range []string{"a", "room:a", "\x00", "ü :*?[]{}", "12"} {
 		for _, text := range texts {
-			s.say(len(s.stores)-1, room, text, text)
+			s.post(len(s.stores)-1, room, text, text)
 			want = append(want, fmt.Sprintf("%q %q %q", room, text, text))
 		}
 	}
 	for _, j := range journals {
 		var got []string
-		for _, c := range j.awaitSaid(len(want)) {
+		for _, c := range j.awaitMessages(len(want)) {
 			m := *c.Message
 			got = append(got, fmt.Sprintf("%q %q %q", m.Room, m.Username, m.Content))
 			if m.ID <= 0 || m.At < started-1000 || m.At > time.Now().UnixMilli()+1000 {
@@ -140,14 +140,14 @@ func messagesBehindEntries(s *suite) {
 		e := entry(0, "s", fmt.Sprintf(`"name %d"`, k), 1)
 		e.List = rooms.RoomList("a")
 		s.stores[0].Put(e)
-		s.say(0, "a", fmt.Sprintf("name %d", k), "hello")
+		s.post(0, "a", fmt.Sprintf("name %d", k), "hello")
 		if k%3 == 0 {
 			s.stores[0].Remove(e.EntryKey, rooms.Closed)
 		}
 	}
 	for _, j := range journals[1:] {
 		present := "" // the name last put
-		for _, c := range j.awaitSaid(n) {
+		for _, c := range j.awaitMessages(n) {
 			switch {
 			case c.Message == nil && !c.Removed:
 				present = string(c.Entry.Data)
@@ -180,11 +180,11 @@ func historyKept(s *suite) {
 	said := 0
 	for room, n := range map[string]int{"few": 3, "many": most, "too many": most + 50} {
 		for k := range n {
-			s.say(said%len(s.stores), room, "u", fmt.Sprint(k))
+			s.post(said%len(s.stores), room, "u", fmt.Sprint(k))
 			said++
 		}
 	}
-	s.sayLast(journals, said)
+	s.postLast(journals, said)
 	for i := range s.stores {
 		for _, room := range []string{"few", "many", "too many", "nobody ever said anything"} {
 			heard := messages(journals[0].seen(), room)
@@ -210,7 +210,7 @@ func signOuts(s *suite) {
 			s.same("watcher", j.awaitCount(len(want[i])), want[i])
 		}
 	}
-	s.sayLast(journals, 0)
+	s.postLast(journals, 0)
 	for i, j := range journals {
 		s.same("watcher, after all", j.seen()[:len(j.seen())-1], want[i])
 	}
