@@ -36,11 +36,12 @@ done
 GOMAXPROCS=$cores go test -count=1 -v -timeout 0 -run 'TestSimulation$' ./adapter/redis \
   -sim.time "$((seconds / 2))s" -sim.from "$seed" &
 simulation=$!
-FAULT_SEED=$seed FAULT_SECONDS=$((seconds / 2)) go test -race -count=1 -v -timeout 0 -run Random ./e2e/cluster || failed+=(faults)
+go test -race -count=1 -v -timeout 0 -run RandomFaults ./adapter/redis -redis.seed "$seed" -redis.random "$((seconds / 8))s" || failed+=("random faults")
+FAULT_SEED=$seed FAULT_SECONDS=$((seconds * 3 / 8)) go test -race -count=1 -v -timeout 0 -run Random ./e2e/cluster || failed+=(faults)
 wait "$simulation" || failed+=(simulation)
 
 # Histories of as many bytes as in production.
-go test -race -count=1 -timeout 1h -run '^Test(Memory|Redis|RedisCluster|RedisSentinel)$/nobody_pushes_out' ./adapter/memory ./adapter/redis -max-histories 67108864 || failed+=(bounds)
+go test -race -count=1 -timeout 1h -run '^Test(Memory|Contract|ContractInACluster)$/nobody_pushes_out' ./adapter/memory ./adapter/redis -max-histories 67108864 || failed+=(bounds)
 
 ROLLCALL_BIN=$PWD/bin/rollcall go test -count=1 -v -timeout 1h ./e2e/abuse || failed+=(abuse)
 

@@ -1,95 +1,164 @@
 package redis
 
 import (
+	"bufio"
 	"context"
-	"log/slog"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"rollcall/adapter/adaptertest"
 	"rollcall/adapter/redistest"
 	"rollcall/rooms"
 )
 
-func TestRedis(t *testing.T) {
+func TestContract(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
-	adaptertest.Run(t, func(t *testing.T) func(i int) adaptertest.Store { return opener(t, server.URL()) })
+	adaptertest.Run(t, opener(server.URL()))
 }
 
-func TestRedisCluster(t *testing.T) {
+// All keys of a deployment lie in one slot.
+func TestContractInACluster(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t)
-	adaptertest.Run(t, func(t *testing.T) func(i int) adaptertest.Store { return opener(t, cluster.URL()) })
+	adaptertest.Run(t, opener(cluster.URL()))
 }
 
-func TestRedisSentinel(t *testing.T) {
+// opener opens instances under a prefix of their own, which are closed in order
+// with the test. They wait for Redis as long as a busy machine may take: an
+// instance that makes a resync is not told each change.
+func opener(url string) func(t *testing.T) func(i int) adaptertest.Store {
+	const patience = adaptertest.Patience
+	return func(t *testing.T) func(i int) adaptertest.Store {
+		return func(i int) adaptertest.Store {
+			t.Helper()
+			s, err := Open(t.Context(), Options{
+				URL: url, Prefix: t.Name(), Instance: adaptertest.Instance(i),
+				Timing: Timing{Call: patience, Lag: patience, Lease: patience, Silence: patience},
+				limits: limits{maxHistories: adaptertest.MaxHistories()},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				ctx, cancel := context.WithTimeout(context.Background(), patience)
+				defer cancel()
+				if err := s.Close(ctx); err != nil {
+					t.Errorf("close: %v", err)
+				}
+				if n := s.Stats().Resyncs; n > 0 {
+					t.Errorf("%s made %d resyncs", s.instance, n)
+				}
+			})
+			return s
+		}
+	}
+}
+
+func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
 	guarded := redistest.StartSentinel(t)
-	adaptertest.Run(t, func(t *testing.T) func(i int) adaptertest.Store { return opener(t, guarded.URL()) })
-	t.Run("failover", func(t *testing.T) {
-		all := opens(t, guarded.URL(), "a", "b", "c")
-		for _, i := range all {
-			i.enter(100)
-		}
-		agree(t, bound, all...)
-		guarded.Failover()
-		changesMeanwhile(t, all...)
-		t.Logf("repaired after %v", agree(t, bound, all...))
-		settle(all...)
-		agree(t, bound, all...)
-		nobodyLeft(t, all...)
+	var all []*instance
+	for _, id := range []string{"a", "b", "c"} {
+		all = append(all, open(t, Options{URL: guarded.URL(), Instance: id}))
+		all[len(all)-1].enter(100)
+	}
+	agree(t, all...)
+	guarded.Failover()
+	for _, i := range all {
+		i.put("meanwhile/"+i.instance, `{}`)
+	}
+	agree(t, all...)
+	settle(all...)
+	agree(t, all...)
+	nobodyLeft(t, all...)
+}
+
+// A process that is killed is noticed by its closed connections, before its
+// lease runs out, in a cluster too: its channel lives where the keys are.
+func TestKilledProcess(t *testing.T) {
+	for name, start := range map[string]func(t *testing.T) string{
+		"one server": func(t *testing.T) string { return redistest.Start(t).URL() },
+		"cluster":    func(t *testing.T) string { return redistest.StartCluster(t).URL() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := start(t)
+			var log adaptertest.Log
+			var ab []*instance
+			for _, id := range []string{"a", "b"} {
+				ab = append(ab, open(t, Options{URL: url, Instance: id, Log: log.Logger(), Timing: longLease}))
+			}
+			kill := startProcess(t, url, "c", 20)
+			for _, i := range ab {
+				i.eventually("all", func() bool { return len(i.view()) == 20 })
+				i.eventually("a failure detector", func() bool { return i.Stats().Renewals > 7 })
+			}
+			kill()
+			agree(t, ab...)
+			if !strings.Contains(log.String(), "sign=silent") {
+				t.Errorf("not by the closed connection:\n%s", log.String())
+			}
+			for _, i := range ab {
+				gone := i.departures()
+				for socket, why := range gone {
+					if !slices.Equal(why, []rooms.Reason{rooms.InstanceLost}) {
+						t.Errorf("%s saw %s leave for %v", i.instance, socket, why)
+					}
+				}
+				if len(gone) != 20 {
+					t.Errorf("%s saw %d leave, want 20", i.instance, len(gone))
+				}
+			}
+		})
+	}
+}
+
+// longLease is for tests in which the end of a lease is not what is noticed.
+var longLease = Timing{Lease: 6 * time.Second}
+
+// startProcess starts an instance with n sockets, named as by enter, in a
+// process of its own. kill ends it as a crash does.
+func startProcess(t *testing.T, url, id string, n int) (kill func()) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "ROLLCALL_TEST_REDIS="+url, "ROLLCALL_TEST_INSTANCE="+id)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill = sync.OnceFunc(func() {
+		_ = cmd.Process.Kill() // it may be gone
+		_ = cmd.Wait()         // it was killed: the error says just that
 	})
+	t.Cleanup(kill)
+	fmt.Fprintln(in, n)
+	return kill
 }
 
-// A killed instance is noticed in a cluster as early as elsewhere: its channel
-// lives where the keys are.
-func TestRedisClusterKilledInstance(t *testing.T) {
-	t.Parallel()
-	cluster := redistest.StartCluster(t)
-	var log adaptertest.Log
-	logger := slog.New(slog.NewTextHandler(&log, nil))
-	ab := []*instance{
-		open(t, Options{URL: cluster.URL(), Instance: "a", Log: logger}),
-		open(t, Options{URL: cluster.URL(), Instance: "b", Log: logger}),
+// beInstance is that process, until the end of its input.
+func beInstance(url string) error {
+	s, err := Open(context.Background(), Options{URL: url, Instance: os.Getenv("ROLLCALL_TEST_INSTANCE"), Timing: longLease})
+	if err != nil {
+		return err
 	}
-	for _, i := range ab {
-		i.eventually("a failure detector", 2*bound, func() bool { return i.renewals() > 4 })
+	s.Watch(func([]rooms.Change) {})
+	in, n := bufio.NewReader(os.Stdin), 0
+	if _, err := fmt.Fscanln(in, &n); err != nil {
+		return err
 	}
-	p := startProcess(t, cluster.URL(), "c", 20)
-	for _, i := range ab {
-		i.eventually("all", bound, func() bool { return len(i.view()) == 20 })
-	}
-	p.kill()
-	t.Logf("gone after %v", agree(t, bound, ab...))
-	if !strings.Contains(log.String(), "sign=silent") {
-		t.Errorf("not by the closed connection:\n%s", log.String())
-	}
-	for _, i := range ab {
-		leftOnce(t, i, "c/", 20, rooms.InstanceLost)
-	}
-}
-
-// opener opens instances under a prefix of their own. They are closed in order with
-// the test.
-func opener(t *testing.T, url string) func(i int) adaptertest.Store {
-	return func(i int) adaptertest.Store {
-		t.Helper()
-		s, err := Open(t.Context(), Options{URL: url, Prefix: t.Name(), Instance: adaptertest.Instance(i), limits: limits{maxHistories: adaptertest.MaxHistories()}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), bound)
-			defer cancel()
-			if err := s.Close(ctx); err != nil {
-				t.Errorf("close: %v", err)
-			}
-		})
-		t.Cleanup(func() { // a store that had to compare has not told each change
-			if n := s.Stats().Resyncs; t.Failed() && n > 0 {
-				t.Logf("%s compared everything %d times", s.Instance(), n)
-			}
-		})
-		return s
-	}
+	(&instance{Store: s}).enter(n)
+	_, err = io.Copy(io.Discard, in)
+	return err
 }

@@ -12,7 +12,7 @@ import (
 // A rolling upgrade to a release with a later format: its first instance takes
 // over, what cannot be put back stays, and the instances of the release before
 // serve their own clients, say why they are not ready, and write nothing more.
-func TestRedisFormat(t *testing.T) {
+func TestFormat(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	var log adaptertest.Log
@@ -20,7 +20,7 @@ func TestRedisFormat(t *testing.T) {
 	old.enter(3)
 	member := rooms.EntryKey{List: rooms.RoomList("lobby"), Key: "old/0"}
 	old.Put(rooms.Entry{EntryKey: member, UserID: "1", Data: []byte(`"ann"`)})
-	agree(t, bound, old)
+	agree(t, old)
 	if kept, err := old.PostMessage(rooms.ChatPost{Room: "lobby", Username: "ann", Content: "hello"}); err != nil || <-kept == 0 {
 		t.Fatalf("say: %v", err)
 	}
@@ -34,11 +34,11 @@ func TestRedisFormat(t *testing.T) {
 	}
 	b := later("b")
 	b.enter(3)
-	agree(t, bound, b)
-	old.eventually("the sentence", bound, func() bool {
+	agree(t, b)
+	old.eventually("the sentence", func() bool {
 		return old.Ready() != nil && strings.Contains(old.Ready().Error(), "format 2, this release knows format 1; update this instance")
 	})
-	old.eventually("the log", bound, func() bool {
+	old.eventually("the log", func() bool {
 		return strings.Contains(log.String(), "the data in Redis cannot be used; own clients are served on")
 	})
 	settle(b)
@@ -50,7 +50,7 @@ func TestRedisFormat(t *testing.T) {
 	}
 	c := later("c")
 	c.enter(2)
-	agree(t, bound, b, c)
+	agree(t, b, c)
 	if format() != "2" {
 		t.Errorf("format %q, want 2", format())
 	}
@@ -68,20 +68,20 @@ func TestRedisFormat(t *testing.T) {
 
 // Data without a number, as releases before it left them and as Redis has them
 // after losing the key, are of format 1. A key of another type is replaced.
-func TestRedisFormatIsAdded(t *testing.T) {
+func TestFormatIsAdded(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	a := open(t, Options{URL: server.URL(), Instance: "a"})
 	a.enter(3)
 	for _, spoil := range [][]any{{"DEL", "{rollcall}:format"}, {"SET", "{rollcall}:format", "x"}, {"HSET", "{rollcall}:format", "a", "b"}} {
-		agree(t, bound, a)
+		agree(t, a)
 		server.Do("DEL", "{rollcall}:format")
 		server.Do(spoil...)
 		a.put("a/0", `{"id":"a-0","n":1}`)
-		a.eventually("the number", bound, func() bool {
+		a.eventually("the number", func() bool {
 			return server.Client().Get(t.Context(), "{rollcall}:format").Val() == "1"
 		})
 	}
-	agree(t, bound, a)
+	agree(t, a)
 	nobodyLeft(t, a)
 }

@@ -16,59 +16,10 @@ import (
 
 // Rules of the store that random histories hardly ever need, one by one.
 
-// A reader skips what it knows, and takes nothing for complete that may not be.
-func TestReaderFollows(t *testing.T) {
-	o := newOthersState()
-	follow := func(a announcement, news, settled bool) {
-		t.Helper()
-		a.instance = "b"
-		if got := o.track(a); got != news {
-			t.Errorf("version %d is news: %v", a.version, got)
-		}
-		if got := o.owners["b"].settled; got != settled {
-			t.Errorf("after version %d it is settled: %v", a.version, got)
-		}
-	}
-	follow(announcement{version: 5}, true, false) // its log began before
-	follow(announcement{version: 5}, false, false)
-	follow(announcement{version: 4}, false, false)
-	follow(announcement{version: 6, reset: "b"}, true, false)
-	follow(announcement{version: 7, whole: "b", floor: 6}, true, true)
-	follow(announcement{version: 8, reset: "b"}, true, false)
-	o.resync = ""
-	o.owners["b"].from = 9
-	follow(announcement{version: 9, whole: "b", floor: 8}, true, false)
-	if o.resync == "" {
-		t.Error("a reader that missed a reset does not compare")
-	}
-	o = newOthersState()
-	follow(announcement{version: 1}, true, true)
-}
-
-// An instance that was evicted lives again for a reader when its lease is
-// renewed, unless it ended itself; data from before its end do not come back.
-func TestReaderRevives(t *testing.T) {
-	lease := func(till string) []otherLease { return []otherLease{{instance: "b", till: till}} }
-	for _, inOrder := range []bool{false, true} {
-		o := newOthersState()
-		o.owners["b"] = &owner{version: 5}
-		o.markEnded("b", inOrder)
-		check := func(when string, old, same, next bool) {
-			t.Helper()
-			for version, want := range map[uint64]bool{4: old, 5: same, 6: next} {
-				if got := o.isEnded("b", version); got != want {
-					t.Errorf("in order %v, %s: ended as of version %d: %v", inOrder, when, version, got)
-				}
-			}
-		}
-		check("at the end", true, true, inOrder)
-		o.observeLeases(lease("1000")) // of older data
-		check("with a lease", true, true, inOrder)
-		if !o.seemsAlive() {
-			t.Error("nobody seems alive")
-		}
-		o.observeLeases(lease("2000"))
-		check("renewed", true, inOrder, inOrder)
+// A restart under the same name is another instance.
+func TestInstanceID(t *testing.T) {
+	if a, b := InstanceID("web.1"), InstanceID("web.1"); a == b || !strings.HasPrefix(a, "web.1-") {
+		t.Errorf("%s and %s", a, b)
 	}
 }
 
@@ -146,21 +97,25 @@ func scriptRules(t *testing.T, mutate func(*luaScript) string) (broken []string)
 			broken = append(broken, rule)
 		}
 	}
+	try := func(s *luaScript, args ...any) (any, error) {
+		return sim.Eval(s.name, mutate(s), "{r}", simArgs(args))
+	}
 	run := func(s *luaScript, args ...any) any {
-		reply, err := sim.Eval(s.name, mutate(s), "{r}", simArgs(args))
+		reply, err := try(s, args...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return reply
 	}
-	apply := func(steps ...op) {
-		args := []any{"a", 3000, "t"}
+	batch := func(instance string, steps ...op) []any {
+		args := []any{instance, 3000, "t"}
 		for _, one := range steps {
 			body := one.body()
 			args = append(append(args, string(one.kind), one.version), body[:]...)
 		}
-		run(productionScripts.apply, args...)
+		return args
 	}
+	apply := func(steps ...op) { run(productionScripts.apply, batch("a", steps...)...) }
 	put := func(version uint64, key string) op {
 		e := rooms.Entry{EntryKey: rooms.EntryKey{Key: key}, Instance: "a", UserID: "u", Data: []byte(`{}`), JoinedAt: 1}
 		return op{kind: opPut, version: version, place: e.EntryKey, entry: e}
@@ -168,7 +123,7 @@ func scriptRules(t *testing.T, mutate func(*luaScript) string) (broken []string)
 	evict := func(why sign, seen string) any {
 		return run(productionScripts.evict, "a", string(why), seen, "instance_lost", 0, "0", "t")
 	}
-	hasFloor := func() bool { _, ok := simHash(sim, "{r}:progress:a")["r"]; return ok }
+	hasFloor := func() bool { _, ok := simKeys{sim}.hash("progress:a")["r"]; return ok }
 
 	apply(put(1, "s"))
 	hold("a lease is no absence", evict(signAbsent, "") == int64(0))
@@ -180,7 +135,7 @@ func scriptRules(t *testing.T, mutate func(*luaScript) string) (broken []string)
 	_, _ = sim.Do("ZREM", "{r}:instances", "a")
 	hold("the absent are evicted", evict(signAbsent, "") == int64(1))
 	hold("the floor goes with the end", !hasFloor())
-	hold("outdated entries go with the end", len(simEntries(sim)) == 0)
+	hold("outdated entries go with the end", len(entriesIn(simKeys{sim})) == 0)
 
 	snap := func(from string) snapshot {
 		s, err := parseSnapshot(run(productionScripts.snapshot, "first", from, "", "a"))
@@ -205,6 +160,22 @@ func scriptRules(t *testing.T, mutate func(*luaScript) string) (broken []string)
 		}
 	}
 	hold("a reader is told all that it missed", slices.Equal(kinds, []string{"said", "kept", "rev", "out"}))
+	member := put(1, "s")
+	member.place.List = rooms.RoomList("1")
+	member.entry.EntryKey = member.place
+	halfway := batch("b", op{kind: opSay, version: 1, said: rooms.ChatPost{Room: "2", Content: "x"}, after: 5e12},
+		op{kind: opSignOut, version: 2, user: "7"}, member)
+	_, _ = sim.Do("SET", "{r}:room:1:users", "x")
+	_, err := try(productionScripts.apply, halfway...)
+	hold("damage stops a batch", err != nil)
+	_, _ = sim.Do("DEL", "{r}:room:1:users")
+	run(productionScripts.apply, halfway...)
+	hold("what is sent again is said once", len(snap("0-0").messages) == len(missed.messages)+2)
+	kept, _ := run(productionScripts.history, "2").([]any)
+	hold("an id is higher than any that its sender knew", strings.Contains(fmt.Sprint(kept), `"id":5000000000001`))
+	_, _ = sim.Do("ZADD", "{r}:revoked", "1000", "old")
+	apply(op{kind: opRevoke, version: 5, user: "8", revokedAt: time.Now().UnixMilli()})
+	hold("old revocations go", !slices.Contains(simKeys{sim}.members("revoked"), "old"))
 	hold("it reads on from there", len(missed.messages) > 0 && missed.lastID == missed.messages[len(missed.messages)-1].ID)
 	return broken
 }
@@ -232,6 +203,9 @@ func TestScriptRulesNotice(t *testing.T) {
 		{s.snapshot, " or kind == 'rev'", ""},
 		{s.snapshot, " or kind == 'out'", ""},
 		{s.snapshot, "last[1] and last[1][1] or '0-0'", "'0-0'"},
+		{s.apply, "redis.call('HSET', mark, 'm', count)", ""},
+		{s.apply, ", after + 1, now)", ", now)"},
+		{s.apply, "redis.call('ZREMRANGEBYSCORE', revoked, '-inf', text(now - KEEP_REVOKED))", ""},
 	} {
 		if !strings.Contains(f.script.source, f.rule) {
 			t.Errorf("%s has no %q", f.script.name, f.rule)

@@ -13,7 +13,7 @@ var simNotices = flag.Uint64("sim.notices", 0, "how many seeds TestSimulationNot
 // A simFault is a rule of the scripts that is taken away.
 type simFault struct {
 	seed          uint64 // of a history that shows it
-	scene         int    // of which the history is, by number from 1; 0: any
+	scenario      int    // of which the history is, by number from 1; 0: any
 	name          string
 	script        *luaScript
 	rule, without string
@@ -46,12 +46,12 @@ var simFaulty = []simFault{
 	{221, 0, "what the reader knows", productionScripts.snapshot, "for i = 4, #ARGV do ask(ARGV[i]) end", ""},
 }
 
-// plan is a history of that scene.
+// plan is a history of that scenario.
 func (f simFault) plan(seed uint64) simPlan {
 	p := newSimPlan(seed)
-	if f.scene > 0 {
+	if f.scenario > 0 {
 		draw := rand.New(rand.NewPCG(seed, 43))
-		p.calm, p.steps = 3200*time.Millisecond, simScenes[f.scene-1](draw)
+		p.calm, p.steps = 3200*time.Millisecond, simScenarios[f.scenario-1](draw)
 		for range draw.IntN(4) {
 			p.steps = append(p.steps, newSimStep(draw))
 		}
@@ -61,6 +61,7 @@ func (f simFault) plan(seed uint64) simPlan {
 
 // The simulation notices when a rule of the scripts is missing.
 func TestSimulationNotices(t *testing.T) {
+	skipUnderRace(t)
 	for _, f := range simFaulty {
 		t.Run(strings.ReplaceAll(f.name, " ", "_"), func(t *testing.T) {
 			t.Parallel()
@@ -90,6 +91,7 @@ func TestSimulationNotices(t *testing.T) {
 
 // A history happens again in every detail.
 func TestSimulationRepeats(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	for seed := range uint64(30) {
 		p := newSimPlan(seed + 1)
@@ -103,6 +105,7 @@ func TestSimulationRepeats(t *testing.T) {
 // An instance that dies is evicted within 2.5 s by its closed connections,
 // without them within 5 s by its lease, whatever it did before.
 func TestSimulatedCrash(t *testing.T) {
+	skipUnderRace(t)
 	t.Parallel()
 	for seed := range uint64(40) {
 		p := newSimPlan(seed + 1)

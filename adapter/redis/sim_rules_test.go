@@ -1,11 +1,9 @@
 package redis
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"rollcall/adapter/redissim"
@@ -21,7 +19,7 @@ type simRules struct {
 	jumped  time.Time
 	// evicted is when each instance was evicted last.
 	evicted map[string]time.Time
-	wrong   []string
+	findings
 }
 
 type simOp struct{ kind, address string }
@@ -30,15 +28,11 @@ func newSimRules() *simRules {
 	return &simRules{logs: make(map[string]map[int]simOp), renewed: make(map[string]time.Time), evicted: make(map[string]time.Time)}
 }
 
-func (s *simRules) fail(format string, args ...any) {
-	s.wrong = append(s.wrong, fmt.Sprintf(format, args...))
-}
-
 // ran looks at a script that has run.
 func (s *simRules) ran(r *redissim.Redis, script string, args []string, reply any) {
 	switch script {
 	case "renew":
-		if state(simHash(r, "{r}:progress:"+args[0])["state"]) != left { // else it came too late
+		if state(simKeys{r}.hash("progress:" + args[0])["state"]) != left { // else it came too late
 			s.renewed[args[0]] = time.Now()
 		}
 	case "apply":
@@ -70,7 +64,7 @@ func (s *simRules) applied(args []string) {
 	}
 }
 
-// hasRewritten reports whether an instance ever rewrite everything.
+// hasRewritten reports whether an instance ever rewrote everything.
 func (s *simRules) hasRewritten(instance string) bool {
 	for _, one := range s.logs[instance] {
 		if one.kind == string(opReset) {
@@ -82,8 +76,8 @@ func (s *simRules) hasRewritten(instance string) bool {
 
 // checkContent compares what Redis has of an instance with its log (rule 2).
 func (s *simRules) checkContent(r *redissim.Redis, instance string) {
-	p := simHash(r, "{r}:progress:"+instance)
-	here, stale := simHash(r, "{r}:sockets:"+instance), simHash(r, "{r}:stale:"+instance)
+	k := simKeys{r}
+	p, here, stale := k.hash("progress:"+instance), k.hash("sockets:"+instance), k.hash("stale:"+instance)
 	last, _ := strconv.Atoi(p["v"])
 	want := make(map[string]bool)
 	switch state(p["state"]) {
@@ -140,20 +134,4 @@ func (s *simRules) checkEviction(r *redissim.Redis, instance string, why sign) {
 		s.fail("%s was evicted (%s) %v after it renewed its lease", instance, why, time.Since(renewed))
 	}
 	s.evicted[instance] = time.Now()
-}
-
-// checkHistory looks for messages that are kept twice.
-func (s *simRules) checkHistory(r *redissim.Redis) []string {
-	reply, _ := r.Do("LRANGE", "{r}:room:1:messages", "0", "-1")
-	all, _ := reply.([]string)
-	kept := make(map[string]bool)
-	var wrong []string
-	for _, text := range all {
-		_, content, _ := strings.Cut(text, `"content":`)
-		if kept[content] {
-			wrong = append(wrong, "Redis keeps a message twice: "+text)
-		}
-		kept[content] = true
-	}
-	return wrong
 }

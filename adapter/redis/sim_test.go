@@ -32,45 +32,45 @@ type simResult struct {
 // run lets a history happen.
 func (p simPlan) run(t *testing.T, mutate func(*luaScript) string) (result simResult) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &simWorld{simPlan: p, simNet: newSimNet(p.seed), ledger: newSimLedger()}
-		w.ledger.rules, w.ledger.loss = w.rules, p.has(isLoss)
-		defer w.redis.Close()
-		go w.serve()
-		defer w.simNet.endServing()
+		h := &simHistory{simPlan: p, simNet: newSimNet(p.seed), reference: newSimReference()}
+		h.reference.rules, h.reference.loss = h.rules, p.has(isLoss)
+		defer h.redis.Close()
+		go h.serve()
+		defer h.simNet.endServing()
 		if mutate != nil {
-			w.scripts = mutate
+			h.scripts = mutate
 		}
-		w.backup = w.redis.Save()
+		h.backup = h.redis.Save()
 		for slot := range simSlots {
-			w.open(slot)
+			h.open(slot)
 		}
 		time.Sleep(100 * time.Millisecond)
 		for slot := range simSlots {
 			for n := range p.entries {
-				w.put(w.usable(slot), n)
+				h.put(h.usable(slot), n)
 				time.Sleep(time.Microsecond) // two changes in one moment would reach the writer together or not
 			}
 		}
 		time.Sleep(p.calm)
 		for _, s := range p.steps {
-			w.do(s)
+			h.do(s)
 		}
-		time.Sleep(time.Until(w.lasts))
-		wrong := w.settle(16*time.Second + p.grace + p.handOver)
-		w.end()
-		w.note(func() {
-			result = simResult{slices.Concat(w.ledger.wrong, w.rules.wrong, wrong), w.ledger.trace, w.ledger.log}
+		time.Sleep(time.Until(h.lasts))
+		wrong := h.settle(16*time.Second + p.grace + p.handOver)
+		h.end()
+		h.note(func() {
+			result = simResult{slices.Concat(h.reference.findings, h.rules.findings, wrong), h.reference.trace, h.reference.log}
 		})
 	})
 	return result
 }
 
 // end ends all processes.
-func (w *simWorld) end() {
+func (h *simHistory) end() {
 	var living []*simInstance
-	w.note(func() {
-		w.over = true
-		for _, in := range w.all {
+	h.note(func() {
+		h.over = true
+		for _, in := range h.all {
 			if !in.ended {
 				in.ended = true
 				living = append(living, in)

@@ -2,12 +2,21 @@ package redis
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
 	"log/slog"
+	"net"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"rollcall/adapter/redistest"
 )
 
-func TestParseRedisURL(t *testing.T) {
+func TestParseURL(t *testing.T) {
 	for _, c := range []struct {
 		url, addrs, user, password, master string
 		db                                 int
@@ -46,7 +55,7 @@ func TestParseRedisURL(t *testing.T) {
 	}
 }
 
-func TestParseRedisURLRefuses(t *testing.T) {
+func TestParseURLRefuses(t *testing.T) {
 	for _, url := range []string{
 		"", "localhost", "secret@h", "http://u:secret@h", "redisx://:secret@h", "redis+x://:secret@h",
 		"redis://:secret@", "redis://:secret@h:port", "redis://:secret@h:0", "redis://:secret@h:70000",
@@ -93,4 +102,50 @@ func TestUserWithoutPasswordIsSaid(t *testing.T) {
 			t.Errorf("%s: said %v: %s", url, got, log.String())
 		}
 	}
+}
+
+// Heroku's Redis has a certificate that it signed itself.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	certificate, key := selfSigned(t)
+	server := redistest.Start(t)
+	plain := server.Addr()
+	host, _, _ := net.SplitHostPort(plain)
+	port := redistest.FreePort(t)
+	for _, set := range [][2]string{{"tls-cert-file", certificate}, {"tls-key-file", key}, {"tls-auth-clients", "no"}, {"tls-port", fmt.Sprint(port)}, {"requirepass", "s3cret/@:"}} {
+		server.Do("CONFIG", "SET", set[0], set[1])
+	}
+	url := fmt.Sprintf("rediss://:s3cret%%2F%%40%%3A@%s:%d", host, port)
+	a := open(t, Options{URL: url, TLSInsecure: true, Instance: "a"})
+	b := open(t, Options{URL: url, TLSInsecure: true, Instance: "b"})
+	a.enter(10)
+	agree(t, a, b)
+	strict := open(t, Options{URL: url, Instance: "c"})
+	strict.eventually("refusal", func() bool {
+		err := strict.Ready()
+		return err != nil && strings.Contains(err.Error(), "certificate")
+	})
+	if err := strict.Ready(); strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("the error tells the password: %v", err)
+	}
+}
+
+func selfSigned(t *testing.T) (certificate, key string) {
+	t.Helper()
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	pair := server.TLS.Certificates[0]
+	private, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write := func(name, kind string, der []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	return write("cert.pem", "CERTIFICATE", pair.Certificate[0]), write("key.pem", "PRIVATE KEY", private)
 }

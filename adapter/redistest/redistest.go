@@ -67,7 +67,7 @@ func prepare(t testing.TB, args ...string) *Server {
 		t.Fatalf("redis-server is not installed, and these tests need a real one (Debian: apt-get install redis-server): %v", err)
 	}
 	s := &Server{t: t, dir: t.TempDir(), port: FreePort(t), args: args}
-	s.client = redis.NewClient(&redis.Options{Addr: s.Addr(), Protocol: 2, DisableIdentity: true, MaxRetries: -1})
+	s.client = redis.NewClient(&redis.Options{Addr: s.Addr(), Protocol: 2, DisableIdentity: true, MaxRetries: -1, ReadTimeout: 30 * time.Second})
 	t.Cleanup(func() {
 		s.client.Close()
 		s.Kill()

@@ -13,17 +13,17 @@ import (
 	"rollcall/rooms"
 )
 
-// A simWorld is a history while it happens: several stores, one Redis.
-type simWorld struct {
+// A simHistory is a history while it happens: several stores, one Redis.
+type simHistory struct {
 	simPlan
 	*simNet
-	ledger *simLedger
-	slots  [simSlots]*simInstance // nil: none is there at the moment
-	all    []*simInstance
-	backup redissim.Image
-	count  int       // of puts, messages and sign-outs
-	lasts  time.Time // when the last fault ends
-	over   bool      // nobody starts any more
+	reference *simReference
+	slots     [simSlots]*simInstance // nil: none is there at the moment
+	all       []*simInstance
+	backup    redissim.Image
+	count     int       // of puts, messages and sign-outs
+	lasts     time.Time // when the last fault ends
+	over      bool      // nobody starts any more
 }
 
 // A simInstance is a process from its start to its end.
@@ -34,12 +34,9 @@ type simInstance struct {
 	// opened is closed when store is set.
 	opened chan struct{}
 	// ended says that the process is gone; left that it could say so to Redis.
-	ended, crashed, left bool
-	stopped              time.Time
-	// harmed is until when others may have given it up.
-	harmed time.Time
-	faults int
-	nonce  string // of the message that was sent last with one
+	ended, left bool
+	stopped     time.Time
+	nonce       string // of the message that was sent last with one
 }
 
 func (p simPlan) options(name string) Options {
@@ -48,26 +45,29 @@ func (p simPlan) options(name string) Options {
 		o.Log = slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelDebug})).With("in", name)
 	}
 	o.batch = p.batch
+	// Leases are Redis' time alone: the local clocks are a minute apart.
+	off := time.Duration(name[0]-'b') * time.Minute
+	o.Timing.Now = func() time.Time { return time.Now().Add(off) }
 	o.Timing.setDefaults()
 	return o
 }
 
 // open starts an instance in a slot.
-func (w *simWorld) open(slot int) {
-	w.ledger.mu.Lock()
-	defer w.ledger.mu.Unlock()
-	if w.over {
+func (h *simHistory) open(slot int) {
+	h.reference.mu.Lock()
+	defer h.reference.mu.Unlock()
+	if h.over {
 		return
 	}
-	name := fmt.Sprintf("%c%d", 'a'+slot, len(w.all))
-	in := &simInstance{name: name, link: w.link(name), opened: make(chan struct{})}
-	w.all = append(w.all, in)
-	w.slots[slot] = in
+	name := fmt.Sprintf("%c%d", 'a'+slot, len(h.all))
+	in := &simInstance{name: name, link: h.link(name), opened: make(chan struct{})}
+	h.all = append(h.all, in)
+	h.slots[slot] = in
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		in.store = startStore(ctx, w.options(name), in.link)
-		see := w.ledger.watcher(in)
+		in.store = startStore(ctx, h.options(name), in.link)
+		see := h.reference.watcher(in)
 		in.store.Watch(func(some []rooms.Change) {
 			for _, c := range some {
 				see(c)
@@ -87,10 +87,10 @@ func (in *simInstance) isOpen() bool {
 }
 
 // usable is the instance of a slot, if somebody could do something there.
-func (w *simWorld) usable(slot int) *simInstance {
-	w.ledger.mu.Lock()
-	defer w.ledger.mu.Unlock()
-	in := w.slots[slot]
+func (h *simHistory) usable(slot int) *simInstance {
+	h.reference.mu.Lock()
+	defer h.reference.mu.Unlock()
+	in := h.slots[slot]
 	if in == nil || !in.isOpen() || in.ended || in.link.isPaused() {
 		return nil
 	}
@@ -106,64 +106,64 @@ func (in *simInstance) place(n int) rooms.EntryKey {
 }
 
 // do does one step.
-func (w *simWorld) do(s simStep) {
+func (h *simHistory) do(s simStep) {
 	time.Sleep(s.after + 1)
-	if end := time.Now().Add(s.lasts + time.Millisecond); s.do != "clock" && end.After(w.lasts) {
-		w.lasts = end
+	if end := time.Now().Add(s.lasts + time.Millisecond); s.do != "clock" && end.After(h.lasts) {
+		h.lasts = end
 	}
-	if w.fault(s) {
+	if h.fault(s) {
 		return
 	}
-	in := w.usable(s.slot)
+	in := h.usable(s.slot)
 	if in == nil {
 		return
 	}
-	w.count++
+	h.count++
 	switch s.do {
 	case "put":
-		w.put(in, s.n)
+		h.put(in, s.n)
 	case "remove":
 		place := in.place(s.n)
 		reason := []rooms.Reason{rooms.Closed, rooms.SignedOut}[s.n%2]
-		w.ledger.removing(place)
+		h.reference.removing(place)
 		in.store.Remove(place, reason)
 	case "say":
-		w.say(in, s.n)
+		h.say(in, s.n)
 	case "sign out":
-		in.store.SignOut(fmt.Sprint("out", w.count))
+		in.store.SignOut(fmt.Sprint("out", h.count))
 	case "revoke":
 		at := time.Now().Add(time.Duration(s.n-500) * time.Millisecond)
-		w.note(func() { w.ledger.revoked = append(w.ledger.revoked, simRevoked{in, fmt.Sprint("u", s.n%5), at}) })
+		h.note(func() { h.reference.revoked = append(h.reference.revoked, simRevoked{in, fmt.Sprint("u", s.n%5), at}) })
 		in.store.Revoke(fmt.Sprint("u", s.n%5), at)
 	case "crash":
-		w.crash(s.slot, in, s.lasts)
+		h.crash(s.slot, in, s.lasts)
 	case "close":
-		w.close(s.slot, in, s.lasts)
+		h.close(s.slot, in, s.lasts)
 	case "cut":
-		w.harm(in, s.lasts, &in.link.cut)
+		h.harm(in, s.lasts, &in.link.cut)
 	case "hang":
-		w.harm(in, s.lasts, &in.link.hung)
+		h.harm(in, s.lasts, &in.link.hung)
 	case "slow":
-		w.harm(in, s.lasts, &in.link.slow)
+		h.harm(in, s.lasts, &in.link.slow)
 	case "pause":
-		w.harm(in, s.lasts, &in.link.paused)
+		h.harm(in, s.lasts, &in.link.paused)
 	}
 }
 
-func (w *simWorld) put(in *simInstance, n int) {
-	w.count++
+func (h *simHistory) put(in *simInstance, n int) {
+	h.count++
 	e := rooms.Entry{
 		EntryKey: in.place(n), UserID: fmt.Sprint("u", n%5), JoinedAt: 1,
-		Data:   fmt.Appendf(nil, `{"id":"u%d","n":%d}`, n%5, w.count),
+		Data:   fmt.Appendf(nil, `{"id":"u%d","n":%d}`, n%5, h.count),
 		Status: []rooms.Status{rooms.Active, rooms.Away, rooms.Hidden}[n%3],
 	}
-	w.ledger.putting(e.EntryKey, w.count)
+	h.reference.putting(e.EntryKey, h.count)
 	in.store.Put(e)
 }
 
 // say sends a message, or with the same nonce one that was sent before.
-func (w *simWorld) say(in *simInstance, n int) {
-	text, nonce := fmt.Sprint(w.count), ""
+func (h *simHistory) say(in *simInstance, n int) {
+	text, nonce := fmt.Sprint(h.count), ""
 	if n%3 > 0 {
 		if nonce = in.nonce; nonce == "" || n%3 == 1 {
 			nonce = text
@@ -171,14 +171,14 @@ func (w *simWorld) say(in *simInstance, n int) {
 		text, in.nonce = nonce, nonce
 	}
 	if _, err := in.store.PostMessage(rooms.ChatPost{Room: "1", Username: in.name, Content: text, Nonce: nonce}); err == nil {
-		w.accepted(in, text)
+		h.accepted(in, text)
 	}
 }
 
 // accepted notes a message that a store took.
-func (w *simWorld) accepted(by *simInstance, text string) {
+func (h *simHistory) accepted(by *simInstance, text string) {
 	var all []*simInstance
-	w.note(func() { all = slices.Clone(w.all) })
+	h.note(func() { all = slices.Clone(h.all) })
 	to := make(map[*simInstance]bool)
 	for _, in := range all {
 		if in.isOpen() {
@@ -187,87 +187,80 @@ func (w *simWorld) accepted(by *simInstance, text string) {
 			in.store.mu.Unlock()
 		}
 	}
-	w.note(func() {
-		if _, again := w.ledger.said[text]; !again {
-			w.ledger.said[text] = simSaid{by, to}
+	h.note(func() {
+		if _, again := h.reference.posted[text]; !again {
+			h.reference.posted[text] = simMessage{by, to}
 		}
 	})
 }
 
 // harm lets a fault of one instance last for a while.
-func (w *simWorld) harm(in *simInstance, d time.Duration, fault *int) {
-	w.note(func() { in.faults++ })
+func (h *simHistory) harm(in *simInstance, d time.Duration, fault *int) {
 	in.link.change(func() { *fault++ })
-	time.AfterFunc(d, func() {
-		in.link.change(func() { *fault-- })
-		w.note(func() {
-			in.faults--
-			in.harmed = time.Now().Add(10 * time.Second)
-		})
-	})
+	time.AfterFunc(d, func() { in.link.change(func() { *fault-- }) })
 }
 
 // note changes what is said of instances.
-func (w *simWorld) note(f func()) {
-	w.ledger.mu.Lock()
-	defer w.ledger.mu.Unlock()
+func (h *simHistory) note(f func()) {
+	h.reference.mu.Lock()
+	defer h.reference.mu.Unlock()
 	f()
 }
 
-func (w *simWorld) crash(slot int, in *simInstance, d time.Duration) {
-	w.note(func() { in.ended, in.crashed, in.stopped = true, true, time.Now() })
+func (h *simHistory) crash(slot int, in *simInstance, d time.Duration) {
+	h.note(func() { in.ended, in.stopped = true, time.Now() })
 	go in.store.disconnect()
-	time.AfterFunc(d, func() { w.open(slot) })
+	time.AfterFunc(d, func() { h.open(slot) })
 }
 
-func (w *simWorld) close(slot int, in *simInstance, d time.Duration) {
-	w.note(func() { in.ended, in.stopped = true, time.Now() })
+func (h *simHistory) close(slot int, in *simInstance, d time.Duration) {
+	h.note(func() { in.ended, in.stopped = true, time.Now() })
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		err := in.store.Close(ctx) // Redis may be away
-		w.note(func() { in.stopped, in.left = time.Now(), err == nil })
+		h.note(func() { in.stopped, in.left = time.Now(), err == nil })
 		time.Sleep(d)
-		w.open(slot)
+		h.open(slot)
 	}()
 }
 
 // fault does what concerns all, and reports whether the step was that.
-func (w *simWorld) fault(s simStep) bool {
+func (h *simHistory) fault(s simStep) bool {
 	if losesEntries(s.do) { // and leases: an eviction that is on its way may fit the older ones
-		defer w.change(func() { clear(w.rules.renewed) })
+		defer h.change(func() { clear(h.rules.renewed) })
 	}
 	switch s.do {
 	case "wait":
 	case "all gone": // of the first instance
-		w.note(func() { w.ledger.checkGone(w.all[0]) })
+		h.note(func() { h.reference.checkGone(h.all[0]) })
 	case "restart", "restart empty", "restart older":
-		w.stop()
-		w.change(func() {
+		h.stop()
+		h.change(func() {
 			switch s.do {
 			case "restart empty":
-				w.redis.Flush()
+				h.redis.Flush()
 			case "restart older":
-				w.redis.Load(w.backup)
+				h.redis.Load(h.backup)
 			}
 		})
-		time.AfterFunc(s.lasts, w.start)
+		time.AfterFunc(s.lasts, h.start)
 	case "flush":
-		w.change(w.redis.Flush)
+		h.change(h.redis.Flush)
 	case "swap": // as flush, but for older data: nobody's connection ends
-		w.change(func() { w.redis.Load(w.backup) })
+		h.change(func() { h.redis.Load(h.backup) })
 	case "back up":
-		w.change(func() { w.backup = w.redis.Save() })
+		h.change(func() { h.backup = h.redis.Save() })
 	case "kill connections":
-		w.killConnections()
+		h.killConnections()
 	case "trim":
-		w.change(func() { _, _ = w.redis.Do("XTRIM", "{r}:stream", "MAXLEN", fmt.Sprint(s.n%3)) }) // it may be damaged
+		h.change(func() { _, _ = h.redis.Do("XTRIM", "{r}:stream", "MAXLEN", fmt.Sprint(s.n%3)) }) // it may be damaged
 	case "asleep":
-		w.sleep(s.lasts)
+		h.sleep(s.lasts)
 	case "clock":
-		w.change(func() {
-			w.offset += time.Duration(s.n%9-4) * s.lasts
-			w.rules.jumped = time.Now()
+		h.change(func() {
+			h.offset += time.Duration(s.n%9-4) * s.lasts
+			h.rules.jumped = time.Now()
 		})
 	default:
 		return false
@@ -275,9 +268,9 @@ func (w *simWorld) fault(s simStep) bool {
 	return true
 }
 
-func (w *simWorld) change(f func()) {
-	w.simNet.mu.Lock()
-	defer w.simNet.mu.Unlock()
+func (h *simHistory) change(f func()) {
+	h.simNet.mu.Lock()
+	defer h.simNet.mu.Unlock()
 	f()
 }
 
