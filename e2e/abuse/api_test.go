@@ -16,38 +16,24 @@ import (
 
 const metricsKey = "metrics-key-which-nobody-may-see"
 
-// strangers ask the API as fast as they get answers, so many at a time, until
-// the test ends or stop is called.
-func (s *server) strangers(t *testing.T, many int, paths func(n int64) string, header ...string) (asked *atomic.Int64, stop func()) {
+// flood asks the API as fast as it answers, so many requests at a time, until the
+// test ends or stop is called.
+func (s *server) flood(t *testing.T, many int, path func(n int64) string, headers ...string) (asked *atomic.Int64, stop func()) {
 	t.Helper()
 	asked = &atomic.Int64{}
-	client := &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: many}}
-	done := make(chan struct{})
+	var over atomic.Bool
 	var asking sync.WaitGroup
 	for range many {
 		asking.Go(func() {
-			for {
-				select {
-				case <-done:
-					return
-				default:
-				}
-				request, _ := http.NewRequest("GET", s.url(paths(asked.Add(1))), nil)
-				for i := 0; i+1 < len(header); i += 2 {
-					request.Header.Set(header[i], header[i+1])
-				}
-				response, err := client.Do(request)
-				if err == nil {
-					response.Body.Close()
-				}
+			for !over.Load() {
+				_, _ = s.Try("GET", path(asked.Add(1)), "", headers...)
 			}
 		})
 	}
-	stop = sync.OnceFunc(func() {
-		close(done)
+	stop = func() {
+		over.Store(true)
 		asking.Wait()
-		client.CloseIdleConnections()
-	})
+	}
 	t.Cleanup(stop)
 	return asked, stop
 }
@@ -59,9 +45,9 @@ func (s *server) times(t *testing.T, calls int) []time.Duration {
 	for range calls {
 		for _, path := range []string{"/api/users/7", "/api/rooms/r/messages"} {
 			began := time.Now()
-			got := s.ask("GET", path, "", "Authorization: Bearer "+apiKey)
-			if got.status != http.StatusOK {
-				t.Fatalf("the app's call %s: %d %s", path, got.status, got.body)
+			got := s.Get(path, withKey)
+			if got.Status != http.StatusOK {
+				t.Fatalf("the app's call %s: %d %s", path, got.Status, got.Body)
 			}
 			times = append(times, time.Since(began))
 		}
@@ -70,34 +56,34 @@ func (s *server) times(t *testing.T, calls int) []time.Duration {
 	return times
 }
 
-// Strangers that ask the API without end, 200 at a time, do not hold up the
-// app's own calls: these have places of their own.
-func TestStrangersDoNotHoldUpTheApp(t *testing.T) {
-	port, _ := startRedis(t)
-	s := serve(t, "REDIS_URL=redis://:"+url.QueryEscape(redisPassword)+"@127.0.0.1:"+port, "API_KEY="+apiKey)
+// Clients that ask the API without end, 200 at a time and without the key, do not
+// delay the app's own calls: these have a limit of their own.
+func TestCallsWithoutTheKeyDoNotDelayTheApp(t *testing.T) {
+	setting, _ := startRedis(t)
+	s := serve(t, setting, "API_KEY="+apiKey)
 	before := s.times(t, 20)
-	asked, stop := s.strangers(t, 200, func(n int64) string { return "/api/rooms/r" + string(rune('a'+n%26)) + "/messages" })
-	program.Eventually(t, patience, "strangers ask", func() bool { return asked.Load() > 400 })
+	asked, stop := s.flood(t, 200, func(n int64) string { return "/api/rooms/r" + string(rune('a'+n%26)) + "/messages" })
+	program.Eventually(t, patience, "others ask", func() bool { return asked.Load() > 400 })
 	during := s.times(t, 20)
 	n := asked.Load()
 	stop()
-	t.Logf("the app's calls: p50 %s → %s, p99 %s → %s, while strangers asked %d times",
+	t.Logf("the app's calls: p50 %s → %s, p99 %s → %s, while others asked %d times",
 		quantile(before, 50), quantile(during, 50), quantile(before, 99), quantile(during, 99), n)
 	checkP99(t, before, during)
 }
 
-// Wrong keys without end cost the app and others nothing either, and are slowed
-// down, counted, and told in few lines.
+// Wrong keys without end do not delay the app's calls either, and are slowed down,
+// counted, and logged in few lines.
 func TestWrongKeysWithoutEnd(t *testing.T) {
 	s := serve(t, "API_KEY="+apiKey, "AUTH_SECRET="+authSecret, "METRICS_KEY="+metricsKey)
 	before := s.times(t, 20)
 	began := time.Now()
-	asked, stop := s.strangers(t, 50, func(int64) string { return "/api/users/7" }, "Authorization", "Bearer wrong-key-of-somebody")
-	program.Eventually(t, patience, "strangers try", func() bool { return asked.Load() > 150 })
+	asked, stop := s.flood(t, 50, func(int64) string { return "/api/users/7" }, "Authorization: Bearer wrong-key-of-somebody")
+	program.Eventually(t, patience, "wrong keys are tried", func() bool { return asked.Load() > 150 })
 	during := s.times(t, 20)
 	rate := float64(asked.Load()) / time.Since(began).Seconds()
 	stop()
-	metrics := s.ask("GET", "/metrics", "", "Authorization: Bearer "+metricsKey).body
+	metrics := s.Get("/metrics", "Authorization: Bearer "+metricsKey).Body
 	counted := valueOf(metrics, `rollcall_refusals_total{reason="wrong_key"}`)
 	t.Logf("%.0f wrong keys a second of 50 clients, %v counted; the app's calls: p99 %s → %s", rate, counted, quantile(before, 99), quantile(during, 99))
 	if rate > 300 {
@@ -107,19 +93,19 @@ func TestWrongKeysWithoutEnd(t *testing.T) {
 		t.Errorf("%v are counted", counted)
 	}
 	if lines := strings.Count(s.Log.String(), "a wrong key or token was shown over HTTP"); lines == 0 || lines > 20 {
-		t.Errorf("%d lines tell of them", lines)
+		t.Errorf("%d lines are logged", lines)
 	}
 	checkP99(t, before, during)
-	if got := s.ask("GET", "/metrics", ""); got.status != http.StatusUnauthorized {
-		t.Errorf("/metrics without its key: %d", got.status)
+	if got := s.Get("/metrics"); got.Status != http.StatusUnauthorized {
+		t.Errorf("/metrics without its key: %d", got.Status)
 	}
 }
 
-// What is revoked on one instance is refused on all, over Socket.IO and HTTP,
-// until a newer token comes; what Redis forgets the instances know.
+// Tokens that are revoked on one instance are refused on all, over Socket.IO and
+// HTTP, also on one that starts later; a newer token is accepted.
 func TestRevokedTokens(t *testing.T) {
-	port, _ := startRedis(t)
-	vars := []string{"REDIS_URL=redis://:" + url.QueryEscape(redisPassword) + "@127.0.0.1:" + port, "API_KEY=" + apiKey, "AUTH_SECRET=" + authSecret}
+	setting, _ := startRedis(t)
+	vars := []string{setting, "API_KEY=" + apiKey, "AUTH_SECRET=" + authSecret}
 	a, b := serve(t, vars...), serve(t, vars...)
 	issued := func(at time.Time) string {
 		return signed(fmt.Sprintf(`{"user":{"id":"7"},"iat":%d,"exp":%d}`, at.Unix(), at.Add(48*time.Hour).Unix()), authSecret)
@@ -128,8 +114,8 @@ func TestRevokedTokens(t *testing.T) {
 	others := token(`{"id":"8"}`, authSecret, time.Now().Add(time.Hour))
 	may := func(s *server, token string) bool {
 		t.Helper()
-		read := s.ask("GET", "/api/online_users", "", "Authorization: Bearer "+token).status == http.StatusOK
-		conn, err := s.connect("token="+url.QueryEscape(token), "", nil)
+		read := s.Get("/api/online_users", "Authorization: Bearer "+token).Status == http.StatusOK
+		conn, err := s.connect("token="+url.QueryEscape(token), "")
 		if err == nil {
 			conn.Close()
 		}
@@ -143,12 +129,9 @@ func TestRevokedTokens(t *testing.T) {
 			t.Fatal("a good token is refused")
 		}
 	}
-	c, err := b.join("token=" + url.QueryEscape(old))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := a.ask("DELETE", "/api/users?id=7&revoke=true", "", "Authorization: Bearer "+apiKey); got.status != http.StatusOK {
-		t.Fatalf("%d %s", got.status, got.body)
+	c := b.client(t, "token="+url.QueryEscape(old))
+	if got := a.Ask("DELETE", "/api/users?id=7&revoke=true", "", withKey); got.Status != http.StatusOK {
+		t.Fatalf("%d %s", got.Status, got.Body)
 	}
 	<-c.Gone // signed out on the other instance: from then on it knows
 	for _, s := range []*server{a, b} {
@@ -171,32 +154,24 @@ func TestRevokedTokens(t *testing.T) {
 // Two deployments with different prefixes on one Redis share nothing, without
 // any further setting.
 func TestDeploymentsOnOneRedis(t *testing.T) {
-	port, _ := startRedis(t)
-	redis := "REDIS_URL=redis://:" + url.QueryEscape(redisPassword) + "@127.0.0.1:" + port
+	redis, _ := startRedis(t)
 	first := serve(t, redis, "API_KEY="+apiKey)
 	second := serve(t, redis, "API_KEY="+apiKey, "REDIS_PREFIX=second")
 	third := serve(t, redis, "API_KEY="+apiKey, "REDIS_PREFIX=second") // of the second deployment
 	clients := map[*server]*client{first: first.client(t, ""), second: second.client(t, ""), third: third.client(t, "")}
-	emit := func(s *server, event string) {
-		t.Helper()
-		if got := s.ask("POST", "/api/emit", `{"event":"`+event+`"}`, "Authorization: Bearer "+apiKey); got.status != http.StatusOK {
-			t.Fatalf("%d %s", got.status, got.body)
+	first.emit(`{"event":"of-first"}`)
+	second.emit(`{"event":"of-second"}`)
+	// What goes the same way after them has arrived: so would they have.
+	first.emit(`{"event":"last-of-first"}`)
+	second.emit(`{"event":"last-of-second"}`)
+	for s, c := range clients {
+		own, other := "first", "second"
+		if s != first {
+			own, other = other, own
 		}
-	}
-	for _, s := range []*server{first, second} {
-		emit(s, map[*server]string{first: "of-first", second: "of-second"}[s])
-	}
-	program.Eventually(t, patience, "the events arrive", func() bool {
-		return clients[first].received("of-first") == 1 && clients[second].received("of-second") == 1 && clients[third].received("of-second") == 1
-	})
-	// What goes the same way behind them has arrived: so would they have.
-	for s, name := range map[*server]string{first: "last-of-first", second: "last-of-second"} {
-		emit(s, name)
-	}
-	program.Eventually(t, patience, "the last events arrive", func() bool {
-		return clients[first].received("last-of-first") == 1 && clients[third].received("last-of-second") == 1
-	})
-	if clients[first].received("of-second") > 0 || clients[second].received("of-first") > 0 || clients[third].received("of-first") > 0 {
-		t.Error("one deployment hears the other's events")
+		program.Eventually(t, patience, "the last event arrives", func() bool { return c.received("last-of-"+own) == 1 })
+		if c.received("of-"+own) != 1 || c.received("of-"+other, "last-of-"+other) != 0 {
+			t.Errorf("a client of the %s deployment received %v", own, c.events)
+		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,51 +16,33 @@ import (
 
 // What all clients together can make the server hold, whatever each may.
 
-// pollTransport is a session over polling that has only been opened, of either
-// protocol.
-func (s *server) pollTransport(protocol string) string {
-	got, err := s.try("GET", "/socket.io/?b64=1&EIO="+protocol+"&transport=polling", "")
-	_, sid, ok := strings.Cut(got.body, `"sid":"`)
-	if err != nil || !ok {
-		return ""
-	}
-	sid, _, _ = strings.Cut(sid, `"`)
-	return "/socket.io/?b64=1&EIO=" + protocol + "&transport=polling&sid=" + sid
-}
-
 // A megabyte of separators, or of packets of no length, costs its own size.
 func TestBodiesOfSeparators(t *testing.T) {
 	s := serve(t, "LOG_LEVEL=warn")
 	bodies := map[string][]string{"4": {strings.Repeat("\x1e", 1_000_000)}, "3": {strings.Repeat("0:", 500_000), strings.Repeat("0", 1_000_000)}}
-	s.attack(t, limits{duration: 2 * time.Second, maxGrowth: 80}, func(int) {
-		atOnce(attackers, func(i int) {
-			protocol := []string{"3", "4"}[i%2]
-			for _, body := range bodies[protocol] {
-				if path := s.pollTransport(protocol); path != "" {
-					s.try("POST", path, body, "Content-Type: text/plain")
-				}
-			}
-		})
+	s.attackAtOnce(t, limits{duration: 2 * time.Second, maxGrowth: 80}, func(i int) {
+		protocol := []string{"3", "4"}[i%2]
+		for _, body := range bodies[protocol] {
+			s.openPoll("b64=1&EIO=" + protocol).try(body)
+		}
 	})
 	s.countsRefusal("invalid_packet", 1)
 }
 
-// Bodies that do not go on: together they hold no more than the bound, others are
+// Bodies that stop half-way: together they hold no more than the bound, others are
 // answered 503 meanwhile, and they are given up after 5 s.
 func TestBodiesThatStall(t *testing.T) {
 	s := serve(t, "LOG_LEVEL=warn", "MAX_INBOUND=8MiB", "MAX_CONNECTIONS=1000")
 	part := strings.Repeat("4", 700_000)
-	var stalled []net.Conn
 	s.attack(t, limits{duration: time.Second, minCalls: 14, maxGrowth: 60}, func(call int) {
 		if call > 20 {
-			s.ask("GET", "/healthz", "")
+			s.Get("/healthz")
 			return
 		}
 		conn := s.dialTCP()
-		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 1000000\r\n\r\n", s.pollTransport("4"))
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 1000000\r\n\r\n", s.openPoll("EIO=4").path)
 		conn.SetWriteDeadline(time.Now().Add(2 * time.Second))
 		conn.Write([]byte(part)) // not all of it is taken at the bound
-		stalled = append(stalled, conn)
 	})
 	s.countsRefusal("busy", 1)
 	if held := s.metric("rollcall_inbound_bytes"); held > 8*mib {
@@ -78,19 +59,19 @@ func TestQueuesTogether(t *testing.T) {
 	packet := "40/" + strings.Repeat("x", 60_000) + "," // is answered with its name
 	unit, body := frames(packet, 1), strings.Repeat(packet+"\x1e", 10)+"3"
 	var conns [20]*websocket.Conn
-	var polls [20]string
+	var polls [20]*poll
 	var lost, largest atomic.Int64
 	s.attack(t, limits{duration: 3 * time.Second, minCalls: 4, maxGrowth: 80}, func(int) {
 		atOnce(len(conns), func(i int) {
-			if polls[i] == "" {
-				polls[i] = s.pollTransport("4")
+			if polls[i] == nil {
+				polls[i] = s.openPoll("EIO=4")
 			}
-			if got, err := s.try("POST", polls[i], body, "Content-Type: text/plain"); err == nil && got.status != 200 {
-				polls[i] = ""
+			if got, err := polls[i].try(body); err == nil && got.Status != 200 {
+				polls[i] = nil
 				lost.Add(1)
 			}
 			if conns[i] == nil {
-				conn, err := s.connect("presence=none", "", nil)
+				conn, err := s.connect("presence=none", "")
 				if err != nil {
 					return
 				}
@@ -123,32 +104,14 @@ func TestQueuesTogether(t *testing.T) {
 func TestLongEventNames(t *testing.T) {
 	s := serve(t, "EVENTS_PER_SECOND=0", "LOG_LEVEL=warn")
 	body := strings.Repeat(`42["`+strings.Repeat("<", 60_000)+"\"]\x1e", 10) + "3"
-	s.attack(t, limits{duration: 2 * time.Second, maxGrowth: 40}, func(int) {
-		atOnce(attackers, func(int) {
-			path := s.pollTransport("4")
-			if path == "" {
-				return
-			}
-			s.try("POST", path, "40", "Content-Type: text/plain")
-			s.try("POST", path, body, "Content-Type: text/plain")
-		})
+	s.attackAtOnce(t, limits{duration: 2 * time.Second, maxGrowth: 40}, func(int) {
+		p := s.openPoll("EIO=4")
+		p.try("40")
+		p.try(body)
 	})
 	s.countsRefusal("unknown_event", 1)
 	if waiting := s.metric("rollcall_queue_largest_bytes"); waiting > 32<<10 {
 		t.Errorf("%v bytes wait for one client", waiting)
-	}
-}
-
-// WebSocket frames that are no message: each counts, and ends its sender. Pings
-// are answered: a client that does not read the answers must not pile them up.
-func TestFloodsOfFrames(t *testing.T) {
-	s := serve(t, "LOG_LEVEL=warn")
-	for name, c := range map[string]struct{ first, frame string }{
-		"pings":           {"", "\x89\x80\x00\x00\x00\x00"},
-		"pongs":           {"", "\x8a\x80\x00\x00\x00\x00"},
-		"empty fragments": {"\x01\x81\x00\x00\x00\x004", "\x00\x80\x00\x00\x00\x00"},
-	} {
-		t.Run(name, func(t *testing.T) { floodBytes(t, s, c.first, []byte(strings.Repeat(c.frame, 10_000))) })
 	}
 }
 
@@ -157,35 +120,27 @@ func TestFloodsOfFrames(t *testing.T) {
 func TestFloodsOfProbes(t *testing.T) {
 	s := serve(t, "LOG_LEVEL=warn")
 	flood := frames("2probe", 5000)
-	s.attack(t, limits{duration: 2 * time.Second, maxGrowth: 80}, func(int) {
-		atOnce(attackers, func(int) {
-			path := s.pollTransport("4")
-			if path == "" {
-				return
-			}
-			_, sid, _ := strings.Cut(path, "&sid=")
-			conn, _, err := socketio.Dialer.Dial(socketio.URL(s.port, "sid="+sid), nil)
-			if err != nil {
-				return
-			}
-			defer conn.Close()
-			if _, err := pour(conn, flood); err != nil {
-				t.Error(err)
-			}
-		})
+	s.attackAtOnce(t, limits{duration: 2 * time.Second, maxGrowth: 80}, func(int) {
+		_, sid, _ := strings.Cut(s.openPoll("EIO=4").path, "&sid=")
+		conn, _, err := socketio.Dialer.Dial(socketio.URL(s.Port, "sid="+sid), nil)
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		if _, err := pour(conn, flood); err != nil {
+			t.Error(err)
+		}
 	})
 }
 
-// Polling handshakes over a few TCP connections: they take every place, and give
-// them up to whoever comes.
+// Polling handshakes over a few TCP connections take every place, and lose it to
+// clients that connect afterwards.
 func TestAllPlacesTaken(t *testing.T) {
 	s := serve(t, "MAX_CONNECTIONS=200", "LOG_LEVEL=warn")
-	s.attack(t, limits{duration: 2 * time.Second, maxGrowth: 60}, func(int) {
-		atOnce(attackers, func(int) {
-			for range 25 {
-				s.try("GET", "/socket.io/?EIO=4&transport=polling", "")
-			}
-		})
+	s.attackAtOnce(t, limits{duration: 2 * time.Second, maxGrowth: 60}, func(int) {
+		for range 25 {
+			s.Try("GET", pollingPath, "")
+		}
 	})
 	if n := s.metric("rollcall_connections"); n < 150 {
 		t.Errorf("only %v places were taken", n)
@@ -199,18 +154,13 @@ func TestAllPlacesTaken(t *testing.T) {
 // TCP connections that carry nothing, and half a request.
 func TestIdleConnections(t *testing.T) {
 	s := serve(t, "MAX_IDLE_CONNECTIONS=100", "LOG_LEVEL=warn")
-	var mu sync.Mutex // guards conns
-	var conns []net.Conn
 	s.attack(t, limits{duration: 2 * time.Second, minCalls: 300, maxGrowth: 30}, func(call int) {
 		if call > 500 {
-			s.ask("GET", "/healthz", "")
+			s.Get("/healthz")
 			return
 		}
 		conn := s.dialTCP()
 		conn.Write([]byte([]string{"", "GET / HTTP/1.1\r\nHo", "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"}[call%3]))
-		mu.Lock()
-		defer mu.Unlock()
-		conns = append(conns, conn)
 	})
 	s.countsRefusal("idle_connection", 100)
 	if n := s.metric("process_open_fds"); n > 100+observers+50 {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"io"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,43 +14,43 @@ import (
 	"rollcall/e2e/program"
 )
 
-// withLogTo starts the program with its log going into a pipe, whose reading end
-// is the test's.
-func withLogTo(t *testing.T, stdout, stderr *os.File, vars ...string) (*server, chan struct{}) {
-	t.Helper()
-	s := &server{t: t, port: program.FreePort(t)}
-	cmd := exec.Command(binary)
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOST=127.0.0.1", "PORT=" + s.port, "LOG_FORMAT=logfmt", "LOG_LEVEL=debug"}, vars...)
-	cmd.Stdout, cmd.Stderr = stdout, stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	gone := make(chan struct{})
-	go func() {
-		_ = cmd.Wait()
-		close(gone)
-	}()
-	s.Process = &program.Process{Cmd: cmd, Log: newLog(), Gone: gone}
-	t.Cleanup(s.Kill)
-	s.waitReady()
-	return s, gone
-}
-
-func newPipe(t *testing.T) (read, write *os.File) {
+// serveLoggingTo starts the program with its log going into a pipe, whose reading
+// end is the test's.
+func serveLoggingTo(t *testing.T, vars ...string) (*server, *os.File) {
 	t.Helper()
 	read, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { read.Close(); write.Close() })
-	return read, write
+	t.Cleanup(func() { read.Close() })
+	defer write.Close()
+	s := &server{program.NewServer(t, append(vars, "LOG_LEVEL=debug")...)}
+	s.Output = write
+	s.Start()
+	return s, read
+}
+
+// endsInTime tells the server to end, which takes it 11 s at most.
+func (s *server) endsInTime(t *testing.T) {
+	t.Helper()
+	began := time.Now()
+	s.Signal(syscall.SIGTERM)
+	program.Eventually(t, 11*time.Second, "the server ends after SIGTERM", s.Ended)
+	t.Logf("ended %s after SIGTERM", time.Since(began).Round(time.Millisecond))
+}
+
+// heartbeats checks that events of a client are handled.
+func (c *client) heartbeats(t *testing.T, n int) {
+	t.Helper()
+	for range n {
+		c.expect(t, "", "heartbeat", "")
+	}
 }
 
 // fillLog has the server log more than a pipe and its own buffer hold.
 func (s *server) fillLog(t *testing.T, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(3 * patience) // some 8,000 lines
-	for !done() {
+	for deadline := time.Now().Add(3 * patience); !done(); { // some 8,000 lines
 		if time.Now().After(deadline) {
 			t.Fatal("the log does not fill")
 		}
@@ -72,72 +71,41 @@ const dropped = "rollcall_log_lines_dropped_total"
 // nor the end; when it is read again, one line says what is missing.
 func TestLogThatNobodyReads(t *testing.T) {
 	t.Parallel()
-	read, write := newPipe(t)
-	s, gone := withLogTo(t, write, write, "EVENTS_PER_SECOND=0", "AUTH_SECRET="+authSecret, "ALLOW_GUESTS=true")
-	write.Close()
-	c, err := s.join("presence=changes")
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, read := serveLoggingTo(t, "EVENTS_PER_SECOND=0", "AUTH_SECRET="+authSecret, "ALLOW_GUESTS=true")
+	c := s.client(t, "presence=changes")
 	s.fillLog(t, func() bool { return s.metric(dropped) > 0 })
-	for range 20 {
-		if r, err := c.Ask("heartbeat", ""); err != nil || !r.OK {
-			t.Fatalf("an event while nobody reads the log: %v %v", r, err)
-		}
-	}
-	lost := s.metric(dropped)
-	t.Logf("%v lines dropped, %.0f MiB resident", lost, s.metric(resident)/mib)
+	c.heartbeats(t, 20)
+	t.Logf("%v lines dropped, %.0f MiB resident", s.metric(dropped), s.metric(resident)/mib)
 
-	// Somebody reads again: what waited, then what is missing.
-	lines := bufio.NewScanner(read)
-	told := false
-	for !told && lines.Scan() {
-		told = strings.Contains(lines.Text(), "log lines were dropped")
+	// It is read again: the lines that waited, then the one about the others.
+	lines, reported := bufio.NewScanner(read), false
+	for !reported && lines.Scan() {
+		reported = strings.Contains(lines.Text(), "log lines were dropped")
 	}
-	if !told {
-		t.Error("nothing says that lines are missing")
+	if !reported {
+		t.Error("no line says that lines are missing")
 	}
 
-	// And stops again, until at least the pipe is full: the end comes all the same.
+	// And no more, until at least the pipe is full: the server ends all the same.
 	rounds := 0
 	s.fillLog(t, func() bool { rounds++; return rounds > 3 })
-	began := time.Now()
-	s.Signal(syscall.SIGTERM)
-	select {
-	case <-gone:
-		t.Logf("gone %s after SIGTERM", time.Since(began).Round(time.Millisecond))
-	case <-time.After(11 * time.Second):
-		t.Error("SIGTERM has no effect while nobody reads the log")
-	}
+	s.endsInTime(t)
 }
 
-// Whoever took the log is gone: that costs the log only.
+// A closed log costs the log only.
 func TestLogThatIsClosed(t *testing.T) {
 	t.Parallel()
-	read, write := newPipe(t)
-	s, gone := withLogTo(t, write, write)
-	write.Close()
+	s, read := serveLoggingTo(t)
 	if _, err := io.ReadAtLeast(read, make([]byte, 1), 1); err != nil {
 		t.Fatal(err)
 	}
 	read.Close()
 	for range 20 {
-		c, err := s.join("")
-		if err != nil {
-			t.Fatalf("a connection when the log is closed: %v", err)
-		}
-		if r, err := c.Ask("heartbeat", ""); err != nil || !r.OK {
-			t.Fatalf("an event when the log is closed: %v %v", r, err)
-		}
+		s.client(t, "").heartbeats(t, 1)
 	}
 	s.counts(dropped, 20)
-	s.Signal(syscall.SIGTERM)
-	select {
-	case <-gone:
-		if code := s.Cmd.ProcessState.ExitCode(); code != 0 {
-			t.Errorf("it ended with %v", s.Cmd.ProcessState)
-		}
-	case <-time.After(11 * time.Second):
-		t.Error("it does not end")
+	s.endsInTime(t)
+	if code := s.Cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("it ended with %v", s.Cmd.ProcessState)
 	}
 }

@@ -14,8 +14,8 @@ import (
 )
 
 // Observers are well-behaved clients: registered, subscribed to changes, and
-// sending no faster than anybody may. Their response times are what an attack
-// costs others. They run in a process of their own, this binary started again
+// sending within the rate limit. Their response times are what an attack costs
+// others. They run in a process of their own, this binary started again
 // with observedPort as the port of the server, and write a line for each answer.
 const (
 	observedPort     = "ROLLCALL_OBSERVED_PORT"
@@ -23,8 +23,7 @@ const (
 	observerInterval = 70 * time.Millisecond // below 20 a second
 )
 
-// minSamples is how many response times make a measurement. With -short it is a
-// check that everybody is served, and its numbers say little.
+// minSamples is how many response times make a measurement.
 func minSamples() int {
 	if testing.Short() {
 		return 5 * observers
@@ -32,20 +31,19 @@ func minSamples() int {
 	return 25 * observers
 }
 
-// priority is a command that gives a process the cores before the attackers, who
-// would have their own elsewhere. Without the right to it, nice says so and
-// starts the program as it is.
+// priority is a command that starts a program with a higher priority than the
+// attackers, which would have cores of their own elsewhere. Without the right to do
+// that, nice says so and starts the program as it is.
 var priority = []string{"nice", "-n", "-15"}
 
 var elsewhere = flag.Bool("elsewhere", false, "the control: the observers are clients of a server that nobody attacks")
 
 // observe is the program of the observers: it goes on until it is ended.
 func observe(port string) int {
-	s := &server{port: port}
 	var asking sync.WaitGroup
 	for n := range observers {
 		name := string(rune('a' + n))
-		c, err := s.join("presence=changes")
+		c, err := join(port, "presence=changes")
 		if err == nil {
 			err = c.Do("register", `{"id":"observer-`+name+`"}`)
 		}
@@ -78,7 +76,7 @@ type observation struct {
 func (s *server) observe(t testing.TB) *observation {
 	t.Helper()
 	o := &observation{t: t, log: newLog()}
-	program.Launch(t, o.log, []string{observedPort + "=" + s.port}, priority[0], append(priority[1:], os.Args[0])...)
+	program.Launch(t, o.log, []string{observedPort + "=" + s.Port}, priority[0], append(priority[1:], os.Args[0])...)
 	o.allServed() // the first answers are slower: connections are made
 	return o
 }
@@ -123,17 +121,6 @@ func (o *observation) sample() (times []time.Duration) {
 	return times
 }
 
-// worstP99 bounds the response times during an attack, given those before. It is
-// so generous that only a server in trouble breaks it: the numbers that count are
-// printed. With -short the p99 is that of the second slowest answer.
-func worstP99(before []time.Duration) time.Duration {
-	least := time.Second
-	if testing.Short() {
-		least = 5 * time.Second
-	}
-	return max(10*quantile(before, 99), least)
-}
-
 // limits are how long an attack lasts, and what it may cost.
 type limits struct {
 	duration  time.Duration // a tenth of it with -short
@@ -171,10 +158,16 @@ func (s *server) attack(t testing.TB, l limits, attack func(call int)) {
 	o.allServed() // all are connected, and not refused
 }
 
-// checkP99 demands that others wait no longer than the bounds allow.
+// checkP99 bounds the response times during an attack, given those before. Only a
+// server in trouble breaks the bound: the numbers that count are printed. With
+// -short the p99 is the second slowest answer.
 func checkP99(t testing.TB, before, during []time.Duration) {
 	t.Helper()
-	if worst := worstP99(before); quantile(during, 99) > worst {
+	worst := max(10*quantile(before, 99), time.Second)
+	if testing.Short() {
+		worst = max(worst, 5*time.Second)
+	}
+	if quantile(during, 99) > worst {
 		t.Errorf("the p99 of others rose from %s to %s, more than %s", quantile(before, 99), quantile(during, 99), worst)
 	}
 }
@@ -184,26 +177,23 @@ func (s *server) followMemory(t testing.TB) (stop func() (first, peak float64)) 
 	t.Helper()
 	first := s.metric(resident) / mib
 	peak := first
-	done, ended := make(chan struct{}), make(chan struct{})
+	over, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		tick := time.NewTicker(200 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			if got, err := s.try("GET", "/metrics", ""); err != nil {
+		for open := true; open; {
+			if got, err := s.Try("GET", "/metrics", ""); err != nil {
 				t.Errorf("/metrics during an attack: %v", err)
 			} else {
-				peak = max(peak, valueOf(got.body, resident)/mib)
+				peak = max(peak, valueOf(got.Body, resident)/mib)
 			}
 			select {
-			case <-done:
-				return
-			case <-tick.C:
+			case _, open = <-over:
+			case <-time.After(200 * time.Millisecond):
 			}
 		}
 	}()
 	return func() (float64, float64) {
-		close(done)
+		close(over)
 		<-ended
 		return first, peak
 	}

@@ -6,32 +6,49 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"rollcall/e2e/program"
 )
 
 const appOrigin = "https://app.example.com"
 
-// A page of a foreign origin is refused everywhere, before there is anything of
-// it: no session, no connection, no answer to read.
+// allowed is the origin that may read an answer.
+func allowed(a program.Answer) string { return a.Header.Get("Access-Control-Allow-Origin") }
+
+// getAll demands a status for GETs of all paths. No answer that is not 200 may be
+// read by an origin, or open a session.
+func (s *server) getAll(t *testing.T, status int, paths []string, headers ...string) {
+	t.Helper()
+	for _, path := range paths {
+		got := s.Get(path, headers...)
+		if got.Status != status || status != http.StatusOK && (allowed(got) != "" || strings.Contains(got.Body, "sid")) {
+			t.Errorf("%s with %q: %d %.100s, allowed origin %q", path, headers, got.Status, got.Body, allowed(got))
+		}
+	}
+}
+
+// A page of a foreign origin is refused everywhere, before a session or a connection
+// is made, and can read no answer.
 func TestForeignOrigins(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "CORS_ORIGINS="+appOrigin, "API_KEY="+apiKey)
-	p := s.poll(t, "") // somebody's, whom the page wants to speak as
+	p := s.poll("") // of another client, as which the page wants to act
 	foreign := []string{"https://evil.example.com", "http://app.example.com", "https://app.example.com.evil.example", "null"}
 	before := s.metric("rollcall_connections")
 	for _, origin := range foreign {
 		for _, try := range []struct{ method, path string }{
-			{"GET", "/socket.io/?EIO=4&transport=polling"},
+			{"GET", pollingPath},
 			{"GET", p.path},
 			{"POST", p.path},
-			{"OPTIONS", "/socket.io/?EIO=4&transport=polling"},
+			{"OPTIONS", pollingPath},
 			{"GET", "/api/online_users"},
 			{"POST", "/api/emit"},
 			{"OPTIONS", "/api/emit"},
 			{"DELETE", "/api/users/1"},
 		} {
-			got := s.ask(try.method, try.path, "", "Origin: "+origin, "Authorization: Bearer "+apiKey)
-			if got.status != http.StatusForbidden || got.header.Get("Access-Control-Allow-Origin") != "" {
-				t.Errorf("%s %s of %s: %d, allowed origin %q", try.method, try.path, origin, got.status, got.header.Get("Access-Control-Allow-Origin"))
+			got := s.Ask(try.method, try.path, "", "Origin: "+origin, withKey)
+			if got.Status != http.StatusForbidden || allowed(got) != "" {
+				t.Errorf("%s %s of %s: %d, allowed origin %q", try.method, try.path, origin, got.Status, allowed(got))
 			}
 		}
 		if _, err := s.open("", http.Header{"Origin": {origin}}); err == nil || !strings.Contains(err.Error(), "403") {
@@ -42,17 +59,13 @@ func TestForeignOrigins(t *testing.T) {
 		t.Errorf("%v connections were made", n-before)
 	}
 	s.countsRefusal("forbidden_origin", float64(5*len(foreign)))
-	if got := p.post(`42["sync"]`); got.status != http.StatusOK {
-		t.Errorf("the session that foreign pages spoke to: %d %s", got.status, got.body)
+	if got := p.post(`42["sync"]`); got.Status != http.StatusOK {
+		t.Errorf("the session that foreign pages sent to: %d %s", got.Status, got.Body)
 	}
 
-	// Ours, and the server's own, may.
-	for _, origin := range []string{appOrigin, s.url("")} {
-		for _, path := range []string{"/socket.io/?EIO=4&transport=polling", "/api/online_users"} {
-			if got := s.ask("GET", path, "", "Origin: "+origin); got.status != http.StatusOK || got.header.Get("Access-Control-Allow-Origin") == "" {
-				t.Errorf("%s of %s: %d, allowed origin %q", path, origin, got.status, got.header.Get("Access-Control-Allow-Origin"))
-			}
-		}
+	// The app's origin, and the server's own, may.
+	for _, origin := range []string{appOrigin, s.URL("")} {
+		s.getAll(t, http.StatusOK, []string{pollingPath, "/api/online_users"}, "Origin: "+origin)
 		conn, err := s.open("", http.Header{"Origin": {origin}})
 		if err != nil {
 			t.Fatalf("WebSocket of %s: %v", origin, err)
@@ -61,9 +74,9 @@ func TestForeignOrigins(t *testing.T) {
 	}
 }
 
-// Origins match as browsers send them, however they were written; those of apps
-// and extensions too.
-func TestOriginsHoweverWritten(t *testing.T) {
+// Origins match as browsers send them, however the setting spells them; those of
+// apps and extensions too.
+func TestSpellingsOfOrigins(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "CORS_ORIGINS=https://x.example:443,https://müller.example,HTTP://Dev.Example:80,http://[2001:DB8:0::1]:3000,"+
 		"capacitor://localhost,ionic://localhost,tauri://localhost,chrome-extension://abcdefghijklmnop,file://")
@@ -72,17 +85,17 @@ func TestOriginsHoweverWritten(t *testing.T) {
 		"capacitor://localhost": 200, "ionic://localhost": 200, "tauri://localhost": 200, "chrome-extension://abcdefghijklmnop": 200, "file://": 200,
 		"https://x.example:8443": 403, "http://x.example": 403, "capacitor://evil": 403, "chrome-extension://other": 403, "null": 403, "http://localhost": 403,
 	} {
-		for _, path := range []string{"/socket.io/?EIO=4&transport=polling", "/api/online_users"} {
-			got := s.ask("GET", path, "", "Origin: "+origin)
-			if got.status != want || want == 200 && got.header.Get("Access-Control-Allow-Origin") != origin {
-				t.Errorf("%s of %s: %d, allowed origin %q", path, origin, got.status, got.header.Get("Access-Control-Allow-Origin"))
+		for _, path := range []string{pollingPath, "/api/online_users"} {
+			got := s.Get(path, "Origin: "+origin)
+			if got.Status != want || want == 200 && allowed(got) != origin {
+				t.Errorf("%s of %s: %d, allowed origin %q", path, origin, got.Status, allowed(got))
 			}
 		}
 	}
 }
 
-// A page needs no Origin to send a request: <script> and <img> have none. So
-// what browsers say besides counts, and what a script could read is off.
+// A page can send requests without Origin: <script> and <img> do. So the other
+// headers of browsers count, and JSONP, which a script could read, is off.
 func TestForeignPagesWithoutOrigin(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "CORS_ORIGINS="+appOrigin, "API_KEY="+apiKey)
@@ -101,25 +114,16 @@ func TestForeignPagesWithoutOrigin(t *testing.T) {
 		{"Referer: " + appOrigin + ".evil.example/"},
 		{"Origin: ", "Sec-Fetch-Site: cross-site"},
 	} {
-		for _, path := range paths {
-			if got := s.ask("GET", path, "", headers...); got.status != http.StatusForbidden {
-				t.Errorf("%s with %q: %d %.100s", path, headers, got.status, got.body)
-			} else if strings.HasPrefix(path, "/socket.io") {
-				refused++
-			}
-		}
-		// Files are no secret.
-		for _, path := range []string{"/", "/rollcall.js", "/healthz"} {
-			if got := s.ask("GET", path, "", headers...); got.status != http.StatusOK {
-				t.Errorf("the file %s with %q: %d", path, headers, got.status)
-			}
-		}
+		s.getAll(t, http.StatusForbidden, paths, headers...)
+		refused += 4                                                                      // those of Socket.IO
+		s.getAll(t, http.StatusOK, []string{"/", "/rollcall.js", "/healthz"}, headers...) // files are public
 	}
 	s.countsRefusal("forbidden_origin", float64(refused))
 	for _, query := range []string{"j=0", "j", "j=0&b64=1"} {
 		for _, headers := range [][]string{nil, {"Referer: " + appOrigin + "/"}, {"Origin: " + appOrigin}} {
-			if got := s.ask("GET", "/socket.io/?EIO=3&transport=polling&"+query, "", headers...); got.status != http.StatusForbidden || strings.Contains(got.body, "sid") {
-				t.Errorf("JSONP with %s and %q: %d %.100s", query, headers, got.status, got.body)
+			got := s.Get("/socket.io/?EIO=3&transport=polling&"+query, headers...)
+			if got.Status != http.StatusForbidden || strings.Contains(got.Body, "sid") {
+				t.Errorf("JSONP with %s and %q: %d %.100s", query, headers, got.Status, got.Body)
 			}
 		}
 	}
@@ -128,22 +132,18 @@ func TestForeignPagesWithoutOrigin(t *testing.T) {
 		t.Errorf("%v connections were made", n-before)
 	}
 	for _, headers := range [][]string{
-		nil, {"Origin: " + appOrigin, "Sec-Fetch-Site: cross-site"}, {"Sec-Fetch-Site: same-origin", "Referer: " + s.url("/")}, {"Sec-Fetch-Site: none"}, {"Referer: " + appOrigin + "/x"},
+		nil, {"Origin: " + appOrigin, "Sec-Fetch-Site: cross-site"}, {"Sec-Fetch-Site: same-origin", "Referer: " + s.URL("/")}, {"Sec-Fetch-Site: none"}, {"Referer: " + appOrigin + "/x"},
 	} {
-		for _, path := range paths {
-			if got := s.ask("GET", path, "", headers...); got.status != http.StatusOK {
-				t.Errorf("%s with %q: %d %.100s", path, headers, got.status, got.body)
-			}
-		}
+		s.getAll(t, http.StatusOK, paths, headers...)
 	}
 }
 
-// A page whose own name leads here (DNS rebinding) is refused for its name.
+// A page whose host name resolves to the server (DNS rebinding) is refused for that name.
 func TestForeignHosts(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "CORS_ORIGINS="+appOrigin, "ALLOWED_HOSTS=127.0.0.1,*.app.example.com,app.example.com:8000")
-	paths := []string{"/", "/rollcall.js", "/metrics", "/socket.io/?EIO=4&transport=polling", "/socket.io/?EIO=3&transport=polling&j=0", "/api/online_users", "/nothing", "/api/../healthz"}
-	for _, host := range []string{"evil.example", "evil.example:" + s.port, "app.example.com", "app.example.com:8001", "xapp.example.com:8000", "127.0.0.1.evil.example", "127.0.0.1@evil.example", ""} {
+	paths := []string{"/", "/rollcall.js", "/metrics", pollingPath, "/socket.io/?EIO=3&transport=polling&j=0", "/api/online_users", "/nothing", "/api/../healthz"}
+	for _, host := range []string{"evil.example", "evil.example:" + s.Port, "app.example.com", "app.example.com:8001", "xapp.example.com:8000", "127.0.0.1.evil.example", "127.0.0.1@evil.example", ""} {
 		for _, path := range paths {
 			if got := s.askHost(host, path, "X-Forwarded-Host: 127.0.0.1", "Origin: http://"+host); got != http.StatusForbidden && got != http.StatusBadRequest {
 				t.Errorf("%s of %q: %d", path, host, got)
@@ -158,8 +158,8 @@ func TestForeignHosts(t *testing.T) {
 			}
 		}
 	}
-	for _, host := range []string{"127.0.0.1:" + s.port, "a.app.example.com", "A.b.App.Example.com:99", "app.example.com:8000", "app.example.com.:8000"} {
-		if got := s.askHost(host, "/socket.io/?EIO=4&transport=polling"); got != http.StatusOK {
+	for _, host := range []string{"127.0.0.1:" + s.Port, "a.app.example.com", "A.b.App.Example.com:99", "app.example.com:8000", "app.example.com.:8000"} {
+		if got := s.askHost(host, pollingPath); got != http.StatusOK {
 			t.Errorf("%q: %d", host, got)
 		}
 	}
@@ -168,25 +168,25 @@ func TestForeignHosts(t *testing.T) {
 	}
 }
 
-// askHost does a GET for a host, in words that no client library checks.
+// askHost sends a GET for a host that no client library checks.
 func (s *server) askHost(host, path string, headers ...string) int {
-	s.t.Helper()
+	s.T.Helper()
 	conn := s.dialTCP()
 	defer conn.Close()
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s\r\n", path, host, strings.Join(append(headers, ""), "\r\n"))
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
-		s.t.Fatalf("%s of %q: %v", path, host, err)
+		s.T.Fatalf("%s of %q: %v", path, host, err)
 	}
 	response.Body.Close()
 	return response.StatusCode
 }
 
-// Whoever is no trusted proxy counts under the address it comes from, whatever
-// it says; behind one the last address counts that it added itself.
+// A client that is no trusted proxy is counted under the address of its connection,
+// whatever its headers say; behind a trusted proxy the address counts that the
+// proxy added last.
 func TestForwardedAddresses(t *testing.T) {
 	t.Parallel()
-	const handshake = "/socket.io/?EIO=4&transport=polling"
 	for _, c := range []struct {
 		name, trusted string
 		headers       []string // of so many handshakes, one each
@@ -201,19 +201,17 @@ func TestForwardedAddresses(t *testing.T) {
 		{"one client with ports, as Azure writes it", "127.0.0.1", []string{"192.0.2.1:5001", "192.0.2.1:5002", "192.0.2.1", "::ffff:192.0.2.1"}, 2},
 		{"one network of IPv6, in many spellings", "127.0.0.1", []string{"2001:db8::1", "[2001:db8::2]:443", "2001:DB8:0:0:ffff::3", "2001:db8::4%eth0"}, 2},
 		{"two networks of IPv6", "127.0.0.1", []string{"2001:db8:0:1::1", "2001:db8:0:2::1", "[2001:db8:0:1::2]", "2001:db8:0:2::2"}, 4},
-		{"no address at all", "127.0.0.1", []string{"one", "two", "three\x00", "<b>"}, 2},
+		{"no address at all", "127.0.0.1", []string{"one", "two", "three", "<b>"}, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := serve(t, "MAX_CONNECTIONS_PER_ADDRESS=2", "TRUSTED_PROXIES="+c.trusted)
 			taken := 0
 			for _, forwarded := range c.headers {
-				got := s.ask("GET", handshake, "", "X-Forwarded-For: "+strings.ReplaceAll(forwarded, "\x00", ""))
-				switch got.status {
-				case http.StatusOK:
+				got := s.Get(pollingPath, "X-Forwarded-For: "+forwarded)
+				if got.Status == http.StatusOK {
 					taken++
-				case http.StatusTooManyRequests:
-				default:
-					t.Errorf("%s: %d %s", forwarded, got.status, got.body)
+				} else if got.Status != http.StatusTooManyRequests {
+					t.Errorf("%s: %d %s", forwarded, got.Status, got.Body)
 				}
 			}
 			if taken != c.taken {

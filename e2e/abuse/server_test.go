@@ -1,136 +1,291 @@
+// Package abuse tests what hostile clients can do to a server: flood it, send a
+// byte at a time, lie, and never let go, against the real binary with its
+// defaults. A test of an attack checks three things: what its client gets, the
+// metric that counts it, and what well-behaved clients on the same server notice
+// meanwhile (observer_test.go), whose response times are printed with the
+// server's memory. With -short attacks are brief: the same has to hold, but the
+// printed numbers say little.
+//
+// The program under test is ROLLCALL_BIN, or it is built from this module,
+// never with the race detector: memory and time are measured here. What lives
+// here: tests and their tools. What may not: any package of the module; an
+// attacker does not know the implementation.
 package abuse
 
 import (
-	"bufio"
+	"bytes"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
+
+	socketio "rollcall/e2e/client"
 	"rollcall/e2e/program"
 )
 
-// A server is the program under test.
-type server struct {
-	*program.Process
-	t    testing.TB
-	port string
+const (
+	patience = program.Patience
+	mib      = 1 << 20
+
+	resident = "process_resident_memory_bytes"
+
+	pollingPath = "/socket.io/?EIO=4&transport=polling"
+
+	authSecret    = "auth-secret-which-nobody-may-see"
+	apiKey        = "api-key-which-nobody-may-see"
+	withKey       = "Authorization: Bearer " + apiKey
+	redisPassword = "redis+password/which%nobody-may-see"
+)
+
+func TestMain(m *testing.M) {
+	if port := os.Getenv(observedPort); port != "" {
+		os.Exit(observe(port))
+	}
+	program.Main(m, false)
 }
 
-// serve starts the program with its defaults, but for vars and without GRACE, and waits until it
-// is ready.
+// A server is the program under test.
+type server struct{ *program.Server }
+
+// newLog keeps all that a server logs in a test.
+func newLog() *program.Log { return &program.Log{Max: 64 * mib} }
+
+// serve starts the program with its defaults, but for vars and without GRACE.
 func serve(t testing.TB, vars ...string) *server {
 	t.Helper()
-	s := &server{t: t, port: program.FreePort(t)}
-	s.Process = program.Launch(t, newLog(), append([]string{"HOST=127.0.0.1", "PORT=" + s.port, "LOG_FORMAT=logfmt", "GRACE=0s"}, vars...), priority[0], append(priority[1:], binary)...)
-	s.waitReady()
+	s := &server{program.NewServer(t, vars...)}
+	s.Output, s.Command = newLog(), priority
+	s.Start()
 	return s
 }
 
-// waitReady waits until the server says that it is ready.
-func (s *server) waitReady() {
-	s.t.Helper()
-	program.Eventually(s.t, patience, "the server is ready", func() bool {
-		if s.Ended() {
-			s.t.Fatalf("the server ended:\n%s", s.Log.Last(3000))
-		}
-		got, err := s.try("GET", "/readyz", "")
-		return err == nil && got.status == http.StatusOK
-	})
+// startRedis starts a redis-server with a password, and returns the setting that
+// leads there.
+func startRedis(t *testing.T) (setting string, p *program.Process) {
+	t.Helper()
+	port := program.FreePort(t)
+	p = program.StartRedis(t, newLog(), port, nil, "--dir", t.TempDir(), "--requirepass", redisPassword)
+	return "REDIS_URL=redis://:" + url.QueryEscape(redisPassword) + "@127.0.0.1:" + port, p
 }
 
-func (s *server) address() string        { return "127.0.0.1:" + s.port }
-func (s *server) url(path string) string { return "http://" + s.address() + path }
-
-// dialTCP is a connection without any manners.
+// dialTCP is a connection that no client library guards.
 func (s *server) dialTCP() net.Conn {
-	s.t.Helper()
-	conn, err := net.DialTimeout("tcp", s.address(), 10*time.Second)
+	s.T.Helper()
+	conn, err := net.DialTimeout("tcp", "127.0.0.1:"+s.Port, 10*time.Second)
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
-	s.t.Cleanup(func() { conn.Close() })
+	s.T.Cleanup(func() { conn.Close() })
 	return conn
 }
 
-// An answer is what an HTTP request got.
-type answer struct {
-	status int
-	header http.Header
-	body   string
-}
-
-// ask does a request. Headers are "Name: value".
-func (s *server) ask(method, path, body string, headers ...string) answer {
-	s.t.Helper()
-	a, err := s.try(method, path, body, headers...)
-	if err != nil {
-		s.t.Fatalf("%s %s: %v", method, path, err)
-	}
-	return a
-}
-
-// try is ask where failing is no end.
-func (s *server) try(method, path, body string, headers ...string) (answer, error) {
-	request, err := http.NewRequest(method, s.url(path), strings.NewReader(body))
-	if err != nil {
-		return answer{}, err
-	}
-	for _, h := range headers {
-		name, value, _ := strings.Cut(h, ": ")
-		request.Header.Add(name, value)
-	}
-	response, err := asker.Do(request)
-	if err != nil {
-		return answer{}, err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	return answer{response.StatusCode, response.Header, string(text)}, err
-}
-
-var asker = &http.Client{Timeout: patience}
-
 // metric is one series of /metrics, 0 if it is not there yet.
 func (s *server) metric(series string) float64 {
-	s.t.Helper()
-	return valueOf(s.ask("GET", "/metrics", "").body, series)
+	s.T.Helper()
+	return valueOf(s.Get("/metrics").Body, series)
 }
 
-// valueOf reads a series.
 func valueOf(metrics, series string) float64 {
-	lines := bufio.NewScanner(strings.NewReader(metrics))
-	for lines.Scan() {
-		if text, ok := strings.CutPrefix(lines.Text(), series+" "); ok {
-			value, _ := strconv.ParseFloat(text, 64)
-			return value
-		}
-	}
-	return 0
+	_, rest, _ := strings.Cut("\n"+metrics, "\n"+series+" ")
+	text, _, _ := strings.Cut(rest, "\n")
+	value, _ := strconv.ParseFloat(text, 64)
+	return value
 }
 
 // counts waits until a series has reached a value: some are counted after the
 // client has its answer.
 func (s *server) counts(series string, least float64) {
-	s.t.Helper()
-	program.Eventually(s.t, patience, fmt.Sprintf("%s is at least %v", series, least), func() bool { return s.metric(series) >= least })
+	s.T.Helper()
+	program.Eventually(s.T, patience, fmt.Sprintf("%s is at least %v", series, least), func() bool { return s.metric(series) >= least })
 }
 
 // countsRefusal is counts for the refusals of a reason.
 func (s *server) countsRefusal(reason string, least float64) {
-	s.t.Helper()
+	s.T.Helper()
 	s.counts(fmt.Sprintf("rollcall_refusals_total{reason=%q}", reason), least)
 }
 
-// resident is the server's memory in MiB.
-const resident = "process_resident_memory_bytes"
+// online is the list of the API.
+func (s *server) online() string {
+	s.T.Helper()
+	return strings.TrimSpace(s.Get("/api/online_users").Body)
+}
 
-const mib = 1 << 20
+// emit sends an event by the API.
+func (s *server) emit(body string) {
+	s.T.Helper()
+	if got := s.Ask("POST", "/api/emit", body, withKey); got.Status != http.StatusOK {
+		s.T.Fatalf("POST /api/emit: %d %s", got.Status, got.Body)
+	}
+}
 
-// newLog keeps all that a server says in a test: what is looked for may be
-// anywhere.
-func newLog() *program.Log { return &program.Log{Max: 64 << 20} }
+// open is a WebSocket that has the open packet, no more.
+func (s *server) open(query string, headers http.Header) (*websocket.Conn, error) {
+	return socketio.Open(s.Port, query, headers)
+}
+
+// opens reports whether a WebSocket can be opened.
+func (s *server) opens() bool {
+	conn, err := s.open("", nil)
+	if err == nil {
+		conn.Close()
+	}
+	return err == nil
+}
+
+// connect is a WebSocket in the namespace /, with a CONNECT payload or "".
+func (s *server) connect(query, payload string) (*websocket.Conn, error) {
+	return socketio.Connect(s.Port, query, payload, nil)
+}
+
+// connectMany is connect n times; the connections end with the test.
+func (s *server) connectMany(t testing.TB, n int) (conns []*websocket.Conn) {
+	t.Helper()
+	for range n {
+		conn, err := s.connect("presence=none", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		conns = append(conns, conn)
+	}
+	return conns
+}
+
+// connectUnread is connect for a client that reads nothing of what follows.
+func (s *server) connectUnread(t testing.TB) *websocket.Conn {
+	t.Helper()
+	conn := s.connectMany(t, 1)[0]
+	conn.NetConn().(*net.TCPConn).SetReadBuffer(4096)
+	return conn
+}
+
+// A client is a well-behaved connection that counts the events it gets.
+type client struct {
+	*socketio.Client
+
+	mu     sync.Mutex // guards events
+	events map[string]int
+}
+
+// client connects a client, which ends with the test.
+func (s *server) client(t testing.TB, query string) *client {
+	t.Helper()
+	c, err := join(s.Port, query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// join connects a client that the caller ends.
+func join(port, query string) (c *client, err error) {
+	c = &client{events: make(map[string]int)}
+	c.Client, err = socketio.Dial(port, query, socketio.Handlers{Raw: c.count})
+	return c, err
+}
+
+// count counts an event without decoding its arguments: clients must not be
+// what is slow when there are many.
+func (c *client) count(_ time.Time, event []byte) {
+	name, _, _ := bytes.Cut(bytes.TrimPrefix(event, []byte(`["`)), []byte(`"`))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.events[string(name)]++
+}
+
+// received is how often these events came.
+func (c *client) received(names ...string) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, name := range names {
+		n += c.events[name]
+	}
+	return n
+}
+
+// expect sends an event, which has to be acknowledged with a refusal's code, or
+// with ok for "".
+func (c *client) expect(t testing.TB, code, event, arg string) {
+	t.Helper()
+	r, err := c.Ask(event, arg)
+	if err != nil || r.Error != code || r.OK != (code == "") {
+		t.Errorf("%s %.80s: %+v, %v; want %q", event, arg, r, err, code)
+	}
+}
+
+// waitEnd waits until the connection has ended, and returns why.
+func (c *client) waitEnd(t testing.TB) error {
+	t.Helper()
+	select {
+	case <-c.Gone:
+		return c.Err
+	case <-time.After(patience):
+		t.Fatal("the connection is still open")
+		return nil
+	}
+}
+
+// A poll is a session over polling.
+type poll struct {
+	s    *server
+	path string
+}
+
+// openPoll makes a session over polling that is not connected to a namespace; its
+// path is "" if the server refuses it.
+func (s *server) openPoll(query string) *poll {
+	path, _ := socketio.OpenPolling(s.Port, query)
+	return &poll{s, path}
+}
+
+// poll makes a session over polling that is connected.
+func (s *server) poll(query string) *poll {
+	s.T.Helper()
+	p := s.openPoll("EIO=4&" + query)
+	p.post("40")
+	if got := p.get(); !strings.HasPrefix(got.Body, "40{") {
+		s.T.Fatalf("polling: CONNECT is answered %d %.200s", got.Status, got.Body)
+	}
+	return p
+}
+
+func (p *poll) post(body string) program.Answer {
+	p.s.T.Helper()
+	return p.s.Ask("POST", p.path, body, "Content-Type: text/plain")
+}
+
+// try is post for requests that may remain without an answer.
+func (p *poll) try(body string) (program.Answer, error) {
+	return p.s.Try("POST", p.path, body, "Content-Type: text/plain")
+}
+
+func (p *poll) get() program.Answer {
+	p.s.T.Helper()
+	return p.s.Get(p.path)
+}
+
+// frames is the same text message n times, as a client's WebSocket sends it: its
+// mask is 0, so that making them costs the attacker nothing.
+func frames(text string, n int) []byte {
+	one := []byte{0x81}
+	switch size := len(text); {
+	case size < 126:
+		one = append(one, 0x80|byte(size))
+	case size < 1<<16:
+		one = append(one, 0x80|126, byte(size>>8), byte(size))
+	default:
+		one = append(one, 0x80|127, 0, 0, 0, 0, byte(size>>24), byte(size>>16), byte(size>>8), byte(size))
+	}
+	one = append(append(one, 0, 0, 0, 0), text...)
+	return bytes.Repeat(one, n)
+}

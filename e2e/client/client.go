@@ -1,6 +1,6 @@
 // Package client is a Socket.IO client (protocol 4, WebSocket) for the tests in
 // Go: it connects, answers pings, matches acknowledgements and hands over
-// events. What lives here: the protocol, as a client sees it. What may not: what
+// events; over polling it only makes sessions. What lives here: the protocol, as a client sees it. What may not: what
 // a test expects of it, and any package of the module.
 package client
 
@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -64,6 +65,26 @@ func Connect(port, query, payload string, header http.Header) (*websocket.Conn, 
 	}
 	return conn, conn.SetReadDeadline(time.Time{})
 }
+
+// OpenPolling makes a session over polling, with a protocol in its query, and returns
+// the path of its further requests. It is not connected to a namespace.
+func OpenPolling(port, query string) (path string, err error) {
+	path = "/socket.io/?transport=polling&" + query
+	response, err := pollingClient.Get("http://127.0.0.1:" + port + path)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	_, rest, _ := strings.Cut(string(body), `"sid":"`)
+	sid, _, ok := strings.Cut(rest, `"`)
+	if err != nil || !ok {
+		return "", fmt.Errorf("handshake over polling: %s %.200s (%w)", response.Status, body, err)
+	}
+	return path + "&sid=" + sid, nil
+}
+
+var pollingClient = &http.Client{Timeout: timeout}
 
 // expect reads a packet that has to begin so; else it closes the connection.
 func expect(conn *websocket.Conn, prefix string) error {

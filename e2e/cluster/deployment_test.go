@@ -1,3 +1,16 @@
+// Package cluster tests a deployment as it runs in production: several real
+// rollcall processes, one real redis-server, real network faults between them
+// and raw Socket.IO clients that record every event.
+//
+// A deployment has instances, members and watchers. Members are online or not:
+// they are the truth. Watchers record what their instance tells them. A test
+// injects one fault and then demands that every watcher of every instance shows the
+// truth within the fault's bound, and that none was told that a member left that
+// did not leave.
+//
+// The program under test is ROLLCALL_BIN, or it is built from this module,
+// with the race detector if the tests have it. What lives here: tests and
+// their tools. What may not: any package of the module.
 package cluster
 
 import (
@@ -6,11 +19,24 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"rollcall/e2e/program"
 )
+
+const (
+	patience = program.Patience
+	// soon bounds what crosses from one instance to another when nothing is wrong:
+	// the protocol promises a second, and the machine may be busy.
+	soon = 2 * time.Second
+	// bound is the time within which everything is right again after the death of an
+	// instance, and after the return of what was away.
+	bound = 5 * time.Second
+)
+
+func TestMain(m *testing.M) { program.Main(m, program.HasRaceDetector()) }
 
 // A deployment is several instances on one Redis, with members and watchers.
 type deployment struct {
@@ -25,14 +51,15 @@ type deployment struct {
 	ended    bool
 	members  []*member
 	watchers []*watcher
-	// complete: whoever connects must find everybody in the first list.
-	complete bool
+	complete bool // from here on the first list of each watcher has to have all members
 }
 
 // A plan is how to deploy.
 type plan struct {
 	instances int
 	linked    bool          // with a link between each instance and Redis
+	unwatched bool          // without watchers
+	roaming   bool          // watchers connect to any instance when they are disconnected
 	vars      []string      // of the instances' environment
 	redisVars []string      // of the server's
 	apart     time.Duration // between the starts, and so between what they do every second
@@ -41,38 +68,31 @@ type plan struct {
 // deploy starts everything, and watchers of each kind at each instance.
 func deploy(t testing.TB, p plan) *deployment {
 	t.Helper()
-	d := bare(t, p)
-	for _, in := range d.instances {
-		for _, kind := range []string{"both", "changes", "list"} {
-			d.watch(in, kind, false)
-		}
-	}
-	return d
-}
-
-// bare is deploy without watchers.
-func bare(t testing.TB, p plan) *deployment {
-	t.Helper()
 	d := &deployment{t: t, done: make(chan struct{}), redis: startRedis(t, p.redisVars...)}
 	for i := range p.instances {
-		in := &instance{t: t, name: string(rune('a' + i)), port: program.FreePort(t)}
+		in := &instance{Server: program.NewServer(t, p.vars...), name: string(rune('a' + i))}
 		address := d.redis.address()
 		if p.linked {
 			in.link = newLink(t, in.name, address)
-			address = in.link.address()
+			address = in.link.proxy.Listen
 		}
-		in.vars = append([]string{"HOST=127.0.0.1", "PORT=" + in.port, "INSTANCE=" + in.name,
-			"REDIS_URL=redis://" + address, "LOG_FORMAT=logfmt", "LOG_LEVEL=debug",
-			"GORACE=atexit_sleep_ms=0", "GRACE=0s"}, p.vars...)
+		in.Vars = append(in.Vars, "INSTANCE="+in.name, "REDIS_URL=redis://"+address, "LOG_LEVEL=debug", "GORACE=atexit_sleep_ms=0")
 		d.instances = append(d.instances, in)
 		in.start()
 		d.sleep(p.apart)
 	}
 	t.Cleanup(d.end)
+	for _, in := range d.instances {
+		for _, kind := range []string{"both", "changes", "list"} {
+			if !p.unwatched {
+				d.watch(in, kind, p.roaming)
+			}
+		}
+	}
 	return d
 }
 
-// end closes everything and tells what the watchers found.
+// end closes everything and reports what the watchers found.
 func (d *deployment) end() {
 	close(d.done)
 	d.mu.Lock()
@@ -83,12 +103,7 @@ func (d *deployment) end() {
 		m.leave()
 	}
 	for _, w := range watchers {
-		w.mu.Lock()
-		c := w.client
-		w.mu.Unlock()
-		if c != nil {
-			c.Close()
-		}
+		w.tab.leave()
 	}
 	d.running.Wait()
 	for _, w := range watchers {
@@ -106,7 +121,7 @@ func (d *deployment) end() {
 	}
 }
 
-// spawn runs what ends with the test, unless that is over.
+// spawn runs a function that ends with the test, unless that is over.
 func (d *deployment) spawn(f func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -128,9 +143,31 @@ func (d *deployment) closed() bool {
 func (d *deployment) sleep(pause time.Duration) bool {
 	select {
 	case <-time.After(pause):
-		return !d.closed()
 	case <-d.done:
-		return false
+	}
+	return !d.closed()
+}
+
+// load runs something again and again until stop is called, which fails if it
+// succeeded fewer than 30 times: that would be no load.
+func (d *deployment) load(pause time.Duration, something func(n int) error) (stop func()) {
+	var over atomic.Bool
+	ended := make(chan struct{})
+	done := 0
+	d.spawn(func() {
+		defer close(ended)
+		for n := 1; !over.Load() && d.sleep(pause); n++ {
+			if something(n) == nil {
+				done++
+			}
+		}
+	})
+	return func() {
+		over.Store(true)
+		<-ended
+		if done < 30 {
+			d.t.Errorf("only %d times: that is no load", done)
+		}
 	}
 }
 
@@ -138,14 +175,8 @@ func (d *deployment) sleep(pause time.Duration) bool {
 func (d *deployment) crash(in *instance) {
 	d.t.Helper()
 	in.crash()
-	members := d.all()
 	program.Eventually(d.t, patience, "clients notice a closed connection", func() bool {
-		for _, m := range members {
-			if _, home, connected, _ := m.online(); connected && home == in {
-				return false
-			}
-		}
-		return true
+		return !slices.ContainsFunc(d.all(), func(m *member) bool { _, home, connected, _ := m.online(); return connected && home == in })
 	})
 }
 
@@ -192,6 +223,14 @@ func (d *deployment) truth(except ...*instance) map[string]string {
 	return truth
 }
 
+// expectComplete demands from here on that each watcher that connects is told of
+// all members.
+func (d *deployment) expectComplete() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.complete = true
+}
+
 // at is the users that are online at an instance.
 func (d *deployment) at(in *instance) (ids []string) {
 	for _, m := range d.all() {
@@ -203,30 +242,19 @@ func (d *deployment) at(in *instance) (ids []string) {
 }
 
 // watching is the watchers of all instances but some.
-func (d *deployment) watching(except ...*instance) (list []*watcher) {
+func (d *deployment) watching(except ...*instance) []*watcher {
 	d.mu.Lock()
 	watchers := slices.Clone(d.watchers)
 	d.mu.Unlock()
-	for _, w := range watchers {
-		w.mu.Lock()
-		home := w.home
-		w.mu.Unlock()
-		if !slices.Contains(except, home) {
-			list = append(list, w)
-		}
-	}
-	return list
+	return slices.DeleteFunc(watchers, func(w *watcher) bool {
+		_, home, _, _ := w.tab.online()
+		return slices.Contains(except, home)
+	})
 }
 
 // watchingAt is the watchers of one instance.
-func (d *deployment) watchingAt(in *instance) (list []*watcher) {
-	var others []*instance
-	for _, other := range d.instances {
-		if other != in {
-			others = append(others, other)
-		}
-	}
-	return d.watching(others...)
+func (d *deployment) watchingAt(in *instance) []*watcher {
+	return d.watching(slices.DeleteFunc(slices.Clone(d.instances), func(other *instance) bool { return other == in })...)
 }
 
 // missingFrom is who should be in a first list and is not.
@@ -245,81 +273,11 @@ func (d *deployment) missingFrom(v view) (missing []string) {
 	return missing
 }
 
-// converge waits until all of these watchers see the truth, and fails if that
-// takes longer than its bound. It returns how long it took.
-func (d *deployment) converge(what string, within time.Duration, truth map[string]string, watchers []*watcher) time.Duration {
+// comesBack waits until every member and every watcher is connected.
+func (d *deployment) comesBack() {
 	d.t.Helper()
-	began := time.Now()
-	if len(watchers) == 0 {
-		d.t.Fatalf("%s: nobody watches", what)
-	}
-	if err := program.Wait(within, func() bool {
-		for _, w := range watchers {
-			if w.differs(truth) != "" {
-				return false
-			}
-		}
-		return true
-	}); err != nil {
-		for _, w := range watchers {
-			if difference := w.differs(truth); difference != "" {
-				d.t.Errorf("%s: %s %s", what, w.name(), difference)
-			}
-		}
-		d.t.Fatalf("%s: %v", what, err)
-	}
-	return time.Since(began)
-}
-
-// hold watches for a while that nothing changes: the views stay what they are.
-func (d *deployment) hold(what string, during time.Duration, truth map[string]string, watchers []*watcher) {
-	d.t.Helper()
-	for end := time.Now().Add(during); time.Now().Before(end); d.sleep(10 * time.Millisecond) {
-		for _, w := range watchers {
-			if difference := w.differs(truth); difference != "" {
-				d.t.Fatalf("%s: %s %s", what, w.name(), difference)
-			}
-		}
-	}
-}
-
-// worksAgain demands that after a fault everything works: Redis has the truth, for
-// Rails and for whoever starts next, and what happens at one instance is seen
-// at all.
-func (d *deployment) worksAgain() {
-	d.t.Helper()
-	truth := d.truth()
-	if program.Wait(bound, func() bool { return d.redis.differs(truth) == "" }) != nil {
-		d.t.Errorf("%s, even %s after all was right", d.redis.differs(truth), bound)
-	}
-	for _, in := range d.instances {
-		if !in.Ended() {
-			m := d.join(in, "afterwards-"+in.name)
-			d.converge("afterwards somebody comes to "+in.name, soon, d.truth(), d.watching())
-			m.leave()
-		}
-	}
-	d.converge("afterwards somebody leaves", soon, d.truth(), d.watching())
-	var lists []string
-	if program.Wait(bound, func() bool {
-		lists = d.lists()
-		return len(slices.Compact(slices.Clone(lists))) <= 1
-	}) != nil {
-		d.t.Errorf("afterwards the instances list in different orders:\n%s", strings.Join(lists, "\n"))
-	}
-}
-
-// lists is what each instance that runs answers to GET /api/online_users.
-func (d *deployment) lists() (lists []string) {
-	for _, in := range d.instances {
-		if in.Ended() {
-			continue
-		}
-		list, err := in.get("/api/online_users")
-		if err != nil {
-			list = err.Error()
-		}
-		lists = append(lists, list)
-	}
-	return lists
+	program.Eventually(d.t, patience, "everybody is connected again", func() bool {
+		return !slices.ContainsFunc(d.all(), func(m *member) bool { _, _, connected, wanted := m.online(); return wanted && !connected }) &&
+			!slices.ContainsFunc(d.watching(), func(w *watcher) bool { return !w.inSync() })
+	})
 }

@@ -2,77 +2,35 @@ package cluster
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io"
-	"net/http"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
 	"rollcall/e2e/program"
 )
 
-// An instance is one of the places where rollcall runs. It keeps its name and
-// its port when its process is started again.
+// An instance keeps its name and its port when its process is started again.
 type instance struct {
-	*program.Process
-	t    testing.TB
+	*program.Server
 	name string
-	port string
-	vars []string
-	link *link // to Redis; nil if nothing lies between
+	link *link // to Redis; nil if it is connected directly
 	// open tells the load balancer that it may send clients here.
 	open atomic.Bool
 }
 
-func (in *instance) url() string { return "http://127.0.0.1:" + in.port }
-
 // start starts the process and waits until it says that it is ready.
 func (in *instance) start() {
-	in.t.Helper()
-	in.launch()
-	err := program.Wait(patience, func() bool { return in.Ended() || in.ready() })
-	if err != nil || in.Ended() {
-		in.t.Fatalf("instance %s is not ready: %v\n%s", in.name, err, in.Log.Last(3000))
-	}
+	in.T.Helper()
+	in.Start()
 	in.open.Store(true)
-}
-
-// launch starts the process, no more.
-func (in *instance) launch() {
-	in.t.Helper()
-	log := &program.Log{}
-	if in.Process != nil {
-		log = in.Log
-	}
-	in.Process = program.Launch(in.t, log, in.vars, binary)
-}
-
-// ready asks the instance whether it can serve.
-func (in *instance) ready() bool {
-	_, err := in.get("/readyz")
-	return err == nil
-}
-
-// get is the body of a successful answer, which takes a second at most.
-func (in *instance) get(path string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, in.url()+path, nil)
-	if err != nil {
-		return "", err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return "", errors.New(response.Status)
-	}
-	body, err := io.ReadAll(response.Body)
-	return string(body), err
 }
 
 // crash kills the process.
@@ -84,10 +42,10 @@ func (in *instance) crash() {
 // shutdown asks the process to end, and waits until it has: ten seconds are
 // the promise, and one is for the machine.
 func (in *instance) shutdown() {
-	in.t.Helper()
+	in.T.Helper()
 	in.open.Store(false)
 	in.Signal(syscall.SIGTERM)
-	program.Eventually(in.t, 11*time.Second, "instance "+in.name+" ends after SIGTERM", in.Ended)
+	program.Eventually(in.T, 11*time.Second, "instance "+in.name+" ends after SIGTERM", in.Ended)
 }
 
 // pause stops the process where it is, resume lets it go on.
@@ -100,3 +58,55 @@ func (in *instance) resume() {
 	in.Signal(syscall.SIGCONT)
 	in.open.Store(true)
 }
+
+// A link is the network between one instance and Redis.
+type link struct {
+	t     testing.TB
+	proxy *toxiproxy.Proxy
+}
+
+func newLink(t testing.TB, name, upstream string) *link {
+	t.Helper()
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.New(io.Discard))
+	l := &link{t, toxiproxy.NewProxy(server, name, "127.0.0.1:0", upstream)}
+	l.restore()
+	t.Cleanup(l.cut)
+	return l
+}
+
+// cut closes all connections and refuses new ones.
+func (l *link) cut() { l.proxy.Stop() }
+
+// restore ends a cut.
+func (l *link) restore() {
+	l.t.Helper()
+	if err := l.proxy.Start(); err != nil {
+		l.t.Fatalf("proxy: %v", err)
+	}
+}
+
+// hang lets connections stand, and nothing through: packets get lost.
+func (l *link) hang() {
+	l.t.Helper()
+	l.toxic("upstream", "timeout", `{"timeout":0}`)
+	l.toxic("downstream", "timeout", `{"timeout":0}`)
+}
+
+// slow delays everything, in these directions: upstream, to Redis, and downstream.
+func (l *link) slow(latency, jitter time.Duration, directions ...string) {
+	l.t.Helper()
+	for _, direction := range directions {
+		l.toxic(direction, "latency", fmt.Sprintf(`{"latency":%d,"jitter":%d}`, latency.Milliseconds(), jitter.Milliseconds()))
+	}
+}
+
+func (l *link) toxic(direction, kind, attributes string) {
+	l.t.Helper()
+	toxic := fmt.Sprintf(`{"type":%q,"stream":%q,"attributes":%s}`, kind, direction, attributes)
+	if _, err := l.proxy.Toxics.AddToxicJson(strings.NewReader(toxic)); err != nil {
+		l.t.Fatalf("proxy: %v", err)
+	}
+}
+
+// heal ends hang and slow.
+func (l *link) heal() { l.proxy.Toxics.ResetToxics(context.Background()) }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -10,14 +11,19 @@ import (
 	"rollcall/e2e/client"
 )
 
-// A member is one tab of somebody who is online or wants to be: the members are
-// the truth that the watchers must see.
+// A member is one tab of a user that is online or wants to be: the members are the
+// truth that the watchers must see.
 type member struct {
 	d  *deployment
 	id string // the user's
-	// onEvent gets every event, ended is called at a connection's end; both may be nil.
+
+	presence string        // the subscription
+	pause    time.Duration // before it reconnects, longer and longer
+	only     *instance     // to which it reconnects, any if it is nil
+	// onEvent gets every event but server_closing; it may be nil.
 	onEvent func(at time.Time, event string, args []json.RawMessage)
-	ended   func()
+	// begin is called before each new connection; it may be nil.
+	begin func()
 	// settle is what it does with each new connection, once it is registered; nil: nothing.
 	settle func(*client.Client) error
 
@@ -27,7 +33,8 @@ type member struct {
 	wanted  bool       // wants to be online
 	home    *instance  // where it is or was last connected
 	client  *client.Client
-	lost    int // how many connections ended
+	warned  []time.Duration // by server_closing: the time until the end
+	ends    []time.Time     // of its connections
 }
 
 func userJSON(id string, version int) string {
@@ -36,7 +43,7 @@ func userJSON(id string, version int) string {
 
 // newMember is a member that has not joined yet.
 func (d *deployment) newMember(id string, returns bool) *member {
-	m := &member{d: d, id: id, user: userJSON(id, 0), returns: returns}
+	m := &member{d: d, id: id, presence: "none", pause: time.Second, user: userJSON(id, 0), returns: returns}
 	d.mu.Lock()
 	d.members = append(d.members, m)
 	d.mu.Unlock()
@@ -60,33 +67,45 @@ func (m *member) join(in *instance) {
 }
 
 func (m *member) tryJoin(in *instance) error {
-	m.mu.Lock()
-	m.wanted = true
-	m.mu.Unlock()
+	m.want(true)
 	err := m.connect(in)
 	if err != nil {
-		m.mu.Lock()
-		m.wanted = false
-		m.mu.Unlock()
+		m.want(false)
 	}
 	return err
 }
 
+// want sets whether the member wants to be online, and returns its connection.
+func (m *member) want(online bool) *client.Client {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.wanted = online
+	return m.client
+}
+
 // connect registers at an instance, as long as the member wants that.
 func (m *member) connect(in *instance) error {
-	c, err := client.Dial(in.port, "presence=none", client.Handlers{Event: m.onEvent, Ended: m.dropped})
+	if m.begin != nil {
+		m.begin()
+	}
+	c, err := client.Dial(in.Port, "presence="+m.presence, client.Handlers{Event: m.event, Ended: m.dropped})
 	if err != nil {
 		return err
 	}
 	for {
-		m.mu.Lock()
-		user, wanted := m.user, m.wanted
-		m.mu.Unlock()
+		user, _, _, wanted := m.online()
 		if !wanted {
 			c.Close()
 			return nil
 		}
-		if err := m.enter(c, user); err != nil {
+		err := error(nil)
+		if user != "" {
+			err = c.Do("register", user)
+		}
+		if err == nil && m.settle != nil {
+			err = m.settle(c)
+		}
+		if err != nil {
 			c.Close()
 			return err
 		}
@@ -94,18 +113,6 @@ func (m *member) connect(in *instance) error {
 			return err
 		}
 	}
-}
-
-func (m *member) enter(c *client.Client, user string) error {
-	if user != "" {
-		if err := c.Do("register", user); err != nil {
-			return err
-		}
-	}
-	if m.settle == nil {
-		return nil
-	}
-	return m.settle(c)
 }
 
 // arrived takes a registered connection as the member's, unless what was
@@ -123,6 +130,22 @@ func (m *member) arrived(c *client.Client, in *instance, user string) (bool, err
 	return true, nil
 }
 
+func (m *member) event(at time.Time, event string, args []json.RawMessage) {
+	var told struct{ In *int64 }
+	switch {
+	case event != "server_closing":
+		if m.onEvent != nil {
+			m.onEvent(at, event, args)
+		}
+	case len(args) != 1 || json.Unmarshal(args[0], &told) != nil || told.In == nil || *told.In < 0:
+		m.d.t.Errorf("%s was told %s %s", m.id, event, args)
+	default:
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.warned = append(m.warned, time.Duration(*told.In)*time.Millisecond)
+	}
+}
+
 // dropped is what happens when a connection has ended.
 func (m *member) dropped(c *client.Client) {
 	m.mu.Lock()
@@ -131,10 +154,7 @@ func (m *member) dropped(c *client.Client) {
 		return // not the one that counts
 	}
 	m.client = nil
-	m.lost++
-	if m.ended != nil {
-		m.ended()
-	}
+	m.ends = append(m.ends, time.Now())
 	switch {
 	case !m.wanted:
 	case m.returns:
@@ -144,20 +164,17 @@ func (m *member) dropped(c *client.Client) {
 	}
 }
 
-// comeBack tries as the official clients do: after about a second, then after
-// longer pauses.
+// comeBack tries as the official clients do: after a pause, then after longer ones.
 func (m *member) comeBack() {
-	for pause := time.Second; ; pause = min(2*pause, 5*time.Second) {
-		if !m.d.sleep(pause/2 + rand.N(pause)) {
+	for pause := m.pause; m.d.sleep(pause/2 + rand.N(pause)); pause = min(2*pause, 5*m.pause) {
+		if _, _, _, wanted := m.online(); !wanted {
 			return
 		}
-		m.mu.Lock()
-		wanted := m.wanted
-		m.mu.Unlock()
-		if !wanted {
-			return
+		in := m.only
+		if in == nil {
+			in = m.d.balance()
 		}
-		if in := m.d.balance(); in != nil && m.connect(in) == nil {
+		if in != nil && in.open.Load() && m.connect(in) == nil {
 			return
 		}
 	}
@@ -167,44 +184,48 @@ func (m *member) comeBack() {
 func (m *member) rename(version int) error {
 	m.mu.Lock()
 	m.user = userJSON(m.id, version)
-	user, c := m.user, m.client
+	user := m.user
 	m.mu.Unlock()
-	if c == nil {
-		return nil // it registers as that when it is back
+	if err := m.try("register", user); !errors.Is(err, client.ErrEnded) {
+		return err
 	}
-	return c.Do("register", user)
+	return nil // it registers as that when it is back
 }
 
 // losses is how often the member's connection has ended.
 func (m *member) losses() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.lost
+	return len(m.ends)
 }
 
 // leave breaks the connection for good.
 func (m *member) leave() {
-	m.mu.Lock()
-	m.wanted = false
-	c := m.client
-	m.mu.Unlock()
-	if c != nil {
+	if c := m.want(false); c != nil {
 		c.Close()
 	}
 }
 
-// signOut leaves politely: it unregisters, and then goes.
+// signOut is leave after unregister.
 func (m *member) signOut() error {
+	err := m.try("unregister", "")
+	m.leave()
+	if errors.Is(err, client.ErrEnded) {
+		return nil
+	}
+	return err
+}
+
+// try sends an event, which has to succeed. The error is client.ErrEnded for a member
+// that is not connected.
+func (m *member) try(event, arg string) error {
 	m.mu.Lock()
-	m.wanted = false
 	c := m.client
 	m.mu.Unlock()
 	if c == nil {
-		return nil
+		return client.ErrEnded
 	}
-	err := c.Do("unregister", "")
-	c.Close()
-	return err
+	return c.Do(event, arg)
 }
 
 // online reports whether the member wants to be online, as whom and where.

@@ -1,9 +1,10 @@
 // Package program builds and starts the real programs that the Go tests of e2e
 // speak to: Rollcall itself and redis-server. What the tests demand of them is
-// theirs; nothing here knows a protocol.
+// theirs; nothing here knows Socket.IO.
 package program
 
 import (
+	"io"
 	"os"
 	"os/exec"
 	"sync"
@@ -14,17 +15,18 @@ import (
 // A Process is a program that a test started. It ends with the test.
 type Process struct {
 	Cmd  *exec.Cmd
-	Log  *Log
+	Log  *Log          // its output; nil if that is not a Log
 	Gone chan struct{} // closed when it has ended
 }
 
 // Launch starts a program with nothing but PATH, a HOME and vars in its
-// environment. Several processes in a row may write the same log.
-func Launch(t testing.TB, log *Log, vars []string, program string, args ...string) *Process {
+// environment. Several processes in a row may write to the same output.
+func Launch(t testing.TB, output io.Writer, vars []string, program string, args ...string) *Process {
 	t.Helper()
-	p := &Process{Cmd: exec.Command(program, args...), Log: log, Gone: make(chan struct{})}
+	p := &Process{Cmd: exec.Command(program, args...), Gone: make(chan struct{})}
+	p.Log, _ = output.(*Log)
 	p.Cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=/"}, vars...)
-	p.Cmd.Stdout, p.Cmd.Stderr = log, log
+	p.Cmd.Stdout, p.Cmd.Stderr = output, output
 	p.Cmd.SysProcAttr = leash()
 	if err := p.Cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", program, err)
@@ -85,12 +87,15 @@ func (l *Log) Write(b []byte) (int, error) {
 }
 
 func (l *Log) String() string {
+	if l == nil {
+		return ""
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return string(l.text)
 }
 
-// Last is the end of the log, for people.
+// Last is the end of the log, of n bytes at most.
 func (l *Log) Last(n int) string {
 	s := l.String()
 	return s[max(0, len(s)-n):]
