@@ -2,6 +2,7 @@ package rooms
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 )
 
@@ -60,14 +61,9 @@ func (r *Rooms) IsHidden(id string) bool {
 }
 
 // Sockets is how many registered sockets a user has, on all instances.
-func (r *Rooms) Sockets(id string) int {
+func (r *Rooms) Sockets(id string) (sockets int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.socketsOf(id)
-}
-
-// socketsOf is Sockets with mu held.
-func (r *Rooms) socketsOf(id string) (sockets int) {
 	for _, u := range r.online.withID(id) {
 		sockets += len(u.sockets)
 	}
@@ -77,8 +73,8 @@ func (r *Rooms) socketsOf(id string) (sockets int) {
 // SignOut signs a user out on every instance: the sockets get signed_out and are
 // disconnected. It returns how many there are.
 func (r *Rooms) SignOut(id string) (sockets int) {
+	sockets = r.Sockets(id)
 	r.mu.Lock()
-	sockets = r.socketsOf(id)
 	r.store.SignOut(id)
 	signedOut := r.signOut(id)
 	r.mu.Unlock()
@@ -133,7 +129,9 @@ func (r *Rooms) RoomUsers(room string) []string {
 	out := []string{}
 	if l := r.lists.byName[RoomList(room)]; l != nil {
 		for _, one := range l.visibleNames(r.online.hidesSocket) {
-			out = append(out, one.String())
+			var text string
+			_ = json.Unmarshal(one.text, &text) // it was made by encode
+			out = append(out, text)
 		}
 	}
 	return out

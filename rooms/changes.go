@@ -1,6 +1,9 @@
 package rooms
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // This file is how changes get into the lists: own ones when they are made, the
 // others' when the store tells of them.
@@ -26,12 +29,14 @@ func (r *Rooms) receiveChanges(changes []Change) {
 	r.awaitRoom()
 }
 
-// put sets one of this instance's entries, here and for the others, and returns
-// it as it is now. One without a time of joining joins now.
+// put sets one of this instance's entries, here and for the others, and returns it as
+// it is now. One without a time of joining joins now; but in a chat room a further
+// socket has the time of the first one with its name.
 func (c *core) put(e Entry) Entry {
-	if e.JoinedAt == 0 {
-		e.JoinedAt = c.store.Now()
+	if e.JoinedAt == 0 && isRoom(e.List) {
+		e.JoinedAt = c.lists.joinedAt(e.List, e.Data)
 	}
+	e.JoinedAt = cmp.Or(e.JoinedAt, c.store.Now())
 	c.apply(Change{Entry: e})
 	c.store.Put(e)
 	return e
@@ -125,10 +130,7 @@ func (c *core) setTimes(e *Entry, key userKey) {
 			e.VisibleAt = now
 		}
 	}
-	if e.JoinedAt == 0 {
-		e.JoinedAt = now
-	}
-	e.JoinedAt = max(e.JoinedAt, e.VisibleAt) // does not show that the user was there, hidden
+	e.JoinedAt = max(cmp.Or(e.JoinedAt, now), e.VisibleAt) // does not show that the user was there, hidden
 }
 
 // registrationTime is that of a registration now: later than every known one of

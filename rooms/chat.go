@@ -63,44 +63,29 @@ func (c *chat) join(s *session, args []json.RawMessage) (map[string]any, error) 
 	if err != nil {
 		return nil, err
 	}
-	place := EntryKey{RoomList(room), s.id}
+	key := EntryKey{RoomList(room), s.id}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e, in := s.entries[place]
+	e, in := s.entries[key]
 	if !in {
-		if s.roomsJoined() >= maxRooms {
+		joined := len(s.entries) // of chat rooms, but for one
+		if s.registered() {
+			joined--
+		}
+		if joined >= maxRooms {
 			return nil, errTooManyRooms
 		}
-		e = Entry{EntryKey: place, Instance: c.options.Instance, UserID: s.id}
+		e = Entry{EntryKey: key, Instance: c.options.Instance, UserID: s.id}
 	}
 	name := encode(username)
 	if string(e.Data) != string(name) { // renaming is leaving and joining
 		e.Data, e.JoinedAt = name, 0
 	}
-	if err := c.putEntry(s, c.withJoinTime(e)); err != nil {
+	if err := c.putEntry(s, e); err != nil {
 		return nil, err
 	}
 	c.markReturned(e, s.key) // after the new entry: the member was never away
 	return map[string]any{"room": room, "username": username}, nil
-}
-
-// withJoinTime gives an entry of a chat room its time of joining, if it has none and
-// another socket has its name.
-func (c *core) withJoinTime(e Entry) Entry {
-	if e.JoinedAt == 0 {
-		e.JoinedAt = c.lists.joinedAt(e.List, e.Data)
-	}
-	return e
-}
-
-// roomsJoined counts the chat rooms that a session is in.
-func (s *session) roomsJoined() (n int) {
-	for place := range s.entries {
-		if isRoom(place.List) {
-			n++
-		}
-	}
-	return n
 }
 
 // usernameOf reads the name that a client wants to have in a chat room: the username,
@@ -133,11 +118,11 @@ func (c *chat) leave(s *session, args []json.RawMessage) (map[string]any, error)
 	if err != nil {
 		return nil, err
 	}
-	place := EntryKey{RoomList(room), s.id}
+	key := EntryKey{RoomList(room), s.id}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := s.entries[place]
-	if !c.removeEntry(s, place, Closed) {
+	e := s.entries[key]
+	if !c.removeEntry(s, key, Closed) {
 		return nil, errNotInRoom
 	}
 	c.release(e, s.key, Closed)

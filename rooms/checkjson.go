@@ -99,17 +99,8 @@ func utf16Escape(text []byte) (unit uint16, ok bool) {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
 		return 0, false
 	}
-	for _, c := range text[2:6] {
-		switch {
-		case isDigit(c):
-			unit = unit<<4 | uint16(c-'0')
-		case 'a' <= c|0x20 && c|0x20 <= 'f':
-			unit = unit<<4 | uint16(c|0x20-'a'+10)
-		default:
-			return 0, false
-		}
-	}
-	return unit, true
+	parsed, err := strconv.ParseUint(string(text[2:6]), 16, 16)
+	return uint16(parsed), err == nil
 }
 
 // isFinite reports whether a number is a finite double.

@@ -27,8 +27,8 @@ func (r *Rooms) Connect(c Conn, h Handshake) (Session, error) {
 	}
 	s := &session{
 		service: r, id: c.ID(), clientID: c.ClientID(), conn: c, subscription: subscription,
-		tokenKey: who.key, token: who.token(), guest: who.guest, wantsIDs: h.Query.Get("userId") != "",
-		address: h.Address, initial: initialStatus(wanted, who.status),
+		tokenKey: who.key, token: who.token.User, guest: who.guest, wantsIDs: h.Query.Get("userId") != "",
+		address: h.Address, initial: initialStatus(wanted, who.token.Status),
 	}
 	s.activeAt.Store(time.Now().UnixMilli())
 	if !r.addSession(s) {
@@ -49,7 +49,7 @@ func (r *Rooms) Connect(c Conn, h Handshake) (Session, error) {
 		s.Disconnect(Closed)
 		return nil, err
 	}
-	r.tokens.expireAt(s, who.expires)
+	r.tokens.expireAt(s, who.token.Expires)
 	return s, nil
 }
 

@@ -3,6 +3,7 @@ package rooms
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 )
 
@@ -49,12 +50,7 @@ func (l *onlineList) takeDelta() delta {
 			d.updated = append(d.updated, userUpdate{u.announced, statusChanged, dataChanged})
 		}
 	}
-	added := make([]*onlineUser, 0, len(l.added))
-	for u := range l.added {
-		added = append(added, u)
-	}
-	slices.SortFunc(added, l.order.compare)
-	for _, u := range added {
+	for _, u := range slices.SortedFunc(maps.Keys(l.added), l.order.compare) {
 		u.announced = shownUser{u.data, u.shownStatus}
 		d.added = append(d.added, u.announced)
 	}
@@ -73,7 +69,7 @@ func (d delta) changesList() bool {
 func (d delta) isEmpty() bool { return len(d.removed)+len(d.updated)+len(d.added) == 0 }
 
 func (d delta) events() []Event {
-	out := make([]Event, 0, len(d.removed)+len(d.updated)+len(d.added)+1) // and a snapshot
+	out := make([]Event, 0, len(d.removed)+len(d.updated)+len(d.added))
 	for _, r := range d.removed {
 		reason := encode(map[string]Reason{"reason": r.reason})
 		out = append(out, Event{"remove_user", []json.RawMessage{r.user, reason}})
@@ -101,7 +97,7 @@ func (l *onlineList) encodeList() json.RawMessage {
 	if l.encodedList != nil {
 		return l.encodedList
 	}
-	out := append(make([]byte, 0, l.bytes+l.size()+2), '[')
+	out := append(make([]byte, 0, l.bytes+l.order.size+2), '[')
 	if l.strict {
 		for s := range l.socketOrder.all() {
 			if s.user.listed {
@@ -141,7 +137,7 @@ func (l *onlineList) encodeIDs() json.RawMessage {
 	if l.encodedIDs != nil {
 		return l.encodedIDs
 	}
-	out := append(make([]byte, 0, 32*l.size()+2), '{')
+	out := append(make([]byte, 0, 32*l.order.size+2), '{')
 	for u := range l.order.all() {
 		if !u.key.anonymous {
 			out = append(appendItem(out, encode(u.key.id)), ":true"...)

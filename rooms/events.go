@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A handler answers one event of a session. The map it returns is added to the
@@ -88,6 +89,27 @@ func EventKind(event string) string {
 	}
 	return ""
 }
+
+// Observer gets what metrics need. Calls must not block.
+type Observer interface {
+	// Presence is called with the present numbers of users and entries.
+	Presence(users, entries int)
+	// Flush is called with what a flush cost; its kind is "changes", "list" or
+	// "rosters".
+	Flush(kind string, cost time.Duration)
+	// Pause is called with how long there will be no other flush of the kind.
+	Pause(kind string, pause time.Duration)
+	// Sent is called when an event was queued to so many sockets; its kind is one of
+	// EventsSent, or any other text.
+	Sent(kind string, sockets int)
+}
+
+type noObserver struct{}
+
+func (noObserver) Presence(int, int)           {}
+func (noObserver) Flush(string, time.Duration) {}
+func (noObserver) Pause(string, time.Duration) {}
+func (noObserver) Sent(string, int)            {}
 
 // EventsSent names the events that clients are sent, those with a name in their name
 // by their kind. POST /api/emit and emitters may send any other.

@@ -3,6 +3,7 @@ package rooms
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"sync"
 	"time"
 )
@@ -268,16 +269,14 @@ func (c *core) takePresence(withSnapshots bool) *presenceFlush {
 }
 
 // batches returns what the sockets get of a flush.
-func (f *presenceFlush) batches() (out []batch) {
-	add := func(to []Conn, events func() []Event) {
-		if len(to) > 0 {
-			out = append(out, batch{events: events(), to: to})
-		}
+func (f *presenceFlush) batches() []batch {
+	delta := f.delta.events()
+	out := []batch{
+		{delta, f.toDelta},
+		{append(slices.Clip(delta), f.snapshot...), f.toDeltaAndSnapshot},
+		{f.snapshot, f.toSnapshot},
+		{f.ids, f.toIDs},
+		{[]Event{{"online_count", []json.RawMessage{encode(f.counts.Users)}}}, f.toCount},
 	}
-	add(f.toDelta, f.delta.events)
-	add(f.toDeltaAndSnapshot, func() []Event { return append(f.delta.events(), f.snapshot...) })
-	add(f.toSnapshot, func() []Event { return f.snapshot })
-	add(f.toIDs, func() []Event { return f.ids })
-	add(f.toCount, func() []Event { return []Event{{"online_count", []json.RawMessage{encode(f.counts.Users)}}} })
-	return out
+	return slices.DeleteFunc(out, func(b batch) bool { return len(b.to) == 0 })
 }

@@ -1,5 +1,7 @@
 package rooms
 
+import "maps"
+
 // UserRoom names the room of the sockets that have registered the user with this
 // id.
 func UserRoom(id string) string { return "user:" + id }
@@ -84,25 +86,15 @@ func (ss *sessions) inAny(rooms []string) map[*session]struct{} {
 }
 
 // receivers returns the sockets that get a broadcast.
-func (ss *sessions) receivers(b Broadcast) []Conn {
-	var to []Conn
-	excepted := ss.inAny(b.Except)
-	add := func(s *session) {
+func (ss *sessions) receivers(b Broadcast) (to []Conn) {
+	excepted, in := ss.inAny(b.Except), maps.Values(ss.byID)
+	if len(b.Rooms) > 0 {
+		in = maps.Keys(ss.inAny(b.Rooms))
+	}
+	for s := range in {
 		if _, out := excepted[s]; !out {
 			to = append(to, s.conn)
 		}
-	}
-	if len(b.Rooms) == 0 {
-		to = make([]Conn, 0, len(ss.byID))
-		for _, s := range ss.byID {
-			add(s)
-		}
-		return to
-	}
-	all := ss.inAny(b.Rooms)
-	to = make([]Conn, 0, len(all))
-	for s := range all {
-		add(s)
 	}
 	return to
 }

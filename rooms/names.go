@@ -23,12 +23,6 @@ type name struct {
 	announced bool // is in names.announced
 }
 
-// String is the name as text.
-func (one *name) String() (text string) {
-	_ = json.Unmarshal(one.text, &text) // it was made by encode
-	return text
-}
-
 func (n *names) add(text json.RawMessage) *name {
 	one := n.byText[string(text)]
 	if one == nil {

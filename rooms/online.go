@@ -80,9 +80,6 @@ func newOnlineList(strict bool) onlineList {
 	}
 }
 
-// size is how many users are listed.
-func (l *onlineList) size() int { return l.order.size }
-
 // put takes an entry.
 func (l *onlineList) put(e Entry) {
 	key := keyOf(e)

@@ -30,24 +30,21 @@ const maxOutbox = 16 << 20
 // out, and wakes that loop. core.mu guards it, but for the atomic fields.
 type outbox struct {
 	batches []batch
-	size    int           // of batches, in bytes
-	full    atomic.Bool   // size is over the bound
-	room    chan struct{} // closed when there is room again
-	running atomic.Bool   // the flush loop runs
-	closed  bool          // nothing leaves any more
+	size    int         // of batches, in bytes
+	full    atomic.Bool // size is over the bound
+	running atomic.Bool // the flush loop runs
+	closed  bool        // nothing leaves any more
 
-	// addedCount and sentCount count batches. progress is closed when sentCount
-	// has risen.
-	addedCount atomic.Uint64
+	addedCount atomic.Uint64 // of batches
 	sentCount  uint64
-	progress   chan struct{}
+	progress   chan struct{} // closed when batches have been taken or sent
 
 	wake  chan struct{} // wakes the flush loop
 	woken bool          // it has been woken, and has not looked since
 }
 
 func newOutbox() outbox {
-	return outbox{room: make(chan struct{}), progress: make(chan struct{}), wake: make(chan struct{}, 1)}
+	return outbox{progress: make(chan struct{}), wake: make(chan struct{}, 1)}
 }
 
 // wakeUp makes the flush loop look for what is due. It never blocks.
@@ -79,8 +76,7 @@ func (o *outbox) take() []batch {
 	batches := o.batches
 	o.batches, o.size = nil, 0
 	if o.full.Swap(false) {
-		close(o.room)
-		o.room = make(chan struct{})
+		o.sent(0)
 	}
 	return batches
 }
@@ -113,30 +109,29 @@ func (c *core) awaitSent(since uint64) {
 	}
 	timeout := time.NewTimer(maxAckDelay)
 	defer timeout.Stop()
+	c.await(func() bool { return c.outbox.sentCount >= target }, timeout.C)
+}
+
+// awaitRoom returns when the outbox is not over its bound. It takes the lock.
+func (c *core) awaitRoom() {
+	if c.outbox.full.Load() {
+		c.await(func() bool { return !c.outbox.full.Load() }, nil)
+	}
+}
+
+// await returns when done is true, the outbox is closed or the time is over.
+func (c *core) await(done func() bool, timeout <-chan time.Time) {
 	for {
 		c.mu.Lock()
-		progress, done := c.outbox.progress, c.outbox.sentCount >= target || c.outbox.closed
+		progress, over := c.outbox.progress, c.outbox.closed || done()
 		c.mu.Unlock()
-		if done {
+		if over {
 			return
 		}
 		select {
 		case <-progress:
-		case <-timeout.C:
+		case <-timeout:
 			return
-		}
-	}
-}
-
-// awaitRoom returns when there is room in the outbox, or when it is closed. It takes
-// the lock.
-func (c *core) awaitRoom() {
-	for c.outbox.full.Load() {
-		c.mu.Lock()
-		room, full := c.outbox.room, c.outbox.full.Load()
-		c.mu.Unlock()
-		if full {
-			<-room
 		}
 	}
 }

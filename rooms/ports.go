@@ -9,24 +9,21 @@ import (
 
 // This file is all that the domain asks of the layers around it.
 
-// Conn is one connected socket, as the layer below presents it. All methods
-// are safe for concurrent use and none blocks. One socket is one comparable
-// value (a pointer) from Connect to Disconnect.
+// Conn is one connected socket, as the layer below presents it. All methods are safe
+// for concurrent use and none blocks.
 type Conn interface {
 	// ID is the socket id: unique among all sockets of all instances. It may be
 	// shown to anybody: it neither opens nor continues a connection.
 	ID() string
-	// ClientID is what the client takes for its socket's id. In protocol 3 it is
-	// not ID but a secret, with which one can speak and listen as that client: it
-	// is for finding the receivers of a message and must not be shown, stored or
-	// logged. Else it is ID.
+	// ClientID is what the client takes for its socket's id. In protocol 3 it is a
+	// secret, with which one can act as that client: it is for finding the receivers
+	// of a broadcast and must not be shown, stored or logged. Else it is ID.
 	ClientID() string
 	// Send queues frames behind everything queued before. A socket whose queue
 	// is over its byte limit is disconnected; nothing is dropped silently.
 	Send(Frames)
-	// Close disconnects the socket after what is queued has been written. With
-	// again the client may come back by itself; else it is told that the server
-	// meant it.
+	// Close disconnects the socket after what is queued has been written. With again
+	// the client reconnects by itself.
 	Close(again bool)
 }
 
@@ -62,9 +59,9 @@ type Delivery struct {
 type Sender interface {
 	// Encode turns events into frames that every receiver can share.
 	Encode(events ...Event) Frames
-	// Fanout queues every delivery and waits until the sockets that were idle
-	// before have written theirs, a bounded time at most. It returns how long
-	// that took: what a flush costs. Not for use under a mutex.
+	// Fanout queues every delivery and waits, for a bounded time, until the sockets
+	// that were idle before have written theirs. It returns how long that took. Not
+	// for use under a mutex.
 	Fanout([]Delivery) time.Duration
 }
 
@@ -109,8 +106,8 @@ const (
 	Hidden Status = "hidden"
 )
 
-// Refusal is the one error type of the domain: Code is for programs, Message
-// for people. It reaches clients as an acknowledgement or as rollcall_error.
+// Refusal is the error type of the domain: Code is for programs, Message for people.
+// It reaches clients as an acknowledgement or as rollcall_error.
 type Refusal struct {
 	Code    string
 	Message string
@@ -118,14 +115,11 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.Code + ": " + r.Message }
 
-// Online names the list of the users who are online: its entries are the
-// registered sockets, and their keys the socket ids. RoomList names the others
-// that are public.
+// Online names the list of the registered sockets: its keys are the socket ids.
 const Online = ""
 
-// RoomList names the list of a chat room's members: keys are socket ids, and
-// Data is the username as a JSON string. It is also the room in which messages
-// for its members are published.
+// RoomList names the list of a chat room's members: keys are socket ids, and Data is
+// the username as a JSON string. It is also the room of broadcasts for them.
 func RoomList(room string) string { return "room:" + room }
 
 // An EntryKey identifies an entry: what is put under it replaces what was.
@@ -137,8 +131,8 @@ type EntryKey struct {
 	Key string
 }
 
-// Entry is something in one of the shared lists. Its owner is the instance
-// that put it; nobody else changes it while that instance lives.
+// Entry is what a socket has in a list. Only the instance that put it changes it while
+// that instance lives.
 type Entry struct {
 	EntryKey
 	// Instance owns the entry.
@@ -149,21 +143,19 @@ type Entry struct {
 	// Data is what is listed, as it was given, byte for byte: of Online, the
 	// user object.
 	Data json.RawMessage
-	// JoinedAt is when the user came online or joined the room (Store.Now): a
-	// second socket carries the first socket's time, and a user who was hidden the time
-	// of becoming visible. Every list is in this order; ties are broken by
-	// Instance, then Key.
+	// JoinedAt is when the user came online or joined the room (Store.Now): a second
+	// socket has the first one's time, and a user who was hidden the time of becoming
+	// visible. Every list is in this order; ties are broken by Instance, then Key.
 	JoinedAt int64
-	// RegisteredAt is when Data was registered (Store.Now). Of one user's entries
-	// the data of the latest registration is shown; ties as with JoinedAt. 0 in
-	// the entries of older instances: JoinedAt counts then.
+	// RegisteredAt is when Data was registered (Store.Now). Of one user's entries the
+	// data of the latest registration is shown; ties as with JoinedAt. 0 in the
+	// entries of older instances: JoinedAt counts then.
 	RegisteredAt int64
-	// VisibleAt is when the user last became visible after hiding (Store.Now), as
-	// far as this entry's socket knows; 0: never. No place in a list is before it.
+	// VisibleAt is when the user last became visible after hiding (Store.Now), as far
+	// as this entry's socket knows; 0: never. No place in a list is before it.
 	VisibleAt int64
-	// Status is the socket's, StatusAt when the user chose it (epoch
-	// milliseconds; 0: never). Of one user's entries the latest choice counts.
-	// The zero Status means Active.
+	// Status is the socket's, StatusAt when the user chose it (epoch milliseconds;
+	// 0: never). Of one user's entries the latest choice counts. "" means Active.
 	Status   Status
 	StatusAt int64
 }
@@ -172,20 +164,17 @@ type Entry struct {
 // and not to a user with an id.
 func (e Entry) isAnonymous() bool { return e.UserID == socketOf(e.Key) }
 
-// Change is one step of the shared state that this instance did not make: an
-// entry of another instance, a message or a signing out.
+// Change is something that this instance did not do: a change of an entry, a chat
+// message or a sign-out.
 type Change struct {
-	// Entry is what was put. Of a removed entry only its EntryKey is sure to be
-	// set.
-	Entry Entry
-	// Removed says that the entry is gone, for Reason. Otherwise it was put:
-	// new, or in place of the one before.
+	// Entry was put, new or in place of the one before, or it was Removed, for Reason:
+	// then only its EntryKey is sure to be set.
+	Entry   Entry
 	Removed bool
 	Reason  Reason
-	// Message, if not nil, is a chat message that was posted instead.
+	// Message, if not nil, was posted instead.
 	Message *ChatMessage
-	// SignOut, if not empty, is the id of a user who is to be signed out
-	// everywhere instead.
+	// SignOut, if not "", is the id of a user who is to be signed out instead.
 	SignOut string
 }
 
@@ -212,13 +201,12 @@ type ChatPost struct {
 	// one from the same user, else under the same name, within 10 minutes it is
 	// the same message.
 	Nonce string
-	// From is the client that answers for the memory it takes.
-	From Origin
+	From  Origin
 }
 
-// Origin is where a client comes from. When histories take too much memory, the
-// address that takes most is the first to lose something, and of its clients the
-// one that takes most.
+// Origin is the client that the memory of a message is accounted to. When histories
+// take too much, the address that takes most is the first to lose some, and of its
+// clients the one that takes most.
 type Origin struct {
 	// Address is that of the network, or the user of a token.
 	Address string
@@ -241,12 +229,11 @@ type Store interface {
 	// Remove deletes one of this instance's own entries, for the others; an
 	// unknown one is no error.
 	Remove(EntryKey, Reason)
-	// Watch calls f with what this instance did not make, some changes at a time:
-	// with every entry that the others have, as a put, before it returns; and then
-	// with every change of theirs and every message, once each, one call at a time,
-	// and those of one entry in their order. f may call the store; while it waits,
-	// the others' changes do. Watching ends when stop has returned; stop may be
-	// called again, but Watch may not.
+	// Watch calls f with some changes at a time, one call at a time, holding no lock:
+	// with every entry that the others have, as a put, before it returns; then with
+	// every change of theirs and every message, once each, those of one entry in their
+	// order. While f waits, the others' changes do. Watching ends when stop has
+	// returned; stop may be called again, but Watch may not.
 	Watch(f func([]Change)) (stop func())
 	// PostMessage adds a message to a chat room's history, under the next id and
 	// at the present time. The watchers of all instances, this one's too, get a
@@ -274,7 +261,7 @@ type Records interface {
 	// the latest million are remembered. A user who is known by the socket id
 	// is not.
 	LastActive(ctx context.Context, user string) (int64, error)
-	// History is the kept messages of a room, oldest first.
+	// History is the kept messages of a chat room, oldest first.
 	History(ctx context.Context, room string) ([]ChatMessage, error)
 }
 
@@ -293,34 +280,13 @@ type Broadcast struct {
 // could not be a Socket.IO event (a reserved or empty name, arguments that are
 // not JSON) reaches nobody.
 type Bus interface {
-	// Publish hands a broadcast to every subscriber of every instance, at most
-	// once each. This instance's have been called when Publish returns; the
-	// others follow, in the order in which this instance published. It does
-	// not wait for the network and is safe for concurrent use.
+	// Publish hands a broadcast to every subscriber of every instance, at most once
+	// each. This instance's have been called when Publish returns; the others follow,
+	// in the order in which this instance published. It does not wait for the network
+	// and is safe for concurrent use.
 	Publish(Broadcast)
-	// Subscribe calls f with every broadcast from now on, one at a time: while f
-	// waits, the next ones do. f must not call the bus. It ends when stop has
-	// returned; stop may be called again.
+	// Subscribe calls f with every broadcast from now on, one at a time, holding no
+	// lock: while f waits, the next ones do. f must not call the bus. It ends when
+	// stop has returned; stop may be called again.
 	Subscribe(f func(Broadcast)) (stop func())
 }
-
-// Observer gets what metrics need. Calls must not block.
-type Observer interface {
-	// Presence is called with the present numbers of users and entries.
-	Presence(users, entries int)
-	// Flush is called with what a flush cost; its kind is "changes", "list" or
-	// "rosters".
-	Flush(kind string, cost time.Duration)
-	// Pause is called with how long there will be no other flush of the kind.
-	Pause(kind string, pause time.Duration)
-	// Sent is called when an event was queued to so many sockets; its kind is one of
-	// EventsSent, or any other text.
-	Sent(kind string, sockets int)
-}
-
-type noObserver struct{}
-
-func (noObserver) Presence(int, int)           {}
-func (noObserver) Flush(string, time.Duration) {}
-func (noObserver) Pause(string, time.Duration) {}
-func (noObserver) Sent(string, int)            {}

@@ -55,7 +55,7 @@ func (u *users) register(s *session, args []json.RawMessage) (map[string]any, er
 	}
 	u.sessions.moveToUserRoom(s, key)
 	if status, at := u.online.chosenStatus(key); at > 0 {
-		u.statuses.share(s, status, at)
+		u.statuses.share(key, status, at)
 	}
 	for _, e := range s.entries { // after the new entry: the user was never away
 		u.markReturned(e, key)

@@ -179,5 +179,5 @@ func (r *Rooms) Counts() Counts {
 
 // counts is Counts with mu held.
 func (c *core) counts() Counts {
-	return Counts{Users: c.online.size(), Sockets: c.online.socketCount, Connections: len(c.sessions.byID)}
+	return Counts{Users: c.online.order.size, Sockets: c.online.socketCount, Connections: len(c.sessions.byID)}
 }

@@ -36,12 +36,13 @@ func (st *statuses) choose(s *session, args []json.RawMessage) (map[string]any, 
 	defer st.mu.Unlock()
 	s.activeAt.Store(time.Now().UnixMilli())
 	at := max(st.store.Now()/1000, s.statusAt+1)
+	key := s.key
 	if s.registered() {
-		_, since := st.online.chosenStatus(s.key)
+		_, since := st.online.chosenStatus(key)
 		at = max(at, since+1)
 	}
 	st.change(s, status, at)
-	st.share(s, status, at)
+	st.share(key, status, at)
 	return map[string]any{"status": status}, nil
 }
 
@@ -56,14 +57,11 @@ func (st *statuses) change(s *session, status Status, at int64) {
 	st.syncVisibility(s, before)
 }
 
-// share has this instance's other sockets of a session's user adopt a choice.
-func (st *statuses) share(s *session, status Status, at int64) {
-	if s.registered() && !s.key.anonymous {
-		st.shareWith(s.key, status, at)
+// share has this instance's other sockets of a user with an id adopt a choice.
+func (st *statuses) share(key userKey, status Status, at int64) {
+	if !key.hasID() {
+		return
 	}
-}
-
-func (st *statuses) shareWith(key userKey, status Status, at int64) {
 	if status == Hidden {
 		st.racing.removeHidden(key)
 	}
@@ -88,23 +86,15 @@ func (st *statuses) adoptChange(change Change) {
 		return
 	}
 	if e.StatusAt > 0 && e.StatusAt == u.status.at {
-		st.shareWith(key, u.status.current(), u.status.at)
+		st.share(key, u.status.current(), u.status.at)
 	}
-	if st.joinedLater(u) {
+	if u.listed && !st.options.Strict { // two registered at a time, and neither knew of the other
 		for s := range st.sessions.rooms[UserRoom(key.id)] {
 			if s.key == key && s.status != Hidden && s.entries[s.onlineKey()].JoinedAt > u.rank.at {
 				st.updateUser(s)
 			}
 		}
 	}
-}
-
-// joinedLater reports whether a socket of this instance has a later time than its
-// user's place: two registered at a time, and neither knew of the other.
-func (st *statuses) joinedLater(u *onlineUser) bool {
-	return u.listed && len(u.sockets) > 1 && !st.options.Strict && slices.ContainsFunc(u.sockets, func(s *onlineSocket) bool {
-		return s.entry.Instance == st.options.Instance && s.entry.JoinedAt > u.rank.at
-	})
 }
 
 // updateUser puts the entry of a session's user again, if there is one, with the
@@ -165,7 +155,7 @@ func (st *statuses) syncVisibility(s *session, before Status) {
 	for key, e := range s.entries {
 		if key.List != Online {
 			e.JoinedAt = 0 // becoming visible is joining
-			_ = st.putEntry(s, st.withJoinTime(e))
+			_ = st.putEntry(s, e)
 		}
 	}
 }
@@ -196,7 +186,7 @@ func (st *statuses) markActive(s *session) {
 	if s.status == Away {
 		at := max(st.store.Now()/1000, s.statusAt+1, since+1)
 		st.change(s, Active, at)
-		st.share(s, Active, at)
+		st.share(s.key, Active, at)
 	}
 }
 

@@ -24,19 +24,10 @@ var (
 
 // An admission is what a handshake gives the right to.
 type admission struct {
-	user    json.RawMessage // to be registered at once; nil: none
-	key     userKey         // the only user that it may be; zero: any
-	guest   bool            // it may be no user with an id
-	status  Status          // to start with, by the token; "": none
-	expires time.Time
-}
-
-// token is the user object of the token, nil if there is none.
-func (a admission) token() json.RawMessage {
-	if a.key == (userKey{}) {
-		return nil
-	}
-	return a.user
+	user  json.RawMessage // to be registered at once; nil: none
+	key   userKey         // the only user that it may be; zero: any
+	guest bool            // it may be no user with an id
+	token Identity        // of a token; zero: none
 }
 
 // authenticate reads a handshake. It returns a Refusal with code unauthorized, or with
@@ -55,7 +46,7 @@ func (t *tokens) authenticate(h Handshake) (admission, error) {
 				return admission{}, err
 			}
 			if !key.anonymous {
-				return admission{user: who.User, key: key, status: who.Status, expires: who.Expires}, nil
+				return admission{user: who.User, key: key, token: who}, nil
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -17,17 +18,10 @@ type userStatus struct {
 	active, away, hidden int
 }
 
-func statusOf(e Entry) Status {
-	if e.Status == "" {
-		return Active
-	}
-	return e.Status
-}
-
 func (us *userStatus) add(e Entry) {
 	us.visibleAt = max(us.visibleAt, e.VisibleAt)
 	if e.StatusAt > us.at {
-		*us = userStatus{chosen: statusOf(e), at: e.StatusAt, visibleAt: us.visibleAt}
+		*us = userStatus{chosen: cmp.Or(e.Status, Active), at: e.StatusAt, visibleAt: us.visibleAt}
 	}
 	us.count(e, 1)
 }
@@ -38,7 +32,7 @@ func (us *userStatus) count(e Entry, n int) {
 	if e.StatusAt != us.at {
 		return
 	}
-	switch statusOf(e) {
+	switch e.Status {
 	case Away:
 		us.away += n
 	case Hidden:
@@ -56,10 +50,8 @@ func (us *userStatus) current() Status {
 		return Active
 	case us.away > 0:
 		return Away
-	case us.chosen != "":
-		return us.chosen
 	}
-	return Active
+	return cmp.Or(us.chosen, Active)
 }
 
 // isKnownTo reports whether the entries say all that counts.
