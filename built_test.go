@@ -47,7 +47,7 @@ func TestUnusedMethodsAreLeftOut(t *testing.T) {
 		t.Fatalf("go build: %v", err)
 	}
 	if !strings.Contains(string(out), "main.main -> main.run") {
-		t.Fatal("the linker tells no more what leads to what")
+		t.Fatal("the output of the linker has no edges any more")
 	}
 	for line := range strings.Lines(string(out)) {
 		if strings.HasSuffix(line, "<ReflectMethod>\n") {

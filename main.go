@@ -1,5 +1,5 @@
-// Rollcall is a presence server that speaks Socket.IO: a web app's clients tell
-// it who they are, and everybody sees who is online.
+// Rollcall is a presence server that speaks Socket.IO: a web app's clients register
+// their users, and every client sees who is online.
 //
 // This file starts and ends the process; server.go connects its parts.
 package main
@@ -24,8 +24,8 @@ import (
 )
 
 const (
-	// handOverTimeout bounds how long the store may take to tell the other instances
-	// that this one ends. They notice by themselves within 5 s.
+	// handOverTimeout bounds how long the store may take to announce to the other
+	// instances that this one ends. They notice by themselves within 5 s.
 	handOverTimeout = 2 * time.Second
 
 	// drainTimeout is how long HTTP requests may take to end after the sessions have.

@@ -10,7 +10,6 @@ import (
 	"net/http/pprof"
 	"net/netip"
 	"slices"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -27,11 +26,6 @@ import (
 )
 
 // This file turns the configuration into options of the packages.
-
-// pageURL is the page's address on this machine.
-func pageURL(cfg config.Config) string {
-	return "http://" + net.JoinHostPort(cmp.Or(cfg.Host, "localhost"), strconv.Itoa(cfg.Port))
-}
 
 func socketOptions(cfg config.Config, inbound *memory.Budget, log *slog.Logger, metrics *observe.Metrics) socketio.Options {
 	options := engineio.Options{
@@ -93,13 +87,6 @@ func originAllowed(cfg config.Config) func(*http.Request) bool {
 	return remote.Origin(cfg.TrustedProxies, func(origin string) bool { return slices.Contains(cfg.CORSOrigins, origin) })
 }
 
-// hostAllowed returns a function that reports whether the host of a request is
-// allowed by ALLOWED_HOSTS.
-func hostAllowed(cfg config.Config) func(*http.Request) bool {
-	host := remote.Host(cfg.TrustedProxies)
-	return func(r *http.Request) bool { return cfg.AllowedHosts.Allow(host(r)) }
-}
-
 // maxQueues bounds the bytes that are queued for all clients together.
 func maxQueues(cfg config.Config) int64 {
 	return cmp.Or(int64(cfg.MaxQueues), max(memory.Detect().Bytes/4, int64(cfg.MaxQueue)))
@@ -132,7 +119,7 @@ func logMemory(cfg config.Config, log *slog.Logger) {
 		"max_queues", maxQueues(cfg), "max_inbound", maxInbound(cfg))
 }
 
-// ownFiles is how many open files the process needs beside its clients' connections:
+// ownFiles is how many open files the process needs besides its clients' connections:
 // listener, Redis, log, profiler, and requests without a session.
 const ownFiles = 100
 

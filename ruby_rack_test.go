@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -17,8 +18,8 @@ import (
 )
 
 // An application on Rack and Puma, with the controllers and the hook of
-// docs/how-to/call-from-your-app.md word for word: signing out must remove the session's cookie
-// before Rollcall tells the page, and must work without Rollcall.
+// docs/how-to/call-from-your-app.md unchanged: signing out must remove the session's cookie
+// before Rollcall sends the page an event, and must work without Rollcall.
 
 // rackApplication is what the documents take as given. A request with the
 // header Gate is answered when that URL is: the answer is ready by then, as if
@@ -41,7 +42,7 @@ class ApplicationController
   def self.answer(env) = new(env).tap(&:destroy).response.finish
 end
 %s
-# What the documents said before: tell Rollcall at once. Has to be noticed.
+# Calls Rollcall at once, as the documents once said: the test has to notice it.
 class TooEarly < ApplicationController
   def destroy
     Rollcall.sign_out(current_user.id, after: "0s")
@@ -112,10 +113,10 @@ const rackKey = "the-key-of-this-test"
 
 // A visit is a browser that is signed in at the app and listens at Rollcall.
 type visit struct {
-	t     *testing.T
-	app   string
-	web   *http.Client
-	heard *program.Log
+	t        *testing.T
+	app      string
+	web      *http.Client
+	received *program.Log
 }
 
 func signIn(t *testing.T, app, rollcall string) *visit {
@@ -123,17 +124,17 @@ func signIn(t *testing.T, app, rollcall string) *visit {
 	jar, _ := cookiejar.New(nil)
 	v := &visit{t: t, app: app, web: &http.Client{Jar: jar, Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	v.get("/sign_in", "")
-	if body := v.get("/me", ""); body != "signed in" {
-		t.Fatalf("the app says %q", body)
-	}
+	v.sees("signed in")
 	if rollcall != "" {
-		v.heard = listen(t, rollcall, `["register",{"id":7,"name":"Ada"}]`)
-		eventually(t, "Ada is listed", func() bool { return strings.Contains(v.heard.String(), `"online_users"`) })
+		v.received = listen(t, rollcall, `["register",{"id":7,"name":"Ada"}]`)
+		eventually(t, "Ada is listed", func() bool { return strings.Contains(v.received.String(), `"online_users"`) })
 	}
 	return v
 }
 
-func (v *visit) get(path, gate string) string {
+// get requests a path of the app, through a gate if there is one, and returns the status
+// and up to 100 bytes of the answer.
+func (v *visit) get(path, gate string) (int, string) {
 	v.t.Helper()
 	request, _ := http.NewRequestWithContext(v.t.Context(), "GET", v.app+path, nil)
 	if gate != "" {
@@ -142,18 +143,30 @@ func (v *visit) get(path, gate string) string {
 	response, err := v.web.Do(request)
 	if err != nil {
 		v.t.Error(err)
-		return ""
+		return 0, ""
 	}
 	defer response.Body.Close()
-	body := make([]byte, 100)
-	n, _ := response.Body.Read(body)
-	if response.StatusCode >= 400 {
-		v.t.Errorf("%s = %d", path, response.StatusCode)
-	}
-	return string(body[:n])
+	body, _ := io.ReadAll(io.LimitReader(response.Body, 100))
+	return response.StatusCode, string(body)
 }
 
-func (v *visit) isTold() bool { return strings.Contains(v.heard.String(), `["signed_out"]`) }
+// signsOut requests a path that redirects after signing out.
+func (v *visit) signsOut(path, gate string) {
+	v.t.Helper()
+	if status, body := v.get(path, gate); status >= 400 {
+		v.t.Errorf("%s = %d %s", path, status, body)
+	}
+}
+
+// sees checks what the app answers to the browser: "signed in" or "nobody".
+func (v *visit) sees(want string) {
+	v.t.Helper()
+	if _, body := v.get("/me", ""); body != want {
+		v.t.Errorf("the app says %q, want %q", body, want)
+	}
+}
+
+func (v *visit) isSignedOut() bool { return strings.Contains(v.received.String(), `["signed_out"]`) }
 
 // TestSignOutAfterTheResponse delays the app's answer when it is ready, and checks which
 // reaches the browser first: the answer or Rollcall's event.
@@ -169,8 +182,8 @@ func TestSignOutAfterTheResponse(t *testing.T) {
 		defer gate.Close()
 		first := make(chan bool, 1)
 		go func() {
-			v.get(path, gate.URL)
-			first <- v.isTold()
+			v.signsOut(path, gate.URL)
+			first <- v.isSignedOut()
 		}()
 		select {
 		case <-ready:
@@ -179,19 +192,17 @@ func TestSignOutAfterTheResponse(t *testing.T) {
 		}
 		until(v)
 		close(open)
-		told := <-first
-		if body := v.get("/me", ""); body != "nobody" {
-			t.Errorf("%s: the app says %q", path, body)
-		}
-		eventually(t, path+": the page is told", v.isTold)
-		return told
+		eventFirst := <-first
+		v.sees("nobody")
+		eventually(t, path+": the page gets the event", v.isSignedOut)
+		return eventFirst
 	}
 
-	if !overtaken("/too_early", func(v *visit) { eventually(t, "the event comes", v.isTold) }) {
-		t.Error("control: told at once, the event has to overtake the answer")
+	if !overtaken("/too_early", func(v *visit) { eventually(t, "the event comes", v.isSignedOut) }) {
+		t.Error("control: sent at once, the event has to overtake the answer")
 	}
 	for _, path := range []string{"/sign_out", "/devise"} {
-		// As long as there is no answer nothing is told, however long that takes.
+		// Rollcall is not called before the answer is sent, however long that takes.
 		if overtaken(path, func(v *visit) { stillListed(t, rollcall, v) }) {
 			t.Errorf("%s: the event came before the answer that removes the cookie", path)
 		}
@@ -201,7 +212,7 @@ func TestSignOutAfterTheResponse(t *testing.T) {
 // stillListed asks Rollcall whether the user is online, and the page.
 func stillListed(t *testing.T, rollcall string, v *visit) {
 	t.Helper()
-	if _, body := get(rollcall + "/api/users/7"); !strings.Contains(body, `"online":true`) || v.isTold() {
+	if _, body := get(rollcall + "/api/users/7"); !strings.Contains(body, `"online":true`) || v.isSignedOut() {
 		t.Errorf("signed out before the answer was sent: %s", body)
 	}
 }
@@ -214,14 +225,14 @@ func TestSignOutByOtherServers(t *testing.T) {
 session = Rack::MockRequest.new(APP).get("/sign_in")["Set-Cookie"][/[^;]+/]
 sent = []
 ask = ->(env) { sent.clear; Rack::MockRequest.new(APP).get("/sign_out", "HTTP_COOKIE" => session, **env) }
-Rollcall.singleton_class.prepend(Module.new { def sign_out(id, **) = super.tap { $told = true } })
+Rollcall.singleton_class.prepend(Module.new { def sign_out(id, **) = super.tap { $called = true } })
 later = []
 answer = ask.("rack.response_finished" => later)
-puts [answer.status, answer["Location"], $told.inspect].join(" ")
+puts [answer.status, answer["Location"], $called.inspect].join(" ")
 later.each { |one| one.call({}, 302, {}, nil) }
-puts $told.inspect
-$told = nil
-puts [ask.({}).status, $told.inspect].join(" ")
+puts $called.inspect
+$called = nil
+puts [ask.({}).status, $called.inspect].join(" ")
 `
 	out, err := ruby(script, "ROLLCALL_URL="+rollcall, "ROLLCALL_API_KEY="+rackKey)
 	if want := "302 /login nil\ntrue\n302 true\n"; err != nil || out != want {
@@ -229,8 +240,8 @@ puts [ask.({}).status, $told.inspect].join(" ")
 	}
 }
 
-// TestSignOutWithoutRollcall signs out of an app whose Rollcall is gone, says
-// nothing, is not ours, or does not know the key.
+// TestSignOutWithoutRollcall signs out of an app whose Rollcall is gone, does not answer, is
+// another server, or has another key.
 func TestSignOutWithoutRollcall(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -251,23 +262,15 @@ func TestSignOutWithoutRollcall(t *testing.T) {
 			app := startPuma(t, rollcall)
 			for _, path := range []string{"/sign_out", "/devise"} {
 				v := signIn(t, app, "")
-				v.get(path, "")
-				if body := v.get("/me", ""); body != "nobody" {
-					t.Errorf("%s: the app says %q", path, body)
-				}
+				v.signsOut(path, "")
+				v.sees("nobody")
 			}
 			// Control: without the samples' care it is an error, and the user stays signed in.
 			v := signIn(t, app, "")
-			request, _ := http.NewRequestWithContext(t.Context(), "GET", app+"/too_early", nil)
-			response, err := v.web.Do(request)
-			if err != nil || response.StatusCode != 500 {
-				t.Errorf("control: %v %v", response, err)
-			} else {
-				response.Body.Close()
+			if status, body := v.get("/too_early", ""); status != 500 {
+				t.Errorf("control: %d %s", status, body)
 			}
-			if body := v.get("/me", ""); body != "signed in" {
-				t.Errorf("control: the app says %q", body)
-			}
+			v.sees("signed in")
 		})
 	}
 }

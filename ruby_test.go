@@ -13,7 +13,7 @@ import (
 	"rollcall/e2e/program"
 )
 
-// The Ruby of the documents is run word for word against a live server. What
+// The Ruby of the documents is run unchanged against a live server. What
 // belongs to the application around it is given here.
 
 // TestRuby runs the Ruby of docs/reference/redis-keys.md: it must list who is online.
@@ -106,22 +106,22 @@ to /login
 	}
 	const notice, shipped, topic = `["notice",{"text":"We restart at noon"}]`, `["order_shipped",{"number":1042}]`, `["topic","Tracks for Sunday"]`
 	const kept = `["message",{"room":"lobby","data":{"id":1042,"username":"Ada","content":"kept by the app","timestamp":"2026-01-02T03:04:05.678Z"}}]`
-	type hearing struct {
-		who   string
-		heard *program.Log
-		event string
+	type delivery struct {
+		user     string
+		received *program.Log
+		event    string
 	}
-	for _, one := range []hearing{
+	for _, one := range []delivery{
 		{"Ada", ada, notice}, {"Ada", ada, shipped}, {"Ada", ada, `["signed_out"]`},
 		{"Bob", bob, notice}, {"Bob", bob, topic}, {"Bob", bob, kept},
 		{"Bob", bob, `["remove_user",{"id":7,"name":"Ada"},{"reason":"signed_out"}]`},
 	} {
-		eventually(t, one.who+" hears "+one.event, func() bool { return strings.Contains(one.heard.String(), one.event) })
+		eventually(t, one.user+" gets "+one.event, func() bool { return strings.Contains(one.received.String(), one.event) })
 	}
-	// Both have heard what was said last: what is not here by now never comes.
-	for _, one := range []hearing{{"Ada", ada, topic}, {"Ada", ada, kept}, {"Bob", bob, shipped}, {"Bob", bob, `["signed_out"]`}} {
-		if strings.Contains(one.heard.String(), one.event) {
-			t.Errorf("%s hears %s", one.who, one.event)
+	// Both have the last event: what is not here by now never comes.
+	for _, one := range []delivery{{"Ada", ada, topic}, {"Ada", ada, kept}, {"Bob", bob, shipped}, {"Bob", bob, `["signed_out"]`}} {
+		if strings.Contains(one.received.String(), one.event) {
+			t.Errorf("%s gets %s", one.user, one.event)
 		}
 	}
 

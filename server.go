@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"rollcall/internal/httpapi"
 	"rollcall/internal/memory"
 	"rollcall/internal/observe"
+	"rollcall/internal/remote"
 	"rollcall/internal/socketio"
 	"rollcall/internal/stall"
 	"rollcall/internal/tracks"
@@ -86,7 +89,8 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	httpServer := s.newHTTPServer(ctx, signOuts)
 	served := make(chan error, 1)
 	go func() { served <- httpServer.Serve(stall.Listen(listener, s.cfg.WriteTimeout)) }()
-	s.log.Info("rollcall is listening", "address", listener.Addr().String(), "page", pageURL(s.cfg))
+	page := "http://" + net.JoinHostPort(cmp.Or(s.cfg.Host, "localhost"), strconv.Itoa(s.cfg.Port))
+	s.log.Info("rollcall is listening", "address", listener.Addr().String(), "page", page)
 	if !public.IsBuilt() {
 		s.log.Info("the page, the element and the official browser client are not part of this build: make build")
 	}
@@ -122,8 +126,10 @@ func (s *server) newHTTPServer(ctx context.Context, signOuts *httpapi.Scheduler)
 		return s.store.Ready()
 	}
 	api, health := s.handlers(ready, signOuts)
+	host := remote.Host(s.cfg.TrustedProxies)
+	hostAllowed := func(r *http.Request) bool { return s.cfg.AllowedHosts.Allow(host(r)) }
 	httpServer := &http.Server{
-		Handler:           httpapi.AllowedHosts(hostAllowed(s.cfg), s.metrics.Refusal, routes(s.sockets, api, health)),
+		Handler:           httpapi.AllowedHosts(hostAllowed, s.metrics.Refusal, routes(s.sockets, api, health)),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second, // the handler of a poll extends it
 		IdleTimeout:       2 * time.Minute,

@@ -35,10 +35,10 @@ func refused(t *testing.T, v *Verifier, token string, at time.Time, want error) 
 	if !reflect.DeepEqual(who, Identity{}) {
 		t.Errorf("refused, yet there is an identity: %+v", who)
 	}
-	const tell = 8
+	const shown = 8 // bytes
 	for text := range strings.FieldsFuncSeq(token, func(r rune) bool { return r == '.' }) {
-		for i := 0; i+tell <= len(text); i++ {
-			if strings.Contains(err.Error(), text[i:i+tell]) {
+		for i := 0; i+shown <= len(text); i++ {
+			if strings.Contains(err.Error(), text[i:i+shown]) {
 				t.Fatalf("the error has a part of the token: %v", err)
 			}
 		}

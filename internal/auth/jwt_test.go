@@ -60,9 +60,7 @@ func TestJWT(t *testing.T) {
 		{"aud", `{"sub":"7","aud":"rollcall","exp":` + in(60) + `}`, `{"id":"7"}`},
 		{"aud, among others", `{"sub":"7","aud":["app","rollcall"],"exp":` + in(60) + `}`, `{"id":"7"}`},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			accepted(t, v, jwtToken(secret, hs256, c.payload), now, c.user, minute)
-		})
+		t.Run(c.name, func(t *testing.T) { accepted(t, v, jwtToken(secret, hs256, c.payload), now, c.user, minute) })
 	}
 	// Its end is exact, with no leeway.
 	accepted(t, v, sub7(secret), minute.Add(-time.Nanosecond), `{"id":"7"}`, minute)
@@ -132,9 +130,7 @@ func TestJWTPayloadRefused(t *testing.T) {
 		{"deep", `{"user":` + strings.Repeat("[", 5000) + strings.Repeat("]", 500), ErrMalformed},
 		{"deep and whole", `{"exp":` + in(60) + `,"user":` + strings.Repeat("[", 2500) + strings.Repeat("]", 2500) + "}", ErrUser},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			refused(t, v, jwtToken(secret, hs256, c.payload), now, c.want)
-		})
+		t.Run(c.name, func(t *testing.T) { refused(t, v, jwtToken(secret, hs256, c.payload), now, c.want) })
 	}
 }
 

@@ -82,19 +82,12 @@ func Load(getenv func(string) string) (Config, error) {
 		c.Grace = 0 // Node's service had none
 	}
 	if c.RedisChannel == "" {
-		c.RedisChannel = defaultChannel(c.RedisPrefix)
+		// Deployments that share a Redis do not share messages, if their prefixes differ.
+		if c.RedisChannel = "socket.io"; c.RedisPrefix != "rollcall" {
+			c.RedisChannel = c.RedisPrefix + ":socket.io"
+		}
 	}
 	return c, nil
-}
-
-// defaultChannel derives the channel from the prefix, so that deployments that share a
-// Redis do not share messages. The default prefix has the official adapter's channel.
-func defaultChannel(prefix string) string {
-	const official = "socket.io"
-	if prefix == "rollcall" {
-		return official
-	}
-	return prefix + ":" + official
 }
 
 // wrongSecrets finds secrets that could be guessed or could not be sent in a header. It

@@ -155,18 +155,34 @@ func TestAllMistakesAtOnce(t *testing.T) {
 }
 
 // Secrets that can be guessed are refused and not shown.
-func TestAuthSecret(t *testing.T) {
-	for _, value := range []string{"hunter2", ",", "0123456789abcdef,hunter2", "0123456789abcdef,0123456789abcdeg,0123456789abcdeh"} {
-		_, err := Load(from(map[string]string{"AUTH_SECRET": value}))
-		if err == nil || !strings.HasPrefix(err.Error(), "AUTH_SECRET must be a secret of at least 16 characters") {
-			t.Errorf("%s: got %v", value, err)
-		} else if strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("the error shows the value: %v", err)
+func TestGuessableSecrets(t *testing.T) {
+	const first, second = "0123456789abcdef", "0123456789abcdeg"
+	for _, c := range []struct{ name, value, want string }{
+		{"API_KEY", "hunter2", "API_KEY must be at least 16 letters"},
+		{"API_KEY", "hunter2hunter2h", "API_KEY must be at least 16 letters"},
+		{"METRICS_KEY", "hunter2", "METRICS_KEY must be at least 16 letters"},
+		{"API_KEY", strings.Repeat("h", 16), "API_KEY must not be one repeated character"},
+		{"METRICS_KEY", strings.Repeat("7", 64), "METRICS_KEY must not be one repeated character"},
+		{"AUTH_SECRET", "hunter2", "AUTH_SECRET must be a secret of at least 16 characters"},
+		{"AUTH_SECRET", ",", "AUTH_SECRET must be a secret of at least 16 characters"},
+		{"AUTH_SECRET", first + ",hunter2", "AUTH_SECRET must be a secret of at least 16 characters"},
+		{"AUTH_SECRET", first + "," + second + ",0123456789abcdeh", "AUTH_SECRET must be a secret of at least 16 characters"},
+		{"AUTH_SECRET", strings.Repeat("x", 32), "AUTH_SECRET must not be one repeated character"},
+		{"AUTH_SECRET", strings.Repeat("ä", 16), "AUTH_SECRET must not be one repeated character"},
+		{"AUTH_SECRET", first + "," + strings.Repeat("x", 16), "AUTH_SECRET must not be one repeated character"},
+	} {
+		_, err := Load(from(map[string]string{c.name: c.value}))
+		if err == nil || !strings.HasPrefix(err.Error(), c.want) || c.value != "," && strings.Contains(err.Error(), c.value) ||
+			strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s=%s: %v", c.name, c.value, err)
 		}
 	}
-	for value, want := range map[string][]string{
-		"": nil, "0123456789abcdef": {"0123456789abcdef"}, " 0123456789abcdef , 0123456789abcdeg": {"0123456789abcdef", "0123456789abcdeg"},
-	} {
+	for _, name := range []string{"API_KEY", "METRICS_KEY", "AUTH_SECRET"} {
+		if _, err := Load(from(map[string]string{name: strings.Repeat("x", 15) + "y"})); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for value, want := range map[string][]string{"": nil, first: {first}, " " + first + " , " + second: {first, second}} {
 		c, err := Load(from(map[string]string{"AUTH_SECRET": value}))
 		if err != nil || !slices.Equal(c.AuthSecrets(), want) {
 			t.Errorf("%q: %q, %v", value, c.AuthSecrets(), err)

@@ -146,27 +146,3 @@ func TestRedisChannel(t *testing.T) {
 		}
 	}
 }
-
-// Keys that can be guessed are refused, and not shown.
-func TestGuessableSecrets(t *testing.T) {
-	for _, c := range []struct{ name, value, want string }{
-		{"API_KEY", "hunter2", "API_KEY must be at least 16 letters"},
-		{"API_KEY", "hunter2hunter2h", "API_KEY must be at least 16 letters"},
-		{"METRICS_KEY", "hunter2", "METRICS_KEY must be at least 16 letters"},
-		{"API_KEY", strings.Repeat("h", 16), "API_KEY must not be one repeated character"},
-		{"METRICS_KEY", strings.Repeat("7", 64), "METRICS_KEY must not be one repeated character"},
-		{"AUTH_SECRET", strings.Repeat("x", 32), "AUTH_SECRET must not be one repeated character"},
-		{"AUTH_SECRET", strings.Repeat("ä", 16), "AUTH_SECRET must not be one repeated character"},
-		{"AUTH_SECRET", "0123456789abcdef," + strings.Repeat("x", 16), "AUTH_SECRET must not be one repeated character"},
-	} {
-		_, err := Load(from(map[string]string{c.name: c.value}))
-		if err == nil || !strings.HasPrefix(err.Error(), c.want) || strings.Contains(err.Error(), c.value) {
-			t.Errorf("%s=%s: %v", c.name, c.value, err)
-		}
-	}
-	for _, name := range []string{"API_KEY", "METRICS_KEY", "AUTH_SECRET"} {
-		if _, err := Load(from(map[string]string{name: strings.Repeat("x", 15) + "y"})); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}

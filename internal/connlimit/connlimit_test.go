@@ -140,7 +140,7 @@ func TestLimiter(t *testing.T) {
 	if err := asks(idle, "/"); err != nil { // it waits anew
 		t.Fatal(err)
 	}
-	b.becomes("were closed", func() int { return int(b.closed.Load()) }, 2) // it is told right after the close
+	b.becomes("were closed", func() int { return int(b.closed.Load()) }, 2) // counted right after the close
 
 	// What asks goes last, the oldest first.
 	first := b.begin("/slow")

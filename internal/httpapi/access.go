@@ -3,11 +3,16 @@ package httpapi
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/rs/cors"
+	"golang.org/x/time/rate"
 
+	"rollcall/internal/retry"
 	"rollcall/rooms"
 )
 
@@ -40,7 +45,7 @@ type key struct {
 
 func newKey(text string) key { return key{sha256.Sum256([]byte(text)), text != ""} }
 
-// is compares hashes in constant time, so that the time tells nothing about the key.
+// is compares hashes in constant time, so that the time does not depend on the key.
 func (k key) is(text string) bool {
 	sum := sha256.Sum256([]byte(text))
 	return k.set && subtle.ConstantTimeCompare(sum[:], k.sum[:]) == 1
@@ -105,7 +110,7 @@ func (a *api) reading(next http.HandlerFunc) http.HandlerFunc {
 // AllowedHosts refuses requests that were sent to a host that is not allowed, except
 // health checks, which use the server's address. The page of a host name that was
 // made to lead to this server (DNS rebinding) has the same origin in its browser: only
-// the host name tells it apart. refused gets the code of each refusal.
+// the host name distinguishes it. refused gets the code of each refusal.
 func AllowedHosts(allowed func(*http.Request) bool, refused func(code string), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isHealthCheck(r.URL.Path) || allowed(r) {
@@ -118,3 +123,77 @@ func AllowedHosts(allowed func(*http.Request) bool, refused func(code string), n
 }
 
 func isHealthCheck(path string) bool { return path == "/healthz" || path == "/readyz" || path == "/up" }
+
+const (
+	// attemptDelay delays the answer to a wrong key, of maxAttempts requests at a time.
+	// Further ones get 429 at once.
+	attemptDelay = 500 * time.Millisecond
+	maxAttempts  = 100
+	// logAttemptsEvery is the time between two lines of the log.
+	logAttemptsEvery = 10 * time.Second
+)
+
+// Attempts delays, counts and logs requests with a wrong key or token. It is safe for
+// concurrent use.
+type Attempts struct {
+	address  func(*http.Request) string
+	log      *slog.Logger
+	refused  func(code string)
+	delay    time.Duration
+	waiting  chan struct{} // a semaphore of maxAttempts
+	unlogged atomic.Int64  // attempts since the last line
+	logging  rate.Sometimes
+}
+
+// NewAttempts makes the Attempts of a server. address gives the address of a request's
+// client; refused gets "wrong_key" for each attempt.
+func NewAttempts(address func(*http.Request) string, log *slog.Logger, refused func(code string)) *Attempts {
+	return &Attempts{
+		address: address, log: log, refused: refused,
+		delay: attemptDelay, waiting: make(chan struct{}, maxAttempts),
+		logging: rate.Sometimes{First: 1, Interval: logAttemptsEvery},
+	}
+}
+
+// refuse answers a request with a wrong key: 401 after a delay, or 429 at once if too
+// many wait.
+func (a *Attempts) refuse(w http.ResponseWriter, r *http.Request, message string) {
+	if a.delays(w, r) {
+		unauthorized(w, message)
+	}
+}
+
+// delays counts an attempt and waits. It reports false if too many wait and it has
+// answered 429.
+func (a *Attempts) delays(w http.ResponseWriter, r *http.Request) bool {
+	a.refused("wrong_key")
+	a.unlogged.Add(1)
+	a.logging.Do(func() {
+		a.log.Warn("a wrong key or token was shown over HTTP",
+			"attempts", a.unlogged.Swap(0), "address", a.address(r), "path", clip(r.URL.Path))
+	})
+	select {
+	case a.waiting <- struct{}{}:
+		defer func() { <-a.waiting }()
+		retry.Sleep(r.Context(), a.delay)
+		return true
+	default:
+		w.Header().Set("Retry-After", "1")
+		fail(w, http.StatusTooManyRequests, "too_many_attempts", "Too many requests show a wrong key now: try again later.")
+		return false
+	}
+}
+
+func unauthorized(w http.ResponseWriter, message string) {
+	w.Header().Set("WWW-Authenticate", `Bearer realm="rollcall"`)
+	fail(w, http.StatusUnauthorized, "unauthorized", message)
+}
+
+// clip shortens a client's text for the log.
+func clip(text string) string {
+	const most = 200
+	if len(text) > most {
+		return text[:most] + "…"
+	}
+	return text
+}

@@ -43,7 +43,7 @@ func TestKey(t *testing.T) {
 			}
 		}
 	}
-	// What only tells needs none.
+	// Reading needs none.
 	s.want(s.ask("GET", "/api/online_users"), 200, "[]")
 
 	// Without a key in the options no request has it, not even with an empty one.
@@ -335,13 +335,13 @@ func TestPreflight(t *testing.T) {
 }
 
 // Refused gets the code of each refusal.
-func TestRefusalsAreTold(t *testing.T) {
-	told := map[string]int{}
-	s := serve(t, Options{OriginAllowed: onlyOurs, Refused: func(code string) { told[code]++ }})
+func TestRefusalsAreCounted(t *testing.T) {
+	counts := map[string]int{}
+	s := serve(t, Options{OriginAllowed: onlyOurs, Refused: func(code string) { counts[code]++ }})
 	s.want(s.ask("GET", "/api/online_users", "Origin", foreign), 403, "forbidden_origin")
 	s.want(s.ask("DELETE", "/api/users/7"), 403, "no_api_key")
 	s.ask("GET", "/api/online_users")
-	if len(told) != 2 || told["forbidden_origin"] != 1 || told["no_api_key"] != 1 {
-		t.Error(told)
+	if len(counts) != 2 || counts["forbidden_origin"] != 1 || counts["no_api_key"] != 1 {
+		t.Error(counts)
 	}
 }

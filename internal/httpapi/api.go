@@ -126,7 +126,7 @@ func API(opts Options) http.Handler {
 	})
 }
 
-// private tells caches that an answer depends on the token.
+// private makes caches keep an answer apart for each token.
 func private(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add("Vary", "Authorization")

@@ -24,7 +24,7 @@ type HealthOptions struct {
 	// Metrics serves /metrics. Default: there is no such path.
 	Metrics http.Handler
 	// MetricsKey is the bearer token for /metrics. Default: anybody may read them.
-	// With it, or with APIKey, /readyz tells the exact cause.
+	// With it, or with APIKey, /readyz names the exact cause.
 	MetricsKey, APIKey string
 	// Attempts delays answers to wrong keys. Default: there is no delay.
 	Attempts *Attempts
@@ -117,7 +117,7 @@ const probeTimeout = 2 * time.Second
 
 // Probe asks a server on this machine whether it is alive: it is what
 // `rollcall -health` does, and so what a container's health check does. host
-// and port are where the server was told to listen.
+// and port are where the server listens.
 func Probe(ctx context.Context, host string, port int) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()

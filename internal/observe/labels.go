@@ -54,7 +54,7 @@ func sessionsGauge(f promauto.Factory) labelled[prometheus.Gauge] {
 		Help: "Sessions that are open now, by transport and Engine.IO protocol version.",
 	}, []string{"transport", "protocol"})
 	return newLabelled([]string{"polling 3", "polling 4", "websocket 3", "websocket 4"}, func(values ...string) prometheus.Gauge {
-		return vec.WithLabelValues(values[0], values[len(values)-1]) // other has one word for both
+		return vec.WithLabelValues(values[0], values[len(values)-1]) // other is the value of both
 	})
 }
 

@@ -2,7 +2,6 @@ package observe
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -16,60 +15,32 @@ import (
 )
 
 func TestFormats(t *testing.T) {
+	slow := func(log *slog.Logger) { log.With("user", 7).Warn("slow socket gone", "err", errors.New("too slow")) }
+	odd := func(log *slog.Logger) {
+		log.WithGroup("client").With("id", "a b").Debug("odd", "msg", `level=INFO msg=""`, "time", 3)
+	}
+	lines := func(log *slog.Logger) { log.Info("one\ntwo", "k", "x\ny") } // look like one record
 	for _, tc := range []struct {
 		format config.LogFormat
+		level  slog.Level
+		log    func(*slog.Logger)
 		want   string
 	}{
-		{config.LogText, `^\d\d:\d\d:\d\d WARN  slow socket gone user=7 err="too slow"\n$`},
-		{config.LogLogfmt, `^time=\S+ level=WARN msg="slow socket gone" user=7 err="too slow"\n$`},
-		{config.LogAuto, `^time=\S+ level=WARN msg="slow socket gone" user=7 err="too slow"\n$`},
+		{config.LogText, slog.LevelInfo, slow, `\d\d:\d\d:\d\d WARN  slow socket gone user=7 err="too slow"\n`},
+		{config.LogLogfmt, slog.LevelInfo, slow, `time=\S+ level=WARN msg="slow socket gone" user=7 err="too slow"\n`},
+		{config.LogAuto, slog.LevelInfo, slow, `time=\S+ level=WARN msg="slow socket gone" user=7 err="too slow"\n`},
+		{config.LogJSON, slog.LevelInfo, slow, `\{"time":"\S+","level":"WARN","msg":"slow socket gone","user":7,"err":"too slow"\}\n`},
+		{config.LogText, slog.LevelDebug, odd, `\S+ DEBUG odd client\.id="a b" client\.msg="level=INFO msg=\\"\\"" client\.time=3\n`},
+		{config.LogText, slog.LevelInfo, lines, `\S+ INFO  one\n  two k="x\\ny"\n`},
+		{config.LogText, slog.LevelError, slow, ``},
+		{config.LogLogfmt, slog.LevelError, slow, ``},
+		{config.LogJSON, slog.LevelError, slow, ``},
 	} {
 		var out bytes.Buffer
-		NewLogger(&out, tc.format, slog.LevelInfo).With("user", 7).Warn("slow socket gone", "err", errors.New("too slow"))
-		if !regexp.MustCompile(tc.want).MatchString(out.String()) {
-			t.Errorf("%s: got %q", tc.format, out.String())
+		tc.log(NewLogger(&out, tc.format, tc.level))
+		if !regexp.MustCompile(`^` + tc.want + `$`).MatchString(out.String()) {
+			t.Errorf("%s: got %q, want %s", tc.format, out.String(), tc.want)
 		}
-	}
-	var out bytes.Buffer
-	NewLogger(&out, config.LogJSON, slog.LevelInfo).Info("hello", "n", 1)
-	var got struct {
-		Level, Msg string
-		N          int
-	}
-	if err := json.Unmarshal(out.Bytes(), &got); err != nil || got.Level != "INFO" || got.Msg != "hello" || got.N != 1 {
-		t.Errorf("json: got %q (%v)", out.String(), err)
-	}
-}
-
-func TestLevel(t *testing.T) {
-	for _, format := range []config.LogFormat{config.LogText, config.LogLogfmt, config.LogJSON} {
-		var out bytes.Buffer
-		log := NewLogger(&out, format, slog.LevelWarn)
-		log.Info("not this")
-		log.Warn("but this")
-		if s := out.String(); strings.Contains(s, "not this") || !strings.Contains(s, "but this") {
-			t.Errorf("%s: got %q", format, s)
-		}
-	}
-}
-
-func TestTextKeepsGroupsAndOddAttributes(t *testing.T) {
-	var out bytes.Buffer
-	log := NewLogger(&out, config.LogText, slog.LevelDebug)
-	log.WithGroup("client").With("id", "a b").Debug("odd", "msg", `level=INFO msg=""`, "time", 3)
-	want := `DEBUG odd client.id="a b" client.msg="level=INFO msg=\"\"" client.time=3` + "\n"
-	if _, got, _ := strings.Cut(out.String(), " "); got != want {
-		t.Errorf("got  %q\nwant %q", got, want)
-	}
-}
-
-// A message of two lines looks like one record.
-func TestTextLineBreaks(t *testing.T) {
-	var out bytes.Buffer
-	NewLogger(&out, config.LogText, slog.LevelInfo).Info("one\ntwo", "k", "x\ny")
-	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	if len(lines) != 2 || lines[1] != `  two k="x\ny"` {
-		t.Errorf("got %q", out.String())
 	}
 }
 

@@ -1,4 +1,4 @@
-// Package remote tells where a request comes from, behind trusted proxies too: the
+// Package remote finds where a request comes from, behind trusted proxies too: the
 // address of its client, whether its page is allowed, and the host it was sent to.
 package remote
 

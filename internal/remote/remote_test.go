@@ -48,87 +48,66 @@ func TestAddress(t *testing.T) {
 	}
 }
 
+// Origin and the scheme of the request decide which pages are allowed.
 func TestOrigin(t *testing.T) {
+	const direct, proxy = "192.0.2.1:9", "10.0.0.1:9"
 	for _, c := range []struct {
-		name, origin, remote, proto string
-		tls                         bool
-		want                        bool
+		name, remote string
+		tls          bool
+		headers      []string // names and values
+		want         bool
 	}{
-		{"no page", "", "192.0.2.1:9", "", false, true},
-		{"allowed", "https://ours.example", "192.0.2.1:9", "", false, true},
-		{"foreign", "https://evil.example", "192.0.2.1:9", "", false, false},
-		{"of our name at another port", "http://rollcall.example:81", "192.0.2.1:9", "", false, false},
-		{"nonsense", "http://%zz", "192.0.2.1:9", "", false, false},
-		{"null", "null", "192.0.2.1:9", "", false, false},
-		{"our page", "http://rollcall.example", "192.0.2.1:9", "", false, true},
-		{"our page behind a proxy nobody knows", "https://rollcall.example", "192.0.2.1:9", "", false, true},
-		{"whose word does not count", "https://rollcall.example", "192.0.2.1:9", "http", false, true},
-		{"our page behind a trusted proxy", "https://rollcall.example", "10.0.0.1:9", "https", false, true},
-		{"a plain page, though we are https", "http://rollcall.example", "10.0.0.1:9", "https", false, false},
-		{"the nearest proxy counts", "http://rollcall.example", "10.0.0.1:9", "http, HTTPS", false, false},
-		{"a proxy that says nothing", "https://rollcall.example", "10.0.0.1:9", "", false, true},
-		{"TLS of our own", "http://rollcall.example", "192.0.2.1:9", "", true, false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			r := httptest.NewRequest("GET", "http://rollcall.example/", nil)
-			r.RemoteAddr = c.remote
-			if c.origin != "" {
-				r.Header.Set("Origin", c.origin)
-			}
-			if c.proto != "" {
-				r.Header.Set("X-Forwarded-Proto", c.proto)
-			}
-			if r.TLS = nil; c.tls {
-				r.TLS = &tls.ConnectionState{}
-			}
-			allowed := func(origin string) bool { return origin == "https://ours.example" }
-			if got := Origin(proxies{"10.0.0.0/8"}, allowed)(r); got != c.want {
-				t.Errorf("got %v", got)
-			}
-		})
-	}
-}
-
-// Requests without Origin may still come from a page: <script>, <img>, a link.
-func TestPagesWithoutOrigin(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		headers []string // names and values
-		want    bool
-	}{
-		{"a native client", nil, true},
-		{"an allowed origin suffices", []string{"Origin", "https://ours.example", "Sec-Fetch-Site", "cross-site", "Referer", "https://evil.example/"}, true},
-		{"an origin that is not allowed", []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "same-origin"}, false},
-		{"two origins", []string{"Origin", "https://ours.example", "Origin", "https://evil.example"}, false},
-		{"an empty origin is none", []string{"Origin", "", "Sec-Fetch-Site", "cross-site"}, false},
-		{"a script of another site", []string{"Sec-Fetch-Site", "cross-site"}, false},
-		{"with a word nobody knows", []string{"Sec-Fetch-Site", "Same-Origin"}, false},
-		{"with two words", []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Site", "cross-site"}, false},
-		{"our page", []string{"Sec-Fetch-Site", "same-origin", "Referer", "http://rollcall.example/page"}, true},
-		{"our page behind TLS of a proxy that nobody knows", []string{"Sec-Fetch-Site", "same-origin", "Referer", "https://rollcall.example/"}, true},
-		{"a page of our site", []string{"Sec-Fetch-Site", "same-site"}, true},
-		{"a page of our site that may ask", []string{"Sec-Fetch-Site", "same-site", "Referer", "https://ours.example/a?b"}, true},
-		{"a page of our site that may not", []string{"Sec-Fetch-Site", "same-site", "Referer", "https://other.example/"}, false},
-		{"typed", []string{"Sec-Fetch-Site", "none"}, true},
-		{"an old browser's script", []string{"Referer", "https://evil.example/"}, false},
-		{"an old browser's script of ours", []string{"Referer", "https://ours.example/page"}, true},
-		{"ours at another port", []string{"Referer", "https://ours.example:81/"}, false},
-		{"ours as another's user", []string{"Referer", "https://ours.example@evil.example/"}, false},
-		{"ours as another's path", []string{"Referer", "https://evil.example/https://ours.example"}, false},
-		{"two pages", []string{"Referer", "https://ours.example/", "Referer", "https://evil.example/"}, false},
-		{"spelled otherwise", []string{"Referer", "HTTPS://Ours.Example/"}, true},
-		{"no address of a page", []string{"Referer", "about:blank"}, false},
-		{"an app's link", []string{"Referer", "android-app://com.example/"}, false},
-		{"nonsense", []string{"Referer", "http://%zz/"}, false},
-		{"no page", []string{"Referer", ""}, true},
+		{"no page", direct, false, nil, true},
+		{"allowed", direct, false, []string{"Origin", "https://ours.example"}, true},
+		{"foreign", direct, false, []string{"Origin", "https://evil.example"}, false},
+		{"of our name at another port", direct, false, []string{"Origin", "http://rollcall.example:81"}, false},
+		{"nonsense", direct, false, []string{"Origin", "http://%zz"}, false},
+		{"null", direct, false, []string{"Origin", "null"}, false},
+		{"our page", direct, false, []string{"Origin", "http://rollcall.example"}, true},
+		{"our page behind an unknown proxy", direct, false, []string{"Origin", "https://rollcall.example"}, true},
+		{"whose header does not count", direct, false, []string{"Origin", "https://rollcall.example", "X-Forwarded-Proto", "http"}, true},
+		{"our page behind a trusted proxy", proxy, false, []string{"Origin", "https://rollcall.example", "X-Forwarded-Proto", "https"}, true},
+		{"a plain page, though we are https", proxy, false, []string{"Origin", "http://rollcall.example", "X-Forwarded-Proto", "https"}, false},
+		{"the nearest proxy counts", proxy, false, []string{"Origin", "http://rollcall.example", "X-Forwarded-Proto", "http, HTTPS"}, false},
+		{"a proxy without the header", proxy, false, []string{"Origin", "https://rollcall.example"}, true},
+		{"TLS of our own", direct, true, []string{"Origin", "http://rollcall.example"}, false},
+		// Requests without Origin may still come from a page: <script>, <img>, a link.
+		{"a native client", direct, false, nil, true},
+		{"an allowed origin suffices", direct, false, []string{"Origin", "https://ours.example", "Sec-Fetch-Site", "cross-site", "Referer", "https://evil.example/"}, true},
+		{"an origin that is not allowed", direct, false, []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "same-origin"}, false},
+		{"two origins", direct, false, []string{"Origin", "https://ours.example", "Origin", "https://evil.example"}, false},
+		{"an empty origin is none", direct, false, []string{"Origin", "", "Sec-Fetch-Site", "cross-site"}, false},
+		{"a script of another site", direct, false, []string{"Sec-Fetch-Site", "cross-site"}, false},
+		{"with an unknown value", direct, false, []string{"Sec-Fetch-Site", "Same-Origin"}, false},
+		{"with two values", direct, false, []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Site", "cross-site"}, false},
+		{"our page", direct, false, []string{"Sec-Fetch-Site", "same-origin", "Referer", "http://rollcall.example/page"}, true},
+		{"our page behind TLS of an unknown proxy", direct, false, []string{"Sec-Fetch-Site", "same-origin", "Referer", "https://rollcall.example/"}, true},
+		{"a page of our site", direct, false, []string{"Sec-Fetch-Site", "same-site"}, true},
+		{"a page of our site that may ask", direct, false, []string{"Sec-Fetch-Site", "same-site", "Referer", "https://ours.example/a?b"}, true},
+		{"a page of our site that may not", direct, false, []string{"Sec-Fetch-Site", "same-site", "Referer", "https://other.example/"}, false},
+		{"typed", direct, false, []string{"Sec-Fetch-Site", "none"}, true},
+		{"an old browser's script", direct, false, []string{"Referer", "https://evil.example/"}, false},
+		{"an old browser's script of ours", direct, false, []string{"Referer", "https://ours.example/page"}, true},
+		{"ours at another port", direct, false, []string{"Referer", "https://ours.example:81/"}, false},
+		{"ours as another's user", direct, false, []string{"Referer", "https://ours.example@evil.example/"}, false},
+		{"ours as another's path", direct, false, []string{"Referer", "https://evil.example/https://ours.example"}, false},
+		{"two pages", direct, false, []string{"Referer", "https://ours.example/", "Referer", "https://evil.example/"}, false},
+		{"in other letters", direct, false, []string{"Referer", "HTTPS://Ours.Example/"}, true},
+		{"no address of a page", direct, false, []string{"Referer", "about:blank"}, false},
+		{"an app's link", direct, false, []string{"Referer", "android-app://com.example/"}, false},
+		{"nonsense", direct, false, []string{"Referer", "http://%zz/"}, false},
+		{"no page", direct, false, []string{"Referer", ""}, true},
 	} {
 		r := httptest.NewRequest("GET", "http://rollcall.example/socket.io/", nil)
-		r.RemoteAddr = "192.0.2.1:9"
+		r.RemoteAddr = c.remote
 		for i := 0; i < len(c.headers); i += 2 {
 			r.Header.Add(c.headers[i], c.headers[i+1])
 		}
+		if c.tls {
+			r.TLS = &tls.ConnectionState{}
+		}
 		allowed := func(origin string) bool { return origin == "https://ours.example" }
-		if got := Origin(proxies{}, allowed)(r); got != c.want {
+		if got := Origin(proxies{"10.0.0.0/8"}, allowed)(r); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 		if !Origin(proxies{}, nil)(r) {
@@ -141,10 +120,10 @@ func TestPagesWithoutOrigin(t *testing.T) {
 func TestHost(t *testing.T) {
 	for _, c := range []struct{ name, remote, forwarded, want string }{
 		{"direct", "192.0.2.1:9", "", "rollcall.internal"},
-		{"said by anybody", "192.0.2.1:9", "evil.example", "rollcall.internal"},
-		{"said by a proxy", "10.0.0.1:9", "rollcall.example", "rollcall.example"},
-		{"the nearest proxy's word", "10.0.0.1:9", "evil.example, rollcall.example", "rollcall.example"},
-		{"a proxy that says nothing", "10.0.0.1:9", "", "rollcall.internal"},
+		{"sent by any client", "192.0.2.1:9", "evil.example", "rollcall.internal"},
+		{"sent by a proxy", "10.0.0.1:9", "rollcall.example", "rollcall.example"},
+		{"the nearest proxy's value", "10.0.0.1:9", "evil.example, rollcall.example", "rollcall.example"},
+		{"a proxy without the header", "10.0.0.1:9", "", "rollcall.internal"},
 	} {
 		r := httptest.NewRequest("GET", "http://rollcall.internal/", nil)
 		r.RemoteAddr = c.remote

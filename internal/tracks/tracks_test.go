@@ -70,8 +70,8 @@ func newApp(t *testing.T, answer http.HandlerFunc) *app {
 	return a
 }
 
-// tell sets the answer to further requests.
-func (a *app) tell(answer http.HandlerFunc) { a.answer.Store(&answer) }
+// setAnswer sets the answer to further requests.
+func (a *app) setAnswer(answer http.HandlerFunc) { a.answer.Store(&answer) }
 
 // askedAgain waits for two more requests: the answer to the first one has been handled
 // then.
@@ -159,13 +159,13 @@ func TestTheLastGoodListIsKept(t *testing.T) {
 			t.Cleanup(a.CloseClientConnections)
 			tracks, log := start(t, a.URL, timeoutFor(name))
 			eventually(t, "tracks", func() bool { return joined(tracks.IDs()) == "1" })
-			a.tell(tc.answer)
+			a.setAnswer(tc.answer)
 			eventually(t, "the failure", func() bool { return strings.Contains(log.String(), tc.err) })
 			a.askedAgain(t)
 			if got := joined(tracks.IDs()); got != "1" {
 				t.Errorf("the list became %q", got)
 			}
-			a.tell(says(`[{"id":2}]`))
+			a.setAnswer(says(`[{"id":2}]`))
 			eventually(t, "new tracks", func() bool { return joined(tracks.IDs()) == "2" })
 			eventually(t, "the log", func() bool { return strings.Count(log.String(), "got the tracks") == 2 })
 			text := log.String()
@@ -218,7 +218,7 @@ func TestRedirectAndPassword(t *testing.T) {
 	})
 	tracks, log := start(t, strings.Replace(a.URL, "http://", "http://rollcall:hunter%202@", 1), patience)
 	eventually(t, "tracks", func() bool { return len(tracks.IDs()) == 1 })
-	a.tell(http.RedirectHandler("http://u:hunter4@127.0.0.2:1/?token=hunter3", http.StatusFound).ServeHTTP)
+	a.setAnswer(http.RedirectHandler("http://u:hunter4@127.0.0.2:1/?token=hunter3", http.StatusFound).ServeHTTP)
 	eventually(t, "a refusal", func() bool { return strings.Contains(log.String(), "another host") })
 	a.CloseClientConnections()
 	if strings.Contains(log.String(), "hunter") || !strings.Contains(log.String(), a.URL+"/api/tracks") {
