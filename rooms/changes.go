@@ -86,19 +86,20 @@ func (c *core) applyToMembers(change Change) {
 	}
 }
 
-// putEntry sets one of a session's entries, with the session's status.
+// putEntry sets one of a session's entries, with the session's status and the times.
 func (c *core) putEntry(s *session, e Entry) error {
 	if s.gone.Load() {
 		return errNotConnected
 	}
-	e.Status, e.StatusAt = s.status, s.statusAt
 	if s.entries == nil {
 		s.entries = make(map[EntryKey]Entry, 1)
 	}
-	s.entries[e.EntryKey] = c.put(e)
+	e.Status, e.StatusAt = s.status, s.statusAt
 	if e.List == Online {
+		c.setTimes(&e, s.key)
 		s.hasUser.Store(true)
 	}
+	s.entries[e.EntryKey] = c.put(e)
 	return nil
 }
 

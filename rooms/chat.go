@@ -131,6 +131,7 @@ func (c *chat) leave(s *session, args []json.RawMessage) (map[string]any, error)
 
 // An author is the user of a session in a chat room.
 type author struct {
+	room     string
 	username json.RawMessage
 	hidden   bool
 	// id is the user's, "" without one. The memory that messages take is accounted to
@@ -140,22 +141,27 @@ type author struct {
 	from Origin
 }
 
-// authorIn takes the lock.
-func (c *chat) authorIn(s *session, room string) (author, error) {
+// author reads the argument of an event about a chat room that the session is in. It
+// takes the lock.
+func (c *chat) author(s *session, args []json.RawMessage) (out author, f map[string]json.RawMessage, err error) {
+	room, f, err := roomOf(args)
+	if err != nil {
+		return out, f, err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, ok := s.entries[EntryKey{RoomList(room), s.id}]
 	if !ok {
-		return author{}, errNotInRoom
+		return out, f, errNotInRoom
 	}
-	out := author{username: e.Data, hidden: s.status == Hidden, from: Origin{Address: s.address, Client: s.id}}
+	out = author{room, e.Data, s.status == Hidden, "", Origin{Address: s.address, Client: s.id}}
 	switch {
 	case s.tokenKey != (userKey{}):
 		out.id, out.from = s.tokenKey.id, Origin{Address: UserRoom(s.tokenKey.id)}
 	case s.registered() && !s.key.anonymous:
 		out.id = s.key.id
 	}
-	return out, nil
+	return out, f, nil
 }
 
 // postTimeout is how long an acknowledgement waits for the id of a message.
@@ -165,11 +171,7 @@ var errUnconfirmed = &Refusal{"unavailable", "It is not sure that the message wa
 
 // typing is published to the others in the chat room, unless the user is hidden.
 func (c *chat) typing(s *session, args []json.RawMessage) (map[string]any, error) {
-	room, _, err := roomOf(args)
-	if err != nil {
-		return nil, err
-	}
-	who, err := c.authorIn(s, room)
+	who, _, err := c.author(s, args)
 	if err != nil || who.hidden {
 		return nil, err
 	}
@@ -178,8 +180,8 @@ func (c *chat) typing(s *session, args []json.RawMessage) (map[string]any, error
 			Room     string          `json:"room"`
 			Username json.RawMessage `json:"username"`
 			UserID   string          `json:"user_id,omitempty"`
-		}{room, who.username, who.id})}},
-		Rooms:  []string{RoomList(room)},
+		}{who.room, who.username, who.id})}},
+		Rooms:  []string{RoomList(who.room)},
 		Except: []string{s.id},
 	})
 	return nil, nil
@@ -187,11 +189,7 @@ func (c *chat) typing(s *session, args []json.RawMessage) (map[string]any, error
 
 // message posts a chat message under the name that was joined with.
 func (c *chat) message(s *session, args []json.RawMessage) (map[string]any, error) {
-	room, f, err := roomOf(args)
-	if err != nil {
-		return nil, err
-	}
-	who, err := c.authorIn(s, room)
+	who, f, err := c.author(s, args)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +206,7 @@ func (c *chat) message(s *session, args []json.RawMessage) (map[string]any, erro
 	if err != nil || utf8.RuneCountInString(nonce) > maxNonce {
 		return nil, &Refusal{"bad_message", fmt.Sprintf("nonce must be a text of at most %d characters.", maxNonce)}
 	}
-	post := ChatPost{Room: room, UserID: who.id, Username: username, Content: content, Nonce: nonce, From: who.from}
+	post := ChatPost{Room: who.room, UserID: who.id, Username: username, Content: content, Nonce: nonce, From: who.from}
 	kept, err := c.store.PostMessage(post)
 	if err != nil {
 		return nil, err

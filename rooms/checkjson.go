@@ -24,11 +24,10 @@ var (
 // a finite float: the largest float has 309.
 const longestSafeInteger = 308
 
-// CheckJSON returns an error unless every JSON parser that receives the value
-// can read it: those of Ruby, Python and Rust refuse deep nesting, numbers
-// that are no finite double, and lone surrogates. The value must be valid JSON
-// otherwise. The error continues a sentence that begins with what the value is.
-// NUL (\u0000) is allowed: JSON parsers read it.
+// CheckJSON returns an error unless every JSON parser that receives the value can read
+// it: those of Ruby, Python and Rust refuse deep nesting, numbers that are no finite
+// double, and lone surrogates. The value must be valid JSON otherwise. The error
+// continues a sentence that begins with what the value is.
 func CheckJSON(value []byte) error {
 	if !utf8.Valid(value) {
 		return errNotText // surrogates in UTF-8 are invalid too
@@ -50,11 +49,8 @@ func CheckJSON(value []byte) error {
 		case c == ']' || c == '}':
 			depth--
 			i++
-		case c == '-' || isDigit(c):
-			end := i + 1
-			for end < len(value) && isNumeric(value[end]) {
-				end++
-			}
+		case c == '-' || '0' <= c && c <= '9':
+			end := len(value) - len(bytes.TrimLeft(value[i:], "0123456789.eE+-"))
 			if !isFinite(value[i:end]) {
 				return errNotFinite
 			}
@@ -105,17 +101,11 @@ func utf16Escape(text []byte) (unit uint16, ok bool) {
 
 // isFinite reports whether a number is a finite double.
 func isFinite(literal []byte) bool {
-	if len(literal) <= longestSafeInteger && bytes.IndexByte(literal, 'e') < 0 && bytes.IndexByte(literal, 'E') < 0 {
+	if len(literal) <= longestSafeInteger && !bytes.ContainsAny(literal, "eE") {
 		return true
 	}
 	f, err := strconv.ParseFloat(string(literal), 64)
 	return err == nil && !math.IsInf(f, 0)
-}
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
-
-func isNumeric(c byte) bool {
-	return isDigit(c) || c == '.' || c == 'e' || c == 'E' || c == '+' || c == '-'
 }
 
 // checkValue is CheckJSON as a Refusal with this code; what names the value in

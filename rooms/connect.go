@@ -60,7 +60,7 @@ func (r *Rooms) addSession(s *session) bool {
 	if !r.sessions.add(s) {
 		return false
 	}
-	r.statuses.reset(s)
+	s.setStatus(r.statuses.initial(s))
 	r.sessions.moveToUserRoom(s, userKey{})
 	if s.subscription == countOnly {
 		s.needsCount, r.pending.counts = true, true

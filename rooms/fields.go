@@ -53,17 +53,12 @@ func withToken(token, client json.RawMessage) (json.RawMessage, error) {
 		return client, nil
 	}
 	fixed := fields([]json.RawMessage{token})
-	var added []field
 	for _, f := range fieldsInOrder(client) {
-		value, isFixed := fixed[f.name]
-		switch {
-		case !isFixed:
-			added = append(added, f)
-		case !sameField(f.name, value, f.value):
+		if value, isFixed := fixed[f.name]; isFixed && !sameField(f.name, value, f.value) {
 			return nil, &Refusal{"forbidden", fmt.Sprintf("The field %.64q is another in your token, and only a new token can change it.", f.name)}
 		}
 	}
-	return withFields(token, added), nil
+	return withFields(token, addedFields(client, token)), nil
 }
 
 // withFields returns an object with fields behind its own; without any, the same bytes.

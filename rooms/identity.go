@@ -47,13 +47,9 @@ func identify(user json.RawMessage, socket string) (userKey, error) {
 	return userKey{id: id}, nil
 }
 
-// UserID is the id of a user object as text, as it names the user everywhere; ""
-// if it has none.
+// UserID is the id of a user object as text; "" if it has none.
 func UserID(user json.RawMessage) string {
-	key, err := identify(user, "")
-	if err != nil || key.anonymous {
-		return ""
-	}
+	key, _ := identify(user, "")
 	return key.id
 }
 

@@ -1,6 +1,9 @@
 package rooms
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
 // UserRoom names the room of the sockets that have registered the user with this
 // id.
@@ -67,12 +70,7 @@ func (ss *sessions) remove(s *session) {
 // inAny returns the sessions that are in one of the rooms.
 func (ss *sessions) inAny(rooms []string) map[*session]struct{} {
 	all := make(map[*session]struct{})
-	seen := make(map[string]struct{}, len(rooms))
-	for _, room := range rooms {
-		if _, again := seen[room]; again { // a room named twice costs no more
-			continue
-		}
-		seen[room] = struct{}{}
+	for _, room := range slices.Compact(slices.Sorted(slices.Values(rooms))) {
 		for _, s := range []*session{ss.byID[room], ss.byClientID[room]} {
 			if s != nil {
 				all[s] = struct{}{}

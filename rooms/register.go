@@ -71,9 +71,7 @@ func (u *users) putUser(s *session, data json.RawMessage) error {
 	if u.options.Strict {
 		e.JoinedAt = s.entries[e.EntryKey].JoinedAt
 	}
-	e.Status, e.StatusAt = s.status, s.statusAt
 	e.RegisteredAt = u.registrationTime(s.key)
-	u.setTimes(&e, s.key)
 	return u.putEntry(s, e)
 }
 
@@ -97,7 +95,7 @@ func (u *users) unregister(s *session, _ []json.RawMessage) (map[string]any, err
 	u.removeEntry(s, s.onlineKey(), SignedOut)
 	key, status := s.key, s.status
 	s.key = userKey{}
-	u.statuses.reset(s)
+	s.setStatus(u.statuses.initial(s))
 	u.statuses.syncVisibility(s, status)
 	u.release(Entry{EntryKey: s.onlineKey()}, key, SignedOut)
 	u.sessions.moveToUserRoom(s, userKey{})

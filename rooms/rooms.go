@@ -58,7 +58,7 @@ type Options struct {
 	Bus Bus
 	// Records has what is remembered. Default: nothing is.
 	Records Records
-	// Strict is COMPAT=strict, the behaviour of the Node service: see strict.go.
+	// Strict is COMPAT=strict, the behaviour of the Node service: see queueStrict.
 	Strict bool
 	// IdleAfter is how long a user sends nothing before being away. Default 0:
 	// that never happens.

@@ -97,23 +97,21 @@ func (st *statuses) adoptChange(change Change) {
 	}
 }
 
-// updateUser puts the entry of a session's user again, if there is one, with the
-// session's status.
+// updateUser puts the entry of a session's user again, if there is one.
 func (st *statuses) updateUser(s *session) {
 	if e, ok := s.entries[s.onlineKey()]; ok {
-		e.Status, e.StatusAt = s.status, s.statusAt
-		st.setTimes(&e, s.key)
 		_ = st.putEntry(s, e)
 	}
 }
 
-// reset sets the status that a session begins with. Hidden counts as a choice made
-// now, for all of the user's sockets: an app or user that says so wants the user
-// hidden. The others are no choice: they do not show a user who hides elsewhere.
-func (st *statuses) reset(s *session) {
-	if s.setStatus(s.initial, 0); s.initial == Hidden {
-		s.statusAt = st.store.Now() / 1000
+// initial is the status that a session begins with, and when it was chosen. Hidden
+// counts as a choice made now, for all of the user's sockets: an app or user that says
+// so wants the user hidden. The others do not show a user who hides elsewhere.
+func (st *statuses) initial(s *session) (status Status, at int64) {
+	if s.initial == Hidden {
+		at = st.store.Now() / 1000
 	}
+	return s.initial, at
 }
 
 // adoptUserStatus gives a session the status of the user that it registers, before
@@ -125,9 +123,7 @@ func (st *statuses) adoptUserStatus(s *session, key userKey) {
 	}
 	status, at := s.status, s.statusAt
 	if s.registered() { // that choice was another user's
-		if status, at = s.initial, 0; status == Hidden {
-			at = st.store.Now() / 1000
-		}
+		status, at = st.initial(s)
 	}
 	if chosen, since := st.online.chosenStatus(key); since > at {
 		status, at = chosen, since
