@@ -20,7 +20,7 @@ func IsFromApp(ctx context.Context) bool { return ctx.Value(fromApp{}) != nil }
 type UserInfo struct {
 	ID     string
 	Online bool
-	// Status and Since (epoch milliseconds) are of somebody who is online.
+	// Status and Since (epoch milliseconds) are of a user who is online.
 	Status Status
 	Since  int64
 	// LastActive is in epoch milliseconds, 0 if it is not remembered.

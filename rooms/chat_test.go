@@ -91,7 +91,7 @@ func TestRoomsOfASocketAreBounded(t *testing.T) {
 	c.disconnect()
 	f.settle()
 	if n := f.rooms.MemberLists(); n != 0 {
-		t.Error(n, "rosters are left")
+		t.Error(n, "lists are left")
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A handler answers one event of a session. The map it returns is added to the
+// A handler handles one event of a session. The map it returns is added to the
 // acknowledgement and may be nil.
 type handler func(s *session, args []json.RawMessage) (map[string]any, error)
 

@@ -20,7 +20,7 @@ type pendingFlush struct {
 }
 
 // Run fans out what is queued and due until ctx ends, and then stops watching the
-// store. It is the only sender, so each client sees the order in which it sends.
+// store. Nothing else fans out, so each client sees the order in which it does.
 //
 // Deltas, snapshots of the online list and members are paced separately: a snapshot
 // is many times larger, so while users come and go steadily deltas leave at once
@@ -143,7 +143,7 @@ func (c *core) pendingKinds() pendingKinds {
 	}
 }
 
-// flush sends a flush of presence, and returns what that cost.
+// flush fans out a flush of presence, and returns what that cost.
 func (f *flusher) flush(p *presenceFlush) time.Duration {
 	started := time.Now()
 	batches := p.batches()
@@ -163,7 +163,7 @@ func (f *flusher) flush(p *presenceFlush) time.Duration {
 // lockBatch is how many lists or sessions are handled before the lock is let go.
 const lockBatch = 64
 
-// flushMembers sends what is due of the lists, and returns what that cost.
+// flushMembers fans out what is due of the lists, and returns what that cost.
 func (f *flusher) flushMembers() time.Duration {
 	started := time.Now()
 	for more := true; more; {
@@ -179,7 +179,7 @@ func (f *flusher) flushMembers() time.Duration {
 	return time.Since(started)
 }
 
-// fanOutQueued sends what outbox.take returned.
+// fanOutQueued fans out what outbox.take returned.
 func (f *flusher) fanOutQueued(batches []batch) {
 	if len(batches) == 0 {
 		return
@@ -205,7 +205,7 @@ func (f *flusher) fanOut(batches []batch) {
 	}
 }
 
-// A presenceFlush is what one flush of the online list sends, of one moment.
+// A presenceFlush is what one flush of the online list fans out, of one moment.
 type presenceFlush struct {
 	withSnapshots bool
 	counts        Counts

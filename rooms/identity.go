@@ -10,8 +10,8 @@ import (
 )
 
 // A userKey tells users apart. A user without an id is known by the socket id, which
-// is a namespace of its own: registering another socket's id as one's own id makes
-// nobody that socket's user.
+// is a namespace of its own: a user whose id is another socket's id is not that
+// socket's user.
 type userKey struct {
 	id        string
 	anonymous bool

@@ -241,8 +241,8 @@ func (l *memberList) unnameMember(m *member) {
 	}
 }
 
-// visibleNames returns the names in a chat room, each once, in order of joining. Who
-// is visible may change without the room: when a user hides, the entries of other
+// visibleNames returns the names in a chat room, each once, in order of joining.
+// They may change without the room: when a user hides, the entries of other
 // instances follow a little later.
 func (l *memberList) visibleNames(isHidden func(socket string) bool) []*name {
 	for m := range l.order.all() {

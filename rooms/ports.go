@@ -13,7 +13,7 @@ import (
 // for concurrent use and none blocks.
 type Conn interface {
 	// ID is the socket id: unique among all sockets of all instances. It may be
-	// shown to anybody: it neither opens nor continues a connection.
+	// shown to any client: it neither opens nor continues a connection.
 	ID() string
 	// ClientID is what the client takes for its socket's id. In protocol 3 it is a
 	// secret, with which one can act as that client: it is for finding the receivers
@@ -99,7 +99,7 @@ const (
 // Status is how present a user is. The values are part of the protocol.
 type Status string
 
-// The statuses. Hidden users are listed to nobody.
+// The statuses. Hidden users are in no list that clients get.
 const (
 	Active Status = "active"
 	Away   Status = "away"
@@ -268,17 +268,17 @@ type Records interface {
 // Broadcast is one event for sockets of any instance.
 type Broadcast struct {
 	Event Event
-	// Rooms are those whose members get it, each once; none: everybody
-	// connected gets it. A socket is in the rooms of its own ids, ID and
-	// ClientID, and in UserRoom of its registered user.
+	// Rooms are those whose sockets get it, each once; none: all sockets get it. A
+	// socket is in the rooms of its own ids, ID and ClientID, and in UserRoom of its
+	// registered user.
 	Rooms []string
-	// Except are rooms whose members do not get it.
+	// Except are rooms whose sockets do not get it.
 	Except []string
 }
 
 // Bus carries broadcasts between the instances of one deployment. One that
 // could not be a Socket.IO event (a reserved or empty name, arguments that are
-// not JSON) reaches nobody.
+// not JSON) reaches no socket.
 type Bus interface {
 	// Publish hands a broadcast to every subscriber of every instance, at most once
 	// each. This instance's have been called when Publish returns; the others follow,

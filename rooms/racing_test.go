@@ -159,13 +159,13 @@ func TestRacesExpire(t *testing.T) {
 		time.Sleep(23 * time.Hour)
 		f.settle()
 		if n := f.rooms.MemberLists(); n != 1 {
-			f.t.Error(n, "rosters: the stage is old, the race is not")
+			f.t.Error(n, "lists: the stage is old, the race is not")
 		}
 		time.Sleep(2 * time.Hour)
 		b.expectLast(`race_1_update []`) // each instance removes its part, perhaps with a flush between
 		for i, r := range f.instances {
 			if n := r.MemberLists(); n != 0 {
-				f.t.Error(n, "rosters are left on", i)
+				f.t.Error(n, "lists are left on", i)
 			}
 		}
 	})

@@ -115,7 +115,7 @@ func (st *statuses) initial(s *session) (status Status, at int64) {
 }
 
 // adoptUserStatus gives a session the status of the user that it registers, before
-// anybody can see it. A choice made before it registered is the latest, which the
+// it is visible. A choice made before it registered is the latest, which the
 // user's other sockets adopt; else theirs counts, but registering is being active.
 func (st *statuses) adoptUserStatus(s *session, key userKey) {
 	if s.registered() && s.key == key {
