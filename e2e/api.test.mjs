@@ -1,4 +1,4 @@
-// The HTTP API beside real clients: what it answers is what they are told, and
+// The HTTP API with real clients connected: its answers are what they are told, and
 // what it does reaches them on every instance. Its every request and refusal is
 // tested in internal/httpapi.
 import assert from 'node:assert/strict';
@@ -171,7 +171,7 @@ test('signing out closes every tab of every version on every instance within a s
   await Promise.all(watchers.map((watcher) => watcher.listed('watcher 0', 'watcher 1', 'watcher 2', ann.id)));
 });
 
-test('who is signed out: one user, shown or hidden, by the id as text', async (t) => {
+test('signing out ends the sessions of one user, shown or hidden, by the id as text', async (t) => {
   const { servers } = await startCluster(t, ['a', 'b'], ENV);
   const client = async (server, user, status) => {
     const one = await connect(t, server.url, { version: '4.8.4', mode: 'websocket', ...quiet });

@@ -64,7 +64,7 @@ test('every client sees those of the other instance come, change and go', async 
   const leaving = clients.filter((_, n) => n % 3 === 0);
   const staying = clients.filter((client) => !leaving.includes(client));
   for (const client of leaving) client.socket.disconnect();
-  await all(staying, staying.map(({ user }) => user.id), 'those who stayed');
+  await all(staying, staying.map(({ user }) => user.id), 'the clients that stayed');
   for (const client of staying) {
     const removed = client.of('remove_user');
     assert.deepEqual(removed.map(([user]) => user.id).sort(), leaving.map(({ user }) => user.id).sort());
@@ -123,7 +123,7 @@ test('official clients come back by themselves after a restart, and with a grace
   await restart(a);
   await Promise.all(users.map((client) => client.settled()));
   await all(users, ids, 'everybody again');
-  // Somebody who comes last proves that the rest has been heard of.
+  // A client that connects last proves that the other events have arrived.
   await users[0].ask('register', { id: 'u0', last: true });
   await watcher.sees('update_user', (user) => user.last);
   assert.deepEqual(watcher.of('remove_user'), []);

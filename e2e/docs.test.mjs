@@ -61,7 +61,7 @@ test('every test that a document names exists', () => {
   assert.deepEqual(named.filter(([, name]) => !begins(all, name)), []);
 });
 
-test('every folder and file of the code that a document names exists, with the tests named beside it', () => {
+test('every folder and file of the code that a document names exists, with the tests named with it', () => {
   const faults = documents.flatMap((path) => {
     const text = read(path);
     const paths = [...text.matchAll(/`((?:adapter|bench|e2e|internal|public|rooms|scripts)\/[\w./-]*\w)`/g)].map(([, name]) => name);

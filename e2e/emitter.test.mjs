@@ -66,7 +66,7 @@ async function setUp(t) {
   return { redis, servers, clients };
 }
 
-// got checks who heard the notice since the last time, each once.
+// got checks which clients received the notice since the last time, each once.
 async function got(clients, who, args, what) {
   await Promise.all(clients.map(async (client) => {
     const notes = await heard(client);
@@ -110,7 +110,7 @@ test('the emitter reaches everybody, a user, one socket, and all but those excep
   }
 });
 
-test('who is in a user\'s room follows what it registers', async (t) => {
+test('a socket is in the room of the user that it registers', async (t) => {
   const redis = await startRedis();
   const server = await startTarget(t, { REDIS_URL: redis.url });
   t.after(redis.stop);

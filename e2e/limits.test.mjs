@@ -1,8 +1,8 @@
-// Where Rollcall says no, or lets go: rates, pings, shutdown. The Node server
-// has none of this.
+// What Rollcall refuses, and when it ends connections: rates, pings, shutdown. The
+// Node server has none of this.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { connect, covering, every, open } from './lib/clients.mjs';
+import { connect, covering, direct, every, open } from './lib/clients.mjs';
 import { PollSession, WsSession } from './lib/raw.mjs';
 import { startServer } from './lib/server.mjs';
 import { startTarget } from './lib/target.mjs';
@@ -41,7 +41,7 @@ describe('binary as base64 text', { concurrency: 2 }, () => {
 });
 
 describe('too many events', { concurrency: 2 }, () => {
-  for (const kind of every.filter(({ mode }) => mode !== 'upgrade')) {
+  for (const kind of direct) {
     test(`a flood is refused, then disconnected, client ${kind.version} ${kind.mode}`, async (t) => {
       const server = await startTarget(t, { EVENTS_PER_SECOND: '1', EVENTS_BURST: '10' });
       const [client, other] = await Promise.all([connect(t, server.url, kind), connect(t, server.url, watching)]);

@@ -97,7 +97,7 @@ describe('show-a-list.md and sign-users-in.md', { concurrency: 2 }, () => {
     await shows(page, drawnIds, [8, 7]);
     await shows(page, 'lists', 1);
 
-    // Who left while the page was away is gone from the list that follows.
+    // A user that left while the page was disconnected is not in the list that follows.
     await page.evaluate(() => socket.io.engine.close());
     peer.close();
     await shows(page, 'lists', 2);
@@ -184,7 +184,7 @@ describe('show-a-list.md and sign-users-in.md', { concurrency: 2 }, () => {
     assert.deepEqual(await (await fetch(`${server.url}/api/online_users/count`)).json(), { users: 2, sockets: 2 });
   });
 
-  eachClient('heartbeat: somebody is at the keyboard', async (t, client) => {
+  eachClient('heartbeat: a key press makes the user active', async (t, client) => {
     const server = await serve(t, { IDLE_AFTER: '1s' });
     const peer = new Peer(t, server);
     const page = await fixture.open(t, {
@@ -199,7 +199,7 @@ describe('show-a-list.md and sign-users-in.md', { concurrency: 2 }, () => {
     assert.equal(await page.evaluate('beats'), 1, 'once a minute at most');
   });
 
-  eachClient('statuses: who is away', async (t, client) => {
+  eachClient('statuses: which users are away', async (t, client) => {
     const server = await serve(t);
     const peer = await joined(t, server, bob);
     const page = await fixture.open(t, { server, client, scripts: [given, samples.take('statuses', server)] });
@@ -210,7 +210,7 @@ describe('show-a-list.md and sign-users-in.md', { concurrency: 2 }, () => {
     await shows(page, 'drawn', [{ ...bob, away: false }, { ...ada, away: false }]);
   });
 
-  eachClient('statuses-changes: who is away, by increments', async (t, client) => {
+  eachClient('statuses-changes: which users are away, by increments', async (t, client) => {
     const server = await serve(t);
     const peer = await joined(t, server, bob);
     await peer.does('status', 'away');

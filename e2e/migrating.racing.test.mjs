@@ -43,7 +43,7 @@ describe('races.md', { concurrency: 2 }, () => {
     await shows(pages[1], 'invites.length', 1);
   });
 
-  eachClient('stage and stands: who is there, and the start', async (t, client) => {
+  eachClient('stage and stands: the racers, and the start', async (t, client) => {
     const server = await serve(t, { RAILS_URL: await startRails(t) });
     const first = await open(t, server, client, ada, 'stage');
     await shows(first, 'racers', [7]);
@@ -59,7 +59,7 @@ describe('races.md', { concurrency: 2 }, () => {
     assert.equal((await outsider.ask('start_race_derby', {})).error, 'not_in_stage');
     await first.close();
     for (const page of [second, tribune]) await shows(page, 'racers', [8]);
-    assert.deepEqual(outsider.heard.filter(([event]) => /stage|race/.test(event)), [], 'it concerns only those who take part or watch');
+    assert.deepEqual(outsider.heard.filter(([event]) => /stage|race/.test(event)), [], 'only racers and watchers are told');
   });
 
   test('stage: without tracks the refusal is shown', async (t) => {

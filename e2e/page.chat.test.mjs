@@ -25,7 +25,7 @@ const said = (page, texts) => shows(page, '.log:visible .text', texts);
 const notes = (page, texts) => shows(page, '.log:visible .note bdi', texts);
 const members = (page, names) => shows(page, '#members li', names);
 
-test('people talk, see who is there, who types, who comes and goes', async (t) => {
+test('visitors chat, and see members, typing, arrivals and departures', async (t) => {
   const { url } = await serve();
   const ann = await visitor(t, url, 'Ann');
   const ben = await visitor(t, url, 'Ben');
@@ -110,7 +110,7 @@ test('rooms: their own people and messages, what is new, kept for the next visit
   assert.equal(await ann.locator('#tabs li').count(), 8);
 });
 
-test('what others send is text, whatever it is', async (t) => {
+test('all that others send is shown as text', async (t) => {
   const { url } = await serve();
   const ann = await visitor(t, url, 'Ann');
   await members(ann, ['Ann']);

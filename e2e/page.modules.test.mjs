@@ -123,7 +123,7 @@ test('the chart shows the window in steps and keeps few points', () => {
   assert.ok(low >= 1598, `${low} is older than the window`);
 });
 
-test('statuses come beside the users', () => {
+test('statuses come with the users', () => {
   const roster = new Roster();
   const away = () => roster.away().map((user) => user.id);
   roster.replace([{ id: 1 }, { id: '2' }, { id: 'constructor' }, { name: 'no id' }, { id: '__proto__' }], JSON.parse('{"1":"away","2":"away","__proto__":"away"}'));
@@ -183,7 +183,7 @@ test('ids that begin anew are of a server that forgot, and nothing is lost here'
   assert.deepEqual(texts(room), ['one', 'two', 'anew', 'and on', 'and anew', 'without a history']);
 });
 
-test('a room keeps two hundred lines and notes few who type', () => {
+test('a room keeps two hundred lines and shows few names that type', () => {
   const room = new Room('lobby');
   room.remember(null, 0);
   const shown = new Set();
@@ -208,7 +208,7 @@ test('a room keeps two hundred lines and notes few who type', () => {
   assert.equal(waiting.lines.length, 200);
 });
 
-test('a token says whose it is, whoever made it', () => {
+test('the user of a token is read, whatever made the token', () => {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const jwt = (claims) => `${part({ alg: 'HS256' })}.${part(claims)}.c2lnbmF0dXJl`;
   const rails = (value) => `${Buffer.from(JSON.stringify(value)).toString('base64')}--0123456789abcdef`;

@@ -12,7 +12,7 @@ const away = (page, names) => shows(page, 'rollcall-online li:has(.away:visible)
 const choose = (page, status) => page.getByLabel(status, { exact: true }).check();
 const chosen = (page, status) => until(() => page.locator(`#status [value=${status}]`).isChecked(), `${status} to be chosen`);
 
-// spy is somebody who keeps every event, in the lobby and out of it.
+// spy is a client that keeps every event, in the lobby and out of it.
 async function spy(t, url) {
   const socket = io(url, { transports: ['websocket'], forceNew: true });
   t.after(() => socket.disconnect());
@@ -203,7 +203,7 @@ test('a refused choice is taken back, and said', async (t) => {
   assert.equal(await ann.evaluate(() => JSON.parse(localStorage.getItem('rollcall.me')).hidden), false);
 });
 
-test('the drop-in element marks who is away, and says so in its event', async (t) => {
+test('the drop-in element marks users that are away, in its event too', async (t) => {
   const { url } = await serve();
   const host = createServer((request, response) => {
     response.setHeader('Content-Type', 'text/html; charset=utf-8');

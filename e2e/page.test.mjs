@@ -39,7 +39,7 @@ test('three browsers see each other join, rename and leave', async (t) => {
   await join(ben, 'Ben');
   for (const page of [ann, ben, cem]) await lists(page, ['Ann', 'Ben']);
   assert.deepEqual(await ann.locator('rollcall-online li:has(.you:visible) .name').allTextContents(), ['Ann']);
-  assert.equal(await cem.locator('rollcall-online .you:visible').count(), 0, 'who only watches is nobody in the list');
+  assert.equal(await cem.locator('rollcall-online .you:visible').count(), 0, 'a visitor without a name is not in the list');
   assert.equal(await cem.locator('#count').textContent(), '2');
   await shot(ann, 'light');
   await ann.emulateMedia({ colorScheme: 'dark' });

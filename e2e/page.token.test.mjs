@@ -171,7 +171,7 @@ describe('the element, with a token', { concurrency: 2 }, () => {
     assert.ok(app.asked.length >= 3 && app.asked.length <= 25, `asked ${app.asked.length} times in ten minutes`);
   });
 
-  test('no token at all: a sentence, and a hint for whoever builds the page', async (t) => {
+  test('no token at all: a sentence, and a hint for the developer of the page', async (t) => {
     const server = await fresh();
     const app = await startApp(t, server, status(500), { attributes: '' });
     const page = await app.open();
@@ -193,7 +193,7 @@ describe('the element, with a token', { concurrency: 2 }, () => {
     assert.equal(await page.getByRole('alert').count(), 0);
   });
 
-  test('the attribute token, beside the address of the next one', async (t) => {
+  test('the attribute token, with the address of the next one', async (t) => {
     const server = await fresh();
     const token = jwt({ user: ann });
     const app = await startApp(t, server, text(() => jwt({ user: { ...ann, name: 'Anna' } })), { attributes: `token="${token}" token-url="/rollcall_token"` });
@@ -298,7 +298,7 @@ describe('signs of life', { concurrency: 2 }, () => {
     assert.equal(await beats(server), 1);
   });
 
-  test('who only looks on says nothing', async (t) => {
+  test('a visitor that only watches sends nothing', async (t) => {
     const server = await fresh({ AUTH_SECRET: '' });
     const app = await startApp(t, server, status(500), { attributes: '' });
     const page = await app.open();

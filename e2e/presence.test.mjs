@@ -49,7 +49,7 @@ for (const kind of every) {
       assert.deepEqual(replay(one.events), one.list);
     });
 
-    test('a connection that breaks is a user who leaves', async (t) => {
+    test('the user of a connection that breaks leaves', async (t) => {
       const { one, two } = await pair(t);
       await one.ask('register', ann);
       await two.ask('register', ben);
@@ -59,7 +59,7 @@ for (const kind of every) {
       await one.listed('ann');
     });
 
-    test('several tabs are one user, who comes with the first and goes with the last', async (t) => {
+    test('several tabs are one user, from the first to the last', async (t) => {
       const { server, one, two } = await pair(t);
       const watcher = await connect(t, server.url, kind);
       await one.ask('register', ann);

@@ -39,7 +39,7 @@ for (const { what, enter, of, update, full, bad } of kinds) {
         refused(await one.ask(enter, { [of]: 's', id: 501 }), full);
         refused(await two.ask(enter, { [of]: 's', id: 'other' }), full);
         await one.until(() => one.last(update('s'))?.length === 500, `the full ${what}`);
-        // Full is this one alone, and who was refused takes no part.
+        // Only this one is full, and a refused racer takes no part.
         assert.deepEqual(await two.ask(enter, { [of]: 'other', id: 1 }), { ok: true });
         if (what === 'stage') refused(await two.ask('start_race_s', {}), 'not_in_stage');
         else refused(await two.ask('update_s_speed', 1), 'not_in_race');
@@ -58,7 +58,7 @@ for (const { what, enter, of, update, full, bad } of kinds) {
         refused(await act(0), outside);
         assert.notEqual((await act(1)).error, outside);
         assert.notEqual((await act(50)).error, outside);
-        // A stage forgets who leaves it; cars stay, and so does all that Node kept.
+        // A stage forgets racers that leave it; cars stay, as with Node.
         const stays = what === 'race' || COMPAT === 'strict';
         await watcher.until(() => watcher.last(update('s0'))?.length === (stays ? 1 : 0), `the ${what} without its racer`);
       });
@@ -86,9 +86,9 @@ for (const { what, enter, of, update, full, bad } of kinds) {
   }
 }
 
-describe('who is told', { concurrency: 3 }, () => {
+describe('recipients', { concurrency: 3 }, () => {
   for (const kind of covering) {
-    test(`those who take part and those who watch, client ${kind.version} ${kind.mode}`, async (t) => {
+    test(`racers and watchers, client ${kind.version} ${kind.mode}`, async (t) => {
       const server = await startTarget(t, UNLIMITED);
       const [one, two, watcher, stranger] = await Promise.all([1, 2, 3, 4].map(() => player(t, server, kind)));
       assert.deepEqual(await watcher.ask('watch_stage', { token: 's' }), { ok: true });
@@ -140,7 +140,7 @@ describe('who is told', { concurrency: 3 }, () => {
   }
 });
 
-test('who joins a stage again and again takes one place', async (t) => {
+test('a racer that joins a stage repeatedly takes one place', async (t) => {
   const server = await startTarget(t, UNLIMITED);
   const [one, two] = await Promise.all([player(t, server), player(t, server)]);
   for (let n = 0; n < 500; n++) one.socket.emit('join_stage', { token: 's', id: 1, n });

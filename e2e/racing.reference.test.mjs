@@ -48,7 +48,7 @@ test('a script is the same for the same seed, and another for another', () => {
   assert.notEqual(write(1), write(2));
 });
 
-// What happens to somebody who acts without the fix named.
+// What a client sees without the fix named.
 describe('each fix is needed', () => {
   const stage = { token: 't', id: 1 };
   const twice = [['join_stage', stage], ['join_stage', stage], ['start_race_t', {}], ['invite', { id: 'end' }]];

@@ -1,5 +1,5 @@
 // COMPAT=strict is the Node service, transcript for transcript: the same scripts
-// of clients on both, beside socket.io 4.8 with all clients, and beside 1.7, as
+// of clients on both, with socket.io 4.8 and all clients, and with 1.7, as
 // it was in its time, with the clients that it serves.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -24,7 +24,7 @@ async function startServers(t, library, tracks = TRACKS) {
 
 for (const [library, usual] of [['4.8.4', [1, 2]], ['1.7.4', [1]]]) {
   const versions = servedBy[library];
-  describe(`beside the Node service on socket.io ${library}`, { concurrency: 2 }, () => {
+  describe(`compared with the Node service on socket.io ${library}`, { concurrency: 2 }, () => {
     for (const seed of seeds(usual)) {
       test(`seed ${seed}`, async (t) => {
         const script = writeScript({ seed, versions, steps: 50 });

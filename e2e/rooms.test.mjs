@@ -18,14 +18,14 @@ function refused(answer, code) {
 
 for (const kind of covering) {
   describe(`rooms, client ${kind.version} ${kind.mode}`, { concurrency: 2 }, () => {
-    const house = async (t, n, env) => {
+    const connected = async (t, n, env) => {
       const server = await startTarget(t, env);
       const clients = await Promise.all(Array.from({ length: n }, () => member(t, server.url, kind)));
       return { server, clients };
     };
 
     test('members see each other come and go', async (t) => {
-      const { server, clients: [one, two, three] } = await house(t, 3);
+      const { server, clients: [one, two, three] } = await connected(t, 3);
       assert.deepEqual(await join(one, 'lobby', { username: 'Ann' }), { ok: true, room: 'lobby', username: 'Ann' });
       await join(two, 'lobby', { username: 'Ben' });
       assert.deepEqual(await join(three, 'lobby'), { ok: true, room: 'lobby', username: 'Guest' });
@@ -58,7 +58,7 @@ for (const kind of covering) {
     });
 
     test('several sockets of one name are one, until the last is gone', async (t) => {
-      const { server, clients: [one, two, three, watcher] } = await house(t, 4);
+      const { server, clients: [one, two, three, watcher] } = await connected(t, 4);
       await join(watcher, 'lobby', { username: 'Zoe' });
       for (const client of [one, two, three]) await join(client, 'lobby', { username: 'Ann' });
       await agree([one, two, three, watcher], 'lobby', ['Zoe', 'Ann'], { servers: [server] });
@@ -75,7 +75,7 @@ for (const kind of covering) {
     });
 
     test('joining again renames; a socket has a name for each room', async (t) => {
-      const { server, clients: [one, two, twin] } = await house(t, 3);
+      const { server, clients: [one, two, twin] } = await connected(t, 3);
       for (const client of [one, two]) await join(client, 'lobby', { username: client === one ? 'Ann' : 'Ben' });
       await join(one, 'other', { username: 'Somebody' });
       assert.deepEqual(await join(one, 'lobby', { username: 'Anna' }), { ok: true, room: 'lobby', username: 'Anna' });
@@ -98,8 +98,8 @@ for (const kind of covering) {
       assert.deepEqual(two.events.slice(before).map(({ event }) => event), ['user_left']);
     });
 
-    test('who somebody is called', async (t) => {
-      const { clients: [client] } = await house(t, 1);
+    test('names of members', async (t) => {
+      const { clients: [client] } = await connected(t, 1);
       const called = async (fields) => (await join(client, 'lobby', fields)).username;
       assert.equal(await called({ username: '  Ann \t' }), 'Ann');
       assert.equal(await called({ username: '   ' }), 'Guest');
@@ -119,7 +119,7 @@ for (const kind of covering) {
     });
 
     test('messages reach the room, in order, under the name that was joined with', async (t) => {
-      const { server, clients: [one, two, outside] } = await house(t, 3, UNLIMITED);
+      const { server, clients: [one, two, outside] } = await connected(t, 3, UNLIMITED);
       await join(one, 'lobby', { username: 'Ann' });
       await join(two, 'lobby', { username: 'Ben' });
       await join(outside, 'other', { username: 'Cid' });
@@ -151,7 +151,7 @@ for (const kind of covering) {
       assert.deepEqual(await ask(server, roomPath('other', 'messages')), outside.rooms.get('other').said);
       assert.deepEqual(await ask(server, roomPath('unknown', 'messages')), []);
 
-      // Who has left says and hears nothing; who comes back goes on.
+      // A member that has left sends and receives nothing until it joins again.
       await leave(two, 'lobby');
       refused(await two.ask('message', { room: 'lobby', content: 'from outside' }), 'not_in_room');
       await one.ask('message', { room: 'lobby', content: 'inside' });
@@ -166,7 +166,7 @@ for (const kind of covering) {
     });
 
     test('typing is told to the others in the room', async (t) => {
-      const { clients: [one, two, three] } = await house(t, 3);
+      const { clients: [one, two, three] } = await connected(t, 3);
       for (const client of [one, two]) await join(client, 'lobby', { username: client === one ? 'Ann' : 'Ben' });
       await join(three, 'other', { username: 'Cid' });
       assert.deepEqual(await one.ask('typing', { room: 'lobby', username: 'Mallory' }), { ok: true });
@@ -182,7 +182,7 @@ for (const kind of covering) {
     });
 
     test('refusals, as acknowledgement or as rollcall_error, change nothing', async (t) => {
-      const { server, clients: [one, two] } = await house(t, 2, UNLIMITED);
+      const { server, clients: [one, two] } = await connected(t, 2, UNLIMITED);
       await join(two, 'lobby', { username: 'Ben' });
       for (const event of ['join', 'leave', 'typing', 'message']) {
         const inRoom = (room) => ({ room, username: 'Ann', content: 'text' });
@@ -212,7 +212,7 @@ for (const kind of covering) {
     });
 
     test('limits: what is just allowed, and what no longer is', async (t) => {
-      const { server, clients: [one, two] } = await house(t, 2, UNLIMITED);
+      const { server, clients: [one, two] } = await connected(t, 2, UNLIMITED);
       const name = '😀'.repeat(64); // characters, not bytes and not UTF-16 units
       const room = 'é'.repeat(64); // 128 bytes
       assert.equal((await join(one, room, { username: name })).username, name);
@@ -246,7 +246,7 @@ for (const kind of covering) {
     });
 
     test('names that mean something elsewhere are names', async (t) => {
-      const { server, clients: [one, two, three] } = await house(t, 3, UNLIMITED);
+      const { server, clients: [one, two, three] } = await connected(t, 3, UNLIMITED);
       await three.ask('register', { id: 5 });
       const odd = ['__proto__', 'constructor', 'hasOwnProperty', 'user:5', 'room:lobby', 'stage:7', 'race:7', three.socket.id,
         'a/b', '..', '%2F', '?x=1#y', '{rollcall}', '*', '漢字 😀 \u0000\u2028\u202e', '<b>"\\\''];
@@ -263,7 +263,7 @@ for (const kind of covering) {
       await three.ask('heartbeat');
       // User 5, whose socket and user have rooms of their own inside, is in none of these.
       assert.deepEqual(three.events.filter(({ event }) => /user_(list|joined|left)|message|typing/.test(event)), []);
-      // And what is for user 5 is not for who is in a room of that name.
+      // And a message to user 5 does not reach the members of a room of that name.
       let invited;
       three.socket.on('invite', (data) => { invited = data; });
       for (const client of [one, two]) client.socket.on('invite', () => client.faults.push('was invited'));
@@ -299,7 +299,7 @@ test('a storm of joins comes as lists', async (t) => {
     for (const [n, watcher] of watchers.entries()) {
       const told = watcher.events.slice(marks[n]).filter(({ event }) => /^user_/.test(event));
       marks[n] = watcher.events.length;
-      // The largest step of a list: who got it was told more than 16 at once.
+      // A client that got the largest step of a list was told of more than 16 at once.
       let before = size > 0 ? names.length : names.length + crowd.length;
       let largest = 0;
       for (const { event, args: [{ count }] } of told) {
@@ -327,29 +327,29 @@ test('up to 16 changes are told one by one', async (t) => {
   assert.equal(watcher.of('user_list').length, 1);
 });
 
-// Who lists a room and who is told of it: twelve mixed clients at once.
+// The members of rooms, and what each is told: twelve mixed clients at once.
 test('all members of a room agree, whatever they do at once', async (t) => {
   const server = await startTarget(t, UNLIMITED);
   const members = await Promise.all(every.map((kind) => member(t, server.url, kind)));
   const random = seeded(4);
   const rooms = ['__proto__', 'lobby', '7'];
-  const book = new Map(); // member -> room -> name
-  for (const client of members) book.set(client, new Map());
+  const expectedNames = new Map(); // member -> room -> name
+  for (const client of members) expectedNames.set(client, new Map());
   for (let round = 0; round < 25; round++) {
     await Promise.all(members.map(async (client) => {
       const room = rooms[random(rooms.length)];
-      if (book.get(client).has(room) && random(3) === 0) {
-        book.get(client).delete(room);
+      if (expectedNames.get(client).has(room) && random(3) === 0) {
+        expectedNames.get(client).delete(room);
         await leave(client, room);
         return;
       }
       const username = `name ${random(5)}`;
-      book.get(client).set(room, username);
+      expectedNames.get(client).set(room, username);
       await join(client, room, { username });
     }));
     for (const room of rooms) {
-      const inside = members.filter((client) => book.get(client).has(room));
-      const names = new Set(inside.map((client) => book.get(client).get(room)));
+      const inside = members.filter((client) => expectedNames.get(client).has(room));
+      const names = new Set(inside.map((client) => expectedNames.get(client).get(room)));
       await agree(inside, room, [...names], { servers: [server], ordered: false });
       // One instance, one order.
       const { users } = await ask(server, roomPath(room, 'users'));

@@ -34,7 +34,7 @@ for (const kind of covering) {
       await ok(one, 'register', ann);
       await ok(two, 'register', ben);
       await two.listed('ann', 'ben');
-      assert.deepEqual(two.of('add_user'), [[ann], [ben]]); // no argument more for who is active
+      assert.deepEqual(two.of('add_user'), [[ann], [ben]]); // no further argument for an active user
       assert.deepEqual(two.of('online_users').at(-1), [[ann, ben]]);
 
       assert.deepEqual(await one.ask('status', 'away'), { ok: true, status: 'away' });
@@ -139,7 +139,7 @@ for (const kind of covering) {
   });
 }
 
-test('who does nothing is away, and back with any event but two', async (t) => {
+test('a user without events is away, and active again with any event but two', async (t) => {
   const server = await startTarget(t, { IDLE_AFTER: `${IDLE}ms`, EVENTS_PER_SECOND: '0' });
   const watcher = await connect(t, server.url, watching);
   const clients = await Promise.all(every.map((kind) => connect(t, server.url, { ...kind, query: { presence: 'none' } })));
@@ -246,7 +246,7 @@ test('a choice in one tab is the user\'s, on every instance', async (t) => {
     await ok(further, 'register', ann);
     shown = { ...ann, again: true };
     await ok(other, 'register', shown);
-    // Somebody who comes afterwards, on either instance, proves that nothing else came.
+    // A user that comes afterwards, on either instance, proves that nothing else came.
     for (const server of servers) {
       const proof = await connect(t, server.url, { ...watching, query: { presence: 'none' } });
       await ok(proof, 'register', { id: `proof ${server.name}` });

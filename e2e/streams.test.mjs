@@ -116,7 +116,7 @@ test('twelve clients of all versions and transports agree', async (t) => {
       assert.deepEqual(new Set(client.list.map((user) => user.id)), new Set(ids));
       assert.deepEqual(client.list, these[0].list, `${client.name} sees another list than ${these[0].name}`);
       const changes = client.events.filter(({ event }) => event !== 'online_users');
-      // Somebody who connected late missed nobody: all were there before the first.
+      // A client that connected late missed no user: all were there before the first.
       assert.deepEqual(new Set(replay(changes).map((user) => user.id)), new Set(ids), client.name);
     }
   };

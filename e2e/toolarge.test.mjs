@@ -1,4 +1,4 @@
-// What a client is told that sends more than the limits allow: the same in every
+// A client that sends more than the limits allow gets the reason: the same in every
 // version, over every transport.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -17,7 +17,7 @@ const because = (error, message) => ({ ok: false, event: '', error, message });
 
 // One after the other: old clients encode for as long as the server waits for the
 // poll that brings the reason, and stop the whole process meanwhile.
-describe('a client that sends too much learns why', () => {
+describe('a client that sends too much gets the reason', () => {
   for (const kind of covering) {
     for (const size of [70_000, 2_000_000]) {
       test(`client ${kind.version} ${kind.mode}, ${size} bytes`, async (t) => {
@@ -25,9 +25,11 @@ describe('a client that sends too much learns why', () => {
         const client = await connect(t, server.url, kind);
         const ends = [];
         client.socket.on('disconnect', (...args) => ends.push(args));
-        await client.ask('register', { id: `${kind.version} ${kind.mode} ${size}` });
+        const id = `${kind.version} ${kind.mode} ${size}`;
+        await client.ask('register', { id });
+        await client.listed(id); // nothing else is due: the client polls
         client.socket.emit('message', { room: 'hall', content: 'x'.repeat(size) });
-        for (let n = 0; n < 10; n++) client.socket.emit('heartbeat'); // it does not know yet
+        for (let n = 0; n < 10; n++) client.socket.emit('heartbeat'); // sent before the reason arrives
         await client.until(() => ends.length > 0, 'the end');
         const why = polls && size > 1_000_000 ? because('body_too_large', BODY) : because('message_too_large', MESSAGE);
         assert.deepEqual(client.of('rollcall_error'), [[why]]);
@@ -42,7 +44,7 @@ describe('a client that sends too much learns why', () => {
   }
 });
 
-describe('also by script', () => {
+describe('over JSONP too', () => {
   for (const [size, why] of [[70_000, because('message_too_large', MESSAGE)], [2_000_000, because('body_too_large', BODY)]]) {
     test(`client 1.3 JSONP in Chromium, ${size} bytes`, async (t) => {
       const site = await startSite(t, server);

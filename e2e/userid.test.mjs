@@ -1,5 +1,5 @@
-// Seed 002's form: who comes with ?userId= is registered by that, and is told
-// updateOnlineUsers, an object of ids, beside all else.
+// A client that connects with ?userId= is registered by that, and is told
+// updateOnlineUsers, an object of ids, as well.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createServer } from 'node:http';
@@ -40,7 +40,7 @@ for (const kind of covering) {
       assert.deepEqual(replay(one.events), [{ id: '7' }]);
     });
 
-    test('together with clients that register, who get no object', async (t) => {
+    test('together with clients that register, which get no object', async (t) => {
       const server = await startTarget(t);
       const [one, other] = [await enter(t, server, kind, '7'), await connect(t, server.url, kind)];
       const objects = [];
@@ -131,7 +131,7 @@ test('an id that is too long is a connect error, and leaves nothing', async (t) 
   await other.listed();
 });
 
-test('who hides is in no object', async (t) => {
+test('a hidden user is in no object', async (t) => {
   const server = await startTarget(t);
   const [one, two] = [await enter(t, server, plain, '7'), await enter(t, server, plain, '8')];
   await one.shown('7', '8');
@@ -205,7 +205,7 @@ async function startDocument(t) {
   return { url: `http://127.0.0.1:${http.address().port}` };
 }
 
-describe('beside the server of the document', () => {
+describe('compared with the server of the document', () => {
   for (const seed of seeds([1, 2, 3])) {
     test(`every client shows the same after every step, seed ${seed}`, async (t) => {
       const chance = new Chance(seed);

@@ -26,6 +26,9 @@ export const covering = [
   ['1.7.4', 'polling'], ['1.7.4', 'upgrade'], ['2.5.0', 'websocket'], ['3.1.3', 'polling'], ['4.8.4', 'websocket'], ['4.8.4', 'upgrade'],
 ].map(([version, mode]) => ({ version, mode }));
 
+// direct: those of covering that do not change their transport.
+export const direct = covering.filter(({ mode }) => mode !== 'upgrade');
+
 // What a client may be sent, but for events whose names hold a name.
 const EVENTS = [
   'online_users', 'add_user', 'update_user', 'remove_user', 'online_count', 'updateOnlineUsers',

@@ -32,7 +32,7 @@ const libraries = {
 export const servedBy = { '4.8.4': ['1.7.4', '2.5.0', '3.1.3', '4.8.4'], '1.7.4': ['1.7.4', '2.5.0'] };
 
 // With these clients the library garbles text over polling, as 1.x encodes
-// UTF-8 twice and 2.x does not: there the reference plays over WebSocket.
+// UTF-8 twice and 2.x does not: there the reference uses WebSocket.
 const garbled = { '4.8.4': '1.7.4', '1.7.4': '2.5.0' };
 
 // startCodeRacer runs it on a free port. fault, for negative controls, may

@@ -1,4 +1,4 @@
-// A detector of leaks: who is hidden is named nowhere.
+// A detector of leaks: a hidden user is named nowhere.
 //
 // Everything that anybody is told is recorded under a channel ("both at a", "GET
 // online_users at b") and a topic of it (presence, one room). A channel may name

@@ -7,14 +7,14 @@ export const PATIENCE = 60_000;
 // with a sentence that says what was awaited and what was there instead.
 export async function until(probe, what, { ms = PATIENCE, show } = {}) {
   const deadline = Date.now() + ms;
-  for (;;) {
+  for (let pause = 4; ; pause = Math.min(1.2 * pause, 50)) { // probes of pages cost processor time
     const value = await probe();
     if (value) return value;
     if (Date.now() > deadline) {
       const seen = show ? `; seen: ${JSON.stringify(show())}` : '';
       throw new Error(`waited ${ms} ms in vain for ${what}${seen}`);
     }
-    await new Promise((resolve) => setTimeout(resolve, 4));
+    await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }
 

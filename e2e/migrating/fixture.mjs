@@ -96,7 +96,7 @@ export async function shows(page, expression, expected) {
 // says waits until the page has written that to its console.
 export const says = (page, text) => until(() => page.said.includes(text), `the page to say "${text}"`, { show: () => page.said });
 
-// Peer is somebody else, of whom all that arrives is kept.
+// Peer is another client, which keeps all that arrives.
 export class Peer {
   constructor(t, server, options = {}) {
     this.heard = [];
@@ -139,7 +139,7 @@ export class Peer {
   }
 }
 
-// joined is a peer who has registered.
+// joined is a peer that has registered.
 export async function joined(t, server, user, options) {
   const peer = new Peer(t, server, options);
   await peer.does('register', user);
