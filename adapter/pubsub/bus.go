@@ -75,9 +75,10 @@ type Bus struct {
 	lost      *ratelog.Warning // messages of this instance
 	listening atomic.Bool
 
-	cancel  context.CancelFunc
-	running sync.WaitGroup
-	closing sync.Once
+	cancel    context.CancelFunc
+	running   sync.WaitGroup
+	published chan struct{} // closed when the goroutine that publishes has ended
+	closing   sync.Once
 }
 
 var _ rooms.Bus = (*Bus)(nil)
@@ -88,16 +89,17 @@ func New(client redis.UniversalClient, o Options) *Bus {
 	o.setDefaults()
 	ctx, cancel := context.WithCancel(context.Background())
 	b := &Bus{
-		client:   client,
-		options:  o,
-		uid:      "rollcall-" + strings.ToLower(rand.Text()[:12]),
-		channel:  o.Key + "#" + mainNamespace + "#",
-		queue:    newQueue(o.MaxQueue),
-		rejected: ratelog.New(o.Log, "a message from Redis cannot be brought to clients"),
-		lost:     ratelog.New(o.Log, "a message does not reach other instances"),
-		cancel:   cancel,
+		client:    client,
+		options:   o,
+		uid:       "rollcall-" + strings.ToLower(rand.Text()[:12]),
+		channel:   o.Key + "#" + mainNamespace + "#",
+		queue:     queue{maxBytes: o.MaxQueue, wake: make(chan struct{}, 1)},
+		rejected:  ratelog.New(o.Log, "a message from Redis cannot be brought to clients"),
+		lost:      ratelog.New(o.Log, "a message does not reach other instances"),
+		cancel:    cancel,
+		published: make(chan struct{}),
 	}
-	b.running.Go(func() { b.publish(ctx) })
+	b.running.Go(func() { defer close(b.published); b.publish(ctx) })
 	b.running.Go(func() { b.receive(ctx) })
 	return b
 }
@@ -133,8 +135,9 @@ func (b *Bus) Subscribe(f func(rooms.Broadcast)) (stop func()) { return b.local.
 func (b *Bus) Close(ctx context.Context) error {
 	var err error
 	b.closing.Do(func() {
+		b.queue.close()
 		select {
-		case <-b.queue.close():
+		case <-b.published:
 		case <-ctx.Done():
 			err = fmt.Errorf("redis bus: publish what is queued: %w", ctx.Err())
 		}

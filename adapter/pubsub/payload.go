@@ -2,11 +2,10 @@ package pubsub
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
-	"unicode/utf8"
 
 	"github.com/vmihailenco/msgpack/v5"
-	"github.com/vmihailenco/msgpack/v5/msgpcode"
 
 	"rollcall/adapter/memory"
 	"rollcall/internal/msgjson"
@@ -78,159 +77,84 @@ func encodeNames(p *msgpack.Encoder, names []string) {
 // decode reads a payload of anybody but self.
 func decode(payload []byte, self string) (rooms.Broadcast, error) {
 	in := bytes.NewReader(payload)
-	p := reader{Decoder: msgpack.NewDecoder(in), namespace: mainNamespace}
-	n, err := p.DecodeArrayLen()
-	if err != nil || n != 3 {
+	p := msgpack.NewDecoder(in)
+	if n, err := p.DecodeArrayLen(); err != nil || n != 3 {
 		return rooms.Broadcast{}, errFormat
 	}
-	switch uid, err := p.text(); {
-	case err != nil:
-		return rooms.Broadcast{}, errFormat
-	case uid == self:
-		return rooms.Broadcast{}, errNotForUs
-	}
-	if err := p.fields(p.packetField); err != nil {
+	var uid string
+	if err := decodeNext(p, &uid); err != nil {
 		return rooms.Broadcast{}, err
 	}
-	if err := p.fields(p.optionField); err != nil {
+	if uid == self {
+		return rooms.Broadcast{}, errNotForUs
+	}
+	packet := struct {
+		Type      int
+		Namespace string `json:"nsp"`
+		Data      []json.RawMessage
+		ID        json.RawMessage
+	}{Namespace: mainNamespace}
+	if err := decodeNext(p, &packet); err != nil {
+		return rooms.Broadcast{}, err
+	}
+	var options struct{ Rooms, Except []roomName }
+	if err := decodeNext(p, &options); err != nil {
 		return rooms.Broadcast{}, err
 	}
 	switch {
 	case in.Len() > 0:
 		return rooms.Broadcast{}, errFormat
-	case p.namespace != mainNamespace:
+	case packet.Namespace != mainNamespace:
 		return rooms.Broadcast{}, errNotForUs
-	case p.kind != packetEvent && p.kind != packetBinaryEvent:
+	case packet.Type != packetEvent && packet.Type != packetBinaryEvent:
 		return rooms.Broadcast{}, errors.New("it is not an event")
-	case p.wantsAck:
+	case packet.ID != nil && string(packet.ID) != "null":
 		return rooms.Broadcast{}, errors.New("it asks for acknowledgements, which do not travel between servers")
-	case !utf8.ValidString(p.message.Event.Name):
+	case len(packet.Data) == 0:
 		return rooms.Broadcast{}, errFormat
 	}
-	return p.message, memory.CheckMessage(p.message)
+	b := rooms.Broadcast{Rooms: texts(options.Rooms), Except: texts(options.Except)}
+	if err := json.Unmarshal(packet.Data[0], &b.Event.Name); err != nil {
+		return rooms.Broadcast{}, errors.New("the event's name is no text")
+	}
+	b.Event.Args = append(b.Event.Args, packet.Data[1:]...) // nil for none
+	return b, memory.CheckMessage(b)
 }
 
-// A reader gathers the fields of a payload.
-type reader struct {
-	*msgpack.Decoder
-	message   rooms.Broadcast
-	kind      int64
-	namespace string
-	wantsAck  bool
-}
-
-// fields reads an object, with a call for each field's value.
-func (p *reader) fields(read func(name string) error) error {
-	n, err := p.DecodeMapLen()
-	if err != nil || n < 0 {
-		return errFormat
-	}
-	for range n {
-		name, err := p.text()
-		if err != nil {
-			return errFormat
-		}
-		if err := read(name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p *reader) packetField(name string) (err error) {
-	switch name {
-	case "type":
-		if p.kind, err = p.DecodeInt64(); err != nil {
-			return errFormat
-		}
-		return nil
-	case "nsp":
-		if p.namespace, err = p.text(); err != nil {
-			return errFormat
-		}
-		return nil
-	case "data":
-		return p.event()
-	case "id":
-		id, err := msgjson.Decode(p.Decoder, maxDepth)
-		p.wantsAck = string(id) != "null"
-		return err
-	}
-	return p.skip()
-}
-
-func (p *reader) optionField(name string) (err error) {
-	switch name {
-	case "rooms":
-		p.message.Rooms, err = p.names()
-		return err
-	case "except":
-		p.message.Except, err = p.names()
-		return err
-	}
-	return p.skip()
-}
-
-// event reads the array of an event's name and arguments.
-func (p *reader) event() error {
-	n, err := p.DecodeArrayLen()
-	if err != nil || n < 1 {
-		return errFormat
-	}
-	e := rooms.Event{}
-	if e.Name, err = p.text(); err != nil {
-		return errors.New("the event's name is no text")
-	}
-	for range n - 1 {
-		arg, err := msgjson.Decode(p.Decoder, maxDepth)
-		if err != nil {
-			return err
-		}
-		e.Args = append(e.Args, arg)
-	}
-	p.message.Event = e
-	return nil
-}
-
-// names reads a list of rooms. A number is as good as its digits: to JavaScript
-// they are different rooms, to all others one.
-func (p *reader) names() ([]string, error) {
-	n, err := p.DecodeArrayLen()
+// decodeNext reads one value, which must not be nil, into v.
+func decodeNext(p *msgpack.Decoder, v any) error {
+	text, err := msgjson.Decode(p, maxDepth+2) // an argument lies in a list in an object
 	if err != nil {
-		return nil, errFormat
+		if errors.Is(err, msgjson.ErrMalformed) {
+			return errFormat
+		}
+		return err
 	}
-	var names []string
-	for range n { // none for nil
-		code, err := p.PeekCode()
-		if err != nil {
-			return nil, errFormat
-		}
-		var name string
-		if msgpcode.IsString(code) {
-			name, err = p.DecodeString()
-		} else {
-			var number []byte
-			number, err = msgjson.Decode(p.Decoder, 0)
-			name = string(number)
-		}
-		if err != nil {
-			return nil, errFormat
-		}
-		names = append(names, name)
+	if string(text) == "null" || json.Unmarshal(text, v) != nil {
+		return errFormat
 	}
-	return names, nil
+	return nil
 }
 
-// text reads a string, and nothing that is only like one.
-func (p *reader) text() (string, error) {
-	if code, err := p.PeekCode(); err != nil || !msgpcode.IsString(code) {
-		return "", errFormat
+// A roomName may be written as a number, which is as good as its digits: to
+// JavaScript they are different rooms, to all others one.
+type roomName string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *roomName) UnmarshalJSON(text []byte) error {
+	switch text[0] {
+	case '"':
+		return json.Unmarshal(text, (*string)(r))
+	case '[', '{':
+		return errFormat
 	}
-	return p.DecodeString()
+	*r = roomName(text)
+	return nil
 }
 
-// skip leaves out a value. The library's own Skip knows no bound of depth.
-func (p *reader) skip() error {
-	_, err := msgjson.Decode(p.Decoder, maxDepth)
-	return err
+func texts(names []roomName) (out []string) {
+	for _, name := range names {
+		out = append(out, string(name))
+	}
+	return out
 }

@@ -70,7 +70,7 @@ func TestDecode(t *testing.T) {
 		"options are nil":     {[]any{"u", packet(nil), nil}, errFormat},
 		"rooms are text":      {[]any{"u", packet(nil), m{"rooms": "a"}}, errFormat},
 		"a room is a list":    {[]any{"u", packet(nil), m{"rooms": []any{[]any{}}}}, errFormat},
-		"a room is bytes":     {[]any{"u", packet(nil), m{"except": []any{[]byte("a")}}}, errFormat},
+		"a room is bytes":     {[]any{"u", packet(nil), m{"except": []any{[]byte("a")}}}, msgjson.ErrBinary},
 		"no data":             {[]any{"u", m{"type": 2}, m{}}, nil},
 		"empty data":          {[]any{"u", packet(m{"data": []any{}}), m{}}, errFormat},
 		"name is a number":    {[]any{"u", packet(m{"data": []any{5}}), m{}}, nil},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 
@@ -12,14 +13,92 @@ import (
 
 var errQueueFull = errors.New("too much is waiting to be published")
 
-// publish writes what is queued, all of it in one round trip, until ctx ends.
+// An outgoing message is a payload and where to publish it.
+type outgoing struct {
+	channel string
+	payload []byte
+}
+
+// cost is what a message takes of the queue's bound: its bytes, and what holds
+// them.
+func (m outgoing) cost() int { return len(m.channel) + len(m.payload) + 64 }
+
+// A queue holds what is to be published. One goroutine takes from it.
+type queue struct {
+	maxBytes int
+	wake     chan struct{} // wakes the taker
+
+	// mu guards the fields below.
+	mu      sync.Mutex
+	waiting []outgoing
+	bytes   int // of those waiting and those taken
+	taken   int // bytes of the last batch, until the next is taken
+	closed  bool
+}
+
+// add queues a message. It reports false if the message does not fit, or the
+// queue is closed.
+func (q *queue) add(channel string, payload []byte) bool {
+	m := outgoing{channel, payload}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed || q.bytes+m.cost() > q.maxBytes {
+		return false
+	}
+	q.waiting = append(q.waiting, m)
+	q.bytes += m.cost()
+	q.wakeTaker()
+	return true
+}
+
+func (q *queue) wakeTaker() {
+	select {
+	case q.wake <- struct{}{}:
+	default: // it is awake
+	}
+}
+
+// take waits for messages and returns all there are; nil when ctx has ended, or
+// the queue is closed and empty. It releases the bytes of the last batch.
+func (q *queue) take(ctx context.Context) []outgoing {
+	for {
+		q.mu.Lock()
+		batch, closed := q.waiting, q.closed
+		q.waiting, q.bytes = nil, q.bytes-q.taken
+		q.taken = q.bytes
+		q.mu.Unlock()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if len(batch) > 0 || closed {
+			return batch
+		}
+		select {
+		case <-q.wake:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (q *queue) size() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.bytes
+}
+
+// close ends adding, and lets take return what is left.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.wakeTaker()
+}
+
+// publish writes what is queued, all of it in one round trip, until ctx ends or
+// the queue is closed and empty.
 func (b *Bus) publish(ctx context.Context) {
 	timeout := b.options.PublishTimeout
-	for {
-		batch := b.queue.take(ctx)
-		if batch == nil {
-			return
-		}
+	for batch := b.queue.take(ctx); batch != nil; batch = b.queue.take(ctx) {
 		bounded, cancel := context.WithTimeout(ctx, timeout)
 		backoff := retry.Backoff{First: timeout / 64, Max: timeout / 8}
 		failed, err := b.write(bounded, batch)
@@ -32,7 +111,6 @@ func (b *Bus) publish(ctx context.Context) {
 		if failed > 0 {
 			b.drop(failed, err)
 		}
-		b.queue.done()
 	}
 }
 

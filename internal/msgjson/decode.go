@@ -1,6 +1,11 @@
+// Package msgjson translates between JSON and MessagePack, as JavaScript's
+// JSON.stringify and msgpack libraries do. Both directions keep the order of
+// keys, which is why neither goes through Go's maps, and integers exactly: 64
+// bits signed or unsigned. Every other number is a 64-bit float.
 package msgjson
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +16,15 @@ import (
 
 	"github.com/vmihailenco/msgpack/v5"
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
+)
+
+var (
+	// ErrMalformed is for what is not MessagePack.
+	ErrMalformed = errors.New("it is malformed MessagePack")
+	// ErrBinary is for binary data and extensions that JSON has no form for.
+	ErrBinary = errors.New("it has binary data, which clients get as JSON only")
+	// ErrDepth is for arrays and objects that are nested too deep.
+	ErrDepth = errors.New("it is nested too deep")
 )
 
 // Decode reads one MessagePack value and returns it as JSON, with what
@@ -57,9 +71,9 @@ func (d decoder) value(b []byte, maxDepth int) ([]byte, error) {
 	case maxDepth <= 0:
 		return nil, ErrDepth
 	case msgpcode.IsFixedArray(code) || code == msgpcode.Array16 || code == msgpcode.Array32:
-		return d.array(b, maxDepth-1)
+		return d.container(b, false, maxDepth-1)
 	case msgpcode.IsFixedMap(code) || code == msgpcode.Map16 || code == msgpcode.Map32:
-		return d.object(b, maxDepth-1)
+		return d.container(b, true, maxDepth-1)
 	}
 	return nil, ErrMalformed // the one code that means nothing
 }
@@ -68,42 +82,32 @@ func isInteger(code byte) bool {
 	return msgpcode.IsFixedNum(code) || msgpcode.Uint8 <= code && code <= msgpcode.Int64
 }
 
-func (d decoder) array(b []byte, maxDepth int) ([]byte, error) {
-	n, err := d.DecodeArrayLen()
+// container appends an array or an object.
+func (d decoder) container(b []byte, isObject bool, maxDepth int) ([]byte, error) {
+	length, brackets := d.DecodeArrayLen, "[]"
+	if isObject {
+		length, brackets = d.DecodeMapLen, "{}"
+	}
+	n, err := length()
 	if err != nil {
 		return nil, ErrMalformed
 	}
-	b = append(b, '[')
+	b = append(b, brackets[0])
 	for i := range n {
 		if i > 0 {
 			b = append(b, ',')
+		}
+		if isObject {
+			if b, err = d.key(b); err != nil {
+				return nil, err
+			}
+			b = append(b, ':')
 		}
 		if b, err = d.value(b, maxDepth); err != nil {
 			return nil, err
 		}
 	}
-	return append(b, ']'), nil
-}
-
-func (d decoder) object(b []byte, maxDepth int) ([]byte, error) {
-	n, err := d.DecodeMapLen()
-	if err != nil {
-		return nil, ErrMalformed
-	}
-	b = append(b, '{')
-	for i := range n {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		if b, err = d.key(b); err != nil {
-			return nil, err
-		}
-		b = append(b, ':')
-		if b, err = d.value(b, maxDepth); err != nil {
-			return nil, err
-		}
-	}
-	return append(b, '}'), nil
+	return append(b, brackets[1]), nil
 }
 
 // key appends an object's key, which may also be an integer.
@@ -160,22 +164,16 @@ func (d decoder) extension(b []byte) ([]byte, error) {
 	if err := d.ReadFull(data); err != nil {
 		return nil, ErrMalformed
 	}
-	number := func(from, to int) (n uint64) {
-		for _, c := range data[from:to] {
-			n = n<<8 | uint64(c)
-		}
-		return n
-	}
 	switch {
 	case id == extTimestamp && size == 4:
-		return appendDate(b, time.Unix(int64(number(0, 4)), 0))
+		return appendDate(b, time.Unix(int64(binary.BigEndian.Uint32(data)), 0))
 	case id == extTimestamp && size == 8:
-		n := number(0, 8)
+		n := binary.BigEndian.Uint64(data)
 		return appendDate(b, time.Unix(int64(n&(1<<34-1)), int64(n>>34)))
 	case id == extTimestamp && size == 12:
-		return appendDate(b, time.Unix(int64(number(4, 12)), int64(number(0, 4))))
+		return appendDate(b, time.Unix(int64(binary.BigEndian.Uint64(data[4:])), int64(binary.BigEndian.Uint32(data))))
 	case id == extLegacy && size == 8:
-		return appendDate(b, time.UnixMilli(int64(number(0, 8))))
+		return appendDate(b, time.UnixMilli(int64(binary.BigEndian.Uint64(data))))
 	case id == extLegacy && size == 1: // undefined
 		return append(b, "null"...), nil
 	}
