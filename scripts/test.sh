@@ -12,8 +12,8 @@ cd "$(dirname "$0")/.."
 first="client build"
 lanes=(
   "gofmt unit vet staticcheck"
-  "e2e image"
-  "abuse cluster simulation"
+  "e2e"
+  "abuse cluster simulation image"
 )
 
 step_client() { scripts/client.sh; }
