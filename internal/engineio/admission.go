@@ -14,14 +14,13 @@ import (
 // poll yet, and between two polls. And it is what others are answered.
 
 const (
-	// A session over polling holds no TCP connection, so making one and forgetting it
-	// costs a client nothing. Until the first poll it is pending, and of those there
-	// are maxPending: one too many ends the oldest. Clients poll at once, so that none
-	// of theirs is the oldest for long.
+	// maxPending bounds the sessions over polling without a first poll, which cost their
+	// client nothing: one too many ends the oldest. Clients poll at once, so that none of
+	// theirs is the oldest for long.
 	maxPending = 5000
 	// handshakeBacklog is the number of pending sessions from which on handshakes are
-	// delayed: somebody makes sessions and leaves them, or a thousand clients come at
-	// once. The delay hurts only the former.
+	// delayed. Of those that make sessions and leave them and a thousand clients that come
+	// at once, the delay hurts the former only.
 	handshakeBacklog = 100
 	// refusalDelay is that delay, and the one before a refusal, after which clients
 	// may be back at once.

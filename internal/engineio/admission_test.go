@@ -3,7 +3,6 @@ package engineio
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -79,14 +78,9 @@ func TestNoJSONP(t *testing.T) {
 	_, base := start(t, Options{NoJSONP: true})
 	open := mustPoll(t, base, 3, "")
 	for _, query := range []string{"&j=0", "&j", "&b64=1&j=1", "&j=0&sid=" + open.SID, "&j=x&sid=nobody"} {
-		response, err := web.Get(endpoint(base, "polling", 3, query))
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, _ := io.ReadAll(response.Body)
-		response.Body.Close()
-		if response.StatusCode != http.StatusForbidden || string(body) != `{"code":4,"message":"JSONP is off"}` {
-			t.Errorf("%s: %d %s", query, response.StatusCode, body)
+		status, body, err := (&poller{Base: base, Protocol: 3}).Request(http.MethodGet, query, nil, "")
+		if err != nil || status != http.StatusForbidden || body != `{"code":4,"message":"JSONP is off"}` {
+			t.Errorf("%s: %d %s, %v", query, status, body, err)
 		}
 	}
 }
@@ -155,17 +149,13 @@ func TestPending(t *testing.T) {
 	if status, err := used.Post(used.Join(`42["burst",1]`)); err != nil {
 		t.Errorf("the one that is used: %d %v", status, err)
 	}
-	pending := func() int {
-		d.srv.mu.Lock()
-		defer d.srv.mu.Unlock()
-		return d.srv.pending.Len()
-	}
-	if _, err := made[2].Next(); err != nil || pending() != 1 {
-		t.Errorf("after a poll: %v, %d are pending", err, pending())
+	expect(t, made[2], "40…")
+	if _, pending, _ := d.counts(); pending != 1 {
+		t.Errorf("after a poll %d are pending", pending)
 	}
 	made[3].Post(made[3].Join("1")) // a client that leaves is not waited for
-	if n := pending(); n != 0 {
-		t.Errorf("%d are pending", n)
+	if _, pending, _ := d.counts(); pending != 0 {
+		t.Errorf("%d are pending", pending)
 	}
 }
 
@@ -175,14 +165,9 @@ func TestHandshakeBacklog(t *testing.T) {
 	d, base := start(t, Options{})
 	d.srv.backlog, d.srv.refusalDelay = 2, time.Hour
 	made := forgotten(t, base, 2)
-	held := func() int {
-		d.srv.mu.Lock()
-		defer d.srv.mu.Unlock()
-		return d.srv.places
-	}
 	giveUp(t, d, base)
-	if n := held(); n != 2 {
-		t.Errorf("%d are held", n)
+	if places, _, _ := d.counts(); places != 2 {
+		t.Errorf("%d are held", places)
 	}
 	c, err := dial(base, 4, "")
 	if err != nil {
@@ -231,4 +216,91 @@ func TestCloseComesAlone(t *testing.T) {
 	if all := strings.Join(answers, "\x1e"); !strings.HasPrefix(all, "42[\"tick\",0]\x1e42[\"tick\",1]\x1e41") {
 		t.Errorf("%q", all)
 	}
+}
+
+// holdPoll begins a poll and returns when the server handles it.
+func (d *fixture) holdPoll(t *testing.T, p *poller) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r, _ := http.NewRequestWithContext(ctx, http.MethodGet, p.URL(""), nil)
+		if response, err := web.Do(r); err == nil {
+			response.Body.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	c := d.connOf(p.SID)
+	await(t, "a poll is held", c, func() bool { return c.carrier.poll != nil })
+}
+
+// exists tells whether the server knows a session.
+func (d *fixture) exists(sid string) bool { return d.connOf(sid) != nil }
+
+// When all places are taken, the session that has been without a transport for
+// longest makes room: not one that polls or has a WebSocket, nor one that has
+// polled later.
+func TestDisplaced(t *testing.T) {
+	d, base := start(t, Options{MaxConnections: 5})
+	d.srv.betweenPolls = time.Millisecond
+	mustJoin(t, base, 4, "")
+	var p [4]*poller
+	for i := range p {
+		p[i] = mustPoll(t, base, 4, "")
+	}
+	d.holdPoll(t, p[0])
+	mustAsk(t, p[1], `["marks"]`) // later than the others
+	for i, gone := range []int{2, 3, 1} {
+		time.Sleep(2 * d.srv.betweenPolls) // the shortest time, not a wait for anything
+		mustJoin(t, base, 4, "")
+		eventually(t, "the longest without a transport is gone", func() bool { return !d.exists(p[gone].SID) })
+		for j := range p {
+			left := j == 0 || i < 1 && j == 3 || i < 2 && j == 1
+			if d.exists(p[j].SID) != left {
+				t.Errorf("after %d new clients: session %d is there: %v", i+1, j, !left)
+			}
+		}
+	}
+	if _, err := poll(base, 4, ""); err == nil {
+		t.Error("a client was let in though all have a transport")
+	}
+	if places, _, without := d.counts(); places != 5 || without != 0 {
+		t.Errorf("%d are held, %d of them without a transport", places, without)
+	}
+}
+
+// A session between two polls is not displaced: a new client waits until that is
+// too long for one.
+func TestBetweenPolls(t *testing.T) {
+	d, base := start(t, Options{MaxConnections: 1})
+	p := mustPoll(t, base, 4, "")
+	d.srv.mu.Lock()
+	_, since, _ := d.srv.detachedAt.GetOldest()
+	d.srv.mu.Unlock()
+	mustJoin(t, base, 4, "")
+	if took := time.Since(since); took < betweenPolls || d.exists(p.SID) {
+		t.Errorf("displaced after %s", took)
+	}
+}
+
+// Sessions are on the list exactly while they have no transport.
+func TestWithoutTransport(t *testing.T) {
+	d, base := start(t, Options{})
+	without := func() int { _, _, n := d.counts(); return n }
+	mustJoin(t, base, 4, "")
+	if n := without(); n != 0 {
+		t.Errorf("a WebSocket: %d", n)
+	}
+	upgraded := mustPoll(t, base, 4, "")
+	eventually(t, "it is between two polls", func() bool { return without() == 1 })
+	takeOver(t, d, upgraded)
+	eventually(t, "it has a WebSocket", func() bool { return without() == 0 })
+	ended := mustPoll(t, base, 4, "")
+	eventually(t, "another is between two polls", func() bool { return without() == 1 })
+	ended.Post("1")
+	eventually(t, "it has ended", func() bool { return without() == 0 })
 }

@@ -135,10 +135,9 @@ func (c *Conn) letGo() {
 	close(c.over)
 }
 
-// Violation ends the connection of a client that broke the protocol, as Node does.
-// The session is told at once, the client after a delay: breaking the protocol in a
-// loop of reconnects is to be expensive. It is for the goroutine that handles the
-// client's packets, and waits.
+// Violation ends the connection of a client that broke the protocol, as Node does. The
+// session is told at once, the client after a delay, which makes reconnect loops
+// expensive. It waits, and is for the goroutine that handles the client's packets.
 func (c *Conn) Violation() {
 	c.srv.opts.Observer.Refusal(invalidPacket)
 	c.tell(Closed)
@@ -179,12 +178,11 @@ const (
 	stopPause = 2 * time.Millisecond
 )
 
-// Stop rejects new connections and closes the existing ones, one after the other,
-// spread over a time at most, so that they do not all come back at once. With a
-// spread it calls announce, if not nil, for each one before, with the time until it
-// is closed. Connections that are not over a second after the last close are dropped.
-// When it returns all are over, unless a session, which is told of each end, takes
-// longer than ctx: then Stop does not wait for it.
+// Stop rejects new connections and closes the existing ones, spread over a time at most,
+// so that they do not all come back at once. With a spread it first calls announce, if
+// not nil, for each one with the time until it is closed. Connections that are not over a
+// second after the last close are dropped. When Stop returns all are over, unless a
+// session, which is told of its end, takes longer than ctx.
 func (s *Server) Stop(ctx context.Context, spread time.Duration, announce func(Session, time.Duration)) {
 	stopped := make(chan struct{})
 	go func() {

@@ -3,10 +3,9 @@
 // messages to the Conn's Session, one at a time and in order, and sends what the
 // layer above gives it. It knows nothing of what is in a message.
 //
-// A Conn is one client over its whole life: the upgrade from polling to WebSocket
-// happens inside it. It has one bounded queue of frames, which leave by whatever
-// transport is current. It ends through Close, which writes what is queued, or
-// CloseNow, which waits for nobody; both go through Conn.end (end.go).
+// A Conn is one client over its whole life, also over the upgrade from polling to
+// WebSocket. Its one bounded queue leaves by the current transport. It ends through
+// Close, which writes what is queued, or CloseNow, which waits for nobody (end.go).
 //
 // The way in: websocket.go or polling.go (payload.go) → receive.go → Session. The way
 // out: Conn.Send or Conn.Write (write.go) → a writer, or polling.go (encoding.go).
@@ -24,8 +23,7 @@ import (
 )
 
 // Session is what a Conn's messages go to. Text, Binary and Upgraded are called by
-// one goroutine at a time; Closed may be called beside them. In the log it appears
-// as what it is as a slog.LogValuer.
+// one goroutine at a time; Closed may be called beside them.
 type Session interface {
 	// Text takes a text message, which is valid until it returns.
 	Text([]byte)
@@ -36,7 +34,7 @@ type Session interface {
 	// Closed tells of the end, exactly once and before the Conn waits for anything.
 	// What it sends to the client is the last that is sent, if there is time for it.
 	Closed(Reason)
-	slog.LogValuer
+	slog.LogValuer // as what it appears in the log
 }
 
 // Reason tells why a connection has ended.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -184,16 +185,6 @@ func (f *fixture) conns() (list []*guest) {
 	return list
 }
 
-// only is the id of the one session that is in.
-func (f *fixture) only(t *testing.T) string {
-	t.Helper()
-	conns := f.conns()
-	if len(conns) != 1 {
-		t.Fatalf("%d sessions are in", len(conns))
-	}
-	return conns[0].ID()
-}
-
 // marked is what a session's client marked, in the order in which it was handled.
 func (f *fixture) marked(id string) (marks []string) {
 	f.mu.Lock()
@@ -212,6 +203,25 @@ func await(t testing.TB, what string, c *Conn, ok func() bool) {
 		defer c.mu.Unlock()
 		return ok()
 	})
+}
+
+// rawConn opens a TCP connection to a server.
+func rawConn(t *testing.T, base string) *net.TCPConn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.(*net.TCPConn)
+}
+
+// counts is how many connections take a place, how many are pending, and how many are
+// without a transport.
+func (f *fixture) counts() (places, pending, detached int) {
+	f.srv.mu.Lock()
+	defer f.srv.mu.Unlock()
+	return f.srv.places, f.srv.pending.Len(), f.srv.detachedAt.Len()
 }
 
 // connOf finds a connection by its id.

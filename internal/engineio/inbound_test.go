@@ -3,7 +3,6 @@ package engineio
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -16,17 +15,11 @@ import (
 
 // stallBody sends the beginning of a POST, a number of bytes of its body, and then
 // nothing.
-func stallBody(t *testing.T, p *poller, announced, sent int) net.Conn {
+func stallBody(t *testing.T, p *poller, announced, sent int) {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(p.Base, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
 	path := strings.TrimPrefix(p.URL(""), p.Base)
-	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s",
+	fmt.Fprintf(rawConn(t, p.Base), "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s",
 		path, announced, strings.Repeat("4", sent))
-	return conn
 }
 
 // Bodies that do not go on hold what they have sent, not what they have
@@ -72,13 +65,9 @@ func TestMessagesTogether(t *testing.T) {
 		t.Errorf("over the bound: %v", err)
 	}
 	c := mustJoin(t, base, 4, "")
-	if _, err := c.Ask(1, `["marks"]`); err != nil {
-		t.Errorf("a short message: %v", err)
-	}
+	mustAsk(t, c, `["marks"]`) // a short message
 	eventually(t, "a message that does not go on is given up", func() bool { return inbound.Used() == 0 })
-	if _, err := c.Ask(2, `["marks","`+strings.Repeat("x", 60_000)+`"]`); err != nil {
-		t.Errorf("afterwards: %v", err)
-	}
+	mustAsk(t, c, `["marks","`+strings.Repeat("x", 60_000)+`"]`)
 	eventually(t, "it is given back", func() bool { return inbound.Used() == 0 })
 }
 
@@ -94,9 +83,7 @@ func TestFarTooLargeOverWebSocket(t *testing.T) {
 				t.Errorf("protocol %d, %d bytes: %v", protocol, size, err)
 			}
 		}
-		if got, err := c.Next(); !strings.HasPrefix(got, `42["rollcall_error",{`) || !strings.Contains(got, `"message_too_large"`) {
-			t.Errorf("protocol %d: it is told %q, %v", protocol, got, err)
-		}
+		expect(t, c, `42["rollcall_error",{"error":"message_too_large"…`)
 		if _, err := c.Next(); !websocket.IsCloseError(err, websocket.CloseMessageTooBig) {
 			t.Errorf("protocol %d: it reads %v", protocol, err)
 		}
@@ -133,6 +120,7 @@ func TestTooLargeIsTold(t *testing.T) {
 					t.Run(fmt.Sprintf("protocol %d%s, %s, polls %t", protocol, more, want, polls), func(t *testing.T) {
 						t.Parallel()
 						d, base := start(t, Options{MaxMessage: 1000, MaxBody: 10_000, CloseTimeout: patience})
+						d.srv.reasonTimeout = patience
 						tooLargeIsTold(t, d, mustPoll(t, base, protocol, more), size, polls, want)
 					})
 				}

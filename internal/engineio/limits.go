@@ -86,11 +86,10 @@ func (c *Conn) Throttle() {
 	}
 }
 
-// A connection is read at a megabyte a second, a message counting frameCost beside
-// its bytes: that is a few percent of a core, whatever is sent and with a limit or
-// not. The reading goroutine sleeps after maxUnpaced bytes. Yielding is not enough:
-// the goroutine that runs instead may be on another thread, which the kernel has
-// put on the same core. A rate.Limiter would need a burst of the largest message.
+// A connection is read at a megabyte a second, a message counting frameCost beside its
+// bytes: a few percent of a core, whatever is sent. The reading goroutine sleeps after
+// maxUnpaced bytes; yielding is not enough, since the other goroutine's thread may be on
+// the same core. A rate.Limiter would need a burst of the largest message.
 const (
 	maxUnpaced = 2 << 10
 	perByte    = time.Microsecond

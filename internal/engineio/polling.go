@@ -215,7 +215,7 @@ func (e exchange) servePost() {
 func (e exchange) refuseTooLarge(reason Reason) {
 	e.c.srv.opts.Observer.Refusal(reason.Code)
 	e.c.end(leaving, reason)
-	wait(e.c.over, closeWriteTimeout)
+	wait(e.c.over, e.c.srv.reasonTimeout)
 	e.c.CloseNow()
 	e.c.srv.refuse(e.w, e.r, &refusal{http.StatusRequestEntityTooLarge, "", 3, reason.Message})
 }

@@ -155,10 +155,9 @@ func (a *account) count(by int64, runs ...Run) (over bool) {
 }
 
 // makeRoom disconnects the clients with the longest queues until an eighth of the
-// bound is free, so that finding them, which looks at every connection, is rare. The
-// caller is the sender for whom there was no room; it holds no mutex. Another sender
-// without room waits until there is some, so that queues do not grow on meanwhile:
-// that takes no time of any client's.
+// bound is free, so that finding them, which looks at every connection, is rare. It is
+// for a sender that found no room and holds no mutex. Other senders without room wait
+// meanwhile, so that queues do not grow on; no client is waited for.
 func (s *Server) makeRoom() {
 	s.account.making.Lock()
 	defer s.account.making.Unlock()
@@ -222,7 +221,7 @@ type queueOf struct {
 }
 
 // byQueue is all connections for which something waits, the longest queue first. It
-// takes no Conn's lock: with thousands of busy ones each may take a while.
+// takes no Conn's lock: each of thousands may take a while.
 func (s *Server) byQueue() []queueOf {
 	s.mu.Lock()
 	conns := slices.Concat(slices.Collect(maps.Values(s.conns)), slices.Collect(maps.Keys(s.ending)))
@@ -237,9 +236,8 @@ func (s *Server) byQueue() []queueOf {
 	return list
 }
 
-// Queued is how many bytes wait to be sent to clients: in all, in which frames that
-// many wait for count once, and to the one for whom most wait. It looks at each
-// connection in turn, so it is for now and then.
+// Queued is how many bytes wait to be sent: in all, where shared frames count once, and
+// to the one client for whom most wait. It looks at each connection: for now and then.
 func (s *Server) Queued() (all, most int) {
 	if longest := s.byQueue(); len(longest) > 0 {
 		most = int(longest[0].waiting)

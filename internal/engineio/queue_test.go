@@ -111,25 +111,19 @@ func TestAccountUnderConcurrency(t *testing.T) {
 		all.Go(func() {
 			for n := range 6 {
 				if i%2 == 0 {
-					c, err := join(base, 4, "")
-					if err != nil {
-						continue
+					if c, err := join(base, 4, ""); err == nil {
+						c.Ask(1, `["burst",100]`)
+						if n%2 == 0 {
+							c.Ask(2, `["big",300000]`)
+						}
+						c.Conn.Close()
 					}
-					c.Ask(1, `["burst",100]`)
+				} else if p, err := pollJoin(base, 4, ""); err == nil {
+					p.Post(p.Join(`42["big",300000]`, `42["burst",50]`))
 					if n%2 == 0 {
-						c.Ask(2, `["big",300000]`)
+						p.Next()
+						p.Post("1")
 					}
-					c.Conn.Close()
-					continue
-				}
-				p, err := pollJoin(base, 4, "")
-				if err != nil {
-					continue
-				}
-				p.Post(p.Join(`42["big",300000]`, `42["burst",50]`))
-				if n%2 == 0 {
-					p.Next()
-					p.Post("1")
 				}
 			}
 		})

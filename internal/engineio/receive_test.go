@@ -35,10 +35,6 @@ func (d *fixture) postGate(t *testing.T, p *poller, events ...string) (posted ch
 	return posted
 }
 
-// glimpse is how long a test gives a faulty server to do what it must not. One
-// that is right does not depend on it.
-const glimpse = 50 * time.Millisecond
-
 // A POST is still being handled when the WebSocket takes over: what comes over
 // the WebSocket waits for it. With -race this also finds two goroutines in one
 // session.
@@ -47,14 +43,13 @@ func TestWebSocketWaitsForPOST(t *testing.T) {
 		for _, more := range []string{"", "&j=0"} {
 			d, base := start(t, Options{})
 			p := mustPoll(t, base, protocol, more)
-			id := d.only(t)
 			posted := d.postGate(t, p, `42["mark",1]`, `42["mark",2]`)
 			c := takeOver(t, d, p)
 			for i := 3; i < 50; i++ {
 				c.Send(fmt.Sprintf(`42["mark",%d]`, i))
 			}
-			time.Sleep(glimpse)
-			if marks := d.marked(id); len(marks) > 0 {
+			time.Sleep(50 * time.Millisecond) // for a faulty server to do what it must not
+			if marks := d.marked(p.SID); len(marks) > 0 {
 				t.Errorf("protocol %d%s: %v were handled beside the POST", protocol, more, marks)
 			}
 			close(d.gate)
@@ -66,7 +61,7 @@ func TestWebSocketWaitsForPOST(t *testing.T) {
 			for i := 1; i < 50; i++ {
 				want = append(want, fmt.Sprint(i))
 			}
-			if marks := d.marked(id); !slices.Equal(marks, want) {
+			if marks := d.marked(p.SID); !slices.Equal(marks, want) {
 				t.Errorf("protocol %d%s: handled as %v", protocol, more, marks)
 			}
 			if status, _, err := p.Request(http.MethodPost, "", strings.NewReader(p.Join("3")), ""); err != nil || status != http.StatusBadRequest {
@@ -96,7 +91,6 @@ func TestWaitForPOSTEnds(t *testing.T) {
 func TestTwoPOSTs(t *testing.T) {
 	d, base := start(t, Options{})
 	p := mustPoll(t, base, 4, "")
-	id := d.only(t)
 	posted := d.postGate(t, p, `42["mark",1]`)
 	if status, _ := p.Post(`42["mark",2]`); status != http.StatusBadRequest {
 		t.Errorf("the second POST is answered %d", status)
@@ -106,7 +100,7 @@ func TestTwoPOSTs(t *testing.T) {
 	if err := <-posted; err != nil {
 		t.Error(err)
 	}
-	if marks := d.marked(id); len(marks) > 0 {
+	if marks := d.marked(p.SID); len(marks) > 0 {
 		t.Errorf("%v were handled after the end", marks)
 	}
 }
@@ -146,7 +140,7 @@ func endsForGood(t *testing.T, d *fixture, base string, protocol int, kind strin
 	default:
 		p = mustPoll(t, base, protocol, "")
 	}
-	id, conn := d.only(t), d.conns()[0]
+	conn := d.conns()[0]
 	conn.Send(d.ticks(3))
 	end(d, p.SID)
 	for i := range 5 {
@@ -175,7 +169,7 @@ func endsForGood(t *testing.T, d *fixture, base string, protocol int, kind strin
 	if c != nil && !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
 		t.Error(err)
 	}
-	if marks := d.marked(id); len(marks) > 0 || d.connects.Load() != 1 {
+	if marks := d.marked(p.SID); len(marks) > 0 || d.connects.Load() != 1 {
 		t.Errorf("after the end: %v, %d CONNECTs", marks, d.connects.Load())
 	}
 }

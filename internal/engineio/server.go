@@ -24,6 +24,7 @@ type Server struct {
 	maxPending, backlog int
 	refusalDelay        time.Duration
 	betweenPolls        time.Duration
+	reasonTimeout       time.Duration
 
 	mu        sync.Mutex // guards all below
 	conns     map[string]*Conn
@@ -47,10 +48,11 @@ func New(opts Options, accept func(*Conn) Session) *Server {
 		ending:    map[*Conn]struct{}{},
 		addresses: map[string]int{},
 
-		maxPending:   maxPending,
-		backlog:      handshakeBacklog,
-		refusalDelay: refusalDelay,
-		betweenPolls: betweenPolls,
+		maxPending:    maxPending,
+		backlog:       handshakeBacklog,
+		refusalDelay:  refusalDelay,
+		betweenPolls:  betweenPolls,
+		reasonTimeout: closeWriteTimeout,
 		upgrader: websocket.Upgrader{
 			ReadBufferSize:  512,
 			WriteBufferSize: 512,

@@ -14,12 +14,11 @@ import (
 )
 
 // transport is the network connection of a WebSocket, as the WebSocket library sees
-// it. On the way in it counts the frames that become no message of their own: pings,
-// pongs, and fragments. The library reads on over them inside one call, and tells
-// nobody of an empty fragment; so their headers are read here, from the bytes that
-// pass by. On the way out it sees that our writer is the only one: what the library
-// writes by itself, an answer to a close frame or the report of an error, is kept,
-// for our writer to write last. Its state is that of the reading goroutine.
+// it. On the way in it counts the frames that become no message: pings, pongs and
+// fragments, over which the library reads on inside one call. On the way out it sees
+// that our writer is the only one: what the library writes by itself, an answer to a
+// close frame or the report of an error, is kept, for our writer to write last. Its
+// state is that of the reading goroutine.
 type transport struct {
 	*stall.Conn
 	conn   *Conn   // nil until it belongs to one

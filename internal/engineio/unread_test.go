@@ -26,19 +26,6 @@ type slowly struct {
 
 func (s *slowly) SlowDisconnect() { s.cut.Add(1) }
 
-// unread opens a connection that takes next to nothing and sends a request.
-func unread(t *testing.T, base, request string) net.Conn {
-	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	conn.(*net.TCPConn).SetReadBuffer(4096)
-	fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: x\r\n\r\n", request)
-	return conn
-}
-
 // A WebSocket that is not read ends, at WRITE_TIMEOUT or, since the end is not behind
 // what cannot be written, for another reason.
 func TestWebSocketThatIsNotRead(t *testing.T) {
@@ -70,7 +57,9 @@ func TestPollThatIsNotRead(t *testing.T) {
 		p := mustPoll(t, base, 4, "")
 		l := d.connOf(p.SID)
 		l.Send(frameOf(strings.Repeat("x", 16<<20)))
-		unread(t, base, "GET "+strings.TrimPrefix(p.URL(""), base))
+		conn := rawConn(t, base)
+		conn.SetReadBuffer(4096)
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", strings.TrimPrefix(p.URL(""), base))
 		await(t, "the answer is being written", l, func() bool { return l.carrier.abort != nil })
 		if all, _ := d.srv.Queued(); all < 16<<20 {
 			t.Errorf("%d bytes count as queued while they are being written", all)
@@ -186,9 +175,7 @@ func TestCloseFollowsTheQueue(t *testing.T) {
 			t.Fatalf("%d bytes, %v", len(got), err)
 		}
 		if code == websocket.CloseMessageTooBig {
-			if got, err := c.Next(); !strings.Contains(got, `"message_too_large"`) {
-				t.Errorf("it is told %q, %v", got, err)
-			}
+			expect(t, c, `42["rollcall_error",{"error":"message_too_large"…`)
 		}
 		if _, err = c.Next(); !websocket.IsCloseError(err, code) {
 			t.Errorf("want %d: %v", code, err)
@@ -253,11 +240,7 @@ func TestRefusedCandidateThatDoesNotRead(t *testing.T) {
 func TestPollOfEndedSessionThatIsNotRead(t *testing.T) {
 	d, base := start(t, Options{WriteTimeout: time.Hour})
 	p := mustPoll(t, base, 4, "")
-	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := rawConn(t, base)
 	c := d.connOf(p.SID)
 	c.CloseNow()
 	d.late.Store(c)

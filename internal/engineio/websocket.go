@@ -144,9 +144,8 @@ func (r reader) closeWith(code int) {
 }
 
 // endReading ends a connection whose WebSocket cannot be read any more. If the client
-// is to be told why, the reason follows what is queued. Closing while bytes of the
-// client are unread would reset the connection, and the reset overtake the reason: so
-// they are read first, within bounds.
+// is to be told why, the reason follows what is queued. Unread bytes are read first,
+// within bounds: else closing would reset the connection, and overtake the reason.
 func (r reader) endReading(reason Reason) {
 	r.c.mu.Lock()
 	tell := r.c.out.closing != nil && !r.c.life.sealed

@@ -3,7 +3,6 @@ package socketio
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"testing"
 	"time"
 
@@ -40,13 +39,6 @@ func (e echoed) Handle(event string, args []json.RawMessage, attachments [][]byt
 	return map[string]any{"args": args, "attachments": attachments}, nil
 }
 
-// answer acknowledges an event with its arguments.
-func (e echoed) answer(p *packet, reply map[string]any) {
-	if p.hasID {
-		e.send(typeAck, fmt.Sprint(p.id), reply["args"].([]json.RawMessage), reply["attachments"].([][]byte))
-	}
-}
-
 // send sends a packet, of the binary kind if it has attachments.
 func (e echoed) send(kind byte, id string, args []json.RawMessage, attachments [][]byte) {
 	count := ""
@@ -60,54 +52,40 @@ func (e echoed) send(kind byte, id string, args []json.RawMessage, attachments [
 	e.s.Send(frames)
 }
 
-// echoServer speaks protocol 4 only: the suite demands that others are refused.
-func echoServer(t *testing.T) http.Handler {
-	s := New(Options{MaxAttachments: 1 << 20, Options: engineio.Options{
-		PingInterval: 300 * time.Millisecond, PingTimeout: 200 * time.Millisecond,
-	}})
+// echoServer makes a server with that domain.
+func echoServer(t *testing.T, opts Options) *Server {
+	s := New(opts)
 	s.Serve(echoes{s})
 	s.answer = func(ses *session, p *packet, _ string, reply map[string]any, err error) {
-		if err == nil {
-			echoed{ses}.answer(p, reply)
+		if err == nil && p.hasID {
+			echoed{ses}.send(typeAck, fmt.Sprint(p.id), reply["args"].([]json.RawMessage), reply["attachments"].([][]byte))
 		}
 	}
 	t.Cleanup(func() { s.Stop(t.Context(), 0) })
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Query().Get("EIO") != "4" {
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		s.ServeHTTP(w, r)
-	})
+	return s
 }
 
 // TestConformance runs the official suite of Socket.IO: `make conformance`. What it
 // asks of other namespaces than the main one fails.
 func TestConformance(t *testing.T) {
-	enginetest.RunSuite(t, echoServer(t), 27, "socket.io-protocol", "test-suite", "test-suite.js")
+	s := echoServer(t, Options{MaxAttachments: 1 << 20, Options: engineio.Options{
+		PingInterval: 300 * time.Millisecond, PingTimeout: 200 * time.Millisecond,
+	}})
+	enginetest.RunSuite(t, s, "4", 27, "socket.io-protocol", "test-suite", "test-suite.js")
 }
 
 // Binary arguments reach the domain whole, up to a bound, and come back.
 func TestAttachments(t *testing.T) {
 	for protocol, b := range map[int]string{3: "\x04", 4: ""} {
-		s := New(Options{MaxAttachments: 10})
-		s.Serve(echoes{s})
-		s.answer = func(ses *session, p *packet, _ string, reply map[string]any, _ error) { echoed{ses}.answer(p, reply) }
-		base := serve(t, s)
+		base := serve(t, echoServer(t, Options{MaxAttachments: 10}))
 		c := mustJoin(t, base, protocol, "")
-		if got, err := c.Next(); err != nil || got != `42["auth",{}]` {
-			t.Fatal(got, err)
-		}
+		expect(t, c, `42["auth",{}]`)
 		c.Send(`452-7["x",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`)
 		c.SendBinary(b + "abc")
 		c.SendBinary(b + "def")
-		for _, want := range []string{`462-7[{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`, b + "abc", b + "def"} {
-			expect(t, c, want)
-		}
+		expect(t, c, `462-7[{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`, b+"abc", b+"def")
 		c.Send(`451-7["x",{"_placeholder":true,"num":0}]`)
 		c.SendBinary(b + "more than ten")
-		if got, err := c.Next(); err == nil {
-			t.Errorf("protocol %d goes on with %q", protocol, got)
-		}
+		expectClose(t, c)
 	}
 }

@@ -1,7 +1,6 @@
 package socketio
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -164,10 +163,8 @@ func TestStopSpreads(t *testing.T) {
 	for range 50 {
 		all = append(all, mustJoin(t, base, 4, ""))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 	began := time.Now()
-	d.srv.Stop(ctx, time.Minute) // two milliseconds each
+	d.srv.Stop(t.Context(), time.Minute) // two milliseconds each
 	if took := time.Since(began); took < 50*2*time.Millisecond*9/10 {
 		t.Error("all were closed within", took)
 	}
@@ -178,9 +175,7 @@ func TestStopSpreads(t *testing.T) {
 			t.Errorf("%q, %v", packet, err)
 		}
 		told[packet] = true
-		if _, err := c.Next(); !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
-			t.Error(err)
-		}
+		expectClose(t, c)
 	}
 	if len(told) != 50 {
 		t.Error("they were told", len(told), "times to be closed at")

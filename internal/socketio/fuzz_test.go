@@ -52,9 +52,7 @@ func FuzzSession(f *testing.F) {
 		}
 		mode := script[0] % 6
 		parts := bytes.Split(script[1:], []byte{0xff})
-		if len(parts) > 50 {
-			parts = parts[:50]
-		}
+		parts = parts[:min(len(parts), 50)]
 		protocol := 3 + int(mode)%2
 		switch mode / 2 {
 		case 0:

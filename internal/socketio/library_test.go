@@ -51,18 +51,6 @@ func TestLibraryForgetsClients(t *testing.T) {
 	}
 }
 
-// A client that comes back is the same as before: the query is that of its handshake.
-func TestQueryOfReturningClient(t *testing.T) {
-	for _, protocol := range []int{3, 4} {
-		_, base := start(t, Options{})
-		c := mustJoin(t, base, protocol, "&early=3")
-		for range 3 {
-			ticks(t, c, 3)
-			comeBack(t, c)
-		}
-	}
-}
-
 // What others may know a socket by is never its connection's sid. A client of
 // protocol 3 takes that for its socket's id; it keeps both when it comes back.
 func TestSocketIDIsNotTheSID(t *testing.T) {

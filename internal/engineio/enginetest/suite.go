@@ -12,10 +12,11 @@ import (
 )
 
 // RunSuite runs an official test suite against a handler, and demands that so many
-// of its tests pass. The suite is a checkout in a folder of that which the environment
+// of its tests pass. The handler sees requests of one protocol only: the suites demand
+// that others are refused. The suite is a checkout in a folder of that which the environment
 // variable CONFORMANCE names, with its dependencies installed; without it the test is
 // skipped. Files are what mocha runs, of the part of the checkout that is given.
-func RunSuite(t *testing.T, handler http.Handler, passing int, folder, part string, files ...string) {
+func RunSuite(t *testing.T, handler http.Handler, protocol string, passing int, folder, part string, files ...string) {
 	t.Helper()
 	checkouts := os.Getenv("CONFORMANCE")
 	dir := filepath.Join(checkouts, folder, part)
@@ -26,7 +27,13 @@ func RunSuite(t *testing.T, handler http.Handler, passing int, folder, part stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: handler}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("EIO") == protocol {
+			handler.ServeHTTP(w, r)
+		} else {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	})}
 	go server.Serve(listener) // ends with Close
 	defer server.Close()
 	mocha := exec.CommandContext(t.Context(), "npx", append([]string{"--no-install", "mocha", "--no-config", "--no-package", "--exit"}, files...)...)
