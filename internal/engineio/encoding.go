@@ -45,7 +45,11 @@ func appendPayload(b []byte, frames []byte, e encoding) []byte {
 	for op, payload := range payloads(frames) {
 		text := payload
 		if op == opBinary && e != framed {
-			text = base64.StdEncoding.AppendEncode([]byte{'b'}, payload)
+			head, data := "b", payload
+			if e == counted { // the message's type, a byte before, is a digit here
+				head, data = "b4", payload[1:]
+			}
+			text = base64.StdEncoding.AppendEncode([]byte(head), data)
 		}
 		switch e {
 		case separated:

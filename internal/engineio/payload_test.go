@@ -146,6 +146,9 @@ func TestEncodePayload(t *testing.T) {
 	if got := string(appendPayload(nil, two, framed)); got != "\x00\x01\x02\xff42[\"é😀\"]\x00\x01\xff2" {
 		t.Errorf("%q", got)
 	}
+	if got := string(appendPayload(nil, AppendBinary(nil, 3, []byte{1, 2, 3}), counted)); got != "6:b4AQID" {
+		t.Errorf("%q", got)
+	}
 	var back []string
 	if json.Unmarshal(ascii([]byte(`["é😀\\\"ü"]`)), &back) != nil || back[0] != `é😀\"ü` {
 		t.Errorf("%q", back)
