@@ -16,26 +16,15 @@ func (freeSender) Encode(...rooms.Event) rooms.Frames    { return nil }
 func (freeSender) Fanout([]rooms.Delivery) time.Duration { return 0 }
 
 // benchSockets connects n sockets and has a user object for each.
-func benchSockets(b *testing.B, n int) (*rooms.Rooms, []*conn, []string) {
-	r := rooms.New(rooms.Options{}, memory.New(), freeSender{})
-	var conns []*conn
-	var users []string
+func benchSockets(b *testing.B, n int) (r *rooms.Rooms, conns []*conn, users []string) {
+	r = rooms.New(rooms.Options{}, memory.New(), freeSender{})
+	f := &fixture{t: b, instances: []*rooms.Rooms{r}, running: true}
 	for i := range n {
-		c := &conn{id: fmt.Sprintf("socket-%08d", i)}
-		if err := c.connect(r, rooms.Handshake{}); err != nil {
-			b.Fatal(err)
-		}
-		conns = append(conns, c)
+		conns = append(conns, f.connect(0, fmt.Sprintf("socket-%08d", i), ""))
 		users = append(users, fmt.Sprintf(
 			`{"id":%d,"nickname":"Racer %d","avatar":"https://example.org/avatars/%d.png"}`, i, i, i))
 	}
 	return r, conns, users
-}
-
-func register(b *testing.B, c *conn, user string) {
-	if _, err := c.handle("register", user); err != nil {
-		b.Fatal(err)
-	}
 }
 
 // BenchmarkStorm: n sockets register, and one flush tells them all.
@@ -48,7 +37,7 @@ func BenchmarkStorm(b *testing.B) {
 				r, conns, users := benchSockets(b, n)
 				b.StartTimer()
 				for i, c := range conns {
-					register(b, c, users[i])
+					c.do("register", users[i])
 				}
 				r.Flush(true)
 			}
@@ -64,12 +53,12 @@ func BenchmarkChange(b *testing.B) {
 			b.Run(fmt.Sprintf("lists=%v/%d", lists, n), func(b *testing.B) {
 				r, conns, users := benchSockets(b, n)
 				for i, c := range conns {
-					register(b, c, users[i])
+					c.do("register", users[i])
 				}
 				r.Flush(true)
 				b.ReportAllocs()
 				for i := 0; b.Loop(); i++ {
-					register(b, conns[0], fmt.Sprintf(`{"id":0,"n":%d}`, i))
+					conns[0].do("register", fmt.Sprintf(`{"id":0,"n":%d}`, i))
 					r.Flush(lists)
 				}
 			})

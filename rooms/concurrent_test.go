@@ -3,7 +3,6 @@ package rooms_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -80,29 +79,6 @@ func talk(f *fixture, random *rand.Rand, id string, stays bool) {
 	if !stays {
 		c.disconnect()
 	}
-}
-
-// Each count differs from the one before, and the last one is right.
-func TestCountsComeInOrder(t *testing.T) {
-	runInstances(t, 1, rooms.Options{}, func(f *fixture) {
-		c := f.connect(0, "c", "presence=count")
-		const users = 2000
-		for i := range users { // users only come, so counts only rise
-			f.remote.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: fmt.Sprint(i)}, UserID: fmt.Sprint("u", i), Data: []byte(`{}`)})
-		}
-		f.settle()
-		last := -1
-		for _, line := range c.received() {
-			count, err := strconv.Atoi(strings.TrimPrefix(line, "online_count "))
-			if err != nil || count <= last {
-				f.t.Fatalf("%s came after %d", line, last)
-			}
-			last = count
-		}
-		if last != users {
-			f.t.Errorf("the last count is %d", last)
-		}
-	})
 }
 
 // Disconnect may come from another goroutine while register is handled: nothing of

@@ -6,13 +6,14 @@ import "time"
 
 var Pause = pause
 
-// Flush is one step of the flush loop, for tests that do without Run.
+// Flush takes each step of the flush loop once, for tests that do without Run.
 func (r *Rooms) Flush(lists bool) {
+	r.Deliver()
 	r.mu.Lock()
-	queued, due := r.outbox.take(), r.takePresence(lists)
+	due := r.takePresence(lists)
 	r.mu.Unlock()
-	r.flusher.fanOutQueued(queued)
 	r.flusher.flush(due)
+	r.flusher.flushMembers()
 }
 
 // Deliver is one step of the flush loop: it sends what waits to be sent at once.
@@ -50,9 +51,6 @@ func (r *Rooms) MemberLists() int {
 	defer r.mu.Unlock()
 	return len(r.lists.byName)
 }
-
-// FlushMembers is Flush for the lists of members.
-func (r *Rooms) FlushMembers() { r.flusher.flushMembers() }
 
 // RacingBytes is what this instance's part of stages and races weighs.
 func (r *Rooms) RacingBytes() int {

@@ -11,7 +11,7 @@ import (
 
 const (
 	annLeft   = `user_left {"room":"r","username":"ann","users":["bob"],"count":1}`
-	signedOut = ` {"reason":"signed_out"}`
+	signedOut = `remove_user {"id":1} {"reason":"signed_out"}`
 )
 
 // runWithGrace runs one instance with a grace of 5 s.
@@ -146,12 +146,13 @@ func TestHandOver(t *testing.T) {
 func TestNoGraceForWhatIsMeant(t *testing.T) {
 	for name, c := range map[string]struct {
 		act          func(f *fixture, socket *conn)
-		online, room string
+		online, room []string
 	}{
-		"leave":        {func(_ *fixture, socket *conn) { socket.do("leave", `{"room":"r"}`) }, "", annLeft},
-		"unregister":   {func(_ *fixture, socket *conn) { socket.do("unregister") }, `remove_user {"id":1}` + signedOut, ""},
-		"another user": {func(_ *fixture, socket *conn) { socket.do("register", `{"id":2}`) }, `remove_user {"id":1}` + signedOut, ""},
-		"sign-out":     {func(f *fixture, _ *conn) { f.rooms.SignOut("1") }, `remove_user {"id":1}` + signedOut, annLeft},
+		"leave":      {func(_ *fixture, socket *conn) { socket.do("leave", `{"room":"r"}`) }, nil, []string{annLeft}},
+		"unregister": {func(_ *fixture, socket *conn) { socket.do("unregister") }, []string{signedOut}, nil},
+		"another user": {func(_ *fixture, socket *conn) { socket.do("register", `{"id":2}`) },
+			[]string{signedOut, `add_user {"id":2}`}, nil},
+		"sign-out": {func(f *fixture, _ *conn) { f.rooms.SignOut("1") }, []string{signedOut}, []string{annLeft}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			runWithGrace(t, func(f *fixture, watcher *conn) {
@@ -160,19 +161,10 @@ func TestNoGraceForWhatIsMeant(t *testing.T) {
 				f.settle(bob, watcher)
 				gone.disconnect()
 				c.act(f, socket)
-				f.settle()
-				expectFirst(t, "online", watcher.received(), c.online)
-				expectFirst(t, "in the room", bob.received(), c.room)
+				watcher.expect(c.online...)
+				bob.expectNow(c.room...)
 			})
 		})
-	}
-}
-
-// expectFirst checks the first of some events, "" for none.
-func expectFirst(t *testing.T, where string, events []string, want string) {
-	t.Helper()
-	if got := append(events, "")[0]; got != want {
-		t.Errorf("%s: received %q, want %q first", where, events, want)
 	}
 }
 

@@ -82,7 +82,8 @@ func TestHidingTouchesOnlyOwnCars(t *testing.T) {
 		mallory.do("join_stage", `{"token":"t","id":7}`)
 		f.settle(watcher)
 		ada.do("status", `"hidden"`)
-		watcher.expectLast(`race_x_update [{"race_id":"x","id":7,"by":"mallory"}]`)
+		const left = `race_x_update [{"race_id":"x","id":7,"by":"mallory"}]`
+		watcher.expectLast(left)
 		watcher.do("watch_stage", watchStage)
 		watcher.expect(`update_stage_t [{"token":"t","id":7}]`)
 		mallory.do("add_car", `{"race_id":"y","id":7}`)
@@ -91,6 +92,14 @@ func TestHidingTouchesOnlyOwnCars(t *testing.T) {
 		watcher.expect(`race_y_update [{"race_id":"y","id":7}]`)
 		ada.do("status", `"active"`)
 		watcher.expect()
+		watcher.do("watch_race", watchRace)
+		watcher.expect(left)
+		nobody := f.connect(0, "n", none) // is known by the socket
+		nobody.do("add_car", watchRace)
+		f.settle(watcher)
+		nobody.do("status", `"hidden"`)
+		nobody.do("status", `"active"`)
+		watcher.expect(left)
 	})
 }
 

@@ -23,7 +23,7 @@ func badImport(from, to string) string {
 	inMiddle := func(pkg string) bool {
 		return slices.ContainsFunc(middle, func(m string) bool { return pkg == m || strings.HasPrefix(pkg, m+"/") })
 	}
-	sameHouse := func() bool {
+	sameGroup := func() bool {
 		return slices.ContainsFunc(middle, func(m string) bool {
 			return strings.HasPrefix(from+"/", m+"/") && strings.HasPrefix(to+"/", m+"/")
 		})
@@ -33,7 +33,7 @@ func badImport(from, to string) string {
 		return "rooms imports no other package of the module"
 	case from == module+"/internal/engineio" && (to == module+"/rooms" || inMiddle(to)):
 		return "engineio knows no Socket.IO and no presence"
-	case isTop(from), sameHouse():
+	case isTop(from), sameGroup():
 		return ""
 	case isTop(to):
 		return "only main stands above main"

@@ -97,6 +97,7 @@ func TestLeavingAUserRoom(t *testing.T) {
 				leaver.expectNow(notice)
 				stayer.expectNow(notice, notice)
 				leaver.disconnect()
+				before := leaver.session
 				f.publish(message("notice", []string{"secret", "leaver"}, nil))
 				leaver.expectNow()
 				stayer.disconnect()
@@ -107,6 +108,7 @@ func TestLeavingAUserRoom(t *testing.T) {
 				if err := leaver.connect(f.rooms, rooms.Handshake{}); err != nil {
 					t.Fatal(err)
 				}
+				before.Disconnect(rooms.Closed) // again: that is not the end of the new session
 				f.publish(message("notice", []string{"secret"}, nil))
 				leaver.expectNow(notice)
 			})
@@ -114,17 +116,19 @@ func TestLeavingAUserRoom(t *testing.T) {
 	}
 }
 
-// The app can sign out a user without an id by either id of the socket.
-func TestSignOutBySocketID(t *testing.T) {
-	for _, id := range []string{"public", "secret"} {
+// The app can sign out a user by the id, and one without an id by either id of the
+// socket. This instance's sockets are told when SignOut returns: what follows may be
+// the end of the process, which must not come first.
+func TestSignOutIsDoneAtOnce(t *testing.T) {
+	for id, user := range map[string]string{"1": one, "public": `{"name":"Bob"}`, "secret": `{"name":"Bob"}`} {
 		f := newFixture(t, rooms.Options{})
-		c, other := f.connectAs("public", "secret", ""), f.connectAs("public2", "secret2", "")
-		c.do("register", `{"name":"Bob"}`)
+		c, other := f.connectAs("public", "secret", none), f.connectAs("public2", "secret2", none)
+		c.do("register", user)
 		other.do("register", `{"id":"secret"}`) // that does not make it Bob
-		f.rooms.SignOut(id)
-		if !c.closed() {
+		if n := f.rooms.SignOut(id); n < 1 || !c.closed() {
 			t.Errorf("by %q: it is still there", id)
 		}
+		c.expectNow("signed_out")
 	}
 }
 

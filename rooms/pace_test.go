@@ -42,15 +42,20 @@ type moment struct {
 	what string
 }
 
-// moments runs one instance whose flushes have this cost, while changes come from
-// another, and returns what a client was sent.
-func moments(t *testing.T, cost func(list bool) time.Duration, changes func(change func(id string))) (got []moment) {
+// A cost is what a flush of lists takes, and one of deltas alone.
+type cost struct{ lists, deltas time.Duration }
+
+// moments runs one instance, while changes come from another, and returns what a
+// client was sent.
+func moments(t *testing.T, costs cost, changes func(change func(id string))) (got []moment) {
 	synctest.Test(t, func(t *testing.T) {
 		f, start, list := newFixture(t, rooms.Options{}), time.Now(), false
 		f.sender.cost = func() time.Duration {
-			d := cost(list)
-			list = false
-			return d
+			defer func() { list = false }()
+			if list {
+				return costs.lists
+			}
+			return costs.deltas
 		}
 		f.connect(0, "watcher", "").see = func(e rooms.Event) {
 			what := "deltas"
@@ -75,32 +80,19 @@ func moments(t *testing.T, cost func(list bool) time.Duration, changes func(chan
 	return got
 }
 
-func constant(d time.Duration) func(bool) time.Duration {
-	return func(bool) time.Duration { return d }
-}
-
-func ifList(list, deltas time.Duration) func(bool) time.Duration {
-	return func(isList bool) time.Duration {
-		if isList {
-			return list
-		}
-		return deltas
-	}
-}
-
 func TestPacing(t *testing.T) {
 	for _, c := range []struct {
 		name            string
 		interval, total time.Duration // of the changes
-		cost            func(list bool) time.Duration
+		cost            cost
 		want            []moment
 		slack           time.Duration // gathering asks for less the longer ago a flush cost something
 	}{
-		{"alone: nearly at once", 5000 * ms, 10_000 * ms, constant(100 * ms), []moment{
+		{"alone: nearly at once", 5000 * ms, 10_000 * ms, cost{100 * ms, 100 * ms}, []moment{
 			{0, "deltas"}, {0, "list"},
 			{5005 * ms, "deltas"}, {5005 * ms, "list"}, // waited for others,
 		}, 0},
-		{"a burst: deltas after 1 cost, lists after 3", 10 * ms, 500 * ms, constant(100 * ms), []moment{
+		{"a burst: deltas after 1 cost, lists after 3", 10 * ms, 500 * ms, cost{100 * ms, 100 * ms}, []moment{
 			{0, "deltas"}, {0, "list"}, // until 100
 			{200 * ms, "deltas"}, // until 300
 			{400 * ms, "deltas"}, // the list is due too: until 500
@@ -108,21 +100,21 @@ func TestPacing(t *testing.T) {
 			{600 * ms, "deltas"}, // the last changes, until 700
 			{800 * ms, "list"},
 		}, 0},
-		{"expensive lists, cheap deltas", 10 * ms, 100 * ms, ifList(50*ms, 10*ms), []moment{
+		{"expensive lists, cheap deltas", 10 * ms, 100 * ms, cost{50 * ms, 10 * ms}, []moment{
 			{0, "deltas"}, {0, "list"}, // until 50
 			{100 * ms, "deltas"}, // the last change was at 90
 			{200 * ms, "list"},
 		}, 0},
-		{"very expensive: 1 s at most", 10 * ms, 500 * ms, constant(2000 * ms), []moment{
+		{"very expensive: 1 s at most", 10 * ms, 500 * ms, cost{2000 * ms, 2000 * ms}, []moment{
 			{0, "deltas"}, {0, "list"}, // until 2 s
 			{3000 * ms, "deltas"}, {3000 * ms, "list"},
 		}, 0},
-		{"no end of changes: lists become rare", 10 * ms, 2000 * ms, ifList(6*ms, 0), []moment{
+		{"no end of changes: lists become rare", 10 * ms, 2000 * ms, cost{6 * ms, 0}, []moment{
 			{0, "list"}, {24 * ms, "list"}, {48 * ms, "list"}, {72 * ms, "list"}, // 3 times 6 ms after the end
 			{96 * ms, "list"}, {402 * ms, "list"}, {708 * ms, "list"}, {1014 * ms, "list"}, // 50 times
 			{1320 * ms, "list"}, {1626 * ms, "list"}, {1932 * ms, "list"}, {2238 * ms, "list"},
 		}, 3 * ms},
-		{"free: every change alone", 10 * ms, 30 * ms, constant(0), []moment{
+		{"free: every change alone", 10 * ms, 30 * ms, cost{}, []moment{
 			{0, "deltas"}, {0, "list"},
 			{10 * ms, "deltas"}, {10 * ms, "list"},
 			{20 * ms, "deltas"}, {20 * ms, "list"},
@@ -155,7 +147,7 @@ func TestGathering(t *testing.T) {
 		{100 * ms, 4 * ms, 1005 * ms, 1005 * ms},
 		{0, 1 * ms, 1000 * ms, 1001 * ms},
 	} {
-		got := moments(t, constant(c.cost), func(change func(string)) {
+		got := moments(t, cost{c.cost, c.cost}, func(change func(string)) {
 			change("a")
 			time.Sleep(1000 * ms)
 			change("b")

@@ -76,15 +76,21 @@ func TestFaultyFlushIsNoticed(t *testing.T) {
 				}
 				return events
 			}
-			for seed := range uint64(20) {
-				if err := playHistory(t, seed, tamper); err != nil {
-					t.Logf("seed %d: %.150v", seed, err)
-					return
-				}
-			}
-			t.Fatal("20 histories, and nobody noticed")
+			expectNoticed(t, 20, func(seed uint64) error { return playHistory(t, seed, tamper) })
 		})
 	}
+}
+
+// expectNoticed checks that one of some histories fails.
+func expectNoticed(t *testing.T, histories uint64, play func(seed uint64) error) {
+	t.Helper()
+	for seed := range histories {
+		if err := play(seed); err != nil {
+			t.Logf("seed %d: %.200v", seed, err)
+			return
+		}
+	}
+	t.Fatalf("%d histories, and nobody noticed", histories)
 }
 
 // A history is one run of random steps, without the flush loop, so that each

@@ -116,7 +116,7 @@ func TestRenewUnregistered(t *testing.T) {
 func TestRenewHiddenUserShowsNothing(t *testing.T) {
 	runWithTokens(t, func(f *fixture) {
 		watcher := f.watcher(1)
-		renew(f.connect(0, "a", token(`10m {"id":1}`)+none+"&status=hidden"), `10m {"id":1,"name":"Ada"}`)
+		renew(f.connect(0, "a", token(`hidden {"id":1}`)+none+"&status=active"), `10m {"id":1,"name":"Ada"}`)
 		watcher.expect()
 		if got := f.instances[1].User(t.Context(), "1"); got != (rooms.UserInfo{ID: "1"}) {
 			f.t.Errorf("%+v", got)
