@@ -98,7 +98,7 @@ func TestLastActive(t *testing.T) {
 		start := time.Now().UnixMilli()
 		expect := func(when string, want rooms.UserInfo) {
 			f.t.Helper()
-			synctest.Wait() // the other instance has been told
+			synctest.Wait() // the other instance knows
 			want.ID = "1"
 			if got := f.instances[1].User(f.t.Context(), "1"); got != want {
 				f.t.Errorf("%s: %+v, want %+v", when, got, want)

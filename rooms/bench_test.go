@@ -27,7 +27,7 @@ func benchSockets(b *testing.B, n int) (r *rooms.Rooms, conns []*conn, users []s
 	return r, conns, users
 }
 
-// BenchmarkStorm: n sockets register, and one flush tells them all.
+// BenchmarkStorm: n sockets register, and one flush is for all.
 func BenchmarkStorm(b *testing.B) {
 	for _, n := range []int{100, 1000, 10000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -46,7 +46,7 @@ func BenchmarkStorm(b *testing.B) {
 	}
 }
 
-// BenchmarkChange: one of n users changes, and a flush tells them all.
+// BenchmarkChange: one of n users changes, and a flush is for all.
 func BenchmarkChange(b *testing.B) {
 	for _, lists := range []bool{false, true} {
 		for _, n := range []int{100, 1000, 10000} {

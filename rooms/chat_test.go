@@ -95,7 +95,7 @@ func TestRoomsOfASocketAreBounded(t *testing.T) {
 	}
 }
 
-// Many joins are told as one list, and not one by one to each other.
+// Many joins are sent as one list, and not one by one to each other.
 func TestRoomStorm(t *testing.T) {
 	f := newFixture(t, rooms.Options{})
 	watcher := f.member(0, "w", "", "w")
@@ -115,7 +115,7 @@ func TestRoomStorm(t *testing.T) {
 	}
 }
 
-// A message that is sent again with its nonce is kept and told once, and answered
+// A message that is sent again with its nonce is kept and sent once, and answered
 // with its id each time.
 func TestNonce(t *testing.T) {
 	runInstances(t, 2, rooms.Options{}, func(f *fixture) {
@@ -179,7 +179,7 @@ type roomClient struct {
 	users  map[string][]string
 }
 
-// follow applies what came since, and checks that each event says the same.
+// follow applies what came since, and checks that each event agrees.
 func (c *roomClient) follow() error {
 	events, _ := c.take()
 	for _, e := range events {

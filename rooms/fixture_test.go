@@ -14,7 +14,7 @@ import (
 	"rollcall/rooms"
 )
 
-// The queries of sockets that are told of presence not at all, and of its changes.
+// The queries of sockets that receive no presence, and only its changes.
 const (
 	none    = "presence=none"
 	changes = "presence=changes"
@@ -150,7 +150,7 @@ func (f *fixture) connect(instance int, id, query string) *conn {
 	return c
 }
 
-// register connects a socket that is told of no presence and registers a user.
+// register connects a socket that receives no presence and registers a user.
 func (f *fixture) register(instance int, id, user string) *conn {
 	f.t.Helper()
 	c := f.connect(instance, id, none)
@@ -158,7 +158,7 @@ func (f *fixture) register(instance int, id, user string) *conn {
 	return c
 }
 
-// watcher connects a socket that has the list and is told of its changes.
+// watcher connects a socket that has the list and receives its changes.
 func (f *fixture) watcher(instance int) *conn {
 	f.t.Helper()
 	c := f.connect(instance, "watcher", changes)

@@ -186,7 +186,7 @@ func seenByOthers(t *testing.T, options rooms.Options, seed uint64, present bool
 			time.Sleep(time.Second)
 			for _, c := range append(others, mallory) {
 				lines := c.received()
-				slices.Sort(lines) // which room is told first is chance
+				slices.Sort(lines) // which room is sent first is chance
 				seen = append(seen, fmt.Sprint(c.id, " received ", lines))
 			}
 			counts := f.rooms.Counts()

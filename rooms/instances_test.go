@@ -303,7 +303,7 @@ func TestFaultyInstancesAreNoticed(t *testing.T) {
 		"joining is arriving, online":         joinedOnArrival(true),
 		"joining is arriving, in rooms":       joinedOnArrival(false),
 		"coming back from hiding has no time": func(_ string, c *rooms.Change) { c.Entry.VisibleAt = 0 },
-		"one instance hears of no status": func(to string, c *rooms.Change) {
+		"one instance receives no status": func(to string, c *rooms.Change) {
 			if to == "B" {
 				c.Entry.Status = ""
 			}

@@ -117,7 +117,7 @@ func TestLeavingAUserRoom(t *testing.T) {
 }
 
 // The app can sign out a user by the id, and one without an id by either id of the
-// socket. This instance's sockets are told when SignOut returns: what follows may be
+// socket. This instance's sockets have been sent it when SignOut returns: what follows may be
 // the end of the process, which must not come first.
 func TestSignOutIsDoneAtOnce(t *testing.T) {
 	for id, user := range map[string]string{"1": one, "public": `{"name":"Bob"}`, "secret": `{"name":"Bob"}`} {

@@ -12,7 +12,7 @@ import (
 	"rollcall/rooms"
 )
 
-// A recorder keeps what an observer is told. Only the flush loop calls it while
+// A recorder is an observer that keeps all. Only the flush loop calls it while
 // it runs.
 type recorder struct {
 	sent    map[string]int
@@ -33,7 +33,7 @@ func (r *recorder) Pause(kind string, pause time.Duration) {
 	r.pauses[kind] = append(r.pauses[kind], pause)
 }
 
-// What the observer is told is what the sockets got, and how long the loop rested.
+// The observer gets what the sockets receive, and how long the loop pauses.
 func TestObserver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const cost = 400 * time.Millisecond

@@ -1,6 +1,8 @@
 package rooms_test
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -48,7 +50,7 @@ func TestRegistrations(t *testing.T) {
 			{"a", "register", `{"x":1}`, []string{`update_user {"x":1}`, `online_users [{"x":1},{"id":"a"}]`}},
 			{"b", "disconnect", "closed", []string{`remove_user {"id":"a"} {"reason":"closed"}`, `online_users [{"x":1}]`}},
 			{"b2", "register", `{"id":"a","n":2}`, []string{`add_user {"id":"a","n":2}`, `online_users [{"x":1},{"id":"a","n":2}]`}},
-			// Now the socket says itself that its id is the user's.
+			// Now the socket registers its own id as the user's.
 			{"a", "register", `{"id":"a","n":3}`, []string{`remove_user {"x":1} {"reason":"signed_out"}`, `update_user {"id":"a","n":3}`, `online_users [{"id":"a","n":3}]`}},
 		},
 	} {
@@ -237,20 +239,22 @@ func TestEntryIsRemovedOnce(t *testing.T) {
 	}
 }
 
-// A further socket carries its user's time, so that a late instance lists the users in
-// the same order.
-func TestJoinedAt(t *testing.T) {
+// A list of many users, with the times of others, stays in order as they come and go.
+func TestManyUsersAreInOrder(t *testing.T) {
 	f := newFixture(t, rooms.Options{})
-	f.remote.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: "far"}, UserID: "1", Data: []byte(one), JoinedAt: 123})
-	f.settle()
-	f.register(0, "a", `{"id":"1"}`)
-	f.register(0, "b", `{"id":2}`)
-	got := f.stores.Entries()
-	slices.SortFunc(got, func(a, b rooms.Entry) int { return strings.Compare(a.Key, b.Key) })
-	if len(got) != 3 || got[0].JoinedAt != 123 || got[1].JoinedAt <= 123 {
-		t.Fatalf("entries: %+v", got)
+	users := rand.Perm(1500) // each joined at the time that is its number
+	expect := func(users []int) {
+		t.Helper()
+		list := fmt.Sprint(slices.Sorted(slices.Values(users)))
+		f.expectList(strings.ReplaceAll(list, " ", ","))
 	}
-	if e := got[0]; e.Key != "a" || e.Instance != "A" || e.UserID != "1" {
-		t.Fatalf("entry: %+v", e)
+	for _, n := range users {
+		f.remote.Put(rooms.Entry{EntryKey: rooms.EntryKey{Key: fmt.Sprint(n)}, UserID: fmt.Sprint(n),
+			Data: fmt.Append(nil, n), JoinedAt: int64(n)})
 	}
+	expect(users)
+	for _, n := range users[:1400] {
+		f.remote.Remove(rooms.EntryKey{Key: fmt.Sprint(n)}, rooms.Closed)
+	}
+	expect(users[1400:])
 }

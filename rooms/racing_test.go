@@ -52,7 +52,7 @@ func TestRace(t *testing.T) {
 	runInstances(t, 2, rooms.Options{}, func(f *fixture) {
 		a, b := f.connect(0, "a", none), f.connect(1, "b", none)
 		a.do("add_car", `{"race_id":"r_speed","id":1}`)
-		f.settle() // the other instance has been told
+		f.settle() // the other instance knows
 		b.do("watch_race", `{"race_id":"r_speed"}`)
 		b.expect(`race_r_speed_update [{"race_id":"r_speed","id":1}]`)
 		b.refused("not_in_race", "update_r_speed_speed", `{}`)
@@ -73,9 +73,9 @@ func TestRace(t *testing.T) {
 	})
 }
 
-// A list of cars is told when it changes only: told again it would set cars that
+// A list of cars is sent when it changes only: sent again it would set cars that
 // have moved since back to where they started.
-func TestRegisteringTellsNoCarsAgain(t *testing.T) {
+func TestRegisteringSendsNoCarsAgain(t *testing.T) {
 	runInstances(t, 2, rooms.Options{}, func(f *fixture) {
 		a, b := f.connect(0, "a", none), f.connect(1, "b", none)
 		a.do("add_car", `{"race_id":"r","id":"car"}`)

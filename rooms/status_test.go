@@ -27,7 +27,7 @@ func TestAwayAndBack(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		watcher.expect(`update_user {"id":1}` + isAway)
 		lists.expect(`online_users [{"id":1}] {"1":"away"}`)
-		both.expect(`update_user {"id":1}` + isAway) // a list would tell nothing else
+		both.expect(`update_user {"id":1}` + isAway) // a list would add nothing
 		if got := f.rooms.User(t.Context(), "1"); !got.Online || got.Status != rooms.Away {
 			f.t.Error(got)
 		}

@@ -9,7 +9,7 @@ import (
 	"rollcall/rooms"
 )
 
-// Everything is told at once, each change by itself, as Node does.
+// Each change is sent at once and by itself, as Node does.
 func TestStrict(t *testing.T) {
 	runInstances(t, 1, rooms.Options{Strict: true, Tracks: track(`"x"`)}, func(f *fixture) {
 		a, b, mute := f.connect(0, "a", ""), f.connect(0, "b", ""), f.connect(0, "m", "")

@@ -200,7 +200,7 @@ func TestTokenFixesTheNameInRooms(t *testing.T) {
 	})
 }
 
-// With tokens a client acts only as itself, whoever the other is.
+// With tokens a client acts only as itself.
 func TestActingAsOthersIsForbidden(t *testing.T) {
 	runInstances(t, 1, rooms.Options{Authenticate: asSigned, AllowGuests: true}, func(f *fixture) {
 		user := f.connect(0, "user", token(`1h {"id":666}`))
