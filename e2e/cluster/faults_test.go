@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -281,12 +282,8 @@ func (v *visits) at(in *instance) {
 	}
 	v.left = append(v.left, left)
 	if err := program.Wait(soon, func() bool {
-		for _, w := range v.d.watchingAt(in) {
-			if w.shows(left) {
-				return false
-			}
-		}
-		return v.d.shown(in, came)
+		gone := !slices.ContainsFunc(v.d.watchingAt(in), func(w *watcher) bool { return w.shows(left) })
+		return gone && v.d.shown(in, came)
 	}); err != nil {
 		v.d.t.Errorf("%s comes to and %s leaves %s, and its own watchers do not see that: %v", came, left, in.name, err)
 	}
