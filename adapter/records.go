@@ -1,3 +1,11 @@
+// Package adapter has what the stores in its folders have in common. They keep
+// the state that the instances of one deployment share, and carry changes and
+// messages between them: memory for an instance that runs alone, redis and pubsub
+// for several.
+//
+// What lives here and there: storage and transport. What may not: any rule about
+// who is shown to whom (rooms). Every store and bus passes the contract suites of
+// adaptertest.
 package adapter
 
 import (
@@ -6,7 +14,10 @@ import (
 	"encoding/base64"
 	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"rollcall/rooms"
 )
@@ -23,6 +34,8 @@ const (
 	KeepSeen     = 30 * 24 * time.Hour
 	MaxNonces    = 100_000
 	KeepNonce    = 10 * time.Minute
+	MaxRevoked   = 100_000 // revocations
+	KeepRevoked  = 30 * 24 * time.Hour
 )
 
 // NotBefore is a copy of the messages from a time on.
@@ -65,4 +78,70 @@ func NonceKey(m rooms.ChatPost) string {
 func Digest(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}
+
+// NewLRU makes a map of at most so many elements, in the order of their last use.
+func NewLRU[K comparable, V any](most int, removed func(K, V)) *simplelru.LRU[K, V] {
+	lru, _ := simplelru.NewLRU(most, removed) // its error is for a bound below 1
+	return lru
+}
+
+// DropOldest removes elements as long as the one used longest ago is old.
+func DropOldest[K comparable, V any](lru *simplelru.LRU[K, V], isOld func(V) bool) {
+	for _, v, ok := lru.GetOldest(); ok && isOld(v); _, v, ok = lru.GetOldest() {
+		lru.RemoveOldest()
+	}
+}
+
+// Revocations are the users whose earlier tokens are refused, and until when
+// those were issued. It is safe for concurrent use.
+type Revocations struct {
+	// mu guards the field below.
+	mu     sync.Mutex
+	byUser *simplelru.LRU[string, int64] // epoch ms
+}
+
+// A Revocation refuses the tokens of a user that were issued until At.
+type Revocation struct {
+	User string
+	At   int64 // epoch ms
+}
+
+// NewRevocations makes one without any.
+func NewRevocations() *Revocations {
+	return &Revocations{byUser: NewLRU[string, int64](MaxRevoked, nil)}
+}
+
+// Note adds one at the time now: of several of one user the latest counts.
+func (r *Revocations) Note(user string, at int64, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	isOld := func(at int64) bool { return at < now.Add(-KeepRevoked).UnixMilli() }
+	DropOldest(r.byUser, isOld)
+	if known, _ := r.byUser.Peek(user); at > known && !isOld(at) {
+		r.byUser.Add(user, at)
+	}
+}
+
+// At is when a user's tokens were revoked last, the zero time for never.
+func (r *Revocations) At(user string) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at, ok := r.byUser.Peek(user)
+	if !ok {
+		return time.Time{}
+	}
+	return time.UnixMilli(at)
+}
+
+// All is every one, the one noted longest ago first.
+func (r *Revocations) All() []Revocation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	users, times := r.byUser.Keys(), r.byUser.Values()
+	out := make([]Revocation, len(users))
+	for i, user := range users {
+		out[i] = Revocation{user, times[i]}
+	}
+	return out
 }

@@ -1,8 +1,10 @@
 package memory
 
 import (
-	"container/list"
+	"math"
 	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"rollcall/adapter"
 	"rollcall/rooms"
@@ -12,139 +14,120 @@ import (
 // its own: the store's guards it.
 type records struct {
 	now       func() time.Time
-	last      int64                    // id of a message: they rise over all rooms, forgotten or not
-	histories map[string]*list.Element // of *history, by room
-	byUse     list.List                // of *history, the latest used last
-	size      int                      // of all histories, in bytes
-	maxSize   int
-	addresses takers // whose histories they are
-	nonces    nonces
-	seen      map[string]*list.Element // of sighting, by user
-	bySight   list.List                // of sighting, the latest noted last
-	seenLong  map[string]*list.Element // as seen, of users with an id over adapter.ShortID
-	longSight list.List                // of sighting, as bySight
+	last      int64                             // id of a message: they rise over all rooms, forgotten or not
+	histories *simplelru.LRU[string, *history]  // by room
+	size      int                               // of all histories, in bytes
+	maxSize   int                               // of size
+	addresses shares                            // of size
+	nonces    *simplelru.LRU[string, keptNonce] // by nonce, the one added last at the end
+	// active is when users were active (epoch ms), activeLong of users with an id
+	// over adapter.ShortID: so that the bounds by number are bounds by bytes.
+	active, activeLong *simplelru.LRU[string, int64]
 }
 
 type history struct {
-	room     string
 	messages []rooms.ChatMessage // oldest first
-	size     int
-	from     rooms.Origin  // of the client who spoke first
-	place    *list.Element // among the client's rooms
+	size     int                 // in bytes
+	from     rooms.Origin        // of the client that posted first
 }
 
-type sighting struct {
-	user string
-	at   int64
-}
+// A keptNonce is the message that has a nonce.
+type keptNonce struct{ id, at int64 }
 
 func newRecords(now func() time.Time) *records {
-	return &records{
-		now:       now,
-		maxSize:   adapter.MaxHistories,
-		histories: make(map[string]*list.Element),
-		nonces:    newNonces(),
-		seen:      make(map[string]*list.Element),
-		seenLong:  make(map[string]*list.Element),
+	r := &records{
+		now:        now,
+		maxSize:    adapter.MaxHistories,
+		nonces:     adapter.NewLRU[string, keptNonce](adapter.MaxNonces, nil),
+		active:     adapter.NewLRU[string, int64](adapter.MaxSeen, nil),
+		activeLong: adapter.NewLRU[string, int64](adapter.MaxSeenLong, nil),
 	}
+	r.histories = adapter.NewLRU(math.MaxInt, r.release) // their bytes are bounded
+	return r
 }
 
 // BoundHistories bounds the messages of all rooms by so many bytes instead of 64
 // MiB. It is called before the first message.
-func (m *Store) BoundHistories(bytes int) { m.records.maxSize = bytes }
+func (s *Store) BoundHistories(bytes int) { s.records.maxSize = bytes }
 
 // What a room and a message count against the bound: their text, and what
 // holds it.
 func sizeOfRoom(room string) int { return 2*len(room) + 512 }
-func sizeOfSaid(m rooms.ChatMessage) int {
+func sizeOfMessage(m rooms.ChatMessage) int {
 	return len(m.UserID) + len(m.Username) + len(m.Content) + 112
 }
 
-// say keeps a message, unless it is there already. Its id is the time, or the
+// post keeps a message, unless it is there already. Its id is the time, or the
 // one after the last.
-func (r *records) say(message rooms.ChatPost) (said rooms.ChatMessage, isNew bool) {
+func (r *records) post(post rooms.ChatPost) (message rooms.ChatMessage, isNew bool) {
 	at := r.now().UnixMilli()
-	nonce := adapter.NonceKey(message)
-	if id := r.nonces.find(nonce, at); id > 0 {
-		return rooms.ChatMessage{ID: id}, false
+	isOld := func(n keptNonce) bool { return n.at <= at-adapter.KeepNonce.Milliseconds() }
+	nonce := adapter.NonceKey(post)
+	if known, ok := r.nonces.Peek(nonce); ok && !isOld(known) {
+		return rooms.ChatMessage{ID: known.id}, false
 	}
 	r.last = max(r.last+1, at)
-	r.nonces.add(nonce, r.last, at)
-	said = rooms.ChatMessage{Room: message.Room, ID: r.last, UserID: message.UserID, Username: message.Username, Content: message.Content, At: at}
-	place := r.histories[message.Room]
-	if place == nil {
-		place = r.begin(message.Room, message.From)
+	if nonce != "" {
+		r.nonces.Add(nonce, keptNonce{r.last, at})
+		adapter.DropOldest(r.nonces, isOld)
 	}
-	r.byUse.MoveToBack(place)
-	h := place.Value.(*history)
-	r.takerOf(h).rooms.MoveToBack(h.place)
-	h.messages = append(h.messages, said)
-	r.grow(h, sizeOfSaid(said))
-	for len(h.messages) > adapter.MaxHistory || h.messages[0].At < r.oldestKept() {
-		r.grow(h, -sizeOfSaid(h.messages[0]))
+	message = rooms.ChatMessage{Room: post.Room, ID: r.last, UserID: post.UserID, Username: post.Username, Content: post.Content, At: at}
+	r.keep(message, post.From)
+	return message, true
+}
+
+// keep adds a message to its room's history, and forgets what is too old or too
+// much.
+func (r *records) keep(message rooms.ChatMessage, from rooms.Origin) {
+	h, ok := r.histories.Get(message.Room)
+	if !ok {
+		h = &history{from: from}
+		r.histories.Add(message.Room, h)
+		r.grow(h, sizeOfRoom(message.Room))
+	}
+	r.shareOf(h).use(message.Room)
+	h.messages = append(h.messages, message)
+	r.grow(h, sizeOfMessage(message))
+	oldest := r.oldestMessage()
+	for len(h.messages) > adapter.MaxHistory || h.messages[0].At < oldest {
+		r.grow(h, -sizeOfMessage(h.messages[0]))
 		h.messages[0] = rooms.ChatMessage{} // what it holds is let go of
 		h.messages = h.messages[1:]
 	}
-	for front := r.byUse.Front(); front != nil && r.expired(front); front = r.byUse.Front() {
-		r.forget(front)
-	}
+	adapter.DropOldest(r.histories, func(h *history) bool { return h.messages[len(h.messages)-1].At < oldest })
 	for r.size > r.maxSize {
-		r.forget(r.histories[r.largest()])
+		room, _, _ := r.addresses.largest().clients.largest().rooms.GetOldest()
+		r.histories.Remove(room)
 	}
-	return said, true
 }
 
-// begin makes a room's history.
-func (r *records) begin(room string, from rooms.Origin) *list.Element {
-	h := &history{room: room, from: from}
-	r.grow(h, sizeOfRoom(room))
-	h.place = r.takerOf(h).rooms.PushBack(room)
-	r.histories[room] = r.byUse.PushBack(h)
-	return r.histories[room]
+// shareOf is the share of the client that began a history that is there.
+func (r *records) shareOf(h *history) *share {
+	return r.addresses.byKey[h.from.Address].clients.byKey[h.from.Client]
 }
 
-// grow keeps the account.
+// grow counts bytes that a history takes more, or less.
 func (r *records) grow(h *history, bytes int) {
 	h.size += bytes
 	r.size += bytes
 	r.addresses.grow(h.from.Address, bytes).clients.grow(h.from.Client, bytes)
 }
 
-// takerOf is the client who answers for a history that is there.
-func (r *records) takerOf(h *history) *taker {
-	return r.addresses.byKey[h.from.Address].clients.byKey[h.from.Client]
-}
-
-// largest is the room that is forgotten first when all take too much. Somebody
-// takes something.
-func (r *records) largest() string {
-	return r.addresses.largest().clients.largest().rooms.Front().Value.(string)
-}
-
-func (r *records) oldestKept() int64 { return r.now().Add(-adapter.KeepHistory).UnixMilli() }
-
-// expired reports whether the last message of a room is too old; that of the
-// front of byUse is the oldest.
-func (r *records) expired(place *list.Element) bool {
-	h := place.Value.(*history)
-	return h.messages[len(h.messages)-1].At < r.oldestKept()
-}
-
-// forget drops a room.
-func (r *records) forget(place *list.Element) {
-	h := r.byUse.Remove(place).(*history)
-	delete(r.histories, h.room)
-	r.takerOf(h).rooms.Remove(h.place)
+// release takes a history that is forgotten out of the account.
+func (r *records) release(room string, h *history) {
+	r.shareOf(h).rooms.Remove(room)
 	r.grow(h, -h.size)
 }
 
+func (r *records) oldestMessage() int64 { return r.now().Add(-adapter.KeepHistory).UnixMilli() }
+
 // history is the messages of a room that are not too old yet.
 func (r *records) history(room string) []rooms.ChatMessage {
-	place := r.histories[room]
-	if place == nil {
+	h, ok := r.histories.Peek(room)
+	if !ok {
 		return nil
 	}
-	return adapter.NotBefore(place.Value.(*history).messages, r.oldestKept())
+	return adapter.NotBefore(h.messages, r.oldestMessage())
 }
 
 // touch notes when a user was active. What is in the future is now.
@@ -152,45 +135,29 @@ func (r *records) touch(user string, at int64) {
 	if len(user) > adapter.MaxSeenID {
 		return
 	}
-	at = min(at, r.now().UnixMilli())
-	seen, order := r.seenOf(user)
-	if place := seen[user]; place != nil {
-		place.Value = sighting{user, max(place.Value.(sighting).at, at)}
-		order.MoveToBack(place)
-	} else {
-		seen[user] = order.PushBack(sighting{user, at})
-	}
-	r.trimSeen(r.seen, &r.bySight, adapter.MaxSeen)
-	r.trimSeen(r.seenLong, &r.longSight, adapter.MaxSeenLong)
+	active := r.activeOf(user)
+	known, _ := active.Peek(user)
+	active.Add(user, max(known, min(at, r.now().UnixMilli())))
+	isOld := func(at int64) bool { return at < r.oldestActive() }
+	adapter.DropOldest(r.active, isOld)
+	adapter.DropOldest(r.activeLong, isOld)
 }
 
-// seenOf is where a user is remembered: those with a long id apart, so that a
-// bound by number is one by bytes.
-func (r *records) seenOf(user string) (map[string]*list.Element, *list.List) {
+// activeOf is where it is remembered when a user was active.
+func (r *records) activeOf(user string) *simplelru.LRU[string, int64] {
 	if len(user) > adapter.ShortID {
-		return r.seenLong, &r.longSight
+		return r.activeLong
 	}
-	return r.seen, &r.bySight
+	return r.active
 }
 
-// trimSeen forgets those who are too many or too old.
-func (r *records) trimSeen(seen map[string]*list.Element, order *list.List, most int) {
-	for front := order.Front(); front != nil; front = order.Front() {
-		if len(seen) <= most && front.Value.(sighting).at >= r.oldestSeen() {
-			return
-		}
-		delete(seen, order.Remove(front).(sighting).user)
-	}
-}
-
-func (r *records) oldestSeen() int64 { return r.now().Add(-adapter.KeepSeen).UnixMilli() }
+func (r *records) oldestActive() int64 { return r.now().Add(-adapter.KeepSeen).UnixMilli() }
 
 // lastActive is when a user was active last, 0 if that is not remembered.
 func (r *records) lastActive(user string) int64 {
-	seen, _ := r.seenOf(user)
-	place := seen[user]
-	if place == nil || place.Value.(sighting).at < r.oldestSeen() {
+	at, _ := r.activeOf(user).Peek(user)
+	if at < r.oldestActive() {
 		return 0
 	}
-	return place.Value.(sighting).at
+	return at
 }

@@ -21,7 +21,7 @@ func newTestRecords() (*records, *clock) {
 }
 
 func sayTo(r *records, room, content string) rooms.ChatMessage {
-	said, _ := r.say(rooms.ChatPost{Room: room, Username: "u", Content: content})
+	said, _ := r.post(rooms.ChatPost{Room: room, Username: "u", Content: content})
 	return said
 }
 
@@ -29,19 +29,19 @@ func sayTo(r *records, room, content string) rooms.ChatMessage {
 func accountedMemory(t *testing.T, r *records) {
 	t.Helper()
 	all := 0
-	for room, place := range r.histories {
-		h := place.Value.(*history)
+	for _, room := range r.histories.Keys() {
+		h, _ := r.histories.Peek(room)
 		size := sizeOfRoom(room)
 		for _, m := range h.messages {
-			size += sizeOfSaid(m)
+			size += sizeOfMessage(m)
 		}
-		if h.size != size || h.room != room {
-			t.Errorf("room %q takes %d bytes, accounted are %d of %q", room, size, h.size, h.room)
+		if h.size != size {
+			t.Errorf("room %q takes %d bytes, accounted are %d", room, size, h.size)
 		}
 		all += size
 	}
-	if r.size != all || r.byUse.Len() != len(r.histories) {
-		t.Errorf("%d rooms take %d bytes, accounted are %d of %d", len(r.histories), all, r.size, r.byUse.Len())
+	if r.size != all {
+		t.Errorf("%d rooms take %d bytes, accounted are %d", r.histories.Len(), all, r.size)
 	}
 }
 
@@ -87,7 +87,7 @@ func TestMemoryIDsRise(t *testing.T) {
 	for n := range 500 {
 		switch {
 		case n%100 == 99:
-			r.forget(r.histories["a"])
+			r.histories.Remove("a")
 		case n == 250:
 			c.at = c.at.Add(-time.Hour)
 		}
@@ -114,7 +114,7 @@ func TestMemoryHistoriesExpire(t *testing.T) {
 		t.Errorf("after 7 days %d and %d messages are kept", n, m)
 	}
 	sayTo(r, "used", "3")
-	if _, there := r.histories["old"]; there || len(r.histories["used"].Value.(*history).messages) != 2 {
+	if used, _ := r.histories.Peek("used"); r.histories.Contains("old") || len(used.messages) != 2 {
 		t.Error("what is too old is kept in memory")
 	}
 	accountedMemory(t, r)
@@ -130,8 +130,8 @@ func TestMemoryActivityIsBounded(t *testing.T) {
 			r.touch("again", c.at.UnixMilli())
 		}
 	}
-	if len(r.seen) != adapter.MaxSeen || r.bySight.Len() != adapter.MaxSeen {
-		t.Errorf("%d and %d are remembered, want %d", len(r.seen), r.bySight.Len(), adapter.MaxSeen)
+	if r.active.Len() != adapter.MaxSeen {
+		t.Errorf("%d are remembered, want %d", r.active.Len(), adapter.MaxSeen)
 	}
 	if r.lastActive("0") != 0 || r.lastActive("2000") == 0 {
 		t.Error("it is not the oldest who is forgotten")
@@ -140,8 +140,8 @@ func TestMemoryActivityIsBounded(t *testing.T) {
 	for n := range adapter.MaxSeenLong + 1000 {
 		r.touch(fmt.Sprint(long, n), c.at.UnixMilli())
 	}
-	if len(r.seenLong) != adapter.MaxSeenLong || r.longSight.Len() != adapter.MaxSeenLong || len(r.seen) != adapter.MaxSeen {
-		t.Errorf("%d with a long id are remembered, %d with a short one", len(r.seenLong), len(r.seen))
+	if r.activeLong.Len() != adapter.MaxSeenLong || r.active.Len() != adapter.MaxSeen {
+		t.Errorf("%d with a long id are remembered, %d with a short one", r.activeLong.Len(), r.active.Len())
 	}
 	if r.lastActive(long+"0") != 0 || r.lastActive(long+"2000") == 0 {
 		t.Error("it is not the oldest with a long id who is forgotten")
@@ -156,8 +156,8 @@ func TestMemoryActivityIsBounded(t *testing.T) {
 	}
 	c.at = c.at.Add(time.Second)
 	r.touch("new", c.at.UnixMilli())
-	if len(r.seen) != 1 {
-		t.Errorf("after 30 days %d are remembered", len(r.seen))
+	if r.active.Len() != 1 {
+		t.Errorf("after 30 days %d are remembered", r.active.Len())
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // its entries. The zero value is not usable; see New.
 type Store struct {
 	clock   *adapter.Clock
-	revoked adapter.Revocations
+	revoked *adapter.Revocations
 
 	// mu guards the fields below.
 	mu      sync.Mutex
@@ -31,83 +31,84 @@ var (
 func New() *Store {
 	return &Store{
 		clock:   adapter.NewClock(time.Now),
+		revoked: adapter.NewRevocations(),
 		entries: make(map[rooms.EntryKey]rooms.Entry),
 		records: newRecords(time.Now),
 	}
 }
 
 // Now implements rooms.Store by the local clock.
-func (m *Store) Now() int64 { return m.clock.Now() }
+func (s *Store) Now() int64 { return s.clock.Now() }
 
 // Put implements rooms.Store.
-func (m *Store) Put(e rooms.Entry) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	before, replaced := m.entries[e.EntryKey]
-	m.entries[e.EntryKey] = e
+func (s *Store) Put(e rooms.Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, replaced := s.entries[e.EntryKey]
+	s.entries[e.EntryKey] = e
 	if adapter.IsActivity(before, replaced, e) && adapter.IsRemembered(e) {
-		m.records.touch(e.UserID, m.records.now().UnixMilli())
+		s.records.touch(e.UserID, s.records.now().UnixMilli())
 	}
 }
 
 // Remove implements rooms.Store.
-func (m *Store) Remove(place rooms.EntryKey, _ rooms.Reason) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.entries, place)
+func (s *Store) Remove(place rooms.EntryKey, _ rooms.Reason) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.entries, place)
 }
 
 // Watch implements rooms.Store.
-func (m *Store) Watch(f func([]rooms.Change)) (stop func()) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.feed.Watch(f)
-	return func() { m.feed.Stop(&m.mu) }
+func (s *Store) Watch(f func([]rooms.Change)) (stop func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.feed.Watch(f)
+	return func() { s.feed.Stop(&s.mu) }
 }
 
 // PostMessage implements rooms.Store. It never fails, and the id is there at once.
-func (m *Store) PostMessage(message rooms.ChatPost) (<-chan int64, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	said, isNew := m.records.say(message)
+func (s *Store) PostMessage(post rooms.ChatPost) (<-chan int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	message, isNew := s.records.post(post)
 	kept := make(chan int64, 1)
-	kept <- said.ID
+	kept <- message.ID
 	if isNew {
-		m.feed.Add(rooms.Change{Message: &said})
-		m.feed.Flush(&m.mu)
+		s.feed.Add(rooms.Change{Message: &message})
+		s.feed.Flush(&s.mu)
 	}
 	return kept, nil
 }
 
 // SignOut implements rooms.Store: there are no others.
-func (m *Store) SignOut(string) {}
+func (s *Store) SignOut(string) {}
 
 // Touch implements rooms.Store, without delay.
-func (m *Store) Touch(user string, at int64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if e, ok := m.entries[rooms.EntryKey{List: rooms.Online, Key: user}]; !ok || e.UserID != user { // else it is the socket's
-		m.records.touch(user, at)
+func (s *Store) Touch(user string, at int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e, ok := s.entries[rooms.EntryKey{List: rooms.Online, Key: user}]; !ok || e.UserID != user { // else it is the socket's
+		s.records.touch(user, at)
 	}
 }
 
 // LastActive implements rooms.Records.
-func (m *Store) LastActive(_ context.Context, user string) (int64, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.records.lastActive(user), nil
+func (s *Store) LastActive(_ context.Context, user string) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.records.lastActive(user), nil
 }
 
 // History implements rooms.Records.
-func (m *Store) History(_ context.Context, room string) ([]rooms.ChatMessage, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.records.history(room), nil
+func (s *Store) History(_ context.Context, room string) ([]rooms.ChatMessage, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.records.history(room), nil
 }
 
 // Revoke refuses the tokens of a user that were issued until then, for at least
 // 24 hours. It is forgotten with the process.
-func (m *Store) Revoke(user string, at time.Time) { m.revoked.Note(user, at.UnixMilli(), time.Now()) }
+func (s *Store) Revoke(user string, at time.Time) { s.revoked.Note(user, at.UnixMilli(), time.Now()) }
 
 // RevokedAt is when a user's tokens were revoked last, the zero time for never.
-func (m *Store) RevokedAt(user string) time.Time { return adapter.AsTime(m.revoked.At(user)) }
+func (s *Store) RevokedAt(user string) time.Time { return s.revoked.At(user) }

@@ -108,8 +108,8 @@ func FuzzAnnouncement(f *testing.F) {
 			if a.put != nil && checkEntry(a.put.Entry) == nil && !json.Valid(a.put.Data) {
 				t.Errorf("data %q", a.put.Data)
 			}
-			if a.said != nil {
-				checkWritable(t, *a.said)
+			if a.message != nil {
+				checkWritable(t, *a.message)
 			}
 		}
 	})

@@ -33,62 +33,53 @@ func hashOf(e rooms.Entry) uint64 {
 	return h.Sum64()
 }
 
-// digest is the sum of all entries' hashes and how many there are, as text: of two
-// instances with the same entries it is the same, and hardly ever of two that
-// differ. mu is held.
-func (r *Store) digest() string {
-	return strconv.FormatUint(r.own.sum+r.others.sum, 16) + "/" + strconv.Itoa(len(r.own.entries)+len(r.others.entries))
-}
-
 // atRest is the announcement that was read last, by number and token, and the
-// digest of the entries there; false if anything is on its way, in either
-// direction, or being repaired.
-func (r *Store) atRest() (announcement, digest string, ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed || len(r.own.queue) > 0 || r.others.resync != "" || r.others.unsettled() > 0 || r.others.seemsAlive() {
+// digest of the entries there: the sum of their hashes and how many there are. Of
+// two instances with the same entries it is the same, and hardly ever of two that
+// differ. It is false if anything is on its way, in either direction, or is
+// being put right.
+func (k *leaseKeeper) atRest() (announcement, digest string, ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	own, others := &k.own, &k.others
+	if k.closed || len(own.queue) > 0 || others.resync != "" || others.unsettled() > 0 || others.seemsAlive() {
 		return "", "", false
 	}
-	return strconv.FormatUint(r.others.seq, 10) + " " + r.others.token, r.digest(), true
-}
-
-// A comparison belongs to the goroutine of the lease.
-type comparison struct {
-	renewals int  // since the last one
-	differed bool // at the last one
+	return strconv.FormatUint(others.seq, 10) + " " + others.token,
+		strconv.FormatUint(own.sum+others.sum, 16) + "/" + strconv.Itoa(len(own.entries)+len(others.entries)), true
 }
 
 // compareDigests tells the other instances what this one has, and whether it is
 // something else than what one of them had at the same announcement. Twice in a
 // row is a difference: it is counted, and everything is taken from Redis again.
-func (r *Store) compareDigests(ctx context.Context, c *comparison, now renewal) {
-	if c.renewals++; c.renewals < compareEvery && !c.differed {
+func (k *leaseKeeper) compareDigests(ctx context.Context, now renewal) {
+	if k.uncompared++; k.uncompared < compareEvery && !k.differed {
 		return
 	}
 	if len(now.others) == 0 || now.someExpired() {
 		return // a new instance does not show what an expired one left, and the others still do
 	}
-	c.renewals = 0
-	announcement, digest, ok := r.atRest()
+	k.uncompared = 0
+	announcement, digest, ok := k.atRest()
 	if !ok {
 		return
 	}
-	reply, err := r.run(ctx, r.timing.Call, r.scripts.compare, r.instance, announcement, digest)
+	reply, err := k.runScript(ctx, k.timing.Call, k.scripts.compare, k.instance, announcement, digest)
 	if err != nil {
 		return // the next one shows it
 	}
-	again := reply == int64(1) && c.differed
-	c.differed = reply == int64(1) && !again
+	again := reply == int64(1) && k.differed
+	k.differed = reply == int64(1) && !again
 	if !again {
 		return
 	}
-	r.counters.differences.Add(1)
-	r.log.Warn("instances show different entries; comparing with Redis", "announcement", announcement)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for place, known := range r.others.entries {
+	k.counters.differences.Add(1)
+	k.log.Warn("instances show different entries; comparing with Redis", "announcement", announcement)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for place, known := range k.others.entries {
 		known.version = 0 // what Redis has counts, unless it is older than what is known of its owner
-		r.others.entries[place] = known
+		k.others.entries[place] = known
 	}
-	r.others.requestResync("another instance has other entries")
+	k.others.requestResync("another instance has other entries")
 }

@@ -3,17 +3,58 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 )
+
+// What a script meets in Redis may be of a later release, or written by somebody
+// else.
+
+// runScript runs a script. What makes it fail by its content is deleted before it is
+// tried again. Of data in a later format the error is a formatError.
+func (r *Store) runScript(ctx context.Context, limit time.Duration, script *luaScript, args ...any) (any, error) {
+	reply, err := r.eval(ctx, limit, script, args...)
+	if err = asFormatError(err, r.format); err == nil || isDamage(err) {
+		if times := r.damage.note(script, err != nil); times > 0 {
+			r.mend(ctx, times == maxFailures, err)
+		}
+	}
+	return reply, err
+}
+
+// A formatError says that what is in Redis has a later format than this
+// instance reads and writes. It touches none of it until that has changed.
+type formatError struct{ found, own string }
+
+func (e *formatError) Error() string {
+	return fmt.Sprintf("a later release of Rollcall uses this prefix in Redis: its data have format %s, this release knows format %s; update this instance, or give it a prefix of its own", e.found, e.own)
+}
+
+// asFormatError is err, or the formatError that a script means by it.
+func asFormatError(err error, own int) error {
+	var reply goredis.Error
+	if errors.As(err, &reply) {
+		if found, ok := strings.CutPrefix(reply.Error(), "FORMAT "); ok {
+			return &formatError{found, fmt.Sprint(own)}
+		}
+	}
+	return err
+}
+
+func isFormatError(err error) bool {
+	var e *formatError
+	return errors.As(err, &e)
+}
 
 // Nobody but the instances may write under the prefix. If somebody does, a
 // script may meet what it cannot work with, and would for ever: so it is
 // deleted, and what it belonged to is written again.
 
-// damage counts what scripts met. The zero value has met nothing.
+// damage counts what scripts met. It is safe for concurrent use.
 type damage struct {
 	// mu guards the field below.
 	mu sync.Mutex
@@ -39,24 +80,18 @@ func isDamage(err error) bool {
 	return false
 }
 
-// note takes the result of a script that met damage, or none.
-func (d *damage) note(ctx context.Context, r *Store, script *luaScript, err error) {
+// note counts that a script met damage, or none, and returns how often in a row.
+func (d *damage) note(script *luaScript, met bool) (times int) {
 	d.mu.Lock()
-	if err == nil {
-		delete(d.times, script)
-		d.mu.Unlock()
-		return
+	defer d.mu.Unlock()
+	if met {
+		d.times[script]++
+		times = d.times[script]
 	}
-	if d.times == nil {
-		d.times = make(map[*luaScript]int)
-	}
-	d.times[script]++
-	all := d.times[script] >= maxFailures
-	if all {
+	if !met || times == maxFailures {
 		delete(d.times, script)
 	}
-	d.mu.Unlock()
-	r.mend(ctx, all, err)
+	return times
 }
 
 // mend deletes what is damaged: keys of a type that they cannot have, and what
@@ -72,8 +107,8 @@ func (r *Store) mend(ctx context.Context, all bool, why error) {
 		if room, ok := strings.CutPrefix(one.place.List, roomPrefix); ok {
 			args = append(args, room)
 		}
-		if one.kind == opSay {
-			args = append(args, one.said.Room)
+		if one.kind == opPost {
+			args = append(args, one.post.Room)
 		}
 	}
 	r.mu.Unlock()

@@ -22,16 +22,12 @@ type health struct {
 	drift   int
 }
 
-func (h *health) start(now time.Time) { h.renewed = now }
-
-func (h *health) markSynced() { h.synced = true }
-
 // noteHealth takes the result of a renewal, and tells the log when Redis has
 // gone or come back: once each, and nothing of a mere reconnect.
-func (r *Store) noteHealth(err error) {
-	r.mu.Lock()
-	h := &r.health
-	now := r.timing.Now()
+func (k *leaseKeeper) noteHealth(err error) {
+	k.mu.Lock()
+	h := &k.health
+	now := k.timing.Now()
 	wentNow, cameNow := false, false
 	if err != nil {
 		h.failed++
@@ -39,7 +35,7 @@ func (r *Store) noteHealth(err error) {
 		if h.failed == 1 {
 			h.since = now
 		}
-		wentNow = h.failed == 2 && !h.down && !r.closed
+		wentNow = h.failed == 2 && !h.down && !k.closed
 		h.down = h.down || wentNow
 	} else {
 		cameNow = h.down
@@ -48,14 +44,14 @@ func (r *Store) noteHealth(err error) {
 		h.times++
 	}
 	since := h.since
-	r.mu.Unlock()
+	k.mu.Unlock()
 	switch {
 	case wentNow && isFormatError(err):
-		r.log.Error("the data in Redis cannot be used; own clients are served on", "error", err)
+		k.log.Error("the data in Redis cannot be used; own clients are served on", "error", err)
 	case wentNow:
-		r.log.Error("Redis is gone; own clients are served on", "error", err)
+		k.log.Error("Redis is gone; own clients are served on", "error", err)
 	case cameNow:
-		r.log.Info("Redis is back", "after", now.Sub(since).Round(time.Millisecond))
+		k.log.Info("Redis is back", "after", now.Sub(since).Round(time.Millisecond))
 	}
 }
 
@@ -79,17 +75,6 @@ func (r *Store) Ready() error {
 		return fmt.Errorf("redis: the view is not in sync: waiting for %d other instances", r.others.unsettled())
 	}
 	return nil
-}
-
-// unsettled is how many other instances are putting their entries back.
-func (o *othersState) unsettled() int {
-	n := 0
-	for _, known := range o.owners {
-		if !known.settled {
-			n++
-		}
-	}
-	return n
 }
 
 func orUnknown(err error) error {
@@ -133,7 +118,7 @@ func (r *Store) Stats() Stats {
 	return Stats{
 		LeaseAge: r.timing.Now().Sub(r.health.renewed),
 		Renewals: r.health.times,
-		Lag:      r.others.lag(r.health.seq),
+		Lag:      r.health.seq - min(r.health.seq, r.others.seq),
 		Queued:   len(r.own.queue),
 		Drift:    r.health.drift,
 		Resyncs:  r.counters.resyncs.Load(),

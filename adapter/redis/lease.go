@@ -52,32 +52,32 @@ type leaseKeeper struct {
 	*Store
 	detector   failureDetector
 	last       observations
-	comparison comparison
+	uncompared int  // renewals since the last comparison of digests
+	differed   bool // at that one
 }
 
-// holdLease renews the lease until ctx ends.
-func (r *Store) holdLease(ctx context.Context) {
-	k := &leaseKeeper{Store: r, detector: newFailureDetector()}
-	backoff := r.newBackoff()
+// keep renews the lease until ctx ends.
+func (k *leaseKeeper) keep(ctx context.Context) {
+	backoff := k.newBackoff()
 	failed := false
 	for ctx.Err() == nil {
-		before, started := k.progress(), r.timing.Now()
+		before, started := k.progress(), k.timing.Now()
 		now, err := k.renew(ctx)
-		r.noteHealth(err)
+		k.noteHealth(err)
 		if err != nil {
 			failed = true
 			backoff.Wait(ctx)
 			continue
 		}
 		backoff.Reset()
-		interrupted := k.detector.renewed(now, started, r.timing.Now())
+		interrupted := k.detector.renewed(now, started, k.timing.Now())
 		if failed { // the others may have been cut off too, and come back a little later
-			k.detector.restart(r.timing.Now())
+			k.detector.restart(k.timing.Now())
 			failed = false
 		}
 		k.check(before, now, interrupted)
-		r.compareDigests(ctx, &k.comparison, now)
-		pause := r.timing.Renew
+		k.compareDigests(ctx, now)
+		pause := k.timing.Renew
 		if k.detectFailures(ctx, now) {
 			pause /= 4 // an instance is suspected: look again soon
 		}
@@ -174,14 +174,14 @@ func (r *Store) evict(ctx context.Context, instance string, why sign, till strin
 	if r.grace > 0 { // an instance that starts next finds the users
 		toNobody = "1"
 	}
-	reply, err := r.run(ctx, r.timing.Call, r.scripts.evict,
+	reply, err := r.runScript(ctx, r.timing.Call, r.scripts.evict,
 		instance, string(why), till, string(reason), handOver.Milliseconds(), toNobody, r.newToken())
 	return reply == int64(1), err
 }
 
 func (k *leaseKeeper) renew(ctx context.Context) (renewal, error) {
 	asked := k.timing.Now()
-	reply, err := k.run(ctx, k.timing.Call, k.scripts.renew,
+	reply, err := k.runScript(ctx, k.timing.Call, k.scripts.renew,
 		k.instance, k.timing.Lease.Milliseconds())
 	if err != nil {
 		return renewal{}, err
@@ -199,8 +199,6 @@ func parseRenewal(reply any) (renewal, error) {
 	if !ok || len(parts) != 11 {
 		return renewal{}, fmt.Errorf("redis: a renewal of the form %T", reply)
 	}
-	integer := func(v any) int64 { n, _ := v.(int64); return n }
-	text := func(v any) string { s, _ := v.(string); return s }
 	out := renewal{
 		now:     integer(parts[0]),
 		held:    text(parts[1]),
@@ -226,4 +224,46 @@ func parseRenewal(reply any) (renewal, error) {
 		})
 	}
 	return out, nil
+}
+
+// holdAliveSubscription keeps a connection subscribed to a channel of this
+// instance. When the process dies its connections close at once, and the others
+// see that nobody is subscribed any more. Nothing is ever sent there.
+func (c *caller) holdAliveSubscription(ctx context.Context) {
+	backoff := c.newBackoff()
+	for ctx.Err() == nil {
+		if c.subscribeAlive(ctx) {
+			backoff.Reset()
+		}
+		backoff.Wait(ctx)
+	}
+}
+
+// subscribeAlive returns when the subscription has ended, and reports whether
+// there was one.
+func (c *caller) subscribeAlive(ctx context.Context) (subscribed bool) {
+	channel := c.server.subscribe(ctx, c.prefix+":alive:"+c.instance)
+	defer channel.Close()
+	defer context.AfterFunc(ctx, func() { channel.Close() })() // ends the wait below
+	waiting := false
+	for ctx.Err() == nil {
+		_, err := channel.ReceiveTimeout(ctx, c.timing.Lease)
+		switch {
+		case err == nil:
+			subscribed, waiting = true, false
+		case !isTimeout(err) || waiting:
+			return subscribed // broken, or it did not answer
+		default:
+			if channel.Ping(ctx) != nil {
+				return subscribed
+			}
+			waiting = true
+		}
+	}
+	return subscribed
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
 }

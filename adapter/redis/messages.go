@@ -2,10 +2,11 @@ package redis
 
 import (
 	"context"
-	"encoding/json"
+	"strconv"
 	"time"
 
 	"rollcall/adapter"
+	"rollcall/internal/retry"
 	"rollcall/rooms"
 )
 
@@ -13,13 +14,12 @@ var errUnavailable = &rooms.Refusal{Code: "unavailable", Message: "This cannot b
 
 // PostMessage implements rooms.Store. The message takes its place in the order of all
 // when Redis has it; from there it comes back to the own watchers too.
-func (r *Store) PostMessage(message rooms.ChatPost) (<-chan int64, error) {
+func (r *Store) PostMessage(post rooms.ChatPost) (<-chan int64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || r.health.down || !r.own.enqueueMessage(op{kind: opSay, said: message, after: r.others.said}) {
+	if r.health.down || !r.enqueueMessage(op{kind: opPost, post: post, after: r.others.lastMessage}) {
 		return nil, errUnavailable
 	}
-	r.wakeWriter()
 	return r.own.await(r.timing.Now()), nil
 }
 
@@ -55,66 +55,110 @@ func (o *ownState) kept(count uint64, id int64) {
 	}
 }
 
-// ownerTag names the client who answers for a message's room, for the script.
-func ownerTag(from rooms.Origin) string {
-	return adapter.Digest(from.Address) + "." + adapter.Digest(from.Client)
+// enqueueMessage queues a message for Redis, and reports false if too much is
+// queued, or the store is closed. mu is held.
+func (r *Store) enqueueMessage(next op) bool {
+	if r.closed || !r.own.enqueueMessage(next) {
+		return false
+	}
+	r.wakeWriter()
+	return true
 }
 
-// SignOut implements rooms.Store. Without Redis the others hear of it when it
-// is back; of too many at once they do not, and the log says so.
+// SignOut implements rooms.Store. Without Redis the others get it when Redis is
+// back; if too much is queued they do not, and the log says so.
 func (r *Store) SignOut(user string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed {
-		return
-	}
-	if !r.own.enqueueMessage(op{kind: opSignOut, user: user}) {
+	if !r.enqueueMessage(op{kind: opSignOut, user: user}) && !r.closed {
 		r.log.Error("too much is waiting for Redis: the other instances do not sign a user out")
-		return
 	}
-	r.wakeWriter()
 }
 
-// History implements rooms.Records.
-func (r *Store) History(ctx context.Context, room string) ([]rooms.ChatMessage, error) {
-	reply, err := r.query(ctx, r.scripts.history, room)
+// A revocation is written and announced in one step, like a sign-out and in the
+// same order: when a client that was signed out comes to another instance with its
+// old token, that one knows.
+
+// reloadRevoked is how often the revocations are read whole, beside after each
+// resync.
+const reloadRevoked = 5 * time.Minute
+
+// Revoke refuses the tokens of a user that were issued until then, on every
+// instance, for at least 24 hours. Without Redis the others follow when it is
+// back.
+func (r *Store) Revoke(user string, at time.Time) {
+	r.revoked.Note(user, at.UnixMilli(), r.timing.Now())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.enqueueRevocation(adapter.Revocation{User: user, At: at.UnixMilli()})
+}
+
+// enqueueRevocation queues a revocation for Redis. mu is held.
+func (r *Store) enqueueRevocation(one adapter.Revocation) {
+	if !r.enqueueMessage(op{kind: opRevoke, user: one.User, revokedAt: one.At}) && !r.closed {
+		r.log.Error("too much is waiting for Redis: the other instances do not hear that a user's tokens are revoked")
+	}
+}
+
+// RevokedAt is when a user's tokens were revoked last, the zero time for never.
+func (r *Store) RevokedAt(user string) time.Time { return r.revoked.At(user) }
+
+// A revocationReader reads the revocations whole: announcements may have been
+// missed, or Redis have lost some. It belongs to one goroutine.
+type revocationReader struct{ *Store }
+
+// follow reads them again and again until ctx ends.
+func (r revocationReader) follow(ctx context.Context) {
+	backoff := r.newBackoff()
+	for ctx.Err() == nil {
+		if r.load(ctx) != nil {
+			retry.Sleep(ctx, max(backoff.Next(), time.Millisecond))
+			continue
+		}
+		backoff.Reset()
+		timer := time.NewTimer(reloadRevoked)
+		select {
+		case <-r.compared:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// load reads the revocations that Redis has, and writes those that it lacks.
+func (r revocationReader) load(ctx context.Context) error {
+	reply, err := r.runScript(ctx, 5*r.timing.Call, r.scripts.revoked)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	parts, _ := reply.([]any)
-	if len(parts) != 2 {
-		return nil, errUnavailable
+	rows := texts(reply)
+	stored := make(map[string]int64, len(rows)/2)
+	now := r.timing.Now()
+	for i := 0; i+1 < len(rows); i += 2 {
+		at, err := strconv.ParseFloat(rows[i+1], 64)
+		if err != nil {
+			continue // somebody else wrote it
+		}
+		stored[rows[i]] = int64(at)
+		r.revoked.Note(rows[i], int64(at), now)
 	}
-	now, _ := parts[0].(int64)
-	var all []rooms.ChatMessage
-	for _, body := range texts(parts[1]) {
-		if said, err := parseSaid(room, body); err == nil { // else somebody else wrote it
-			all = append(all, said)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, one := range r.revoked.All() {
+		if stored[one.User] < one.At && one.At >= now.Add(-adapter.KeepRevoked).UnixMilli() && !r.own.revokes(one) {
+			r.enqueueRevocation(one)
 		}
 	}
-	return adapter.NotBefore(all, now-adapter.KeepHistory.Milliseconds()), nil
+	return nil
 }
 
-// A message in Redis: the script puts id and at before the rest.
-type storedSaid struct {
-	ID       int64  `json:"id,omitempty"`
-	At       int64  `json:"at,omitempty"`
-	UserID   string `json:"user_id,omitempty"`
-	Username string `json:"username"`
-	Content  string `json:"content"`
-}
-
-// saidBody is the JSON of a message behind its id and time.
-func saidBody(m rooms.ChatPost) string {
-	text, _ := json.Marshal(storedSaid{UserID: m.UserID, Username: m.Username, Content: m.Content}) // strings cannot fail
-	return string(text[1:])
-}
-
-func parseSaid(room, body string) (rooms.ChatMessage, error) {
-	var m storedSaid
-	if err := json.Unmarshal([]byte(body), &m); err != nil {
-		return rooms.ChatMessage{}, err
+// revokes reports whether a revocation is on its way.
+func (o *ownState) revokes(one adapter.Revocation) bool {
+	for _, queued := range o.queue {
+		if queued.kind == opRevoke && queued.user == one.User && queued.revokedAt >= one.At {
+			return true
+		}
 	}
-	said := rooms.ChatMessage{Room: room, ID: m.ID, UserID: m.UserID, Username: m.Username, Content: m.Content, At: m.At}
-	return said, checkSaid(said)
+	return false
 }

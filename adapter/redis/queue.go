@@ -21,7 +21,7 @@ type ownState struct {
 	sum     uint64
 	// queue is what Redis has not confirmed, oldest first. Its bound grows
 	// with entries; beyond it, changes of entries are dropped, and everything
-	// is put back. Messages and sign-outs stay: nothing could restore them.
+	// is rewritten. Messages and sign-outs stay: nothing could restore them.
 	queue []op
 	// unread is the messages and sign-outs that Redis has confirmed and that
 	// have not been read from there yet: if Redis loses them, they are sent
@@ -36,9 +36,9 @@ type ownState struct {
 	// is confirmed, everything is being rewritten.
 	whole uint64
 	// count is the last one given to a message or sign-out, ackedCount the last
-	// that Redis confirmed, heard the last that was read from there.
+	// that Redis confirmed, readBack the last that was read from there.
 	count, ackedCount, readBack uint64
-	// waiting has who waits for the id of a message, by the message's count.
+	// waiting is the callers that wait for the id of a message, by its count.
 	waiting map[uint64]waiter
 }
 
@@ -57,9 +57,9 @@ type op struct {
 	entry   rooms.Entry    // of a put
 	active  int64          // of a put: when its user was
 	reason  rooms.Reason   // of a removal
-	said    rooms.ChatPost
-	after   int64  // of a message: its id is higher than this
-	user    string // of a sign-out or revocation
+	post    rooms.ChatPost // of a message
+	after   int64          // of a message: its id is higher than this
+	user    string         // of a sign-out or revocation
 
 	revokedAt int64  // of a revocation: until when the tokens were issued (epoch ms)
 	base      uint64 // of a reset: no message or sign-out up to this count comes again
@@ -71,7 +71,7 @@ type opKind string
 const (
 	opPut     opKind = "put"
 	opRemove  opKind = "del"
-	opSay     opKind = "say"
+	opPost    opKind = "say"
 	opSignOut opKind = "out"
 	opRevoke  opKind = "rev"
 	// opReset begins the rewriting of everything, opWhole ends it.
@@ -85,8 +85,7 @@ const (
 	// maxMessages and maxMessageBytes bound the messages and sign-outs in it.
 	maxMessages     = minQueue / 2
 	maxMessageBytes = 8 << 20
-	// maxReasons is how many removals keep their reasons when everything is put
-	// back.
+	// maxReasons is how many removals keep their reasons in a rewrite.
 	maxReasons = 1000
 )
 
@@ -133,11 +132,11 @@ func (o *ownState) enqueue(next op) uint64 {
 	return o.version
 }
 
-func (o op) isMessage() bool { return o.kind == opSay || o.kind == opSignOut || o.kind == opRevoke }
+func (o op) isMessage() bool { return o.kind == opPost || o.kind == opSignOut || o.kind == opRevoke }
 
 // size is about what an op takes on its way.
 func (o op) size() int {
-	return len(o.entry.Data) + len(o.said.Room) + len(o.said.UserID) + len(o.said.Username) + len(o.said.Content) + len(o.user) + 64
+	return len(o.entry.Data) + len(o.post.Room) + len(o.post.UserID) + len(o.post.Username) + len(o.post.Content) + len(o.user) + 64
 }
 
 // overflow replaces a queue over its bound by rewriting everything.
@@ -151,7 +150,7 @@ func (o *ownState) overflow() {
 func (o *ownState) isRewriting() bool { return o.whole > o.acked }
 
 // rewrite queues everything anew, for a Redis that lost some of it: all entries
-// between reset and whole, then all that was said and may be lost. What Redis
+// between reset and whole, then all messages that may be lost. What Redis
 // has of that after all does not happen twice. The removals that are on their
 // way go along, for their reasons.
 func (o *ownState) rewrite() {

@@ -139,13 +139,13 @@ func TestDifferencesAreFoundAndRepaired(t *testing.T) {
 		for n, spoil := range []func(e storedEntry){
 			func(e storedEntry) {
 				e.Data, e.version = []byte(`{"n":0}`), e.version+1
-				p.b.putOther(e, false)
+				p.b.others.put(e, false)
 			},
 			func(e storedEntry) {
 				e.RegisteredAt, e.version = e.RegisteredAt+1, e.version+1
-				p.b.putOther(e, false)
+				p.b.others.put(e, false)
 			},
-			func(e storedEntry) { p.b.removeOther(e.EntryKey, rooms.Closed) },
+			func(e storedEntry) { p.b.others.remove(e.EntryKey, rooms.Closed) },
 		} {
 			p.b.mu.Lock()
 			spoil(storedEntry{Entry: e.Entry, version: e.version})

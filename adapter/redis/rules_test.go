@@ -67,14 +67,14 @@ func TestPuttingBackBegins(t *testing.T) {
 	for name, lose := range map[string]func(*Store){
 		"evicted": func(r *Store) {
 			r.others.resync = ""
-			r.applyAnnouncement(goredis.XMessage{ID: "1-0", Values: map[string]any{"n": "1", "gone": "a", "why": "instance_lost"}})
+			reader{r}.applyAnnouncement(goredis.XMessage{ID: "1-0", Values: map[string]any{"n": "1", "gone": "a", "why": "instance_lost"}})
 		},
 		"lost": func(r *Store) {
 			k := &leaseKeeper{Store: r}
 			k.checkOwn(k.progress(), renewal{mine: progress{version: 1, state: whole}})
 		},
 	} {
-		r := &Store{instance: "a", format: 1, own: newOwnState(), others: newOthersState(), wake: make(chan struct{}, 1), log: slog.New(slog.DiscardHandler)}
+		r := &Store{caller: caller{instance: "a", log: slog.New(slog.DiscardHandler)}, format: 1, own: newOwnState(), others: newOthersState(), wake: make(chan struct{}, 1)}
 		r.timing.setDefaults()
 		r.own.put(rooms.Entry{EntryKey: rooms.EntryKey{Key: "s"}}, 0)
 		r.own.put(rooms.Entry{EntryKey: rooms.EntryKey{Key: "t"}}, 0)
@@ -148,7 +148,7 @@ func scriptRules(t *testing.T, mutate func(*luaScript) string) (broken []string)
 	hold("a chain that was lost begins with a new token", snap("").token == "first")
 
 	said := rooms.ChatPost{Room: "1", Username: "x", Content: "x", Nonce: "n"}
-	apply(op{kind: opSay, version: 1, said: said}, op{kind: opSay, version: 2, said: said},
+	apply(op{kind: opPost, version: 1, post: said}, op{kind: opPost, version: 2, post: said},
 		op{kind: opRevoke, version: 3, user: "7", revokedAt: 1}, op{kind: opSignOut, version: 4, user: "7"})
 	missed := snap("0-0")
 	var kinds []string
@@ -163,7 +163,7 @@ func scriptRules(t *testing.T, mutate func(*luaScript) string) (broken []string)
 	member := put(1, "s")
 	member.place.List = rooms.RoomList("1")
 	member.entry.EntryKey = member.place
-	halfway := batch("b", op{kind: opSay, version: 1, said: rooms.ChatPost{Room: "2", Content: "x"}, after: 5e12},
+	halfway := batch("b", op{kind: opPost, version: 1, post: rooms.ChatPost{Room: "2", Content: "x"}, after: 5e12},
 		op{kind: opSignOut, version: 2, user: "7"}, member)
 	_, _ = sim.Do("SET", "{r}:room:1:users", "x")
 	_, err := try(productionScripts.apply, halfway...)

@@ -2,7 +2,7 @@ package redis
 
 import (
 	"cmp"
-	_ "embed"
+	"embed"
 	"fmt"
 	"strings"
 	"time"
@@ -30,35 +30,9 @@ const (
 
 // Every step that others can see is one script: the change and its
 // announcement happen together or not at all.
-var (
-	//go:embed scripts/prelude.lua
-	prelude string
-	//go:embed scripts/messages.lua
-	messagesLua string
-	//go:embed scripts/seen.lua
-	seenLua string
-
-	//go:embed scripts/apply.lua
-	applyLua string
-	//go:embed scripts/renew.lua
-	renewLua string
-	//go:embed scripts/evict.lua
-	evictLua string
-	//go:embed scripts/snapshot.lua
-	snapshotLua string
-	//go:embed scripts/touch.lua
-	touchLua string
-	//go:embed scripts/history.lua
-	historyLua string
-	//go:embed scripts/last_active.lua
-	lastActiveLua string
-	//go:embed scripts/revoked.lua
-	revokedLua string
-	//go:embed scripts/compare.lua
-	compareLua string
-	//go:embed scripts/mend.lua
-	mendLua string
-)
+//
+//go:embed scripts/*.lua
+var luaFiles embed.FS
 
 // scripts are what a store runs.
 type scripts struct {
@@ -78,21 +52,29 @@ var productionScripts = newScripts(limits{})
 
 func newScripts(l limits) *scripts {
 	bounds := bounds(l)
-	script := func(name string, parts ...string) *luaScript {
-		source := bounds + prelude + strings.Join(parts, "")
-		return &luaScript{name, source, goredis.NewScript(source)}
+	// script makes a script of files, of which the last has its name.
+	script := func(files ...string) *luaScript {
+		source := bounds
+		for _, file := range append([]string{"prelude"}, files...) {
+			text, err := luaFiles.ReadFile("scripts/" + file + ".lua")
+			if err != nil {
+				panic(err) // a wrong name here, which any test shows
+			}
+			source += string(text)
+		}
+		return &luaScript{files[len(files)-1], source, goredis.NewScript(source)}
 	}
 	return &scripts{
-		apply:      script("apply", messagesLua, applyLua),
-		renew:      script("renew", messagesLua, seenLua, renewLua),
-		evict:      script("evict", evictLua),
-		snapshot:   script("snapshot", snapshotLua),
-		touch:      script("touch", seenLua, touchLua),
-		history:    script("history", historyLua),
-		lastActive: script("lastActive", seenLua, lastActiveLua),
-		revoked:    script("revoked", revokedLua),
-		mend:       script("mend", mendLua),
-		compare:    script("compare", compareLua),
+		apply:      script("messages", "apply"),
+		renew:      script("messages", "seen", "renew"),
+		evict:      script("evict"),
+		snapshot:   script("snapshot"),
+		touch:      script("seen", "touch"),
+		history:    script("history"),
+		lastActive: script("seen", "last_active"),
+		revoked:    script("revoked"),
+		mend:       script("mend"),
+		compare:    script("compare"),
 	}
 }
 

@@ -64,8 +64,8 @@ func simScript(draw *rand.Rand, next map[string]uint64, n int) (*luaScript, []an
 	}
 	args := []any{instance, 3000, token}
 	for range 1 + draw.IntN(4) {
-		one := op{place: rooms.EntryKey{Key: fmt.Sprint(instance, draw.IntN(4))}, user: "7", said: rooms.ChatPost{Room: "1", Content: token}}
-		one.kind = []opKind{opPut, opPut, opPut, opRemove, opReset, opWhole, opSay, opSignOut}[draw.IntN(8)]
+		one := op{place: rooms.EntryKey{Key: fmt.Sprint(instance, draw.IntN(4))}, user: "7", post: rooms.ChatPost{Room: "1", Content: token}}
+		one.kind = []opKind{opPut, opPut, opPut, opRemove, opReset, opWhole, opPost, opSignOut}[draw.IntN(8)]
 		if draw.IntN(3) == 0 {
 			one.place.List = rooms.RoomList("1")
 		}

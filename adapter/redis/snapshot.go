@@ -1,7 +1,9 @@
 package redis
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -50,17 +52,15 @@ func parseSnapshot(reply any) (snapshot, error) {
 	if !ok || len(parts) != 9 {
 		return snapshot{}, fmt.Errorf("redis: a snapshot of the form %T", reply)
 	}
-	now, _ := parts[0].(int64)
-	seq, _ := parts[1].(int64)
 	s := snapshot{
-		now:      now,
-		seq:      uint64(seq),
+		now:      integer(parts[0]),
+		seq:      uint64(integer(parts[1])),
+		token:    text(parts[2]),
+		lastID:   text(parts[3]),
 		leases:   make(map[string]int64),
 		progress: make(map[string]progress),
 		entries:  make(map[rooms.EntryKey]storedEntry),
 	}
-	s.token, _ = parts[2].(string)
-	s.lastID, _ = parts[3].(string)
 	leases := texts(parts[4])
 	for i := 0; i+1 < len(leases); i += 2 {
 		s.leases[leases[i]], _ = strconv.ParseInt(leases[i+1], 10, 64)
@@ -76,8 +76,7 @@ func parseSnapshot(reply any) (snapshot, error) {
 	rows, _ = parts[8].([]any)
 	for _, row := range rows {
 		if pair, _ := row.([]any); len(pair) == 2 {
-			id, _ := pair[0].(string)
-			s.messages = append(s.messages, goredis.XMessage{ID: id, Values: valuesOf(pair[1])})
+			s.messages = append(s.messages, goredis.XMessage{ID: text(pair[0]), Values: valuesOf(pair[1])})
 		}
 	}
 	return s, nil
@@ -103,8 +102,119 @@ func (s *snapshot) addEntries(shown, rest []string) {
 	}
 }
 
+// adopt takes over what Redis has of the others, that is of all but self. It
+// returns why entries cannot be shown to clients.
+func (o *othersState) adopt(snap snapshot, self string) (rejected []error) {
+	present := make(map[string]int)
+	for _, e := range snap.entries {
+		present[e.Instance]++
+	}
+	floors := make(map[string]uint64) // by instance: the others are left as they are
+	for instance, p := range snap.progress {
+		if instance == self {
+			continue
+		}
+		if !o.isNewer(instance, p, snap) {
+			if known := o.owners[instance]; known != nil {
+				known.settled = false // Redis lost some of it: its owner rewrites that, or it is evicted
+			}
+			continue
+		}
+		floor, settled, from := p.floor, p.state == whole || p.state == left || p.state == lost, p.floor
+		if settled && p.state != left {
+			floor = 0
+		}
+		if p.state == damaged || present[instance]+snap.rejected < p.entries {
+			floor, settled, from = p.version, false, p.version+1
+		}
+		floors[instance] = floor
+		o.owners[instance] = &owner{p.version, settled && floor == 0, from}
+	}
+	var puts []storedEntry
+	for _, e := range snap.entries {
+		if floor, ok := floors[e.Instance]; ok && e.version > floor && !o.has(e) {
+			puts = append(puts, e)
+		}
+	}
+	// Puts first: somebody who moved from one instance to another never left.
+	slices.SortFunc(puts, func(a, b storedEntry) int { return cmp.Compare(a.seq, b.seq) })
+	for _, e := range puts {
+		if err := checkEntry(e.Entry); err != nil {
+			rejected = append(rejected, err)
+			continue
+		}
+		o.put(e, true)
+	}
+	for instance, floor := range floors {
+		o.removeMissing(instance, floor, snap)
+	}
+	return rejected
+}
+
+// removeMissing removes the entries of an instance above floor that are not in a
+// snapshot, and forgets the instance if it left nothing behind.
+func (o *othersState) removeMissing(instance string, floor uint64, snap snapshot) {
+	reason, is := rooms.Closed, snap.progress[instance].state
+	if is == lost {
+		reason = rooms.InstanceLost
+	}
+	for _, place := range o.placesOf(instance) {
+		if _, there := snap.entries[place]; !there && (floor == 0 || o.entries[place].version > floor) {
+			o.remove(place, reason)
+		}
+	}
+	if _, leased := snap.leases[instance]; (!leased || is == left) && len(o.placesOf(instance)) == 0 {
+		o.markEnded(instance, is == left)
+	}
+}
+
+// isNewer reports whether Redis knows of an instance what this one does not. It
+// does not if its data are older than what is known already; and it does not take over an
+// unknown instance without a lease, and waits for none that never had an entry.
+func (o *othersState) isNewer(instance string, p progress, snap snapshot) bool {
+	if known := o.owners[instance]; known != nil {
+		return p.version >= known.version && p.state != ""
+	}
+	till, leased := snap.leases[instance]
+	return leased && !o.isEnded(instance, p.version) && till >= snap.now && p.state != "" && p.version > 0
+}
+
+// differs reports whether Redis has something wrong about the entries of this
+// instance, self, that is not on its way.
+func (o *ownState) differs(snap snapshot, self string) bool {
+	if o.isRewriting() {
+		return false // what is wrong is put right by that
+	}
+	mine := snap.progress[self]
+	for place, e := range o.entries {
+		there := snap.entries[place]
+		if e.version <= mine.version && (there.Instance != self || there.version != e.version) {
+			return true
+		}
+	}
+	if o.acked > mine.version {
+		return false // some that were removed meanwhile may be there
+	}
+	removed := make(map[rooms.EntryKey]bool)
+	for _, one := range o.queue {
+		if one.kind == opRemove {
+			removed[one.place] = true
+		}
+	}
+	for place, e := range snap.entries {
+		if _, ok := o.entries[place]; e.Instance == self && !ok && !removed[place] {
+			return true
+		}
+	}
+	return false
+}
+
 // number reads a number that our own script wrote; else it is 0.
 func number(text string) uint64 { n, _ := strconv.ParseUint(text, 10, 64); return n }
+
+// integer and text read what our own script returned; else they are 0 and "".
+func integer(reply any) int64 { n, _ := reply.(int64); return n }
+func text(reply any) string   { s, _ := reply.(string); return s }
 
 func valuesOf(fields any) map[string]any {
 	list, values := texts(fields), make(map[string]any)
@@ -118,7 +228,7 @@ func texts(reply any) []string {
 	list, _ := reply.([]any)
 	out := make([]string, len(list))
 	for i, v := range list {
-		out[i], _ = v.(string)
+		out[i] = text(v)
 	}
 	return out
 }

@@ -7,6 +7,7 @@ import (
 
 	"rollcall/adapter"
 	"rollcall/internal/retry"
+	"rollcall/rooms"
 )
 
 // What one call carries at most: Redis does nothing else meanwhile.
@@ -15,12 +16,13 @@ const (
 	maxBatchBytes = 512 << 10
 )
 
+// wakeWriter tells the writer of what was queued. mu is held.
 func (r *Store) wakeWriter() {
 	r.own.overflow()
 	signal(r.wake)
 }
 
-// signal wakes the one who waits, or who is about to. It never blocks.
+// signal wakes the goroutine that receives from c, now or later. It never blocks.
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -28,36 +30,49 @@ func signal(c chan struct{}) {
 	}
 }
 
+// rewrite writes anew everything that this instance has. mu is held.
+func (r *Store) rewrite(why string) {
+	if r.closed {
+		return // all is about to go
+	}
+	r.own.rewrite()
+	r.log.Debug("rewrites everything", "why", why, "entries", len(r.own.entries))
+	signal(r.wake)
+}
+
+// A writer brings own changes to Redis. It belongs to one goroutine.
+type writer struct{ *Store }
+
 // write brings own changes to Redis, in their order, until ctx ends. What
 // fails is tried again as it is.
 //
 // The first change after quiet goes at once; in a storm they are gathered, a
 // little longer each time.
-func (r *Store) write(ctx context.Context) {
-	backoff := r.newBackoff()
+func (w writer) write(ctx context.Context) {
+	backoff := w.newBackoff()
 	var gather time.Duration
 	for ctx.Err() == nil {
-		r.mu.Lock()
-		batch := r.own.batch(r.batch)
-		r.mu.Unlock()
+		w.mu.Lock()
+		batch := w.own.batch(w.batch)
+		w.mu.Unlock()
 		if len(batch) == 0 {
 			gather = 0
 			select {
-			case <-r.wake:
+			case <-w.wake:
 			case <-ctx.Done():
 			}
 			continue
 		}
-		done, err := r.apply(ctx, batch)
+		done, err := w.apply(ctx, batch)
 		if err != nil {
 			backoff.Wait(ctx)
 			continue
 		}
 		backoff.Reset()
-		r.confirm(batch, done)
-		signal(r.written)
-		if len(batch) < r.batch {
-			gather = min(max(time.Millisecond, 2*gather), r.timing.MaxGather)
+		w.confirm(batch, done)
+		signal(w.written)
+		if len(batch) < w.batch {
+			gather = min(max(time.Millisecond, 2*gather), w.timing.MaxGather)
 			retry.Sleep(ctx, gather)
 		}
 	}
@@ -70,15 +85,14 @@ type applied struct {
 }
 
 // apply has Redis carry out a batch.
-func (r *Store) apply(ctx context.Context, batch []op) (applied, error) {
+func (w writer) apply(ctx context.Context, batch []op) (applied, error) {
 	args := make([]any, 0, 3+7*len(batch))
-	args = append(args, r.instance, r.timing.Lease.Milliseconds(), r.newToken())
+	args = append(args, w.instance, w.timing.Lease.Milliseconds(), w.newToken())
 	for _, one := range batch {
-		args = append(args, string(one.kind), one.version)
 		body := one.body()
-		args = append(args, body[:]...)
+		args = append(append(args, string(one.kind), one.version), body[:]...)
 	}
-	reply, err := r.run(ctx, r.timing.Call, r.scripts.apply, args...)
+	reply, err := w.runScript(ctx, w.timing.Call, w.scripts.apply, args...)
 	if err != nil {
 		return applied{}, err
 	}
@@ -86,22 +100,20 @@ func (r *Store) apply(ctx context.Context, batch []op) (applied, error) {
 	if len(parts) != 3 {
 		return applied{}, fmt.Errorf("redis: an answer of the form %T", reply)
 	}
-	version, _ := parts[1].(int64)
-	count, _ := parts[2].(int64)
-	return applied{parts[0] == int64(1), uint64(version), uint64(count)}, nil
+	return applied{parts[0] == int64(1), uint64(integer(parts[1])), uint64(integer(parts[2]))}, nil
 }
 
-// confirm takes Redis' word for a batch. If it left something out, it lost what
-// was before that: then everything is rewritten, unless that is on its way.
-func (r *Store) confirm(batch []op, done applied) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.own.confirm(done.version, done.count)
+// confirm takes what Redis says of a batch. If it left something out, it lost
+// what was before that: then everything is rewritten, unless that is on its way.
+func (w writer) confirm(batch []op, done applied) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.own.confirm(done.version, done.count)
 	if done.gapless {
 		return
 	}
-	if r.closed { // all is about to go
-		r.own.queue = r.own.queue[min(len(batch), len(r.own.queue)):]
+	if w.closed { // all is about to go
+		w.own.queue = w.own.queue[min(len(batch), len(w.own.queue)):]
 		return
 	}
 	last := uint64(0)
@@ -110,12 +122,12 @@ func (r *Store) confirm(batch []op, done applied) {
 			last = one.version
 		}
 	}
-	for _, one := range r.own.queue {
+	for _, one := range w.own.queue {
 		if one.kind == opReset && one.version > last {
 			return
 		}
 	}
-	r.rewrite("Redis has lost own changes")
+	w.rewrite("Redis has lost own changes")
 }
 
 // body is what the script's function of this kind takes.
@@ -125,8 +137,8 @@ func (o op) body() [5]any {
 		return [5]any{address(o.place), o.entry.UserID, o.active, entryBody(o.entry, o.version), publicPart(o.entry)}
 	case opRemove:
 		return [5]any{address(o.place), string(o.reason), "", "", ""}
-	case opSay:
-		return [5]any{o.said.Room, o.after, saidBody(o.said), ownerTag(o.said.From), adapter.NonceKey(o.said)}
+	case opPost:
+		return [5]any{o.post.Room, o.after, messageBody(o.post), ownerTag(o.post.From), adapter.NonceKey(o.post)}
 	case opRevoke:
 		return [5]any{o.user, o.revokedAt, "", "", ""}
 	case opSignOut:
@@ -135,4 +147,9 @@ func (o op) body() [5]any {
 		return [5]any{o.base, "", "", "", ""}
 	}
 	return [5]any{"", "", "", "", ""}
+}
+
+// ownerTag names the client who answers for a message's room, for the script.
+func ownerTag(from rooms.Origin) string {
+	return adapter.Digest(from.Address) + "." + adapter.Digest(from.Client)
 }

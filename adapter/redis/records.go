@@ -18,7 +18,7 @@ const (
 	// lastActivePause is the pause between two notes of who was active.
 	lastActivePause = time.Second
 	// maxLastActive bounds those that wait to be noted, and maxTouch those that
-	// one call notes. Without Redis, whoever is one too many is not noted.
+	// one call notes. Without Redis, users beyond it are not noted.
 	maxLastActive = 100_000
 	maxTouch      = 1000
 	// maxQueries is how many calls may ask for records at a time, and
@@ -31,33 +31,33 @@ const (
 
 // querySlots bound how many calls ask for records, and how many wait to.
 type querySlots struct {
-	taken   chan struct{}
-	waiting atomic.Int32
+	taken chan struct{}
+	asked atomic.Int32 // those that ask, and those that wait
 }
 
 // acquire waits for a place within ctx. It returns errUnavailable at once if too
-// many wait already.
+// many wait already. After it without an error comes release.
 func (p *querySlots) acquire(ctx context.Context) error {
-	select {
-	case p.taken <- struct{}{}:
-		return nil
-	default:
-	}
-	defer p.waiting.Add(-1)
-	if p.waiting.Add(1) > maxWaiting {
+	if int(p.asked.Add(1)) > cap(p.taken)+maxWaiting {
+		p.asked.Add(-1)
 		return errUnavailable
 	}
 	select {
 	case p.taken <- struct{}{}:
 		return nil
 	case <-ctx.Done():
+		p.asked.Add(-1)
 		return ctx.Err()
 	}
 }
 
-func (p *querySlots) release() { <-p.taken }
+func (p *querySlots) release() {
+	<-p.taken
+	p.asked.Add(-1)
+}
 
-// A lastActiveBuffer has when users were active, until that is in Redis. Store.mu guards them.
+// A lastActiveBuffer has when users were active, until that is in Redis. Store.mu guards
+// it.
 type lastActiveBuffer struct {
 	some    chan struct{} // tells that there are some
 	waiting map[string]activity
@@ -153,7 +153,7 @@ func (r *Store) flushLastActive(ctx context.Context) error {
 		for user, last := range batch {
 			args = append(args, user, last.at, last.remembered)
 		}
-		if _, err := r.run(ctx, r.timing.Call, r.scripts.touch, args...); err != nil {
+		if _, err := r.runScript(ctx, r.timing.Call, r.scripts.touch, args...); err != nil {
 			return err
 		}
 		r.mu.Lock()
@@ -171,8 +171,7 @@ func (r *Store) LastActive(ctx context.Context, user string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	text, _ := reply.(string)
-	at, _ := strconv.ParseInt(text, 10, 64) // "" for not known
+	at, _ := strconv.ParseInt(text(reply), 10, 64) // "" for not known
 	if waiting > at && waiting >= r.timing.Now().Add(-adapter.KeepSeen).UnixMilli() {
 		at = waiting
 	}
@@ -196,9 +195,28 @@ func (r *Store) query(ctx context.Context, script *luaScript, args ...any) (any,
 	if gone {
 		return nil, errUnavailable
 	}
-	reply, err := r.run(ctx, r.timing.Call, script, args...)
+	reply, err := r.runScript(ctx, r.timing.Call, script, args...)
 	if errors.Is(err, goredis.Nil) {
 		return nil, nil
 	}
 	return reply, err
+}
+
+// History implements rooms.Records.
+func (r *Store) History(ctx context.Context, room string) ([]rooms.ChatMessage, error) {
+	reply, err := r.query(ctx, r.scripts.history, room)
+	if err != nil {
+		return nil, err
+	}
+	parts, _ := reply.([]any)
+	if len(parts) != 2 {
+		return nil, errUnavailable
+	}
+	var all []rooms.ChatMessage
+	for _, body := range texts(parts[1]) {
+		if message, err := parseMessage(room, body); err == nil { // else somebody else wrote it
+			all = append(all, message)
+		}
+	}
+	return adapter.NotBefore(all, integer(parts[0])-adapter.KeepHistory.Milliseconds()), nil
 }

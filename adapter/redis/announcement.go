@@ -12,7 +12,7 @@ import (
 
 // isMessage reports whether it is a message, a sign-out or a revocation.
 func (a announcement) isMessage() bool {
-	return a.said != nil || a.kept > 0 || a.signOut != "" || a.revoked != nil
+	return a.message != nil || a.kept > 0 || a.signOut != "" || a.revoked != nil
 }
 
 // A link is an announcement's place in the chain of all: each names its number,
@@ -33,14 +33,14 @@ type announcement struct {
 	link
 	put      *storedEntry
 	removed  *rooms.EntryKey
-	said     *rooms.ChatMessage
+	message  *rooms.ChatMessage
 	kept     int64  // the id of a message that was there already
 	signOut  string // the user who is to be signed out
 	revoked  *adapter.Revocation
 	evicted  string // the instance that is gone with all its entries
-	reset    string // the instance that begins to rewritten everything
+	reset    string // the instance that begins to rewrite everything
 	whole    string // the instance that has rewritten everything
-	instance string // who did it
+	instance string // that did it
 	version  uint64
 	floor    uint64 // of whole: the version of its reset
 	count    uint64 // of a message or a sign-out
@@ -87,9 +87,9 @@ func parseAnnouncement(message goredis.XMessage) (announcement, error) {
 	case field("kept") != "":
 		a.kept, err = strconv.ParseInt(field("kept"), 10, 64)
 	case field("m") != "":
-		var said rooms.ChatMessage
-		said, err = parseSaid(field("said"), field("m"))
-		a.said = &said
+		var chat rooms.ChatMessage
+		chat, err = parseMessage(field("said"), field("m"))
+		a.message = &chat
 	}
 	if a.reset != "" || a.whole != "" {
 		a.instance = a.reset + a.whole
