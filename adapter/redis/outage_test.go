@@ -76,7 +76,7 @@ func TestHistoryStays(t *testing.T) {
 		b.eventually("a resync", func() bool { return b.Stats().Resyncs > resyncs })
 	}
 	b.eventually("a message", func() bool { return b.say("1", "new") == nil }) // once the lease is renewed
-	awaitMessages(t, "1", 1, b) // no old ones
+	awaitMessages(t, "1", 1, b)                                                // no old ones
 	if id := b.messages("1")[0].ID; id <= want[len(want)-1].ID {
 		t.Errorf("after the restart came id %d, before it was %d", id, want[len(want)-1].ID)
 	}
