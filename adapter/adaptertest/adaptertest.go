@@ -2,7 +2,7 @@
 // test suite, and that of rooms.Bus. Every implementation in package adapter
 // passes it, alone and as several instances that share one state.
 //
-// The suite asks for no more than the contract: the other instances hear of a
+// The suite asks for no more than the contract: the other instances are told of a
 // change in the end. So it waits for conditions.
 package adaptertest
 
@@ -86,7 +86,7 @@ type suite struct {
 type check struct {
 	name      string
 	instances int
-	shared    bool // it is about what the others hear
+	shared    bool // it is about what the others are told
 	run       func(*suite)
 }
 
@@ -219,7 +219,7 @@ func account(c rooms.Change) string {
 	e := c.Entry
 	switch {
 	case c.Message != nil:
-		return fmt.Sprintf("said %+v", *c.Message)
+		return fmt.Sprintf("message %+v", *c.Message)
 	case c.SignOut != "":
 		return fmt.Sprintf("sign out %q", c.SignOut)
 	case c.Removed:

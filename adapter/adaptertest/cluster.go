@@ -7,7 +7,7 @@ import (
 	"rollcall/rooms"
 )
 
-// A Cluster is the stores of several instances in one process that hear of each
+// A Cluster is the stores of several instances in one process that are told of each
 // other's changes a while later, in one order: what a shared store over a network
 // looks like.
 type Cluster struct {
@@ -35,9 +35,9 @@ type Member struct {
 // NewCluster makes one without instances. They remember in one store, of its own.
 func NewCluster(records Store) *Cluster {
 	c := &Cluster{records: records, entries: make(map[rooms.EntryKey]rooms.Entry)}
-	c.records.Watch(func(said []rooms.Change) { // mu is held
+	c.records.Watch(func(some []rooms.Change) { // mu is held
 		for _, m := range c.members {
-			m.add(said...)
+			m.add(some...)
 		}
 	})
 	return c
@@ -114,7 +114,7 @@ func (m *Member) deliver() bool {
 	return true
 }
 
-// tellOthers has the others hear of a change. The cluster's mu is held.
+// tellOthers tells the others of a change. The cluster's mu is held.
 func (m *Member) tellOthers(c rooms.Change) {
 	for _, other := range m.cluster.members {
 		if other != m {

@@ -38,7 +38,7 @@ func (s *suite) post(i int, room, username, content string) {
 	}
 }
 
-// postLast ends what a test has to say: when it was heard, so was all before.
+// postLast posts what comes last: when it was told, so was all before.
 func (s *suite) postLast(journals []*journal, before int) {
 	s.Helper()
 	s.post(0, "last", "", "")
@@ -48,14 +48,14 @@ func (s *suite) postLast(journals []*journal, before int) {
 }
 
 func messagesInOrder(s *suite) {
-	const each, speakers = 60, 2
+	const each, senders = 50, 4
 	journals := s.watchAll()
 	inRooms := []string{"a", "b"}
-	var speaking sync.WaitGroup
+	var sending sync.WaitGroup
 	var refused atomic.Pointer[error]
 	for i := range s.stores {
-		for k := range speakers {
-			speaking.Go(func() {
+		for k := range senders {
+			sending.Go(func() {
 				name := fmt.Sprintf("%d-%d", i, k)
 				for n := range each {
 					for _, room := range inRooms {
@@ -67,33 +67,33 @@ func messagesInOrder(s *suite) {
 			})
 		}
 	}
-	speaking.Wait()
+	sending.Wait()
 	if err := refused.Load(); err != nil {
 		s.Fatalf("a message was refused: %v", *err)
 	}
-	total := each * speakers * len(s.stores)
+	total := each * senders * len(s.stores)
 	for _, j := range journals {
 		j.awaitMessages(total * len(inRooms))
 	}
 	s.postLast(journals, total*len(inRooms))
 	for _, room := range inRooms {
 		first := messages(journals[0].seen(), room)
-		next := make(map[string]int) // by speaker
+		next := make(map[string]int) // by sender
 		for k, m := range first {
 			if k > 0 && m.ID <= first[k-1].ID {
 				s.Fatalf("message %d came after %d", m.ID, first[k-1].ID)
 			}
 			if m.Content != fmt.Sprint(next[m.Username]) {
-				s.Fatalf("%s was heard to say %s, want %d", m.Username, m.Content, next[m.Username])
+				s.Fatalf("%s was told as the sender of %s, want %d", m.Username, m.Content, next[m.Username])
 			}
 			next[m.Username]++
 		}
 		if len(first) != total {
-			s.Fatalf("%d messages were heard in room %s, want %d", len(first), room, total)
+			s.Fatalf("%d messages were told in room %s, want %d", len(first), room, total)
 		}
 		for i, j := range journals {
-			if heard := messages(j.seen(), room); !slices.Equal(heard, first) {
-				s.Fatalf("instance %d heard other than instance 0:\n%+v\n%+v", i, heard, first)
+			if told := messages(j.seen(), room); !slices.Equal(told, first) {
+				s.Fatalf("instance %d was told other than instance 0:\n%+v\n%+v", i, told, first)
 			}
 		}
 	}
@@ -119,7 +119,7 @@ func messagesWhole(s *suite) {
 			m := *c.Message
 			got = append(got, fmt.Sprintf("%q %q %q", m.Room, m.Username, m.Content))
 			if m.ID <= 0 || m.At < started-1000 || m.At > time.Now().UnixMilli()+1000 {
-				s.Fatalf("message %d was said at %d; it is %d", m.ID, m.At, time.Now().UnixMilli())
+				s.Fatalf("message %d was posted at %d; it is %d", m.ID, m.At, time.Now().UnixMilli())
 			}
 		}
 		if !slices.Equal(got, want) {
@@ -127,8 +127,8 @@ func messagesWhole(s *suite) {
 		}
 	}
 	for _, room := range []string{"a", "\x00"} {
-		if heard, kept := messages(journals[0].seen(), room), s.history(0, room); !slices.Equal(kept, heard) {
-			s.Fatalf("heard was\n%+v\nkept is\n%+v", heard, kept)
+		if told, kept := messages(journals[0].seen(), room), s.history(0, room); !slices.Equal(kept, told) {
+			s.Fatalf("told was\n%+v\nkept is\n%+v", told, kept)
 		}
 	}
 }
@@ -152,7 +152,7 @@ func messagesBehindEntries(s *suite) {
 			case c.Message == nil && !c.Removed:
 				present = string(c.Entry.Data)
 			case c.Message != nil && present != `"`+c.Message.Username+`"`:
-				s.Fatalf("%q was heard when %s had entered last", c.Message.Username, present)
+				s.Fatalf("%q was told when %s had entered last", c.Message.Username, present)
 			}
 		}
 	}
@@ -177,20 +177,20 @@ func (s *suite) history(i int, room string) []rooms.ChatMessage {
 func historyKept(s *suite) {
 	journals := s.watchAll()
 	const most = 100
-	said := 0
+	posted := 0
 	for room, n := range map[string]int{"few": 3, "many": most, "too many": most + 50} {
 		for k := range n {
-			s.post(said%len(s.stores), room, "u", fmt.Sprint(k))
-			said++
+			s.post(posted%len(s.stores), room, "u", fmt.Sprint(k))
+			posted++
 		}
 	}
-	s.postLast(journals, said)
+	s.postLast(journals, posted)
 	for i := range s.stores {
-		for _, room := range []string{"few", "many", "too many", "nobody ever said anything"} {
-			heard := messages(journals[0].seen(), room)
-			heard = heard[max(0, len(heard)-most):]
-			if kept := s.history(i, room); !slices.Equal(kept, heard) {
-				s.Fatalf("of room %q instance %d has kept %d messages\n%+v\nwant %d\n%+v", room, i, len(kept), kept, len(heard), heard)
+		for _, room := range []string{"few", "many", "too many", "without messages"} {
+			told := messages(journals[0].seen(), room)
+			told = told[max(0, len(told)-most):]
+			if kept := s.history(i, room); !slices.Equal(kept, told) {
+				s.Fatalf("of room %q instance %d has kept %d messages\n%+v\nwant %d\n%+v", room, i, len(kept), kept, len(told), told)
 			}
 		}
 	}

@@ -55,7 +55,7 @@ func messagesOnce(s *suite) {
 		}
 	}
 	// All others are messages of their own: no field runs into the next.
-	heard := 1
+	told := 1
 	ids := map[int64]bool{id: true}
 	for n, change := range []func(*rooms.ChatPost){
 		func(m *rooms.ChatPost) { m.Nonce = "" }, func(m *rooms.ChatPost) { m.Nonce = "" }, func(m *rooms.ChatPost) { m.Nonce = "n2" },
@@ -69,25 +69,25 @@ func messagesOnce(s *suite) {
 			s.Fatalf("message %d got the id of another: %+v", n, other)
 		}
 		ids[got] = true
-		heard++
+		told++
 	}
 	// More than a history holds does not make it forgotten.
 	for n := range 110 {
 		s.send(0, rooms.ChatPost{Room: "a", Username: "u", Content: fmt.Sprint(n), Nonce: fmt.Sprint("other ", n)})
-		heard++
+		told++
 	}
 	last := len(s.stores) - 1
 	if got := s.send(last, again); got != id {
 		s.Fatalf("after 110 others the message has id %d, want %d", got, id)
 	}
-	s.postLast(journals, heard)
+	s.postLast(journals, told)
 	for _, j := range journals {
-		if n := countMessages(j.seen()); n != heard+1 {
-			s.Fatalf("%d messages were heard, want %d", n, heard+1)
+		if n := countMessages(j.seen()); n != told+1 {
+			s.Fatalf("%d messages were told, want %d", n, told+1)
 		}
 	}
 	if m := messages(journals[last].seen(), "a")[0]; m.UserID != "7" || m.ID != id || m.Content != "hello" {
-		s.Fatalf("heard was %+v", m)
+		s.Fatalf("told was %+v", m)
 	}
 	for _, m := range s.history(last, "b") {
 		if m.UserID != "7" {

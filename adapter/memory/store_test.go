@@ -1,10 +1,12 @@
 package memory_test
 
 import (
+	"slices"
 	"testing"
 
 	"rollcall/adapter/adaptertest"
 	"rollcall/adapter/memory"
+	"rollcall/rooms"
 )
 
 func TestMemory(t *testing.T) {
@@ -12,5 +14,11 @@ func TestMemory(t *testing.T) {
 		store := memory.New()
 		store.BoundHistories(adaptertest.MaxHistories())
 		return store
+	})
+}
+
+func TestBus(t *testing.T) {
+	adaptertest.RunBus(t, func(_ *testing.T, n int) []rooms.Bus {
+		return slices.Repeat([]rooms.Bus{&memory.Bus{}}, n)
 	})
 }

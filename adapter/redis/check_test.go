@@ -12,6 +12,37 @@ import (
 	"rollcall/rooms"
 )
 
+func foreignEntry(user, tail string) string {
+	return `{"user":` + user + `,"instance":"a"` + tail + `}`
+}
+
+const foreignTail = `,"joined_at":1,"id":"7","v":1000000,"seq":1`
+
+// poison is values that are no entries.
+var poison = map[string]string{
+	"no JSON":          foreignEntry(`{"id":`, foreignTail),
+	"two values":       foreignEntry(`{"id":7} 1`, foreignTail),
+	"too deep":         foreignEntry(`{"x":`+strings.Repeat("[", 40)+strings.Repeat("]", 40)+`}`, foreignTail),
+	"half an emoji":    foreignEntry(`{"id":"\ud800"}`, foreignTail),
+	"infinite":         foreignEntry(`{"id":1e999}`, foreignTail),
+	"too large":        foreignEntry(`{"x":"`+strings.Repeat("x", maxStoredData)+`"}`, foreignTail),
+	"no user":          foreignEntry(`{}`, `,"joined_at":1,"v":1000000,"seq":1`),
+	"a status":         foreignEntry(`{}`, foreignTail+`,"status":"gone"`),
+	"a time":           foreignEntry(`{}`, `,"joined_at":-5,"id":"7","v":1000000,"seq":1`),
+	"a late time":      foreignEntry(`{}`, foreignTail+`,"registered":9223372036854775807`),
+	"another id":       foreignEntry(`{"id":8}`, foreignTail),
+	"another's id":     foreignEntry(`{"name":"Ada","id":"8"}`, foreignTail),
+	"null":             foreignEntry(`null`, foreignTail),
+	"a number":         foreignEntry(` 7`, foreignTail),
+	"a list":           foreignEntry(`[{"id":7}]`, foreignTail),
+	"no entry":         `x`,
+	"no tail":          `{"user":{}}`,
+	"no instance":      `{"user":{},"instance":""` + foreignTail + `}`,
+	"a long instance":  `{"user":{},"instance":"` + strings.Repeat("x", maxStoredName+1) + `"` + foreignTail + `}`,
+	"a tail of lists":  foreignEntry(`{}`, `,"v":[1]`),
+	"bytes, not UTF-8": foreignEntry("{\"x\":\"\xff\"}", foreignTail),
+}
+
 // What somebody else writes under the prefix reaches no watcher, costs no
 // comparison after another, and does not keep what is right from coming.
 func TestPoisoned(t *testing.T) {
@@ -19,37 +50,12 @@ func TestPoisoned(t *testing.T) {
 	server := redistest.Start(t)
 	ab := openAll(t, server, 3, "a", "b")
 	a, b := ab[0], ab[1]
-	entry := func(user, tail string) string { return `{"user":` + user + `,"instance":"a"` + tail + `}` }
-	const tail = `,"joined_at":1,"id":"7","v":1000000,"seq":1`
-	poison := map[string]string{
-		"no JSON":          entry(`{"id":`, tail),
-		"two values":       entry(`{"id":7} 1`, tail),
-		"too deep":         entry(`{"x":`+strings.Repeat("[", 40)+strings.Repeat("]", 40)+`}`, tail),
-		"half an emoji":    entry(`{"id":"\ud800"}`, tail),
-		"infinite":         entry(`{"id":1e999}`, tail),
-		"too large":        entry(`{"x":"`+strings.Repeat("x", maxStoredData)+`"}`, tail),
-		"no user":          entry(`{}`, `,"joined_at":1,"v":1000000,"seq":1`),
-		"a status":         entry(`{}`, tail+`,"status":"gone"`),
-		"a time":           entry(`{}`, `,"joined_at":-5,"id":"7","v":1000000,"seq":1`),
-		"a late time":      entry(`{}`, tail+`,"registered":9223372036854775807`),
-		"another id":       entry(`{"id":8}`, tail),
-		"another's id":     entry(`{"name":"Ada","id":"8"}`, tail),
-		"null":             entry(`null`, tail),
-		"a number":         entry(` 7`, tail),
-		"a list":           entry(`[{"id":7}]`, tail),
-		"no entry":         `x`,
-		"no tail":          `{"user":{}}`,
-		"no instance":      `{"user":{},"instance":""` + tail + `}`,
-		"a long instance":  `{"user":{},"instance":"` + strings.Repeat("x", maxStoredName+1) + `"` + tail + `}`,
-		"a tail of lists":  entry(`{}`, `,"v":[1]`),
-		"bytes, not UTF-8": entry("{\"x\":\"\xff\"}", tail),
-	}
 	for name, value := range poison {
 		server.Do("HSET", "{rollcall}:users", "poisoned "+name, value)
 		announced(server, "put", "0:poisoned "+name, "e", value, "i", "a", "v", "1000000")
 	}
 	for _, at := range []string{"no address", "0:\xff", "0:" + strings.Repeat("x", maxStoredName+1), "4:roompoisoned", "7:room:\xff\xffpoisoned"} {
-		announced(server, "put", at, "e", entry(`{}`, tail))
+		announced(server, "put", at, "e", foreignEntry(`{}`, foreignTail))
 	}
 	announced(server, "del", "9:x", "i", "a", "v", "1000001")
 	for _, message := range []string{
@@ -108,17 +114,12 @@ func FuzzAnnouncement(f *testing.F) {
 			if a.put != nil && checkEntry(a.put.Entry) == nil && !json.Valid(a.put.Data) {
 				t.Errorf("data %q", a.put.Data)
 			}
-			if a.message != nil {
-				checkWritable(t, *a.message)
+			if a.message == nil {
+				continue
+			}
+			if text, err := json.Marshal(*a.message); err != nil || rooms.CheckJSON(text) != nil {
+				t.Errorf("message %+v: %v", *a.message, err)
 			}
 		}
 	})
-}
-
-func checkWritable(t *testing.T, m rooms.ChatMessage) {
-	t.Helper()
-	text, err := json.Marshal(m)
-	if err != nil || rooms.CheckJSON(text) != nil {
-		t.Errorf("message %+v: %v", m, err)
-	}
 }

@@ -12,40 +12,47 @@ import (
 	"rollcall/rooms"
 )
 
-// Somebody else writes what they must not, or deletes it: nothing stops for
-// good, nobody is seen to leave, and what others read is right again.
+// damages are what somebody else writes who must not, or deletes.
+var damages = map[string][][]string{
+	"users":       wrongType("users"),
+	"entries":     wrongType("entries"),
+	"tabs":        wrongType("tabs"),
+	"online":      wrongType("online"),
+	"instances":   wrongType("instances"),
+	"stream":      wrongType("stream"),
+	"seq":         {{"DEL", "seq"}, {"LPUSH", "seq", "x"}},
+	"sockets":     wrongType("sockets:a"),
+	"progress":    wrongType("progress:a"),
+	"seen":        wrongType("seen"),
+	"account":     wrongType("messages"),
+	"used":        wrongType("messages:used"),
+	"messages":    wrongType("room:1:messages"),
+	"members":     wrongType("room:1:users"),
+	"revocations": wrongType("revoked"),
+	"format":      {{"DEL", "format"}, {"HSET", "format", "a", "b"}},
+
+	"no number":     {{"SET", "seq", "x"}},
+	"lower number":  {{"SET", "seq", "3"}},
+	"no format":     {{"DEL", "format"}}, // as releases before it left them
+	"wrong format":  {{"SET", "format", "x"}},
+	"no count":      {{"HSET", "tabs", "user of a/more", "x"}},
+	"no version":    {{"HSET", "progress:a", "v", "x"}},
+	"no size":       {{"HSET", "messages", "bytes", "x"}},
+	"no message":    {{"LPUSH", "room:1:messages", "x"}},
+	"nothing shown": {{"DEL", "users"}},
+	"none private":  {{"DEL", "entries"}},
+	"no stream":     {{"DEL", "stream"}},
+	"two entries":   {{"HDEL", "entries", "6:room:1a/1", "6:room:1a/3"}, {"HDEL", "sockets:a", "6:room:1a/1", "6:room:1a/3"}},
+}
+
+func wrongType(key string) [][]string { return [][]string{{"DEL", key}, {"SET", key, "x"}} }
+
+// After damage nothing stops for good, nobody is seen to leave, and what others
+// read is right again.
 func TestDamage(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	wrongType := func(key string) [][]string { return [][]string{{"DEL", key}, {"SET", key, "x"}} }
-	for name, commands := range map[string][][]string{
-		"users":       wrongType("users"),
-		"entries":     wrongType("entries"),
-		"tabs":        wrongType("tabs"),
-		"online":      wrongType("online"),
-		"instances":   wrongType("instances"),
-		"stream":      wrongType("stream"),
-		"seq":         {{"DEL", "seq"}, {"LPUSH", "seq", "x"}},
-		"sockets":     wrongType("sockets:a"),
-		"progress":    wrongType("progress:a"),
-		"seen":        wrongType("seen"),
-		"account":     wrongType("messages"),
-		"used":        wrongType("messages:used"),
-		"messages":    wrongType("room:1:messages"),
-		"members":     wrongType("room:1:users"),
-		"revocations": wrongType("revoked"),
-
-		"no number":     {{"SET", "seq", "x"}},
-		"lower number":  {{"SET", "seq", "3"}},
-		"no count":      {{"HSET", "tabs", "user of a/more", "x"}},
-		"no version":    {{"HSET", "progress:a", "v", "x"}},
-		"no size":       {{"HSET", "messages", "bytes", "x"}},
-		"no message":    {{"LPUSH", "room:1:messages", "x"}},
-		"nothing shown": {{"DEL", "users"}},
-		"none private":  {{"DEL", "entries"}},
-		"no stream":     {{"DEL", "stream"}},
-		"two entries":   {{"HDEL", "entries", "6:room:1a/1", "6:room:1a/3"}, {"HDEL", "sockets:a", "6:room:1a/1", "6:room:1a/3"}},
-	} {
+	for name, commands := range damages {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var log adaptertest.Log
@@ -104,6 +111,9 @@ func checkMended(t *testing.T, revoked time.Time, all []*instance) {
 		if got := i.messages("1"); len(got) != 4 {
 			t.Errorf("%s was told %+v", i.instance, got)
 		}
+	}
+	if format := all[0].client.Get(t.Context(), all[0].prefix+":format").Val(); format != "1" {
+		t.Errorf("the format is %q", format)
 	}
 	history, err := all[0].History(t.Context(), "1")
 	if err != nil || !slices.ContainsFunc(history, func(m rooms.ChatMessage) bool { return m.Content == "after" }) {

@@ -65,23 +65,3 @@ func TestFormat(t *testing.T) {
 	}
 	nobodyLeft(t, b, c)
 }
-
-// Data without a number, as releases before it left them and as Redis has them
-// after losing the key, are of format 1. A key of another type is replaced.
-func TestFormatIsAdded(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t)
-	a := open(t, Options{URL: server.URL(), Instance: "a"})
-	a.enter(3)
-	for _, spoil := range [][]any{{"DEL", "{rollcall}:format"}, {"SET", "{rollcall}:format", "x"}, {"HSET", "{rollcall}:format", "a", "b"}} {
-		agree(t, a)
-		server.Do("DEL", "{rollcall}:format")
-		server.Do(spoil...)
-		a.put("a/0", `{"id":"a-0","n":1}`)
-		a.eventually("the number", func() bool {
-			return server.Client().Get(t.Context(), "{rollcall}:format").Val() == "1"
-		})
-	}
-	agree(t, a)
-	nobodyLeft(t, a)
-}

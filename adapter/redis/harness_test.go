@@ -50,8 +50,7 @@ func skipUnderRace(t *testing.T) {
 	}
 }
 
-// An instance is a store on a real Redis, with a watcher that notes what it is
-// told.
+// An instance is a store with a watcher that notes what it is told.
 type instance struct {
 	t *testing.T
 	*Store
@@ -59,9 +58,11 @@ type instance struct {
 	// mu guards the fields below.
 	mu        sync.Mutex
 	shown     map[string]string // content by name: the others' entries
+	puts      []string          // content, in order
 	removals  map[string][]rooms.Reason
 	said      []rooms.ChatMessage
 	signedOut []string
+	revokedAt map[string]time.Time // what was known of a user's revocation at the sign-out
 }
 
 // name is what tests call an entry: of those online, the socket.
@@ -87,17 +88,21 @@ func open(t *testing.T, o Options) *instance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := &instance{t: t, Store: s, shown: make(map[string]string), removals: make(map[string][]rooms.Reason)}
-	stop := s.Watch(func(some []rooms.Change) {
-		for _, c := range some {
-			i.note(c)
-		}
-	})
+	i := watch(t, s)
 	t.Cleanup(func() {
-		stop()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		_ = s.Close(ctx) // Redis may be gone by now
+	})
+	return i
+}
+
+func watch(t *testing.T, s *Store) *instance {
+	i := &instance{t: t, Store: s, shown: make(map[string]string), removals: make(map[string][]rooms.Reason), revokedAt: make(map[string]time.Time)}
+	s.Watch(func(some []rooms.Change) {
+		for _, c := range some {
+			i.note(c)
+		}
 	})
 	return i
 }
@@ -124,6 +129,7 @@ func (i *instance) note(c rooms.Change) {
 		i.said = append(i.said, *c.Message)
 	case c.SignOut != "":
 		i.signedOut = append(i.signedOut, c.SignOut)
+		i.revokedAt[c.SignOut] = i.RevokedAt(c.SignOut)
 	case c.Removed && !there:
 		i.t.Errorf("%s was told twice that %s left", i.instance, at)
 	case c.Removed:
@@ -133,6 +139,7 @@ func (i *instance) note(c rooms.Change) {
 		i.t.Errorf("%s was told of its own entry %s", i.instance, at)
 	default:
 		i.shown[at] = content(c.Entry)
+		i.puts = append(i.puts, content(c.Entry))
 	}
 }
 

@@ -33,9 +33,6 @@ func accounted(t *testing.T, server *redistest.Server) int {
 		if value != strconv.Itoa(size) {
 			t.Errorf("room %q takes %d bytes, accounted are %s", room, size, value)
 		}
-		if err := client.ZScore(ctx, "{rollcall}:messages:used", room).Err(); err != nil {
-			t.Errorf("room %q is not in the index: %v", room, err)
-		}
 		sum += size
 	}
 	if account["bytes"] != strconv.Itoa(sum) {
@@ -66,7 +63,6 @@ func TestHistoriesAreBounded(t *testing.T) {
 	const maxHistories, maxStreamBytes, n = 1 << 20, 512 << 10, 1500
 	server := redistest.Start(t)
 	a := open(t, Options{URL: server.URL(), Instance: "a", limits: limits{maxHistories: maxHistories, maxStreamBytes: maxStreamBytes}})
-	long := strings.Repeat("漢", 250) // 750 bytes
 	a.sayAll(n+n/300, func(k int) (string, string) {
 		switch {
 		case k == 1:
@@ -74,11 +70,11 @@ func TestHistoriesAreBounded(t *testing.T) {
 		case k%300 == 0:
 			return "used again", "x"
 		}
-		return fmt.Sprintf("room %d", k/100), long
+		return fmt.Sprintf("room %d", k/100), strings.Repeat("漢", 250) // 750 bytes
 	})
 	bytes := accounted(t, server)
 	if bytes > maxHistories || bytes < maxHistories-2*100*900 {
-		t.Errorf("histories take %d bytes, the bound is %d", bytes, maxHistories)
+		t.Errorf("histories take %d bytes", bytes)
 	}
 	memory, err := server.Client().Eval(t.Context(), `local n = 0
 		for _, key in ipairs(redis.call('KEYS', '*:messages*')) do n = n + redis.call('MEMORY', 'USAGE', key, 'SAMPLES', 0) end
@@ -262,7 +258,6 @@ func TestUnwrittenActivityIsBounded(t *testing.T) {
 		b.note(fmt.Sprint(k), 1, true)
 	}
 	b.note("0", 2, true)
-	b.note(strings.Repeat("x", adapter.MaxSeenID+1), 1, true)
 	if len(b.waiting) != maxLastActive || b.at("0") != 2 {
 		t.Errorf("%d wait, want %d; the first was active at %d", len(b.waiting), maxLastActive, b.at("0"))
 	}

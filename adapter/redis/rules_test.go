@@ -86,71 +86,88 @@ func TestPuttingBackBegins(t *testing.T) {
 	}
 }
 
-// scriptRules says which rules of the scripts do not hold. mutate is a script's
-// source as it is to be run.
-func scriptRules(t *testing.T, mutate func(*luaScript) string) (broken []string) {
-	t.Helper()
-	sim := redissim.New(time.Now, func(string) int { return 0 })
-	defer sim.Close()
-	hold := func(rule string, holds bool) {
-		if !holds {
-			broken = append(broken, rule)
-		}
-	}
-	try := func(s *luaScript, args ...any) (any, error) {
-		return sim.Eval(s.name, mutate(s), "{r}", simArgs(args))
-	}
-	run := func(s *luaScript, args ...any) any {
-		reply, err := try(s, args...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return reply
-	}
-	batch := func(instance string, steps ...op) []any {
-		args := []any{instance, 3000, "t"}
-		for _, one := range steps {
-			body := one.body()
-			args = append(append(args, string(one.kind), one.version), body[:]...)
-		}
-		return args
-	}
-	apply := func(steps ...op) { run(productionScripts.apply, batch("a", steps...)...) }
-	put := func(version uint64, key string) op {
-		e := rooms.Entry{EntryKey: rooms.EntryKey{Key: key}, Instance: "a", UserID: "u", Data: []byte(`{}`), JoinedAt: 1}
-		return op{kind: opPut, version: version, place: e.EntryKey, entry: e}
-	}
-	evict := func(why sign, seen string) any {
-		return run(productionScripts.evict, "a", string(why), seen, "instance_lost", 0, "0", "t")
-	}
-	hasFloor := func() bool { _, ok := simKeys{sim}.hash("progress:a")["r"]; return ok }
+// scriptRun runs scripts one by one, and notes which of their rules do not hold.
+type scriptRun struct {
+	*redissim.Redis
+	mutate func(*luaScript) string // a script's source as it is to be run
+	broken []string
+}
 
-	apply(put(1, "s"))
-	hold("a lease is no absence", evict(signAbsent, "") == int64(0))
-	apply(op{kind: opReset, version: 2}, put(3, "t"), op{kind: opWhole, version: 4})
-	hold("a renewed lease is not unchanged", evict(signUnchanged, "1") == int64(0))
-	apply(op{kind: opReset, version: 5}, put(6, "t"), op{kind: opWhole, version: 7})
-	hold("the floor goes when all is back", !hasFloor())
-	apply(op{kind: opReset, version: 8}, put(9, "new"))
-	_, _ = sim.Do("ZREM", "{r}:instances", "a")
-	hold("the absent are evicted", evict(signAbsent, "") == int64(1))
-	hold("the floor goes with the end", !hasFloor())
-	hold("outdated entries go with the end", len(entriesIn(simKeys{sim})) == 0)
-
-	snap := func(from string) snapshot {
-		s, err := parseSnapshot(run(productionScripts.snapshot, "first", from, "", "a"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
+func (r *scriptRun) hold(rule string, holds bool) {
+	if !holds {
+		r.broken = append(r.broken, rule)
 	}
-	_, _ = sim.Do("DEL", "{r}:link")
-	hold("a chain that was lost begins with a new token", snap("").token == "first")
+}
 
-	said := rooms.ChatPost{Room: "1", Username: "x", Content: "x", Nonce: "n"}
-	apply(op{kind: opPost, version: 1, post: said}, op{kind: opPost, version: 2, post: said},
+func (r *scriptRun) do(args ...string) { _, _ = r.Do(args...) }
+
+func (r *scriptRun) run(s *luaScript, args ...any) (any, error) {
+	return r.Eval(s.name, r.mutate(s), "{r}", simArgs(args))
+}
+
+// applyArgs is what the script apply takes.
+func applyArgs(instance, token string, steps ...op) []any {
+	args := []any{instance, 3000, token}
+	for _, one := range steps {
+		body := one.body()
+		args = append(append(args, string(one.kind), one.version), body[:]...)
+	}
+	return args
+}
+
+func (r *scriptRun) apply(instance string, steps ...op) error {
+	_, err := r.run(productionScripts.apply, applyArgs(instance, "t", steps...)...)
+	return err
+}
+
+func (r *scriptRun) evict(why sign, seen string) any {
+	reply, _ := r.run(productionScripts.evict, "a", string(why), seen, "instance_lost", 0, "0", "t")
+	return reply
+}
+
+func (r *scriptRun) snapshot(from string) snapshot {
+	reply, _ := r.run(productionScripts.snapshot, "first", from, "", "a")
+	s, _ := parseSnapshot(reply)
+	return s
+}
+
+func putting(version uint64, list, key string) op {
+	e := online(key, `{}`)
+	e.List, e.Instance = list, "a"
+	return op{kind: opPut, version: version, place: e.EntryKey, entry: e}
+}
+
+// scriptRules says which rules do not hold.
+func scriptRules(mutate func(*luaScript) string) (broken []string) {
+	r := &scriptRun{Redis: redissim.New(time.Now, func(string) int { return 0 }), mutate: mutate}
+	defer r.Close()
+	r.entries()
+	r.messages()
+	return r.broken
+}
+
+func (r *scriptRun) entries() {
+	hasFloor := func() bool { _, ok := simKeys{r.Redis}.hash("progress:a")["r"]; return ok }
+	_ = r.apply("a", putting(1, "", "s"))
+	r.hold("a lease is no absence", r.evict(signAbsent, "") == int64(0))
+	_ = r.apply("a", op{kind: opReset, version: 2}, putting(3, "", "t"), op{kind: opWhole, version: 4})
+	r.hold("a renewed lease is not unchanged", r.evict(signUnchanged, "1") == int64(0))
+	_ = r.apply("a", op{kind: opReset, version: 5}, putting(6, "", "t"), op{kind: opWhole, version: 7})
+	r.hold("the floor goes when all is back", !hasFloor())
+	_ = r.apply("a", op{kind: opReset, version: 8}, putting(9, "", "new"))
+	r.do("ZREM", "{r}:instances", "a")
+	r.hold("the absent are evicted", r.evict(signAbsent, "") == int64(1))
+	r.hold("the floor goes with the end", !hasFloor())
+	r.hold("outdated entries go with the end", len(entriesIn(simKeys{r.Redis})) == 0)
+	r.do("DEL", "{r}:link")
+	r.hold("a chain that was lost begins with a new token", r.snapshot("").token == "first")
+}
+
+func (r *scriptRun) messages() {
+	post := rooms.ChatPost{Room: "1", Username: "x", Content: "x", Nonce: "n"}
+	_ = r.apply("a", op{kind: opPost, version: 1, post: post}, op{kind: opPost, version: 2, post: post},
 		op{kind: opRevoke, version: 3, user: "7", revokedAt: 1}, op{kind: opSignOut, version: 4, user: "7"})
-	missed := snap("0-0")
+	missed := r.snapshot("0-0")
 	var kinds []string
 	for _, message := range missed.messages {
 		for _, kind := range []string{"said", "kept", "rev", "out"} {
@@ -159,29 +176,27 @@ func scriptRules(t *testing.T, mutate func(*luaScript) string) (broken []string)
 			}
 		}
 	}
-	hold("a reader is told all that it missed", slices.Equal(kinds, []string{"said", "kept", "rev", "out"}))
-	member := put(1, "s")
-	member.place.List = rooms.RoomList("1")
-	member.entry.EntryKey = member.place
-	halfway := batch("b", op{kind: opPost, version: 1, post: rooms.ChatPost{Room: "2", Content: "x"}, after: 5e12},
-		op{kind: opSignOut, version: 2, user: "7"}, member)
-	_, _ = sim.Do("SET", "{r}:room:1:users", "x")
-	_, err := try(productionScripts.apply, halfway...)
-	hold("damage stops a batch", err != nil)
-	_, _ = sim.Do("DEL", "{r}:room:1:users")
-	run(productionScripts.apply, halfway...)
-	hold("what is sent again is said once", len(snap("0-0").messages) == len(missed.messages)+2)
-	kept, _ := run(productionScripts.history, "2").([]any)
-	hold("an id is higher than any that its sender knew", strings.Contains(fmt.Sprint(kept), `"id":5000000000001`))
-	_, _ = sim.Do("ZADD", "{r}:revoked", "1000", "old")
-	apply(op{kind: opRevoke, version: 5, user: "8", revokedAt: time.Now().UnixMilli()})
-	hold("old revocations go", !slices.Contains(simKeys{sim}.members("revoked"), "old"))
-	hold("it reads on from there", len(missed.messages) > 0 && missed.lastID == missed.messages[len(missed.messages)-1].ID)
-	return broken
+	r.hold("a reader is told all that it missed", slices.Equal(kinds, []string{"said", "kept", "rev", "out"}))
+	r.hold("it reads on from there", len(missed.messages) > 0 && missed.lastID == missed.messages[len(missed.messages)-1].ID)
+
+	halfway := []op{
+		{kind: opPost, version: 1, post: rooms.ChatPost{Room: "2", Content: "x"}, after: 5e12},
+		{kind: opSignOut, version: 2, user: "7"}, putting(1, rooms.RoomList("1"), "s"),
+	}
+	r.do("SET", "{r}:room:1:users", "x")
+	r.hold("damage stops a batch", r.apply("b", halfway...) != nil)
+	r.do("DEL", "{r}:room:1:users")
+	r.hold("it is carried out when it is sent again", r.apply("b", halfway...) == nil)
+	r.hold("its messages are announced once", len(r.snapshot("0-0").messages) == len(missed.messages)+2)
+	history, _ := r.run(productionScripts.history, "2")
+	r.hold("an id is higher than any that its sender knew", strings.Contains(fmt.Sprint(history), `"id":5000000000001`))
+	r.do("ZADD", "{r}:revoked", "1000", "old")
+	_ = r.apply("a", op{kind: opRevoke, version: 5, user: "8", revokedAt: time.Now().UnixMilli()})
+	r.hold("old revocations go", !slices.Contains(simKeys{r.Redis}.members("revoked"), "old"))
 }
 
 func TestScriptRules(t *testing.T) {
-	for _, rule := range scriptRules(t, func(s *luaScript) string { return s.source }) {
+	for _, rule := range scriptRules(func(s *luaScript) string { return s.source }) {
 		t.Errorf("it does not hold that %s", rule)
 	}
 }
@@ -210,7 +225,7 @@ func TestScriptRulesNotice(t *testing.T) {
 		if !strings.Contains(f.script.source, f.rule) {
 			t.Errorf("%s has no %q", f.script.name, f.rule)
 		}
-		broken := scriptRules(t, func(s *luaScript) string {
+		broken := scriptRules(func(s *luaScript) string {
 			if s != f.script {
 				return s.source
 			}

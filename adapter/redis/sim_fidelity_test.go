@@ -18,7 +18,7 @@ import (
 // data afterwards.
 func TestSimulatedRedis(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t, "--rename-command", "INFO", "", "--rename-command", "MEMORY", "")
+	server := redistest.Start(t, "--rename-command", "MEMORY", "")
 	sim := redissim.New(time.Now, func(string) int { return 0 })
 	defer sim.Close()
 	live := liveServer{server.Client()}
@@ -62,7 +62,7 @@ func simScript(draw *rand.Rand, next map[string]uint64, n int) (*luaScript, []an
 	case 6:
 		return productionScripts.mend, []any{draw.IntN(20) == 0, 1, instance, "1"}
 	}
-	args := []any{instance, 3000, token}
+	var steps []op
 	for range 1 + draw.IntN(4) {
 		one := op{place: rooms.EntryKey{Key: fmt.Sprint(instance, draw.IntN(4))}, user: "7", post: rooms.ChatPost{Room: "1", Content: token}}
 		one.kind = []opKind{opPut, opPut, opPut, opRemove, opReset, opWhole, opPost, opSignOut}[draw.IntN(8)]
@@ -82,10 +82,9 @@ func simScript(draw *rand.Rand, next map[string]uint64, n int) (*luaScript, []an
 			EntryKey: one.place, Instance: instance, UserID: fmt.Sprint("u", draw.IntN(4)), Data: []byte(`"x"`), JoinedAt: 1,
 			Status: []rooms.Status{rooms.Active, rooms.Hidden}[draw.IntN(2)],
 		}
-		body := one.body()
-		args = append(append(args, string(one.kind), one.version), body[:]...)
+		steps = append(steps, one)
 	}
-	return productionScripts.apply, args
+	return productionScripts.apply, applyArgs(instance, token, steps...)
 }
 
 // timeless is a reply without times, and with sorted hashes in it.

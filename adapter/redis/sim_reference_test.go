@@ -105,9 +105,8 @@ func (ref *simReference) watcher(in *simInstance) func(rooms.Change) {
 		ref.mu.Lock()
 		defer ref.mu.Unlock()
 		ref.note(in, c)
-		own := c.Message == nil && c.SignOut == "" && ref.owner(c.Entry.EntryKey) == in
 		switch {
-		case own:
+		case c.Message == nil && c.SignOut == "" && ref.owner(c.Entry.EntryKey) == in:
 			ref.fail("%s was told of its own %v", in.name, c.Entry.EntryKey)
 		case c.Message != nil:
 			ref.messageTo(in, v, *c.Message)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,51 +11,11 @@ import (
 	"rollcall/rooms"
 )
 
-// A simStore is one of two settled stores over a simulated Redis.
-type simStore struct {
-	*Store
-	noting  sync.Mutex // guards watched
-	watched watched
-}
-
-// watched is what a watcher was told.
-type watched struct {
-	shown    map[rooms.EntryKey]string // data
-	puts     []string                  // data, in order
-	reasons  map[rooms.Reason]int
-	signOuts map[string]time.Time // with what was known of the user's revocation then
-}
-
-// told is what the watcher was told, when all that happens now has happened.
-func (s *simStore) told() watched {
-	synctest.Wait()
-	s.noting.Lock()
-	defer s.noting.Unlock()
-	w := s.watched
-	return watched{maps.Clone(w.shown), slices.Clone(w.puts), maps.Clone(w.reasons), maps.Clone(w.signOuts)}
-}
-
-func (s *simStore) note(some []rooms.Change) {
-	s.noting.Lock()
-	defer s.noting.Unlock()
-	for _, c := range some {
-		switch {
-		case c.SignOut != "":
-			s.watched.signOuts[c.SignOut] = s.RevokedAt(c.SignOut)
-		case c.Removed:
-			delete(s.watched.shown, c.Entry.EntryKey)
-			s.watched.reasons[c.Reason]++
-		default:
-			s.watched.shown[c.Entry.EntryKey] = string(c.Entry.Data)
-			s.watched.puts = append(s.watched.puts, string(c.Entry.Data))
-		}
-	}
-}
-
-// A simPair is two stores, and the test in their bubble of virtual time.
+// A simPair is two instances that are settled on a simulated Redis, and the test
+// in their bubble of virtual time.
 type simPair struct {
 	*testing.T
-	a, b   *simStore
+	a, b   *instance
 	net    *simNet
 	counts map[string]int // of calls, by script; net.mu guards it
 }
@@ -84,13 +42,10 @@ func withStores(t *testing.T, handOver time.Duration, f func(*simPair)) {
 			p.counts[s.name]++
 			return s.source
 		}
-		var stores []*simStore
+		var stores []*instance
 		for _, name := range []string{"a", "b"} {
 			o := simPlan{handOver: handOver}.options(name)
-			s := &simStore{Store: startStore(context.Background(), o, net.link(name))}
-			s.watched = watched{make(map[rooms.EntryKey]string), nil, make(map[rooms.Reason]int), make(map[string]time.Time)}
-			s.Watch(s.note)
-			stores = append(stores, s)
+			stores = append(stores, watch(t, startStore(context.Background(), o, net.link(name))))
 		}
 		time.Sleep(5 * time.Second)
 		p.calls()
@@ -179,12 +134,12 @@ func TestHandOver(t *testing.T) {
 				return
 			}
 			time.Sleep(handOver - 100*time.Millisecond)
-			if n := len(p.a.told().shown); n != 10 {
+			if n := len(p.a.view()); n != 11 {
 				p.Errorf("%d entries are shown before the time to hand over ends", n)
 			}
 			time.Sleep(3 * time.Second)
-			if w := p.a.told(); len(w.shown) > 0 || w.reasons[rooms.Closed] != 10 {
-				p.Errorf("%d entries are shown after it; they left for %v", len(w.shown), w.reasons)
+			if gone := p.a.departures(); len(p.a.view()) != 1 || len(gone) != 10 || gone["b0"][0] != rooms.Closed {
+				p.Errorf("%d entries are shown after it; these left: %v", len(p.a.view()), gone)
 			}
 		})
 	}
@@ -207,8 +162,8 @@ func TestNobodyIsEvictedAfterAnOutage(t *testing.T) {
 		p.net.mu.Lock()
 		evicted := maps.Clone(p.net.rules.evicted)
 		p.net.mu.Unlock()
-		if w := p.a.told(); len(w.shown) != 1 || len(w.reasons) > 0 || len(evicted) > 0 {
-			p.Errorf("it shows %d entries; they left for %v, evicted were %v", len(w.shown), w.reasons, evicted)
+		if gone := p.a.departures(); len(p.a.view()) != 1 || len(gone) > 0 || len(evicted) > 0 {
+			p.Errorf("it shows %d entries; these left: %v, evicted were %v", len(p.a.view()), gone, evicted)
 		}
 	})
 }
@@ -221,12 +176,15 @@ func TestRevocations(t *testing.T) {
 		p.a.Revoke("7", at)
 		p.a.SignOut("7")
 		time.Sleep(time.Second)
-		if others := p.b.told().signOuts; len(p.a.told().signOuts) > 0 || !others["7"].Equal(at) {
-			p.Errorf("at the sign-out the others knew %v, want %v", others, at)
+		p.b.mu.Lock()
+		known := p.b.revokedAt["7"]
+		p.b.mu.Unlock()
+		if len(p.a.signOuts()) > 0 || !known.Equal(at) {
+			p.Errorf("at the sign-out the others knew %v, want %v", known, at)
 		}
 		p.b.Revoke("7", at.Add(-time.Hour))
 		time.Sleep(time.Second)
-		for _, s := range []*simStore{p.a, p.b} {
+		for _, s := range []*instance{p.a, p.b} {
 			if !s.RevokedAt("7").Equal(at) || !s.RevokedAt("8").IsZero() {
 				p.Errorf("%s knows %v and %v", s.instance, s.RevokedAt("7"), s.RevokedAt("8"))
 			}

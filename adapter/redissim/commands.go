@@ -33,7 +33,7 @@ func init() {
 	commands = map[string]command{
 		"TIME": {0, (*Redis).time}, "DEL": {1, (*Redis).del}, "TYPE": {1, (*Redis).kind},
 		"EXPIRE": {2, (*Redis).expire}, "PEXPIRE": {2, (*Redis).expire},
-		"INFO": {0, (*Redis).absent}, "MEMORY": {2, (*Redis).absent}, "PUBSUB": {2, (*Redis).pubsub},
+		"MEMORY": {2, (*Redis).absent}, "PUBSUB": {2, (*Redis).pubsub},
 		"GET": {1, (*Redis).get}, "SET": {2, (*Redis).set}, "INCR": {1, (*Redis).incr},
 
 		"HGET": {2, (*Redis).hget}, "HMGET": {2, (*Redis).hmget}, "HSET": {3, (*Redis).hset}, "HDEL": {2, (*Redis).hdel},

@@ -3,9 +3,11 @@ package redissim
 import (
 	"errors"
 	"strconv"
+	"strings"
 	"sync"
 
 	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/parse"
 )
 
 // status is a reply such as OK, which Lua sees as a table.
@@ -157,3 +159,23 @@ func wrongType() error {
 }
 
 func notInteger() error { return errors.New("ERR value is not an integer or out of range") }
+
+// compiled has every script that was ever run, by its text: thousands of
+// servers run the same few.
+var compiled sync.Map // of *lua.FunctionProto
+
+func compile(name, source string) (*lua.FunctionProto, error) {
+	if proto, ok := compiled.Load(source); ok {
+		return proto.(*lua.FunctionProto), nil
+	}
+	chunk, err := parse.Parse(strings.NewReader(source), name)
+	if err != nil {
+		return nil, err
+	}
+	proto, err := lua.Compile(chunk, name)
+	if err != nil {
+		return nil, err
+	}
+	compiled.Store(source, proto)
+	return proto, nil
+}

@@ -146,11 +146,6 @@ func (s *Server) Do(args ...any) any {
 // Await repeats a check until it succeeds, 20 s at most.
 func (s *Server) Await(check func(context.Context) error) {
 	s.t.Helper()
-	await(s.t, fmt.Sprintf("redis-server on port %d", s.port), check)
-}
-
-func await(t testing.TB, what string, check func(context.Context) error) {
-	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	for {
@@ -160,7 +155,7 @@ func await(t testing.TB, what string, check func(context.Context) error) {
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("%s: waited in vain: %v", what, err)
+			s.t.Fatalf("redis-server on port %d: waited in vain: %v", s.port, err)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
