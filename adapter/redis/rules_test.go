@@ -10,7 +10,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"rollcall/adapter/redissim"
+	"rollcall/adapter/redistest/redissim"
 	"rollcall/rooms"
 )
 

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"rollcall/adapter/redissim"
+	"rollcall/adapter/redistest/redissim"
 	"rollcall/rooms"
 )
 

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/adapter/redissim"
 	"rollcall/adapter/redistest"
+	"rollcall/adapter/redistest/redissim"
 	"rollcall/rooms"
 )
 

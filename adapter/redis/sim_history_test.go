@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"rollcall/adapter/redissim"
+	"rollcall/adapter/redistest/redissim"
 	"rollcall/rooms"
 )
 

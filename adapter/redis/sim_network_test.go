@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"rollcall/adapter/redissim"
+	"rollcall/adapter/redistest/redissim"
 )
 
 // simNet is one simulated Redis and the network around it, in the virtual time

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"rollcall/adapter/redissim"
+	"rollcall/adapter/redistest/redissim"
 )
 
 // simRules hold what Redis has and what scripts do to the rules in doc.go, at

@@ -9,7 +9,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"rollcall/adapter/redissim"
+	"rollcall/adapter/redistest/redissim"
 )
 
 // eval implements server.
