@@ -176,8 +176,7 @@ func ruby(script string, env ...string) (string, error) {
 func listen(t *testing.T, base string, events ...string) *program.Log {
 	t.Helper()
 	received := &program.Log{}
-	port := base[strings.LastIndex(base, ":")+1:]
-	c, err := socketio.Dial(port, "", socketio.Handlers{Raw: func(_ time.Time, event []byte) { received.Write(event) }})
+	c, err := socketio.New(base, "", socketio.Handlers{Event: func(_ time.Time, _ string, event []byte) { received.Write(event) }})
 	if err != nil {
 		t.Fatal(err)
 	}

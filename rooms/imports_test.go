@@ -79,7 +79,6 @@ func TestBadImport(t *testing.T) {
 		{"/internal/socketio", "/rooms", true},
 		{"/internal/socketio", "/internal/remote", true},
 		{"/internal/socketio", "/internal/engineio", true},
-		{"/internal/engineio/enginetest", "/internal/engineio", true},
 		{"/internal/httpapi", "/rooms", true},
 		{"/adapter", "/rooms", true},
 		{"/adapter/adaptertest", "/rooms", true},

@@ -19,11 +19,11 @@ import (
 // A megabyte of separators, or of packets of no length, costs its own size.
 func TestBodiesOfSeparators(t *testing.T) {
 	s := serve(t, "LOG_LEVEL=warn")
-	bodies := map[string][]string{"4": {strings.Repeat("\x1e", 1_000_000)}, "3": {strings.Repeat("0:", 500_000), strings.Repeat("0", 1_000_000)}}
+	bodies := map[int][]string{4: {strings.Repeat("\x1e", 1_000_000)}, 3: {strings.Repeat("0:", 500_000), strings.Repeat("0", 1_000_000)}}
 	s.attackAtOnce(t, limits{duration: 2 * time.Second, maxGrowth: 80}, func(i int) {
-		protocol := []string{"3", "4"}[i%2]
+		protocol := 3 + i%2
 		for _, body := range bodies[protocol] {
-			s.openPoll("b64=1&EIO=" + protocol).try(body)
+			s.openPoll(protocol, "").try(body)
 		}
 	})
 	s.countsRefusal("invalid_packet", 1)
@@ -40,7 +40,7 @@ func TestBodiesThatStall(t *testing.T) {
 			return
 		}
 		conn := s.dialTCP()
-		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 1000000\r\n\r\n", s.openPoll("EIO=4").path)
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 1000000\r\n\r\n", s.openPoll(4, "").path)
 		conn.SetWriteDeadline(time.Now().Add(2 * time.Second))
 		conn.Write([]byte(part)) // not all of it is taken at the bound
 	})
@@ -64,7 +64,7 @@ func TestQueuesTogether(t *testing.T) {
 	s.attack(t, limits{duration: 3 * time.Second, minCalls: 4, maxGrowth: 80}, func(int) {
 		atOnce(len(conns), func(i int) {
 			if polls[i] == nil {
-				polls[i] = s.openPoll("EIO=4")
+				polls[i] = s.openPoll(4, "")
 			}
 			if got, err := polls[i].try(body); err == nil && got.Status != 200 {
 				polls[i] = nil
@@ -105,7 +105,7 @@ func TestLongEventNames(t *testing.T) {
 	s := serve(t, "EVENTS_PER_SECOND=0", "LOG_LEVEL=warn")
 	body := strings.Repeat(`42["`+strings.Repeat("<", 60_000)+"\"]\x1e", 10) + "3"
 	s.attackAtOnce(t, limits{duration: 2 * time.Second, maxGrowth: 40}, func(int) {
-		p := s.openPoll("EIO=4")
+		p := s.openPoll(4, "")
 		p.try("40")
 		p.try(body)
 	})
@@ -121,8 +121,8 @@ func TestFloodsOfProbes(t *testing.T) {
 	s := serve(t, "LOG_LEVEL=warn")
 	flood := frames("2probe", 5000)
 	s.attackAtOnce(t, limits{duration: 2 * time.Second, maxGrowth: 80}, func(int) {
-		_, sid, _ := strings.Cut(s.openPoll("EIO=4").path, "&sid=")
-		conn, _, err := socketio.Dialer.Dial(socketio.URL(s.Port, "sid="+sid), nil)
+		sid := s.openPoll(4, "").sid
+		conn, _, err := socketio.Dialer.Dial(socketio.Endpoint(s.URL(""), "websocket", 4, "sid="+sid), nil)
 		if err != nil {
 			return
 		}

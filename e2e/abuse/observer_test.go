@@ -16,9 +16,9 @@ import (
 // Observers are well-behaved clients: registered, subscribed to changes, and
 // sending within the rate limit. Their response times are what an attack costs
 // others. They run in a process of their own, this binary started again
-// with observedPort as the port of the server, and write a line for each answer.
+// with observedServer as the address of the server, and write a line for each answer.
 const (
-	observedPort     = "ROLLCALL_OBSERVED_PORT"
+	observedServer   = "ROLLCALL_OBSERVED_SERVER"
 	observers        = 24
 	observerInterval = 70 * time.Millisecond // below 20 a second
 )
@@ -39,11 +39,11 @@ var priority = []string{"nice", "-n", "-15"}
 var elsewhere = flag.Bool("elsewhere", false, "the control: the observers are clients of a server that nobody attacks")
 
 // observe is the program of the observers: it goes on until it is ended.
-func observe(port string) int {
+func observe(base string) int {
 	var asking sync.WaitGroup
 	for n := range observers {
 		name := string(rune('a' + n))
-		c, err := join(port, "presence=changes")
+		c, err := join(base, "presence=changes")
 		if err == nil {
 			err = c.Do("register", `{"id":"observer-`+name+`"}`)
 		}
@@ -76,7 +76,7 @@ type observation struct {
 func (s *server) observe(t testing.TB) *observation {
 	t.Helper()
 	o := &observation{t: t, log: newLog()}
-	program.Launch(t, o.log, []string{observedPort + "=" + s.Port}, priority[0], append(priority[1:], os.Args[0])...)
+	program.Launch(t, o.log, []string{observedServer + "=" + s.URL("")}, priority[0], append(priority[1:], os.Args[0])...)
 	o.allServed() // the first answers are slower: connections are made
 	return o
 }

@@ -223,7 +223,7 @@ func TestLongTokens(t *testing.T) {
 		}
 		got := s.Get(pollingPath + "&token=" + long)
 		if want == "unauthorized" {
-			p := s.openPoll("EIO=4&token=" + long)
+			p := s.openPoll(4, "token="+long)
 			p.post("40")
 			if got = p.get(); !strings.HasPrefix(got.Body, "44{") || !strings.Contains(got.Body, want) {
 				t.Errorf("%s, polling: %d %.200s, want %s", name, got.Status, got.Body, want)

@@ -46,8 +46,8 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	if port := os.Getenv(observedPort); port != "" {
-		os.Exit(observe(port))
+	if base := os.Getenv(observedServer); base != "" {
+		os.Exit(observe(base))
 	}
 	program.Main(m, false)
 }
@@ -129,7 +129,11 @@ func (s *server) emit(body string) {
 
 // open is a WebSocket that has the open packet, no more.
 func (s *server) open(query string, headers http.Header) (*websocket.Conn, error) {
-	return socketio.Open(s.Port, query, headers)
+	c, err := socketio.Dial(s.URL(""), 4, query, headers)
+	if err != nil {
+		return nil, err
+	}
+	return c.Conn, nil
 }
 
 // opens reports whether a WebSocket can be opened.
@@ -143,7 +147,16 @@ func (s *server) opens() bool {
 
 // connect is a WebSocket in the namespace /, with a CONNECT payload or "".
 func (s *server) connect(query, payload string) (*websocket.Conn, error) {
-	return socketio.Connect(s.Port, query, payload, nil)
+	c, err := socketio.Dial(s.URL(""), 4, query, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := socketio.Connect(c, "40"+payload); err != nil {
+		c.Close()
+		return nil, err
+	}
+	c.SetWriteDeadline(time.Time{})
+	return c.Conn, c.SetReadDeadline(time.Time{})
 }
 
 // connectMany is connect n times; the connections end with the test.
@@ -179,7 +192,7 @@ type client struct {
 // client connects a client, which ends with the test.
 func (s *server) client(t testing.TB, query string) *client {
 	t.Helper()
-	c, err := join(s.Port, query)
+	c, err := join(s.URL(""), query)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,19 +201,16 @@ func (s *server) client(t testing.TB, query string) *client {
 }
 
 // join connects a client that the caller ends.
-func join(port, query string) (c *client, err error) {
+func join(base, query string) (c *client, err error) {
 	c = &client{events: make(map[string]int)}
-	c.Client, err = socketio.Dial(port, query, socketio.Handlers{Raw: c.count})
+	c.Client, err = socketio.New(base, query, socketio.Handlers{Event: c.count})
 	return c, err
 }
 
-// count counts an event without decoding its arguments: clients must not be
-// what is slow when there are many.
-func (c *client) count(_ time.Time, event []byte) {
-	name, _, _ := bytes.Cut(bytes.TrimPrefix(event, []byte(`["`)), []byte(`"`))
+func (c *client) count(_ time.Time, name string, _ []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.events[string(name)]++
+	c.events[name]++
 }
 
 // received is how often these events came.
@@ -235,23 +245,26 @@ func (c *client) waitEnd(t testing.TB) error {
 	}
 }
 
-// A poll is a session over polling.
+// A poll is a session over polling, whose requests go to path.
 type poll struct {
-	s    *server
-	path string
+	s         *server
+	sid, path string
 }
 
 // openPoll makes a session over polling that is not connected to a namespace; its
 // path is "" if the server refuses it.
-func (s *server) openPoll(query string) *poll {
-	path, _ := socketio.OpenPolling(s.Port, query)
-	return &poll{s, path}
+func (s *server) openPoll(protocol int, query string) *poll {
+	p, err := socketio.Poll(s.URL(""), protocol, query)
+	if err != nil {
+		return &poll{s: s}
+	}
+	return &poll{s, p.SID, strings.TrimPrefix(p.URL(""), s.URL(""))}
 }
 
 // poll makes a session over polling that is connected.
 func (s *server) poll(query string) *poll {
 	s.T.Helper()
-	p := s.openPoll("EIO=4&" + query)
+	p := s.openPoll(4, query)
 	p.post("40")
 	if got := p.get(); !strings.HasPrefix(got.Body, "40{") {
 		s.T.Fatalf("polling: CONNECT is answered %d %.200s", got.Status, got.Body)

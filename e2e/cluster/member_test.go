@@ -88,7 +88,7 @@ func (m *member) connect(in *instance) error {
 	if m.begin != nil {
 		m.begin()
 	}
-	c, err := client.Dial(in.Port, "presence="+m.presence, client.Handlers{Event: m.event, Ended: m.dropped})
+	c, err := client.New(in.URL(""), "presence="+m.presence, client.Handlers{Event: m.event, Ended: m.dropped})
 	if err != nil {
 		return err
 	}
@@ -130,8 +130,14 @@ func (m *member) arrived(c *client.Client, in *instance, user string) (bool, err
 	return true, nil
 }
 
-func (m *member) event(at time.Time, event string, args []json.RawMessage) {
+func (m *member) event(at time.Time, event string, array []byte) {
+	var args []json.RawMessage
 	var told struct{ In *int64 }
+	if err := json.Unmarshal(array, &args); err != nil {
+		m.d.t.Errorf("%s was told %s: %v", m.id, array, err)
+		return
+	}
+	args = args[1:]
 	switch {
 	case event != "server_closing":
 		if m.onEvent != nil {

@@ -186,12 +186,12 @@ func expectClosings(t *testing.T, all []*member, in *instance) (check func(told 
 // second for it.
 func (in *instance) connectUnresponsive() {
 	in.T.Helper()
-	path, err := client.OpenPolling(in.Port, "EIO=4")
-	if err != nil {
-		in.T.Fatal(err)
+	p, err := client.Poll(in.URL(""), 4, "")
+	if err == nil {
+		err = p.Send("40")
 	}
-	if a := in.Ask("POST", path, "40"); a.Status != http.StatusOK {
-		in.T.Fatalf("CONNECT at %s: %d %s", in.name, a.Status, a.Body)
+	if err != nil {
+		in.T.Fatalf("CONNECT at %s: %v", in.name, err)
 	}
 }
 
@@ -206,7 +206,7 @@ func refusesAll(t *testing.T, in *instance) {
 			a, _ := in.Try("GET", path, "", "Connection: close")
 			return a.Status
 		}
-		conn, response, err := client.Dialer.Dial(client.URL(in.Port, ""), nil)
+		conn, response, err := client.Dialer.Dial(client.Endpoint(in.URL(""), "websocket", 4, ""), nil)
 		if err == nil {
 			conn.Close()
 		}

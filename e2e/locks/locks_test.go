@@ -90,23 +90,23 @@ const (
 func TestWalkAlone(t *testing.T) {
 	needsTrace(t)
 	store := memory.New()
-	port := serve(t, "local", store, store, &memory.Bus{})
-	walk(t, port, port, mostAlone)
+	base := serve(t, "local", store, store, &memory.Bus{})
+	walk(t, base, base, mostAlone)
 }
 
 func TestWalkShared(t *testing.T) {
 	needsTrace(t)
 	server := redistest.Start(t)
-	var ports []string
+	var bases []string
 	for _, name := range []string{"a", "b"} {
 		store, err := redis.Open(t.Context(), redis.Options{URL: server.URL(), Instance: name})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = store.Close(context.Background()) })
-		ports = append(ports, serve(t, name, store, store, &memory.Bus{}))
+		bases = append(bases, serve(t, name, store, store, &memory.Bus{}))
 	}
-	walk(t, ports[0], ports[1], mostShared)
+	walk(t, bases[0], bases[1], mostShared)
 }
 
 func needsTrace(t *testing.T) {
@@ -115,7 +115,7 @@ func needsTrace(t *testing.T) {
 	}
 }
 
-// serve runs an instance and returns its port.
+// serve runs an instance and returns its address.
 func serve(t *testing.T, name string, store rooms.Store, records rooms.Records, bus rooms.Bus) string {
 	sockets := socketio.New(socketio.Options{})
 	r := rooms.New(rooms.Options{Instance: name, Bus: bus, Records: records}, store, sockets)
@@ -132,8 +132,7 @@ func serve(t *testing.T, name string, store rooms.Store, records rooms.Records, 
 		cancel()
 		<-ended
 	})
-	_, port, _ := strings.Cut(strings.TrimPrefix(server.URL, "http://"), ":")
-	return port
+	return server.URL
 }
 
 // walk has a client register, and counts until another one is told. The least of
@@ -141,7 +140,7 @@ func serve(t *testing.T, name string, store rooms.Store, records rooms.Records, 
 func walk(t *testing.T, from, to string, most int) {
 	listed, told := make(chan bool, 1), make(chan []locktrace.Acquisition, 1)
 	sender := dial(t, from, "none", nil)
-	receiver := dial(t, to, "changes", func(_ time.Time, name string, _ []json.RawMessage) {
+	receiver := dial(t, to, "changes", func(_ time.Time, name string, _ []byte) {
 		switch name {
 		case "online_users":
 			listed <- true
@@ -172,9 +171,9 @@ func walk(t *testing.T, from, to string, most int) {
 	}
 }
 
-func dial(t *testing.T, port, presence string, onEvent func(time.Time, string, []json.RawMessage)) *client.Client {
+func dial(t *testing.T, base, presence string, onEvent func(time.Time, string, []byte)) *client.Client {
 	t.Helper()
-	c, err := client.Dial(port, "presence="+presence, client.Handlers{Event: onEvent})
+	c, err := client.New(base, "presence="+presence, client.Handlers{Event: onEvent})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/engineio/enginetest"
+	testclient "rollcall/e2e/client"
 )
 
 // echo is the session that the official suites expect: it sends back what it gets.
@@ -50,15 +50,15 @@ func echoServer(t *testing.T, greet bool, opts Options) http.Handler {
 func TestConformance(t *testing.T) {
 	quick := Options{PingInterval: 300 * time.Millisecond, PingTimeout: 200 * time.Millisecond}
 	t.Run("engine.io-protocol", func(t *testing.T) {
-		enginetest.RunSuite(t, echoServer(t, false, quick), "4", 25, "engine.io-protocol", "test-suite", "test-suite.js")
+		testclient.RunSuite(t, echoServer(t, false, quick), "4", 25, "engine.io-protocol/test-suite", "test-suite.js")
 	})
 	// One of its tests wants bytes without the parameter of old browsers, and one misses
 	// what comes with the open WebSocket.
 	t.Run("engine.io-protocol-v3", func(t *testing.T) {
-		enginetest.RunSuite(t, echoServer(t, false, quick), "3", 21, "engine.io-protocol-v3", "test-suite", "test-suite.js")
+		testclient.RunSuite(t, echoServer(t, false, quick), "3", 21, "engine.io-protocol-v3/test-suite", "test-suite.js")
 	})
 	t.Run("engine.io-client", func(t *testing.T) {
 		opts := Options{PingInterval: 500 * time.Millisecond}
-		enginetest.RunSuite(t, echoServer(t, true, opts), "4", 83, "engine.io-client", "", "test/index.js")
+		testclient.RunSuite(t, echoServer(t, true, opts), "4", 83, "engine.io-client", "test/index.js")
 	})
 }

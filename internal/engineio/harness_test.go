@@ -16,27 +16,32 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/engineio/enginetest"
+	testclient "rollcall/e2e/client"
+	"rollcall/e2e/program"
 	"rollcall/internal/stall"
 )
 
-const patience = enginetest.Patience
+const patience = testclient.Patience
 
 type (
-	client = enginetest.Client
-	poller = enginetest.Poller
+	client = testclient.Conn
+	poller = testclient.Poller
 )
 
 var (
-	dial, join, mustJoin     = enginetest.Dial, enginetest.Join, enginetest.MustJoin
-	poll, pollJoin, mustPoll = enginetest.Poll, enginetest.PollJoin, enginetest.MustPoll
-	mustCandidate, mustAsk   = enginetest.MustCandidate, enginetest.MustAsk
-	expect, ticks            = enginetest.Expect, enginetest.Ticks
-	endpoint, eventually     = enginetest.Endpoint, enginetest.Eventually
-	dialer, web, form        = &enginetest.Dialer, enginetest.Web, enginetest.Form
+	dial, join, mustJoin     = testclient.Dial, testclient.Join, testclient.MustJoin
+	poll, pollJoin, mustPoll = testclient.Poll, testclient.PollJoin, testclient.MustPoll
+	mustCandidate, ask       = testclient.MustCandidate, testclient.Ask
+	mustAsk, expect, ticks   = testclient.MustAsk, testclient.Expect, testclient.Ticks
+	endpoint, web            = testclient.Endpoint, testclient.Web
 )
 
-// fixture is a server whose sessions speak as much of Socket.IO as enginetest's
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	program.Eventually(t, patience, what, ok)
+}
+
+// fixture is a server whose sessions speak as much of Socket.IO as their
 // clients: they answer CONNECT and handle some events. `burst` n sends n `tick`s,
 // `big` n sends one event of n bytes, `mark` x is recorded, `marks` is answered with
 // what was recorded, `gate` waits until the test opens the gate.
@@ -241,7 +246,7 @@ func newFixture(opts Options) *fixture {
 func start(t testing.TB, opts Options) (*fixture, string) {
 	t.Helper()
 	if opts.Log == nil {
-		opts.Log = enginetest.PanicLog(t)
+		opts.Log = testclient.PanicLog(t)
 	}
 	opts.CloseTimeout = cmp.Or(opts.CloseTimeout, 100*time.Millisecond)
 	f := newFixture(opts)

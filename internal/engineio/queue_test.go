@@ -112,14 +112,14 @@ func TestAccountUnderConcurrency(t *testing.T) {
 			for n := range 6 {
 				if i%2 == 0 {
 					if c, err := join(base, 4, ""); err == nil {
-						c.Ask(1, `["burst",100]`)
+						ask(c, `["burst",100]`)
 						if n%2 == 0 {
-							c.Ask(2, `["big",300000]`)
+							ask(c, `["big",300000]`)
 						}
 						c.Conn.Close()
 					}
 				} else if p, err := pollJoin(base, 4, ""); err == nil {
-					p.Post(p.Join(`42["big",300000]`, `42["burst",50]`))
+					p.Post(`42["big",300000]`, `42["burst",50]`)
 					if n%2 == 0 {
 						p.Next()
 						p.Post("1")

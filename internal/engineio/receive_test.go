@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -27,7 +26,7 @@ func (d *fixture) postGate(t *testing.T, p *poller, events ...string) (posted ch
 	t.Helper()
 	posted = make(chan error, 1)
 	go func() {
-		_, err := p.Post(p.Join(append([]string{`42["gate"]`}, events...)...))
+		_, err := p.Post(append([]string{`42["gate"]`}, events...)...)
 		posted <- err
 	}()
 	l := d.connOf(p.SID)
@@ -40,7 +39,7 @@ func (d *fixture) postGate(t *testing.T, p *poller, events ...string) (posted ch
 // session.
 func TestWebSocketWaitsForPOST(t *testing.T) {
 	for _, protocol := range []int{3, 4} {
-		for _, more := range []string{"", "&j=0"} {
+		for _, more := range []string{"", "j=0"} {
 			d, base := start(t, Options{})
 			p := mustPoll(t, base, protocol, more)
 			posted := d.postGate(t, p, `42["mark",1]`, `42["mark",2]`)
@@ -64,8 +63,8 @@ func TestWebSocketWaitsForPOST(t *testing.T) {
 			if marks := d.marked(p.SID); !slices.Equal(marks, want) {
 				t.Errorf("protocol %d%s: handled as %v", protocol, more, marks)
 			}
-			if status, _, err := p.Request(http.MethodPost, "", strings.NewReader(p.Join("3")), ""); err != nil || status != http.StatusBadRequest {
-				t.Errorf("a POST after the WebSocket took over: %d, %v", status, err)
+			if status, _ := p.Post("3"); status != http.StatusBadRequest {
+				t.Errorf("a POST after the WebSocket took over: %d", status)
 			}
 		}
 	}
@@ -136,7 +135,7 @@ func endsForGood(t *testing.T, d *fixture, base string, protocol int, kind strin
 		c = mustJoin(t, base, protocol, "")
 		p = &poller{SID: c.SID}
 	case "jsonp":
-		p = mustPoll(t, base, protocol, "&j=0")
+		p = mustPoll(t, base, protocol, "j=0")
 	default:
 		p = mustPoll(t, base, protocol, "")
 	}
@@ -147,7 +146,7 @@ func endsForGood(t *testing.T, d *fixture, base string, protocol int, kind strin
 		mark := fmt.Sprintf(`42["mark",%d]`, i)
 		if c != nil {
 			c.Send(mark)
-		} else if status, err := p.Post(p.Join(mark, "41", "40", mark)); err != nil {
+		} else if status, err := p.Post(mark, "41", "40", mark); err != nil {
 			t.Fatalf("a POST while closing: %d, %v", status, err)
 		}
 	}

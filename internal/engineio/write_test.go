@@ -110,7 +110,7 @@ func TestBurst(t *testing.T) {
 		_, base := start(t, Options{})
 		c, p := mustJoin(t, base, protocol, ""), mustPoll(t, base, protocol, "")
 		c.Send(`42["burst",1000]`)
-		if _, err := p.Post(p.Join(`42["burst",1000]`)); err != nil {
+		if _, err := p.Post(`42["burst",1000]`); err != nil {
 			t.Fatal(err)
 		}
 		ticks(t, c, 1000)
@@ -173,11 +173,11 @@ func upgradeWhileReading(p *poller, n int) (got int, err error) {
 		default:
 		}
 		// The poll under way when the probe is answered is read to its end.
-		status, body, err := p.Request("GET", "", nil, "")
-		if err != nil || status != 200 {
-			return got, fmt.Errorf("poll: %d %q %w", status, body, err)
+		packets, err := p.Fetch("")
+		if err != nil {
+			return got, err
 		}
-		for _, packet := range p.Split(body) {
+		for _, packet := range packets {
 			if packet != "6" {
 				if err := expect(packet, nil); err != nil {
 					return got, err

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	testclient "rollcall/e2e/client"
 	"rollcall/internal/engineio"
-	"rollcall/internal/engineio/enginetest"
 	"rollcall/rooms"
 )
 
@@ -71,7 +71,7 @@ func TestConformance(t *testing.T) {
 	s := echoServer(t, Options{MaxAttachments: 1 << 20, Options: engineio.Options{
 		PingInterval: 300 * time.Millisecond, PingTimeout: 200 * time.Millisecond,
 	}})
-	enginetest.RunSuite(t, s, "4", 27, "socket.io-protocol", "test-suite", "test-suite.js")
+	testclient.RunSuite(t, s, "4", 27, "socket.io-protocol/test-suite", "test-suite.js")
 }
 
 // Binary arguments reach the domain whole, up to a bound, and come back.

@@ -15,8 +15,8 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	testclient "rollcall/e2e/client"
 	"rollcall/internal/engineio"
-	"rollcall/internal/engineio/enginetest"
 )
 
 // Connections opened and closed in every way leave nothing behind.
@@ -33,7 +33,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	before := runtime.NumGoroutine()
 	either := func() int { return 3 + rand.IntN(2) }
 	// Each makes a session, over WebSocket or over polling, and ends it.
-	over := func(protocol func() int, end func(*enginetest.Client) error) func() error {
+	over := func(protocol func() int, end func(*testclient.Conn) error) func() error {
 		return func() error {
 			c, err := join(base, protocol(), "")
 			if err != nil {
@@ -53,7 +53,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 	four := func() int { return 4 }
 	ways := []func() error{
-		over(either, func(c *enginetest.Client) error { // an orderly close
+		over(either, func(c *testclient.Conn) error { // an orderly close
 			c.Conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""), time.Now().Add(patience))
 			for { // a ping that crosses it is not answered any more
 				if _, _, err := c.Conn.ReadMessage(); websocket.IsCloseError(err, 1000) {
@@ -63,13 +63,13 @@ func TestNothingIsLeftBehind(t *testing.T) {
 				}
 			}
 		}),
-		over(four, func(*enginetest.Client) error { return nil }), // terminated
-		over(four, func(c *enginetest.Client) error { // reset, with data under way
+		over(four, func(*testclient.Conn) error { return nil }), // terminated
+		over(four, func(c *testclient.Conn) error { // reset, with data under way
 			c.Send(`42["burst",100]`)
 			return c.Conn.NetConn().(*net.TCPConn).SetLinger(0)
 		}),
 		func() error { // gone before CONNECT
-			c, err := dial(base, either(), "")
+			c, err := dial(base, either(), "", nil)
 			if err != nil {
 				return err
 			}
@@ -85,7 +85,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 				"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", either())
 			return conn.Close()
 		},
-		over(four, func(c *enginetest.Client) error { // the server closes
+		over(four, func(c *testclient.Conn) error { // the server closes
 			err := c.Send(`42["close"]`)
 			for err == nil {
 				_, err = c.Next()
@@ -159,7 +159,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 // With a spread the clients are told, and closed one after the other.
 func TestStopSpreads(t *testing.T) {
 	d, base := start(t, Options{})
-	var all []*enginetest.Client
+	var all []*testclient.Conn
 	for range 50 {
 		all = append(all, mustJoin(t, base, 4, ""))
 	}

@@ -5,13 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
 
+	testclient "rollcall/e2e/client"
 	"rollcall/internal/engineio"
 	"rollcall/rooms"
 )
@@ -60,10 +60,10 @@ func FuzzSession(f *testing.F) {
 		case 1:
 			playPolling(base, protocol, "", parts)
 		case 2:
-			playPolling(base, protocol, "&j=0", parts)
+			playPolling(base, protocol, "j=0", parts)
 		}
 		witness := mustJoin(t, base, 4, "")
-		if answer, err := witness.Ask(1, `["marks"]`); err != nil || !strings.Contains(answer, `"ok":true`) {
+		if answer, err := ask(witness, `["marks"]`); err != nil || !strings.Contains(answer, `"ok":true`) {
 			t.Fatalf("the witness: %q, %v", answer, err)
 		}
 		witness.Conn.Close()
@@ -72,7 +72,7 @@ func FuzzSession(f *testing.F) {
 }
 
 func playWebSocket(base string, protocol int, frames [][]byte) {
-	c, err := dial(base, protocol, "")
+	c, err := dial(base, protocol, "", nil)
 	if err != nil {
 		return
 	}
@@ -99,19 +99,15 @@ func playWebSocket(base string, protocol int, frames [][]byte) {
 }
 
 func playPolling(base string, protocol int, more string, bodies [][]byte) {
-	p := &poller{Base: base, Protocol: protocol}
-	_, hello, err := p.Request(http.MethodGet, more, nil, "")
-	// A JSONP handshake is a script, with the packet in a string.
-	_, sid, ok := strings.Cut(strings.ReplaceAll(hello, `\"`, `"`), `"sid":"`)
-	if err != nil || !ok {
+	p, err := testclient.Poll(base, protocol, more)
+	if err != nil {
 		return
 	}
-	p.SID, _, _ = strings.Cut(sid, `"`)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel() // gives up the poll, which ends the session
 	go func() {
 		for ctx.Err() == nil {
-			r, _ := http.NewRequestWithContext(ctx, http.MethodGet, p.URL(more), nil)
+			r, _ := http.NewRequestWithContext(ctx, http.MethodGet, p.URL(""), nil)
 			response, err := web.Do(r)
 			if err != nil || response.StatusCode != http.StatusOK {
 				return
@@ -120,11 +116,7 @@ func playPolling(base string, protocol int, more string, bodies [][]byte) {
 			response.Body.Close()
 		}
 	}()
-	goodbye := p.Join("1")
-	if more != "" {
-		goodbye = "d=" + url.QueryEscape(goodbye)
-	}
-	defer p.Request(http.MethodPost, more, strings.NewReader(goodbye), "text/plain")
+	defer p.Send("1")
 	for _, body := range bodies {
 		kind := "text/plain;charset=UTF-8"
 		switch {
@@ -133,7 +125,7 @@ func playPolling(base string, protocol int, more string, bodies [][]byte) {
 		case len(body) > 0 && body[0] == 0xfe:
 			kind, body = "application/octet-stream", body[1:]
 		}
-		if status, _, err := p.Request(http.MethodPost, more, bytes.NewReader(body), kind); err != nil || status != http.StatusOK {
+		if status, _, err := p.Request(http.MethodPost, "", bytes.NewReader(body), kind); err != nil || status != http.StatusOK {
 			return
 		}
 	}

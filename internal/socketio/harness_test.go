@@ -16,23 +16,28 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"rollcall/internal/engineio/enginetest"
+	testclient "rollcall/e2e/client"
+	"rollcall/e2e/program"
 	"rollcall/internal/stall"
 	"rollcall/rooms"
 )
 
-const patience = enginetest.Patience
+const patience = testclient.Patience
 
-type poller = enginetest.Poller
+type poller = testclient.Poller
 
 var (
-	dial, join, mustJoin = enginetest.Dial, enginetest.Join, enginetest.MustJoin
-	pollJoin, mustPoll   = enginetest.PollJoin, enginetest.MustPoll
-	mustAsk, expect      = enginetest.MustAsk, enginetest.Expect
-	ticks                = enginetest.Ticks
-	endpoint, eventually = enginetest.Endpoint, enginetest.Eventually
-	dialer, web          = &enginetest.Dialer, enginetest.Web
+	dial, join, mustJoin = testclient.Dial, testclient.Join, testclient.MustJoin
+	pollJoin, mustPoll   = testclient.PollJoin, testclient.MustPoll
+	ask, mustAsk         = testclient.Ask, testclient.MustAsk
+	expect, ticks        = testclient.Expect, testclient.Ticks
+	endpoint, web        = testclient.Endpoint, testclient.Web
 )
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	program.Eventually(t, patience, what, ok)
+}
 
 func TestMain(m *testing.M) {
 	if os.Getenv(stockEnv) != "" {
@@ -156,7 +161,7 @@ func (d *domain) conns() []rooms.Conn {
 }
 
 // comeBack leaves the namespace and enters it again.
-func comeBack(t testing.TB, c *enginetest.Client) {
+func comeBack(t testing.TB, c *testclient.Conn) {
 	t.Helper()
 	c.Send("41")
 	c.Send("40")
@@ -164,7 +169,7 @@ func comeBack(t testing.TB, c *enginetest.Client) {
 }
 
 // expectClose reads the rest, which must end with an orderly close.
-func expectClose(t testing.TB, c *enginetest.Client) {
+func expectClose(t testing.TB, c *testclient.Conn) {
 	t.Helper()
 	var err error
 	for err == nil {
@@ -176,9 +181,9 @@ func expectClose(t testing.TB, c *enginetest.Client) {
 }
 
 // knock opens a WebSocket and asks to come in.
-func knock(t testing.TB, base string, protocol int, more string) *enginetest.Client {
+func knock(t testing.TB, base string, protocol int, more string) *testclient.Conn {
 	t.Helper()
-	c, err := dial(base, protocol, more)
+	c, err := dial(base, protocol, more, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +198,7 @@ func knock(t testing.TB, base string, protocol int, more string) *enginetest.Cli
 func start(t testing.TB, opts Options) (*domain, string) {
 	t.Helper()
 	if opts.Log == nil {
-		opts.Log = enginetest.PanicLog(t)
+		opts.Log = testclient.PanicLog(t)
 	}
 	if opts.CloseTimeout == 0 {
 		opts.CloseTimeout = 100 * time.Millisecond

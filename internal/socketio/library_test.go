@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	testclient "rollcall/e2e/client"
 	"rollcall/internal/engineio"
-	"rollcall/internal/engineio/enginetest"
 )
 
 // known is how many sessions the library still holds, in one list or another.
@@ -36,14 +36,14 @@ func TestLibraryForgetsClients(t *testing.T) {
 			comeBack(t, c)
 			forgotten("a client that came back")
 		}
-		if _, err := c.Ask(1, `["marks"]`); err != nil || len(d.conns()) != 2 {
+		if _, err := ask(c, `["marks"]`); err != nil || len(d.conns()) != 2 {
 			t.Errorf("protocol %d: %v, %d are in", protocol, err, len(d.conns()))
 		}
-		expect(t, knock(t, base, protocol, "&refuse=1"), "44…")
+		expect(t, knock(t, base, protocol, "refuse=1"), "44…")
 		forgotten("a client that was refused")
 
 		d.decide = make(chan struct{})
-		waits := knock(t, base, protocol, "&wait=1")
+		waits := knock(t, base, protocol, "wait=1")
 		eventually(t, "the library knows a client that waits", func() bool { return known(d.srv) > 0 })
 		waits.Conn.Close()
 		close(d.decide)
@@ -92,7 +92,7 @@ func TestNoSIDIsLogged(t *testing.T) {
 	for _, protocol := range []int{3, 4} {
 		for _, fate := range []string{`["panic"]`, `["dismiss"]`, `{`, `["burst",5000]`} {
 			p := mustPoll(t, base, protocol, "")
-			sids, fates = append(sids, p.SID), append(fates, func() { p.Post(p.Join("42" + fate)) })
+			sids, fates = append(sids, p.SID), append(fates, func() { p.Post("42" + fate) })
 			if strings.Contains(fate, "burst") { // it does not poll: its queue overflows
 				continue
 			}
@@ -131,18 +131,17 @@ func TestPacketsOfTheLibrary(t *testing.T) {
 	for transport, upgrades := range map[string]string{"websocket": "", "polling": `"websocket"`} {
 		var open string
 		if transport == "websocket" {
-			conn, _, err := dialer.Dial(endpoint(base, transport, 4, ""), nil)
+			conn, _, err := testclient.Dialer.Dial(endpoint(base, transport, 4, ""), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			open, _ = (&enginetest.Client{Conn: conn}).Next()
+			open, _ = (&testclient.Conn{Conn: conn}).Next()
 		} else {
 			_, open, _ = (&poller{Base: base, Protocol: 4}).Request("GET", "", nil, "")
 		}
-		c := &enginetest.Client{}
-		c.Opened(open)
-		want := fmt.Sprintf(`0{"sid":%q,"upgrades":[%s],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}`, c.SID, upgrades)
+		sid, _ := testclient.SIDOf(open)
+		want := fmt.Sprintf(`0{"sid":%q,"upgrades":[%s],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}`, sid, upgrades)
 		if open != want {
 			t.Errorf("%s: %s, want %s", transport, open, want)
 		}

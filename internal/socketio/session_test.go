@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	testclient "rollcall/e2e/client"
 	"rollcall/internal/engineio"
-	"rollcall/internal/engineio/enginetest"
 	"rollcall/rooms"
 )
 
@@ -70,12 +70,12 @@ func TestConnectRefused(t *testing.T) {
 		4: `44{"data":{"error":"refused","message":"as asked","ok":false},"message":"refused"}`,
 		3: `44{"error":"refused","message":"as asked","ok":false}`,
 	} {
-		c := knock(t, base, protocol, "&refuse=1")
+		c := knock(t, base, protocol, "refuse=1")
 		expect(t, c, want)
 		c.Send(`42["mark",1]`) // it has no business here
 		expectClose(t, c)
 	}
-	c, err := dial(base, 4, "")
+	c, err := dial(base, 4, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestFloods(t *testing.T) {
 
 func TestReasons(t *testing.T) {
 	// Each on a server of its own: a slow machine must not time the second out.
-	reasonOf := func(opts Options, end func(*enginetest.Client)) rooms.Reason {
+	reasonOf := func(opts Options, end func(*testclient.Conn)) rooms.Reason {
 		d, base := start(t, opts)
 		end(mustJoin(t, base, 4, ""))
 		eventually(t, "it is gone", func() bool { return len(d.conns()) == 0 })
@@ -176,8 +176,8 @@ func TestReasons(t *testing.T) {
 		defer d.mu.Unlock()
 		return d.reasons[0]
 	}
-	silent := reasonOf(Options{Options: engineio.Options{PingInterval: 50 * time.Millisecond, PingTimeout: 100 * time.Millisecond}}, func(*enginetest.Client) {})
-	closed := reasonOf(Options{}, func(c *enginetest.Client) { c.Conn.Close() })
+	silent := reasonOf(Options{Options: engineio.Options{PingInterval: 50 * time.Millisecond, PingTimeout: 100 * time.Millisecond}}, func(*testclient.Conn) {})
+	closed := reasonOf(Options{}, func(c *testclient.Conn) { c.Conn.Close() })
 	if silent != rooms.Timeout || closed != rooms.Closed {
 		t.Error(silent, closed)
 	}
@@ -215,7 +215,7 @@ func TestConnectComesFirst(t *testing.T) {
 	for _, protocol := range []int{3, 4} {
 		_, base := start(t, Options{})
 		for range 50 {
-			c := mustJoin(t, base, protocol, "&early=20")
+			c := mustJoin(t, base, protocol, "early=20")
 			ticks(t, c, 20)
 			comeBack(t, c)
 			ticks(t, c, 20)

@@ -19,8 +19,8 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/zishang520/socket.io/v2/socket"
 
+	testclient "rollcall/e2e/client"
 	"rollcall/internal/engineio"
-	"rollcall/internal/engineio/enginetest"
 )
 
 // Each trap is something that the library gets wrong as it ships. Its check
@@ -93,7 +93,7 @@ func TestTrapsOfTheLibrary(t *testing.T) {
 }
 
 // webSocket is a check on a client over WebSocket that has sent packets.
-func webSocket(check func(*enginetest.Client, time.Duration) error, packets ...string) func(target) error {
+func webSocket(check func(*testclient.Conn, time.Duration) error, packets ...string) func(target) error {
 	return func(at target) error {
 		c, err := join(at.base, 4, "")
 		if err != nil {
@@ -121,7 +121,7 @@ func polling(check func(*poller, time.Duration) error) func(target) error {
 }
 
 func burst(n int) func(target) error {
-	return webSocket(func(c *enginetest.Client, quiet time.Duration) error {
+	return webSocket(func(c *testclient.Conn, quiet time.Duration) error {
 		for i := range n {
 			c.Conn.SetReadDeadline(time.Now().Add(quiet))
 			_, b, err := c.Conn.ReadMessage()
@@ -133,7 +133,7 @@ func burst(n int) func(target) error {
 	}, fmt.Sprintf(`42["burst",%d]`, n))
 }
 
-func inOrder(c *enginetest.Client, _ time.Duration) error {
+func inOrder(c *testclient.Conn, _ time.Duration) error {
 	const n = 5000
 	for i := range n {
 		if err := c.Send(fmt.Sprintf(`42["mark",%d]`, i)); err != nil {
@@ -142,7 +142,7 @@ func inOrder(c *enginetest.Client, _ time.Duration) error {
 	}
 	var answers []struct{ Marks []int }
 	for len(answers) == 0 || len(answers[0].Marks) < n {
-		answer, err := c.Ask(1, `["marks"]`)
+		answer, err := ask(c, `["marks"]`)
 		if err != nil {
 			return err
 		}
@@ -159,8 +159,8 @@ func inOrder(c *enginetest.Client, _ time.Duration) error {
 }
 
 // works: an event is answered.
-func works(c *enginetest.Client, _ time.Duration) error {
-	_, err := c.Ask(1, `["marks"]`)
+func works(c *testclient.Conn, _ time.Duration) error {
+	_, err := ask(c, `["marks"]`)
 	return err
 }
 
@@ -168,7 +168,7 @@ func works(c *enginetest.Client, _ time.Duration) error {
 func survives(frame string) func(target) error {
 	return func(at target) error {
 		for range 3 {
-			if err := webSocket(func(c *enginetest.Client, _ time.Duration) error {
+			if err := webSocket(func(c *testclient.Conn, _ time.Duration) error {
 				c.Conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 				c.Conn.ReadMessage()
 				return nil
@@ -204,13 +204,13 @@ func fastClients(at target) error {
 }
 
 func fastClient(at target) error {
-	conn, _, err := dialer.Dial(endpoint(at.base, "websocket", 4, ""), nil)
+	conn, _, err := testclient.Dialer.Dial(endpoint(at.base, "websocket", 4, ""), nil)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	conn.SetReadDeadline(time.Now().Add(at.quiet + 3*time.Second))
-	c := enginetest.Client{Conn: conn}
+	c := testclient.Conn{Conn: conn}
 	err = errors.Join(c.Send("40"), c.Send(`421["marks"]`))
 	for answer := []byte(nil); !strings.HasPrefix(string(answer), "431["); {
 		if err != nil {
@@ -228,10 +228,10 @@ func largePackets(p *poller, _ time.Duration) error {
 		head, tail := fmt.Sprintf(`42["mark",%d,"`, i), `"]`
 		packets = append(packets, head+strings.Repeat("x", trapLimit-len(head)-len(tail))+tail)
 	}
-	if _, err := p.Post(p.Join(packets...)); err != nil {
+	if _, err := p.Post(packets...); err != nil {
 		return err
 	}
-	answer, err := p.Ask(1, `["marks"]`)
+	answer, err := ask(p, `["marks"]`)
 	if err == nil && !strings.Contains(answer, "[0,1,2,3]") {
 		err = fmt.Errorf("handled: %s", answer)
 	}
@@ -272,7 +272,7 @@ func octetStream(p *poller, quiet time.Duration) error {
 
 // closes: the frame ends the connection it came on.
 func closes(frame string) func(target) error {
-	return webSocket(func(c *enginetest.Client, quiet time.Duration) error {
+	return webSocket(func(c *testclient.Conn, quiet time.Duration) error {
 		for {
 			c.Conn.SetReadDeadline(time.Now().Add(quiet))
 			if _, _, err := c.Conn.ReadMessage(); err != nil {
@@ -298,7 +298,7 @@ func equalHeaders(at target) error {
 	return nil
 }
 
-func goodbye(c *enginetest.Client, _ time.Duration) (err error) {
+func goodbye(c *testclient.Conn, _ time.Duration) (err error) {
 	for err == nil {
 		_, err = c.Next()
 	}

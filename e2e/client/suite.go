@@ -1,6 +1,8 @@
-package enginetest
+package client
 
 import (
+	"bytes"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -11,15 +13,18 @@ import (
 	"testing"
 )
 
+// This file is for tests whose server is in their own process: the official clients'
+// suites, and a log.
+
 // RunSuite runs an official test suite against a handler, and demands that so many
 // of its tests pass. The handler sees requests of one protocol only: the suites demand
-// that others are refused. The suite is a checkout in a folder of that which the environment
-// variable CONFORMANCE names, with its dependencies installed; without it the test is
-// skipped. Files are what mocha runs, of the part of the checkout that is given.
-func RunSuite(t *testing.T, handler http.Handler, protocol string, passing int, folder, part string, files ...string) {
+// that others are refused. The suite is a file that mocha runs in a folder of a checkout,
+// with its dependencies installed, below what the environment variable CONFORMANCE names;
+// without it the test is skipped.
+func RunSuite(t *testing.T, handler http.Handler, protocol string, passing int, folder, file string) {
 	t.Helper()
 	checkouts := os.Getenv("CONFORMANCE")
-	dir := filepath.Join(checkouts, folder, part)
+	dir := filepath.Join(checkouts, folder)
 	if _, err := os.Stat(dir); checkouts == "" || err != nil {
 		t.Skipf("there is no checkout of %s", folder)
 	}
@@ -36,7 +41,7 @@ func RunSuite(t *testing.T, handler http.Handler, protocol string, passing int, 
 	})}
 	go server.Serve(listener) // ends with Close
 	defer server.Close()
-	mocha := exec.CommandContext(t.Context(), "npx", append([]string{"--no-install", "mocha", "--no-config", "--no-package", "--exit"}, files...)...)
+	mocha := exec.CommandContext(t.Context(), "npx", "--no-install", "mocha", "--no-config", "--no-package", "--exit", file)
 	mocha.Dir = dir
 	out, _ := mocha.CombinedOutput() // it fails if any test does
 	score := regexp.MustCompile(`(\d+) passing`).FindSubmatch(out)
@@ -47,4 +52,16 @@ func RunSuite(t *testing.T, handler http.Handler, protocol string, passing int, 
 		t.Errorf("%d pass, want %d:\n%s", n, passing, out)
 	}
 	t.Logf("%s: %s, want %d", folder, score[0], passing)
+}
+
+// PanicLog is a log that fails the test when the server logs a panic that it survived.
+func PanicLog(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(panicLog{t}, nil)) }
+
+type panicLog struct{ t testing.TB }
+
+func (p panicLog) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte(`msg="panic `)) {
+		p.t.Errorf("the server survived a panic: %s", line)
+	}
+	return len(line), nil
 }
