@@ -1,8 +1,8 @@
 // Package client is the Socket.IO clients of the tests in Go. A Client is well-behaved: it
 // answers pings, matches acknowledgements and hands over events. A Conn, over WebSocket, and
 // a Poller speak protocol 3 and 4; they send what they are given, valid or not, and hand over
-// packets. What lives here: the protocol, as a client sees it, and what tests share to read
-// it. What may not: any package of the module.
+// packets. What lives here: the protocol, as a client sees it, and what the tests of a server
+// share (suite.go). What may not: any package of the module.
 package client
 
 import (

@@ -15,7 +15,7 @@ import (
 // Patience bounds every handshake, write and wait for a packet; a passing test never needs it.
 const Patience = 30 * time.Second
 
-// Dialer opens WebSockets. It may be copied and changed.
+// Dialer opens WebSockets.
 var Dialer = websocket.Dialer{HandshakeTimeout: Patience}
 
 // Endpoint is the address of an endpoint, with more in its query.

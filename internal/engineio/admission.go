@@ -32,36 +32,37 @@ const (
 )
 
 // enter counts a connection of an address, or tells why it may not be made. Where
-// there is no room it displaces a session without a transport.
+// there is no room it displaces the session that has been without a transport for longest,
+// if that is long enough.
 func (s *Server) enter(address string) *refusal {
-	no, displaced := s.admit(s.opts.Network(address))
-	if displaced != nil {
-		s.opts.Observer.Refusal("displaced")
-		displaced.CloseNow()
-	}
-	return no
-}
-
-// admit is enter, but for the session to end in exchange.
-func (s *Server) admit(network string) (no *refusal, displaced *Conn) {
+	network, limit := s.opts.Network(address), s.opts.MaxPerAddress
+	var displaced *Conn
+	defer func() { // without the lock
+		if displaced != nil {
+			s.opts.Observer.Refusal("displaced")
+			displaced.CloseNow()
+		}
+	}()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	limit := s.opts.MaxPerAddress
 	switch {
 	case s.stopping:
-		return stopping, nil
+		return stopping
 	case limit > 0 && s.addresses[network] >= limit:
-		return tooMany, nil
+		return tooMany
 	case s.opts.MaxConnections > 0 && s.places >= s.opts.MaxConnections:
-		if displaced = s.takeDisplaced(); displaced == nil {
-			return full, nil
+		c, since, ok := s.detachedAt.GetOldest()
+		if !ok || time.Since(since) < s.betweenPolls {
+			return full
 		}
+		s.detachedAt.Remove(c)
+		displaced = c
 	}
 	if limit > 0 {
 		s.addresses[network]++
 	}
 	s.places++
-	return nil, displaced
+	return nil
 }
 
 // leave frees a connection's place.
@@ -122,17 +123,6 @@ func (s *Server) detached(c *Conn) {
 		return
 	}
 	s.detachedAt.Add(c, time.Now())
-}
-
-// takeDisplaced takes the session that has been without a transport for longest
-// from the list, if that is long enough. s.mu is held.
-func (s *Server) takeDisplaced() *Conn {
-	c, since, ok := s.detachedAt.GetOldest()
-	if !ok || time.Since(since) < s.betweenPolls {
-		return nil
-	}
-	s.detachedAt.Remove(c)
-	return c
 }
 
 // awaitDisplaced waits until a session may be displaced, for betweenPolls at most.

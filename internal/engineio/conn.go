@@ -66,33 +66,6 @@ type handshake struct {
 	ws      *websocket.Conn // nil: polling
 }
 
-// newConn makes the connection of a handshake, and tells the client its id.
-func newConn(srv *Server, h handshake) (*Conn, error) {
-	id, err := srv.opts.NewID()
-	if err != nil {
-		return nil, err
-	}
-	c := &Conn{
-		srv:      srv,
-		protocol: 3,
-		id:       id,
-		query:    srv.opts.keep(h.query),
-		address:  h.address,
-		jsonp:    h.query.Has(jsonpIndex),
-		told:     make(chan struct{}),
-		over:     make(chan struct{}),
-		out:      outbox{account: &srv.account},
-		carrier:  carrier{ws: h.ws},
-	}
-	if h.query.Get("EIO") == "4" {
-		c.protocol = 4
-	}
-	c.encoding = encodingOf(c.protocol, h.query)
-	srv.opts.Observer.ConnectionOpened()
-	c.Send(srv.opts.openPacket(id, h.ws == nil))
-	return c, nil
-}
-
 // openPacket is what a client is told first. The order of the fields is Node's:
 // some clients search the text instead of parsing it, and expect the sid first.
 func (o *Options) openPacket(id string, upgrades bool) []byte {

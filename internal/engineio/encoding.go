@@ -61,11 +61,7 @@ func appendPayload(b []byte, frames []byte, e encoding) []byte {
 			b = strconv.AppendInt(b, int64(len(text)), 10)
 			b = append(b, ':')
 		case framed:
-			kind := byte(0)
-			if op == opBinary {
-				kind = 1
-			}
-			b = append(b, kind)
+			b = append(b, op-opText) // 0 or 1
 			for _, digit := range strconv.Itoa(len(text)) {
 				b = append(b, byte(digit-'0'))
 			}

@@ -119,7 +119,9 @@ func (c *Conn) letGo() {
 	c.mu.Lock()
 	ws, candidate, flush := c.carrier.ws, c.carrier.candidate, c.out.flush
 	c.out.flush, c.carrier.candidate = nil, nil
-	c.timer.stop()
+	if c.timer.Timer != nil {
+		c.timer.Stop()
+	}
 	c.carrier.wakePoll()
 	c.carrier.abortPoll(time.Now().Add(closeWriteTimeout))
 	c.mu.Unlock()

@@ -103,7 +103,7 @@ type Options struct {
 	OriginAllowed func(*http.Request) bool
 	// NewID makes the id of a connection, with which a client goes on as that
 	// client: by default 26 random letters and digits.
-	NewID func() (string, error)
+	NewID func() string
 	// PingInterval and PingTimeout: 25 s and 20 s.
 	PingInterval, PingTimeout time.Duration
 	// UpgradeTimeout bounds an upgrade from polling to WebSocket: 10 s.
@@ -129,9 +129,9 @@ func (o Options) withDefaults() Options {
 	o.UpgradeTimeout = cmp.Or(o.UpgradeTimeout, 10*time.Second)
 	o.CloseTimeout = cmp.Or(o.CloseTimeout, 5*time.Second)
 	o.WriteTimeout = cmp.Or(o.WriteTimeout, 15*time.Second)
-	if o.Inbound == nil {
-		o.Inbound = memory.NewBudget(64 << 20)
-	}
+	o.Inbound = cmp.Or(o.Inbound, memory.NewBudget(64<<20))
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	o.Observer = cmp.Or[Observer](o.Observer, NoObserver{})
 	o.PacketsBurst = max(o.PacketsBurst, o.PacketsPerSecond)
 	if o.Address == nil {
 		o.Address = func(r *http.Request) string {
@@ -143,19 +143,13 @@ func (o Options) withDefaults() Options {
 		o.Network = func(address string) string { return address }
 	}
 	if o.NewID == nil {
-		o.NewID = func() (string, error) { return rand.Text(), nil }
+		o.NewID = rand.Text
 	}
 	if o.Polls == nil {
 		o.Polls = func(*http.Request) {}
 	}
 	if o.OriginAllowed == nil {
 		o.OriginAllowed = func(*http.Request) bool { return true }
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Observer == nil {
-		o.Observer = NoObserver{}
 	}
 	return o
 }

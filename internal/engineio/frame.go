@@ -12,10 +12,11 @@ import (
 // call. Polling takes the payloads out again (payloads).
 
 const (
-	opText   = 0x81
-	opBinary = 0x82
-	opClose  = 0x88
-	opPong   = 0x8a
+	opContinuation = 0 // a fragment that is not a message's first one, without the final bit
+	opText         = 0x81
+	opBinary       = 0x82
+	opClose        = 0x88
+	opPong         = 0x8a
 )
 
 var (
@@ -38,16 +39,13 @@ func AppendBinary(b []byte, protocol int, message []byte) []byte {
 // type, '4', is the first part's first byte.
 func AppendText(b []byte, parts ...[]byte) []byte { return appendFrame(b, opText, parts...) }
 
-// maxHead is the longest header of a frame that we send.
-const maxHead = 10
-
 // appendFrame appends a frame that holds the payload's parts.
 func appendFrame(b []byte, op byte, parts ...[]byte) []byte {
 	n := 0
 	for _, p := range parts {
 		n += len(p)
 	}
-	b = slices.Grow(b, n+maxHead) // growing with the parts would leave it a quarter too large
+	b = slices.Grow(b, n+10) // the longest header; growing with the parts would leave a quarter unused
 	b = append(b, op)
 	switch {
 	case n < 126:

@@ -120,7 +120,6 @@ func TestTooLargeIsTold(t *testing.T) {
 					t.Run(fmt.Sprintf("protocol %d%s, %s, polls %t", protocol, more, want, polls), func(t *testing.T) {
 						t.Parallel()
 						d, base := start(t, Options{MaxMessage: 1000, MaxBody: 10_000, CloseTimeout: patience})
-						d.srv.reasonTimeout = patience
 						tooLargeIsTold(t, d, mustPoll(t, base, protocol, more), size, polls, want)
 					})
 				}
@@ -142,7 +141,9 @@ func tooLargeIsTold(t *testing.T, d *fixture, p *poller, size int, polls bool, w
 		await(t, "it polls", l, func() bool { return l.carrier.poll != nil })
 	} else { // not before the session has ended
 		go func() {
-			eventually(t, "the domain hears of the end", func() bool { return len(d.conns()) == 0 })
+			eventually(t, "the domain hears of the end, and the body is released", func() bool {
+				return len(d.conns()) == 0 && d.srv.opts.Inbound.Used() == 0
+			})
 			read()
 		}()
 	}

@@ -194,13 +194,14 @@ func (e exchange) servePost() {
 		c.fail()
 		panic(http.ErrAbortHandler)
 	}
-	defer release()
+	defer release() // idempotent
 	if c.jsonp {
 		body, err = decodeJSONP(body)
 	}
 	if err != nil {
 		c.fail()
 	} else if e.receiveAll(body, binary) == errTooLarge {
+		release()
 		e.refuseTooLarge(c.srv.opts.tooLarge())
 		return
 	}
@@ -210,12 +211,13 @@ func (e exchange) servePost() {
 
 // refuseTooLarge ends the session of a client that sent a body, or a message in
 // it, over the limit. The session tells it why, because few clients show the status
-// of a POST, and none can over JSONP. A client that polls meanwhile gets that before
-// the answer to the POST, at which it would close the connection and miss it.
+// of a POST, and none can over JSONP. A client that polls within CloseTimeout gets that
+// before the answer to the POST, at which it would close the connection and miss it. The
+// body must have been released: it does not count for that long.
 func (e exchange) refuseTooLarge(reason Reason) {
 	e.c.srv.opts.Observer.Refusal(reason.Code)
 	e.c.end(leaving, reason)
-	wait(e.c.over, e.c.srv.reasonTimeout)
+	wait(e.c.over, e.c.srv.opts.CloseTimeout)
 	e.c.CloseNow()
 	e.c.srv.refuse(e.w, e.r, &refusal{http.StatusRequestEntityTooLarge, "", 3, reason.Message})
 }

@@ -1,7 +1,6 @@
 package engineio
 
 import (
-	"errors"
 	"math"
 	"net/http"
 	"net/url"
@@ -24,7 +23,6 @@ type Server struct {
 	maxPending, backlog int
 	refusalDelay        time.Duration
 	betweenPolls        time.Duration
-	reasonTimeout       time.Duration
 
 	mu        sync.Mutex // guards all below
 	conns     map[string]*Conn
@@ -48,11 +46,10 @@ func New(opts Options, accept func(*Conn) Session) *Server {
 		ending:    map[*Conn]struct{}{},
 		addresses: map[string]int{},
 
-		maxPending:    maxPending,
-		backlog:       handshakeBacklog,
-		refusalDelay:  refusalDelay,
-		betweenPolls:  betweenPolls,
-		reasonTimeout: closeWriteTimeout,
+		maxPending:   maxPending,
+		backlog:      handshakeBacklog,
+		refusalDelay: refusalDelay,
+		betweenPolls: betweenPolls,
 		upgrader: websocket.Upgrader{
 			ReadBufferSize:  512,
 			WriteBufferSize: 512,
@@ -68,8 +65,6 @@ func New(opts Options, accept func(*Conn) Session) *Server {
 	return s
 }
 
-var errProtocols = errors.New("malformed Sec-WebSocket-Protocol")
-
 // upgrade makes a WebSocket of a request, or answers why it cannot. Of the
 // protocols that the client offers the first is agreed to, as Node's ws does:
 // browsers that offered some fail without.
@@ -79,7 +74,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (*websocket.Con
 	for _, protocol := range offered {
 		if !httpguts.ValidHeaderFieldName(protocol) { // both are tokens
 			refuseUpgrade(w, badRequest)
-			return nil, errProtocols
+			return nil, websocket.ErrBadHandshake
 		}
 		header = http.Header{"Sec-Websocket-Protocol": offered[:1]}
 	}
@@ -103,7 +98,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, unknownTransport)
 		return
 	}
-	if s.opts.NoJSONP && transport == Polling && query.Has("j") {
+	if s.opts.NoJSONP && transport == Polling && query.Has(jsonpIndex) {
 		s.refuse(w, r, noJSONP)
 		return
 	}
@@ -169,17 +164,7 @@ func (s *Server) serveHandshake(w http.ResponseWriter, r *http.Request, query ur
 		}
 		h.ws = conn
 	}
-	c, err := s.open(h)
-	if err != nil { // no id could be made
-		s.leave(h.address)
-		s.opts.Log.Error("handshake failed", "error", err)
-		if h.ws != nil {
-			h.ws.Close()
-		} else {
-			s.refuse(w, r, badRequest)
-		}
-		return
-	}
+	c := s.open(h)
 	if h.ws != nil {
 		r := reader{c, h.ws}
 		r.attach(&c.reading)
@@ -190,12 +175,26 @@ func (s *Server) serveHandshake(w http.ResponseWriter, r *http.Request, query ur
 	}
 }
 
-// open makes a connection and its session.
-func (s *Server) open(h handshake) (*Conn, error) {
-	c, err := newConn(s, h)
-	if err != nil {
-		return nil, err
+// open makes a connection and its session, and tells the client its id.
+func (s *Server) open(h handshake) *Conn {
+	c := &Conn{
+		srv:      s,
+		protocol: 3,
+		id:       s.opts.NewID(),
+		query:    s.opts.keep(h.query),
+		address:  h.address,
+		jsonp:    h.query.Has(jsonpIndex),
+		told:     make(chan struct{}),
+		over:     make(chan struct{}),
+		out:      outbox{account: &s.account},
+		carrier:  carrier{ws: h.ws},
 	}
+	if h.query.Get("EIO") == "4" {
+		c.protocol = 4
+	}
+	c.encoding = encodingOf(c.protocol, h.query)
+	s.opts.Observer.ConnectionOpened()
+	c.Send(s.opts.openPacket(c.id, h.ws == nil))
 	session := s.accept(c)
 	c.mu.Lock()
 	c.session = session
@@ -206,12 +205,10 @@ func (s *Server) open(h handshake) (*Conn, error) {
 	c.mu.Unlock()
 	if ended { // while the session was made
 		session.Closed(Closed)
-		return c, nil
-	}
-	if s.register(c) { // Stop has passed by already
+	} else if s.register(c) { // Stop has passed by already
 		c.Close()
 	}
-	return c, nil
+	return c
 }
 
 // register makes a connection known by its id, unless that is free again. It reports

@@ -84,7 +84,7 @@ func (t *transport) observe(b []byte) bool {
 		}
 		t.have, t.skip = 0, max(length, 0) // a length below 0 ends the connection
 		if t.head[1]&0x80 != 0 {
-			t.skip += maskSize
+			t.skip += 4 // the mask
 		}
 		op := t.head[0] & 0xf
 		if (op >= 8 || op == opContinuation && length < fragmentSize) && !t.count() { // from 8: control frames
@@ -94,18 +94,13 @@ func (t *transport) observe(b []byte) bool {
 	return true
 }
 
-const (
-	opContinuation = 0 // a fragment that is not a message's first one
-	maskSize       = 4
-)
-
 // count takes a frame into account, and pauses when it is over the rate or when
 // enough have come. It reports false for a client that goes on regardless: that
 // ends the session, or of a candidate its connection alone.
 func (t *transport) count() bool {
 	within, disconnect := t.limits.frames.allow(&t.conn.srv.opts, 0)
 	switch {
-	case disconnect && t.isCandidate():
+	case disconnect && t.limits != &t.conn.reading: // a candidate
 		t.conn.srv.opts.Observer.Refusal(invalidPacket)
 		wait(t.conn.over, violationDelay)
 		return false
@@ -118,8 +113,6 @@ func (t *transport) count() bool {
 	t.limits.pace(t.conn, 0)
 	return true
 }
-
-func (t *transport) isCandidate() bool { return t.limits != &t.conn.reading }
 
 // Write implements net.Conn for the WebSocket library. Our own frames go to the
 // connection below.

@@ -77,10 +77,7 @@ func TestTransportThrottles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(Options{PacketsPerSecond: 20, PacketsBurst: 40})
 		ours, theirs := net.Pipe()
-		c, err := f.srv.open(handshake{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := f.srv.open(handshake{})
 		m := &transport{Conn: stall.NewConn(ours, time.Hour), conn: c, limits: &limits{}} // a candidate
 		go func() {
 			for {

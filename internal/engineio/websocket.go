@@ -279,12 +279,11 @@ func (r reader) awaitPost() {
 	r.c.mu.Lock()
 	posted := r.c.carrier.posted
 	r.c.mu.Unlock()
-	if posted == nil {
-		return
-	}
-	select {
-	case <-posted:
-	case <-r.c.over:
+	if posted != nil {
+		select {
+		case <-posted:
+		case <-r.c.over:
+		}
 	}
 }
 

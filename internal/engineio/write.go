@@ -69,7 +69,10 @@ const (
 func (c *Conn) NewStream() Stream { return Stream{conn: c} }
 
 // Send is the connection's.
-func (s *Stream) Send(frames []byte) { s.conn.send(s, Run{frames: frames}, nil) }
+func (s *Stream) Send(frames []byte) {
+	s.conn.mu.Lock()
+	s.conn.unlock(s.conn.put(s, Run{frames: frames}, nil))
+}
 
 // Write is the connection's.
 func (s *Stream) Write(r Run, f *Flush) { s.conn.write(s, r, f) }
@@ -105,27 +108,19 @@ func (s *Stream) become(state streamState) {
 	}
 }
 
-// stateOf is that of a stream, or of what is of none.
-func stateOf(s *Stream) streamState {
-	if s == nil {
-		return streamOpen
-	}
-	return s.state
-}
+// always is the stream of what a connection sends in none.
+var always = &Stream{state: streamOpen}
 
 // Send queues frames behind everything queued before; a goroutine of the
 // connection's writes them. A client whose queue is over MaxQueue is disconnected.
-func (c *Conn) Send(frames []byte) { c.send(nil, Run{frames: frames}, nil) }
+func (c *Conn) Send(frames []byte) {
+	c.mu.Lock()
+	c.unlock(c.put(always, Run{frames: frames}, nil))
+}
 
 // Write is Send, but writes to an idle WebSocket here and now, without waiting. What
 // the socket does not take is left to a writer, for which f waits if it is not nil.
-func (c *Conn) Write(r Run, f *Flush) { c.write(nil, r, f) }
-
-// send is Send for a run of a stream. If the connection was idle, f waits for the run.
-func (c *Conn) send(s *Stream, r Run, f *Flush) {
-	c.mu.Lock()
-	c.unlock(c.put(s, r, f))
-}
+func (c *Conn) Write(r Run, f *Flush) { c.write(always, r, f) }
 
 // unlock releases c.mu, and then makes room if all queues are too long.
 func (c *Conn) unlock(over bool) {
@@ -135,10 +130,10 @@ func (c *Conn) unlock(over bool) {
 	}
 }
 
-// put queues a run or holds it back, and reports whether all queues are too long then.
-// c.mu is held.
+// put queues a run of a stream or holds it back, and reports whether all queues are too
+// long then. If the connection was idle, f waits for the run. c.mu is held.
 func (c *Conn) put(s *Stream, r Run, f *Flush) (over bool) {
-	o, held, before := &c.out, stateOf(s) == streamHeld, c.out.queued
+	o, held, before := &c.out, s.state == streamHeld, c.out.queued
 	switch {
 	case held && len(o.held) > 0:
 		before = int(o.waiting.Load())
@@ -146,7 +141,7 @@ func (c *Conn) put(s *Stream, r Run, f *Flush) (over bool) {
 		before = 0
 	}
 	switch {
-	case c.life.sealed, stateOf(s) == streamClosed:
+	case c.life.sealed, s.state == streamClosed:
 		return false
 	case before > 0 && before+r.cost() > c.srv.opts.MaxQueue: // one run may be larger: a list is
 		c.life.sealed = true
@@ -166,7 +161,7 @@ func (c *Conn) put(s *Stream, r Run, f *Flush) (over bool) {
 func (c *Conn) write(s *Stream, r Run, f *Flush) {
 	c.mu.Lock()
 	o, ws := &c.out, c.carrier.ws
-	if ws == nil || o.writing || o.queued > 0 || c.life.sealed || stateOf(s) != streamOpen {
+	if ws == nil || o.writing || o.queued > 0 || c.life.sealed || s.state != streamOpen {
 		c.unlock(c.put(s, r, f))
 		return
 	}

@@ -35,14 +35,12 @@ type client struct {
 	timer    *time.Timer // ends a connection without a CONNECT; nil: there was one
 }
 
-var _ engineio.Session = (*client)(nil)
-
 // accept makes a new connection's client. In protocol 3 it connects to the main
 // namespace without being asked.
 func (s *Server) accept(conn *engineio.Conn) engineio.Session {
 	c := &client{srv: s, conn: conn}
 	if conn.Protocol() == 3 {
-		c.publicID = newSocketID()
+		c.publicID = s.opts.NewID()
 		c.connect(mainNamespace, nil)
 		return c
 	}

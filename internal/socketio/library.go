@@ -2,7 +2,6 @@ package socketio
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -24,7 +23,6 @@ import (
 type library struct {
 	engine *engineServer
 	io     *socket.Server
-	refuse func(error) *socket.ExtendedError
 }
 
 // engineServer makes a libraryConn where the library would make its own transports.
@@ -43,8 +41,6 @@ type libraryConn struct {
 	done    chan struct{} // closed when CONNECT has been answered
 }
 
-var _ transports.Transport = (*libraryConn)(nil)
-
 type sessionKey struct{}
 
 func (e *engineServer) CreateTransport(_ string, ctx *types.HttpContext) (transports.Transport, error) {
@@ -57,11 +53,15 @@ func (e *engineServer) CreateTransport(_ string, ctx *types.HttpContext) (transp
 	return c, nil
 }
 
-// newLibrary sets the library up. Refuse turns an error of session.admit into the
-// answer to CONNECT.
-func newLibrary(refuse func(error) *socket.ExtendedError) *library {
-	opts := libraryOptions()
-	l := &library{engine: &engineServer{Server: engine.NewServer(opts)}, refuse: refuse}
+// newLibrary sets the library up. Connection state recovery stays off: in v2.5.0 it
+// panics at start. Heartbeats are ours.
+func newLibrary() *library {
+	opts := socket.DefaultServerOptions()
+	opts.SetAllowEIO3(true)
+	opts.SetServeClient(false)
+	opts.SetPingInterval(never)
+	opts.SetPingTimeout(never)
+	l := &library{engine: &engineServer{Server: engine.NewServer(opts)}}
 	l.engine.Server.Prototype(l.engine)
 	// Ours first: a libraryConn must know its socket before the library connects it.
 	l.engine.Server.On("connection", func(args ...any) {
@@ -70,7 +70,7 @@ func newLibrary(refuse func(error) *socket.ExtendedError) *library {
 	})
 	l.io = socket.NewServer(nil, opts)
 	l.io.Bind(l.engine.Server)
-	l.io.Use(func(sock *socket.Socket, next func(*socket.ExtendedError)) { next(l.admit(sock)) })
+	l.io.Use(func(sock *socket.Socket, next func(*socket.ExtendedError)) { next(admit(sock)) })
 	l.io.On("connection", func(args ...any) { answered(args[0].(*socket.Socket)) })
 	return l
 }
@@ -78,35 +78,24 @@ func newLibrary(refuse func(error) *socket.ExtendedError) *library {
 // never is longer than any connection lasts.
 const never = 100 * 365 * 24 * time.Hour
 
-// libraryOptions are the library's settings. Connection state recovery stays off: in
-// v2.5.0 it panics at start. Heartbeats are ours.
-func libraryOptions() *socket.ServerOptions {
-	opts := socket.DefaultServerOptions()
-	opts.SetAllowEIO3(true)
-	opts.SetServeClient(false)
-	opts.SetPingInterval(never)
-	opts.SetPingTimeout(never)
-	return opts
+// newID makes the id of a connection, or one that looks like it.
+func (l *library) newID() string {
+	id, _ := l.engine.GenerateId(nil) // fails only if crypto/rand does, with which the program ends
+	return id
 }
-
-// newID makes a connection's id.
-func (l *library) newID() (string, error) { return l.engine.GenerateId(nil) }
 
 // connect gives the library a session's CONNECT, and returns when it is answered or
 // the connection is over. The library sees a request of its own, with no more in it
 // than it needs. In protocol 3 it connects the main namespace unasked.
-func (l *library) connect(s *session, connect []byte) error {
+func (l *library) connect(s *session, connect []byte) {
 	conn := s.client.conn
 	request := (&http.Request{
 		Method: http.MethodGet,
 		URL:    &url.URL{RawQuery: "EIO=" + strconv.Itoa(conn.Protocol())},
 	}).WithContext(context.WithValue(context.Background(), sessionKey{}, s))
 	ctx := types.NewHttpContext(noResponse{}, request)
-	code, t := l.engine.Handshake(engineio.Polling, ctx)
-	ctx.Flush() // ends the goroutine that waits for the request's end
-	if t == nil {
-		return errors.New(code.Message)
-	}
+	_, t := l.engine.Handshake(engineio.Polling, ctx) // fails like newID
+	ctx.Flush()                                       // ends the goroutine that waits for the request's end
 	c := t.(*libraryConn)
 	if conn.Protocol() == 4 {
 		c.engine.Emit("data", types.NewStringBuffer(connect))
@@ -116,17 +105,22 @@ func (l *library) connect(s *session, connect []byte) error {
 	case <-conn.Done():
 	}
 	c.forget()
-	return nil
 }
 
 // admit runs in the library's middleware, before CONNECT is answered.
-func (l *library) admit(sock *socket.Socket) *socket.ExtendedError {
+func admit(sock *socket.Socket) *socket.ExtendedError {
 	s := sock.Conn().Transport().(*libraryConn).session
 	auth, _ := sock.Handshake().Auth.(map[string]any)
-	if err := s.admit(string(sock.Id()), auth); err != nil {
-		return l.refuse(err)
+	err := s.admit(string(sock.Id()), auth)
+	switch err {
+	case nil:
+		return nil
+	case errLost:
+		return socket.NewExtendedError(errLost.Error(), nil)
 	}
-	return nil
+	code, message := explain(err)
+	s.client.srv.opts.Observer.Refusal(code)
+	return socket.NewExtendedError(code, map[string]any{"ok": false, "error": code, "message": message})
 }
 
 // answered runs when the library has queued CONNECT, the last thing that it does for

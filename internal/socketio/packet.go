@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strconv"
 
+	"rollcall/internal/engineio"
 	"rollcall/rooms"
 )
 
@@ -136,4 +137,21 @@ func eventName(data []byte) (name string) {
 	first, _ := array.Token()
 	name, _ = first.(string)
 	return name
+}
+
+// appendEvent appends an EVENT packet of the main namespace as one frame.
+func appendEvent(b []byte, e rooms.Event) []byte {
+	name, _ := json.Marshal(e.Name) // a string always marshals
+	parts := make([][]byte, 0, 3+2*len(e.Args))
+	parts = append(parts, []byte(`42[`), name)
+	for _, arg := range e.Args {
+		parts = append(parts, []byte{','}, arg)
+	}
+	return engineio.AppendText(b, append(parts, []byte{']'})...)
+}
+
+// ackFrame is an ACK packet with one argument, a complete JSON value.
+func ackFrame(id uint64, arg []byte) []byte {
+	head := strconv.AppendUint([]byte("43"), id, 10)
+	return engineio.AppendText(nil, head, []byte{'['}, arg, []byte{']'})
 }

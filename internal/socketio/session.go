@@ -1,6 +1,8 @@
 package socketio
 
 import (
+	"errors"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -32,10 +34,66 @@ type session struct {
 	since     time.Time
 }
 
-var _ rooms.Conn = (*session)(nil)
-
 func newSession(c *client, namespace string) *session {
 	return &session{client: c, namespace: namespace, settled: make(chan struct{}), out: c.conn.NewStream()}
+}
+
+// connect takes a CONNECT through the library. It returns when that is done.
+func (s *session) connect(data []byte) {
+	c := s.client
+	defer func() {
+		if p := recover(); p != nil {
+			c.srv.opts.Log.Error("panic while connecting", "panic", p, "stack", string(debug.Stack()))
+			c.conn.CloseNow()
+		}
+	}()
+	c.srv.library.connect(s, data)
+}
+
+// admit asks the handler whether the session may come in, before CONNECT is
+// answered. id is the library's for the socket.
+func (s *session) admit(id string, auth map[string]any) error {
+	conn := s.client.conn
+	if own := s.client.publicID; own != "" { // the library's would be the connection's, a secret
+		id = own
+	}
+	s.mu.Lock()
+	s.id = id
+	s.mu.Unlock()
+	domain, err := s.client.srv.handler.Connect(s, rooms.Handshake{Query: conn.Query(), Auth: auth, Address: conn.Network()})
+	if err != nil {
+		s.end(rooms.Closed)
+		return err
+	}
+	s.mu.Lock()
+	s.domain = domain
+	late := s.phase == ended
+	s.mu.Unlock()
+	if late { // it was lost while the handler decided
+		domain.Disconnect(rooms.Closed)
+		return errLost
+	}
+	return nil
+}
+
+var errLost = errors.New("closed")
+
+// answered is called when CONNECT is queued: from now on events flow.
+func (s *session) answered() {
+	c := s.client
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase != connecting {
+		return
+	}
+	s.phase = connected
+	c.connected()
+	s.out.Open()
+	s.transport, s.since = c.conn.Transport(), time.Now()
+	c.srv.opts.Observer.SessionOpened(s.transport, c.protocol())
+	c.srv.opts.Log.Info("connected", "socket", s.id, "address", c.conn.Address(),
+		"transport", s.transport, "protocol", c.protocol())
+	close(s.settled)
 }
 
 // ID implements rooms.Conn.

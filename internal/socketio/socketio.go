@@ -12,9 +12,12 @@
 package socketio
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
+	"runtime"
+	"sync"
 	"time"
 
 	"rollcall/internal/engineio"
@@ -46,21 +49,12 @@ type Options struct {
 	// MaxAttachments bounds the binary arguments of one event, in bytes. By default
 	// none are kept: the domain is told only how many there were.
 	MaxAttachments int
-	// SettleTimeout bounds how long Fanout waits for its writes: 250 ms.
-	SettleTimeout time.Duration
-	Observer      Observer
+	Observer       Observer
 }
 
 func (o Options) withDefaults() Options {
-	if o.SettleTimeout == 0 {
-		o.SettleTimeout = 250 * time.Millisecond
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Observer == nil {
-		o.Observer = noObserver{}
-	}
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	o.Observer = cmp.Or[Observer](o.Observer, noObserver{})
 	o.Options.Observer = o.Observer
 	return o
 }
@@ -87,7 +81,7 @@ var _ rooms.Sender = (*Server)(nil)
 // New makes a server, which needs Serve before it can take requests.
 func New(opts Options) *Server {
 	s := &Server{opts: opts.withDefaults(), answer: (*session).answer}
-	s.library = newLibrary(s.explainRefusal)
+	s.library = newLibrary()
 	s.opts.NewID = s.library.newID
 	s.Server = engineio.New(s.opts.Options, s.accept)
 	return s
@@ -104,4 +98,58 @@ func (s *Server) Stop(ctx context.Context, spread time.Duration) {
 		args := encode(map[string]int64{"in": in.Milliseconds()})
 		session.(*client).sendToAll(appendEvent(nil, rooms.Event{Name: "server_closing", Args: []json.RawMessage{args}}))
 	})
+}
+
+// Encode implements rooms.Sender: all events in one run of frames.
+func (s *Server) Encode(events ...rooms.Event) rooms.Frames {
+	size := 0
+	for _, e := range events {
+		size += len(e.Name) + 24
+		for _, arg := range e.Args {
+			size += len(arg) + 1
+		}
+	}
+	b := make([]byte, 0, size)
+	for _, e := range events {
+		b = appendEvent(b, e)
+	}
+	return b
+}
+
+// settleTimeout bounds how long Fanout waits for its writes.
+const settleTimeout = 250 * time.Millisecond
+
+// Fanout implements rooms.Sender. The same bytes go to every receiver, written here
+// and now to those that are idle. If a socket cannot take all bytes at once, a writer
+// goroutine continues; Fanout waits for those up to settleTimeout. A client that is
+// still busy with an earlier flush is slow by itself and must not slow the others.
+func (s *Server) Fanout(deliveries []rooms.Delivery) time.Duration {
+	start := time.Now()
+	flush := engineio.NewFlush()
+	for _, d := range deliveries {
+		run := engineio.Shared(d.Frames)
+		eachCore(d.To, func(c rooms.Conn) { c.(*session).out.Write(run, flush) })
+	}
+	flush.Wait(settleTimeout)
+	return time.Since(start)
+}
+
+// fewConns is how many are not worth being shared out: a write takes some 10 µs,
+// starting a goroutine one.
+const fewConns = 16
+
+// eachCore does something for each, shared out among the cores, and waits.
+func eachCore(conns []rooms.Conn, do func(rooms.Conn)) {
+	shares := min(runtime.GOMAXPROCS(0), 1+len(conns)/fewConns)
+	var working sync.WaitGroup
+	work := func(share []rooms.Conn) {
+		for _, c := range share {
+			do(c)
+		}
+	}
+	for i := range shares - 1 {
+		working.Go(func() { work(conns[i*len(conns)/shares : (i+1)*len(conns)/shares]) })
+	}
+	work(conns[(shares-1)*len(conns)/shares:])
+	working.Wait()
 }
