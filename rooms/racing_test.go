@@ -104,6 +104,7 @@ func TestCarComesBeforeItsSpeed(t *testing.T) {
 func TestInvite(t *testing.T) {
 	runInstances(t, 2, rooms.Options{}, func(f *fixture) {
 		b, c := f.register(1, "b", `{"id":5}`), f.register(1, "c", `{"id":6}`)
+		b.do("status", `"hidden"`) // and is invited all the same
 		f.connect(0, "a", none).do("invite", `{"id":"5","url":"/x","nickname":"A"}`)
 		b.expect(`invite {"id":"5","url":"/x","nickname":"A"}`)
 		c.expect()

@@ -1,9 +1,11 @@
 package abuse
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -99,22 +101,6 @@ func TestQueuesTogether(t *testing.T) {
 	s.counts("rollcall_slow_disconnects_total", 1)
 }
 
-// An event's name that is long, and six times as long as JSON, is not sent back:
-// clients that do not read it cost next to nothing.
-func TestLongEventNames(t *testing.T) {
-	s := serve(t, "EVENTS_PER_SECOND=0", "LOG_LEVEL=warn")
-	body := strings.Repeat(`42["`+strings.Repeat("<", 60_000)+"\"]\x1e", 10) + "3"
-	s.attackAtOnce(t, limits{duration: 2 * time.Second, maxGrowth: 40}, func(int) {
-		p := s.openPoll(4, "")
-		p.try("40")
-		p.try(body)
-	})
-	s.countsRefusal("unknown_event", 1)
-	if waiting := s.metric("rollcall_queue_largest_bytes"); waiting > 32<<10 {
-		t.Errorf("%v bytes wait for one client", waiting)
-	}
-}
-
 // Candidates of upgrades that are probed without end: each is ended at its second
 // probe.
 func TestFloodsOfProbes(t *testing.T) {
@@ -165,5 +151,71 @@ func TestIdleConnections(t *testing.T) {
 	s.countsRefusal("idle_connection", 100)
 	if n := s.metric("process_open_fds"); n > 100+observers+50 {
 		t.Errorf("%v files are open", n)
+	}
+}
+
+// A message of just MAX_MESSAGE is taken, a larger one ends its connection.
+func TestMessageTooLarge(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	c := s.client(t, "")
+	for _, size := range []int{64 << 10, 64<<10 + 1} {
+		c.Send(`42["unknown","` + strings.Repeat("x", size-len(`42["unknown",""]`)) + `"]`)
+	}
+	if err := c.waitEnd(t); !websocket.IsCloseError(err, websocket.CloseMessageTooBig) || c.received("rollcall_error") != 2 {
+		t.Errorf("%v after %d errors, want two and a close frame that says so", err, c.received("rollcall_error"))
+	}
+	s.countsRefusal("message_too_large", 1)
+}
+
+// Forty anonymous connections fill room after room, more than all histories may
+// take. The history of a room that they were never in stays, though it was made
+// at the same address and nobody uses it meanwhile.
+func TestHistoryIsNotPushedOut(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "EVENTS_PER_SECOND=0")
+	calm := s.client(t, "presence=none")
+	calm.expect(t, "", "join", `{"room":"calm","username":"ann"}`)
+	for n := range 50 {
+		calm.expect(t, "", "message", fmt.Sprintf(`{"room":"calm","content":"message %d","nonce":"%d"}`, n, n))
+	}
+	kept := func(room string) int {
+		var all []any
+		if err := json.Unmarshal([]byte(s.Get("/api/rooms/"+room+"/messages").Body), &all); err != nil {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	before := s.metric(resident)
+	content := strings.Repeat("漢", 4000) // 12,000 bytes
+	var talking sync.WaitGroup
+	for k := range 40 {
+		c := s.client(t, "presence=none")
+		talking.Go(func() {
+			for n := range 200 { // 96 MB in all
+				room := fmt.Sprintf("loud-%d-%d", k, n/50)
+				if n%50 == 0 {
+					c.expect(t, "", "join", fmt.Sprintf(`{"room":%q}`, room))
+				}
+				c.expect(t, "", "message", fmt.Sprintf(`{"room":%q,"content":%q}`, room, content))
+			}
+		})
+	}
+	talking.Wait()
+	if n := kept("calm"); n != 50 {
+		t.Errorf("of the calm room %d messages are kept, want 50", n)
+	}
+	if n, m := kept("loud-0-0"), kept("loud-0-3"); n != 0 || m != 50 {
+		t.Errorf("of the oldest and the latest room of one of them %d and %d messages are kept, want none and 50", n, m)
+	}
+	calm.expect(t, "", "message", `{"room":"calm","content":"and on","nonce":"49"}`) // sent again
+	calm.expect(t, "", "message", `{"room":"calm","content":"and on"}`)
+	if n := kept("calm"); n != 51 {
+		t.Errorf("of the calm room %d messages are kept, want 51", n)
+	}
+	after := s.metric(resident)
+	t.Logf("resident %.0f MiB before, %.0f MiB after", before/mib, after/mib)
+	if after > before+250*mib {
+		t.Errorf("the server has %.0f MiB", after/mib)
 	}
 }

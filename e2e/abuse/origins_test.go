@@ -74,26 +74,6 @@ func TestForeignOrigins(t *testing.T) {
 	}
 }
 
-// Origins match as browsers send them, however the setting spells them; those of
-// apps and extensions too.
-func TestSpellingsOfOrigins(t *testing.T) {
-	t.Parallel()
-	s := serve(t, "CORS_ORIGINS=https://x.example:443,https://müller.example,HTTP://Dev.Example:80,http://[2001:DB8:0::1]:3000,"+
-		"capacitor://localhost,ionic://localhost,tauri://localhost,chrome-extension://abcdefghijklmnop,file://")
-	for origin, want := range map[string]int{
-		"https://x.example": 200, "https://xn--mller-kva.example": 200, "http://dev.example": 200, "http://[2001:db8::1]:3000": 200,
-		"capacitor://localhost": 200, "ionic://localhost": 200, "tauri://localhost": 200, "chrome-extension://abcdefghijklmnop": 200, "file://": 200,
-		"https://x.example:8443": 403, "http://x.example": 403, "capacitor://evil": 403, "chrome-extension://other": 403, "null": 403, "http://localhost": 403,
-	} {
-		for _, path := range []string{pollingPath, "/api/online_users"} {
-			got := s.Get(path, "Origin: "+origin)
-			if got.Status != want || want == 200 && allowed(got) != origin {
-				t.Errorf("%s of %s: %d, allowed origin %q", path, origin, got.Status, allowed(got))
-			}
-		}
-	}
-}
-
 // A page can send requests without Origin: <script> and <img> do. So the other
 // headers of browsers count, and JSONP, which a script could read, is off.
 func TestForeignPagesWithoutOrigin(t *testing.T) {
@@ -193,15 +173,11 @@ func TestForwardedAddresses(t *testing.T) {
 		taken         int      // of them
 	}{
 		{"spoofed, and nobody is trusted", "", []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"}, 2},
-		{"spoofed, and somebody else is trusted", "10.0.0.0/8", []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"}, 2},
 		{"clients of a proxy", "127.0.0.1", []string{"192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.2"}, 4},
-		{"one too many", "127.0.0.1", []string{"192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2"}, 3},
 		{"one client that forges what stands before", "127.0.0.1",
 			[]string{"10.1.1.1, 192.0.2.1", "10.1.1.2, 192.0.2.1", "10.1.1.3, 192.0.2.1", "127.0.0.1, 192.0.2.1"}, 2},
 		{"one client with ports, as Azure writes it", "127.0.0.1", []string{"192.0.2.1:5001", "192.0.2.1:5002", "192.0.2.1", "::ffff:192.0.2.1"}, 2},
 		{"one network of IPv6, in many spellings", "127.0.0.1", []string{"2001:db8::1", "[2001:db8::2]:443", "2001:DB8:0:0:ffff::3", "2001:db8::4%eth0"}, 2},
-		{"two networks of IPv6", "127.0.0.1", []string{"2001:db8:0:1::1", "2001:db8:0:2::1", "[2001:db8:0:1::2]", "2001:db8:0:2::2"}, 4},
-		{"no address at all", "127.0.0.1", []string{"one", "two", "three", "<b>"}, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := serve(t, "MAX_CONNECTIONS_PER_ADDRESS=2", "TRUSTED_PROXIES="+c.trusted)

@@ -183,3 +183,54 @@ func TestSlowRequests(t *testing.T) {
 	all.Wait()
 	program.Eventually(t, patience, "their sessions have ended", func() bool { return s.metric("rollcall_connections") == observers })
 }
+
+// news is a request of 60 KiB for POST /api/emit.
+var news = `{"event":"news","args":["` + strings.Repeat("x", 60<<10) + `"]}`
+
+func TestQueueTooLong(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "API_KEY="+apiKey)
+	s.connectUnread(t)
+	good, sent := s.client(t, "presence=none"), 0
+	for ; s.metric("rollcall_slow_disconnects_total") == 0; sent++ {
+		if sent == 1000 {
+			t.Fatal("60 MB wait for a client that reads nothing, and it is still connected")
+		}
+		s.emit(news)
+	}
+	program.Eventually(t, patience, "a client that reads gets everything", func() bool { return good.received("news") == sent })
+	if !strings.Contains(s.Log.String(), "cut off") {
+		t.Error("the log does not say it")
+	}
+	if n := s.metric("rollcall_slow_disconnects_total"); n != 1 {
+		t.Errorf("%v clients were disconnected as too slow", n)
+	}
+}
+
+// A client that reads nothing, and requests that never end, do not delay the
+// shutdown.
+func TestShutdown(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "API_KEY="+apiKey)
+	good := s.client(t, "")
+	s.connectUnread(t)
+	for range 100 {
+		s.emit(news)
+	}
+	half := s.dialTCP()
+	fmt.Fprintf(half, "GET / HTTP/1.1\r\nHost: x\r\n")
+	p := s.poll("")
+	body := s.dialTCP()
+	fmt.Fprintf(body, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n4", p.path)
+
+	s.Signal(syscall.SIGTERM)
+	program.Eventually(t, patience, "new clients are refused", func() bool { return !s.opens() })
+	program.Eventually(t, 11*time.Second, "the server ends", s.Ended)
+	var closed *websocket.CloseError
+	if err := good.waitEnd(t); !errors.As(err, &closed) || closed.Code == websocket.CloseAbnormalClosure {
+		t.Errorf("a client was not told: %v", err)
+	}
+	if !strings.Contains(s.Log.String(), "bye") {
+		t.Errorf("it did not end in order:\n%s", s.Log.Last(1000))
+	}
+}

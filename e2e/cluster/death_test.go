@@ -6,58 +6,44 @@ import (
 	"time"
 )
 
+// Three instances find the same dead one, round after round: each announces the end
+// of its users once, with the reason, and harms none that are back. An instance that
+// starts afterwards shows none of them.
 func TestKilledInstance(t *testing.T) {
-	t.Parallel()
-	d := deploy(t, plan{instances: 3})
-	d.populate(4, false)
-	d.knowEachOther()
-	dead := d.instances[1]
-	lost, others := d.at(dead), d.watching(dead)
-	rec := d.record()
-	d.crash(dead)
-	took := d.converge("its users are gone", bound, d.truth(), others)
-	rec.expectOnce("a killed instance", "remove_user", lost, others)
-	for _, w := range others {
-		steps, _ := rec.since(w)
-		for _, s := range steps {
-			if w.kind != "list" && s.event == "remove_user" && s.reason != "instance_lost" {
-				t.Errorf("%s was told the reason %q", w.name(), s.reason)
-			}
-		}
-	}
-	t.Logf("users of a killed instance gone everywhere after %s", took.Round(time.Millisecond))
-
-	// An instance that starts now shows none of them either.
-	rec = d.record()
-	dead.start()
-	d.converge("it is back", bound, d.truth(), d.watching())
-	rec.expectNoChanges("it is back", others)
-	d.worksAgain()
-}
-
-// Several instances find the same dead one, round after round: those that come
-// second must neither announce its users' end again nor harm those that are back.
-func TestSeveralFindOneDeath(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, plan{instances: 4})
 	d.populate(3, false)
+	d.knowEachOther()
 	dead := d.instances[3]
 	others := d.watching(dead)
 	for round := range 3 {
 		lost := d.at(dead)
 		rec := d.record()
 		d.crash(dead)
-		d.converge("its users are gone", bound, d.truth(), others)
+		took := d.converge("its users are gone", bound, d.truth(), others)
+		t.Logf("users of a killed instance gone everywhere after %s", took.Round(time.Millisecond))
 		for i, id := range lost { // they are back elsewhere at once
 			d.join(d.instances[i%3], id)
 		}
 		d.converge("they are back", soon, d.truth(), others)
+		started := d.record()
 		dead.start()
-		d.join(dead, fmt.Sprintf("new%d", round))
 		d.converge("the instance is back", bound, d.truth(), d.watching())
+		started.expectNoChanges("the instance is back", others)
+		d.join(dead, fmt.Sprintf("new%d", round))
+		d.converge("it has a user", bound, d.truth(), d.watching())
 		d.hold("afterwards", 3*time.Second, d.truth(), d.watching())
 		rec.expectOnce("a death that three find", "remove_user", lost, others)
+		for _, w := range others {
+			steps, _ := rec.since(w)
+			for _, s := range steps {
+				if w.kind != "list" && s.event == "remove_user" && s.reason != "instance_lost" {
+					t.Errorf("%s was told the reason %q", w.name(), s.reason)
+				}
+			}
+		}
 	}
+	d.worksAgain()
 }
 
 // A process starts under the name of one that has just died, before any instance
