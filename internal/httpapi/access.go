@@ -61,8 +61,6 @@ func bearer(r *http.Request) string {
 	return strings.TrimSpace(text)
 }
 
-func (a *api) isApp(r *http.Request) bool { return a.key.is(bearer(r)) }
-
 // withKey passes on requests with the key only.
 func (a *api) withKey(next http.HandlerFunc) http.HandlerFunc {
 	const message = "This needs the header Authorization: Bearer and the API_KEY."
@@ -70,10 +68,8 @@ func (a *api) withKey(next http.HandlerFunc) http.HandlerFunc {
 		switch {
 		case !a.key.set:
 			fail(w, http.StatusForbidden, "no_api_key", "This server has no API_KEY, so nobody may do this.")
-		case a.isApp(r):
+		case a.key.is(bearer(r)):
 			next(w, r.WithContext(rooms.FromApp(r.Context())))
-		case r.Header.Get("Authorization") == "":
-			unauthorized(w, message)
 		default:
 			a.Attempts.refuse(w, r, message)
 		}
@@ -99,8 +95,6 @@ func (a *api) reading(next http.HandlerFunc) http.HandlerFunc {
 			next(w, r)
 		case token != "" && a.Authenticate(token) == nil:
 			next(w, r)
-		case r.Header.Get("Authorization") == "":
-			unauthorized(w, message)
 		default:
 			a.Attempts.refuse(w, r, message)
 		}
@@ -155,11 +149,12 @@ func NewAttempts(address func(*http.Request) string, log *slog.Logger, refused f
 	}
 }
 
-// refuse answers a request with a wrong key: 401 after a delay, or 429 at once if too
-// many wait.
+// refuse answers a request without a key with 401, and one with a wrong key after a
+// delay, or with 429 at once if too many wait.
 func (a *Attempts) refuse(w http.ResponseWriter, r *http.Request, message string) {
-	if a.delays(w, r) {
-		unauthorized(w, message)
+	if r.Header.Get("Authorization") == "" || a.delays(w, r) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="rollcall"`)
+		fail(w, http.StatusUnauthorized, "unauthorized", message)
 	}
 }
 
@@ -182,11 +177,6 @@ func (a *Attempts) delays(w http.ResponseWriter, r *http.Request) bool {
 		fail(w, http.StatusTooManyRequests, "too_many_attempts", "Too many requests show a wrong key now: try again later.")
 		return false
 	}
-}
-
-func unauthorized(w http.ResponseWriter, message string) {
-	w.Header().Set("WWW-Authenticate", `Bearer realm="rollcall"`)
-	fail(w, http.StatusUnauthorized, "unauthorized", message)
 }
 
 // clip shortens a client's text for the log.

@@ -46,8 +46,6 @@ type Rooms interface {
 	RoomsAPI
 }
 
-var _ Rooms = (*rooms.Rooms)(nil)
-
 // Options configures the API. Every field is required, except where it says otherwise.
 type Options struct {
 	Rooms Rooms
@@ -105,23 +103,30 @@ func API(opts Options) http.Handler {
 	routes := http.NewServeMux()
 	routes.HandleFunc("/api/", notFound)
 	read := func(h http.HandlerFunc) methods { return methods{http.MethodGet: a.reading(h)} }
-	users := methods{http.MethodGet: a.reading(a.user), http.MethodDelete: a.withKey(a.signOut)}
+	users := methods{
+		http.MethodGet:    a.reading(named("id", maxID, a.user)),
+		http.MethodDelete: a.withKey(named("id", maxID, a.signOut)),
+	}
+	roomUsers, messages := read(named("room", maxRoom, a.roomUsers)), read(named("room", maxRoom, a.messages))
 	for path, handlers := range map[string]methods{
 		"/api/online_users":          read(a.onlineUsers),
 		"/api/online_users/count":    read(a.count),
 		"/api/users":                 users,
 		"/api/users/{id}":            users,
-		"/api/rooms/users":           read(a.roomUsers),
-		"/api/rooms/messages":        read(a.messages),
-		"/api/rooms/{room}/users":    read(a.roomUsers),
-		"/api/rooms/{room}/messages": read(a.messages),
+		"/api/rooms/users":           roomUsers,
+		"/api/rooms/messages":        messages,
+		"/api/rooms/{room}/users":    roomUsers,
+		"/api/rooms/{room}/messages": messages,
 		"/api/emit":                  {http.MethodPost: a.withKey(a.emit)},
 		"/api/openapi.json":          {http.MethodGet: a.description},
 	} {
 		routes.Handle(path, handlers)
 	}
-	next := withDeadlines(a.fromAllowedOrigins(private(anySegments(routes))))
+	next := a.fromAllowedOrigins(private(anySegments(routes)))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		setDeadlines(w)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "private, no-store")
 		next.ServeHTTP(counted{w, a.Refused}, r)
 	})
 }
@@ -143,17 +148,12 @@ type counted struct {
 // Unwrap is for http.ResponseController.
 func (c counted) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
-// withDeadlines bounds how long a client may take to send a request and to read the
+// setDeadlines bounds how long a client may take to send a request and to read the
 // answer. A test's recorder has no deadlines.
-func withDeadlines(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		now, conn := time.Now(), http.NewResponseController(w)
-		_ = conn.SetReadDeadline(now.Add(readTimeout))
-		_ = conn.SetWriteDeadline(now.Add(writeTimeout))
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Cache-Control", "private, no-store")
-		next.ServeHTTP(w, r)
-	})
+func setDeadlines(w http.ResponseWriter) {
+	now, conn := time.Now(), http.NewResponseController(w)
+	_ = conn.SetReadDeadline(now.Add(readTimeout))
+	_ = conn.SetWriteDeadline(now.Add(writeTimeout))
 }
 
 // anySegments lets a mux match the path segments "." and "..", which are valid ids: it
@@ -214,13 +214,9 @@ func answer(w http.ResponseWriter, value any) {
 	if err != nil { // our own types: a bug
 		panic(err)
 	}
-	write(w, append(body, '\n'))
-}
-
-func write(w http.ResponseWriter, body []byte) {
 	w.Header().Set("Content-Type", jsonType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = w.Write(body)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)+1))
+	_, _ = w.Write(append(body, '\n'))
 }
 
 // tagged keeps the entity tag of the last body, so that an unchanged one is not

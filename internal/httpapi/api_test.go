@@ -76,20 +76,17 @@ func (f *fakeRooms) Emit(m rooms.Broadcast) error {
 // newAPI serves the API with fakeRooms and, for each option that is not set, the one
 // that changes least.
 func newAPI(f *fakeRooms, opts Options) http.Handler {
-	ignore := func(string) {}
 	opts.Rooms = f
 	if opts.Revoke == nil {
-		opts.Revoke = ignore
+		opts.Revoke = func(string) {}
 	}
 	if opts.Refused == nil {
-		opts.Refused = ignore
-	}
-	if opts.Address == nil {
-		opts.Address = func(*http.Request) string { return "192.0.2.7" }
+		opts.Refused = func(string) {}
 	}
 	if opts.OriginAllowed == nil {
 		opts.OriginAllowed = func(*http.Request) bool { return true }
 	}
+	opts.Address = func(*http.Request) string { return "192.0.2.7" }
 	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
 	opts.Scheduler = cmp.Or(opts.Scheduler, &Scheduler{})
 	opts.MaxBody = cmp.Or(opts.MaxBody, 64<<10)
@@ -106,8 +103,8 @@ func promptAttempts() *Attempts {
 }
 
 // answerTo is what a handler answers, without a network.
-func answerTo(h http.Handler, method, path, authorization string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, path, nil)
+func answerTo(h http.Handler, method, path, authorization string, body io.Reader) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, body)
 	r.Header.Set("Authorization", authorization)
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
@@ -121,10 +118,19 @@ type server struct {
 	url string
 }
 
+// foreignHost is what no server of these tests may be called.
+const foreignHost = "evil.example.com"
+
 // serve starts a server with fakeRooms.
 func serve(t *testing.T, opts Options) *server {
 	s := &server{fakeRooms: &fakeRooms{list: []byte("[]")}, t: t}
-	srv := httptest.NewServer(newAPI(s.fakeRooms, opts))
+	isAllowed := func(r *http.Request) bool { return r.Host != foreignHost }
+	refused := func(code string) {
+		if opts.Refused != nil {
+			opts.Refused(code)
+		}
+	}
+	srv := httptest.NewServer(AllowedHosts(isAllowed, refused, newAPI(s.fakeRooms, opts)))
 	t.Cleanup(srv.Close)
 	s.url = srv.URL
 	return s
@@ -152,6 +158,7 @@ func (s *server) exchange(x exchange, headers ...string) exchange {
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Add(headers[i], headers[i+1])
 	}
+	req.Host = req.Header.Get("Host") // "": that of the URL
 	x.header = req.Header.Clone()
 	res, err := http.DefaultTransport.RoundTrip(req) // follows no redirect
 	if err != nil {

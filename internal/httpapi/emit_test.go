@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -116,11 +115,9 @@ func TestEmitTooLarge(t *testing.T) {
 	s.want(s.post(exchange{body: body + " "}), 413, "too_large")
 
 	// Without a Content-Length.
-	chunked := httptest.NewRequest("POST", "/api/emit", io.MultiReader(strings.NewReader(body), bytes.NewReader(make([]byte, 1<<20))))
-	chunked.Header.Set("Authorization", withKey)
-	w := httptest.NewRecorder()
-	newAPI(s.fakeRooms, Options{Key: theKey, MaxBody: 2000}).ServeHTTP(w, chunked)
-	if w.Code != 413 || len(s.emitted) != 1 {
+	handler := newAPI(s.fakeRooms, Options{Key: theKey, MaxBody: 2000})
+	chunked := io.MultiReader(strings.NewReader(body), bytes.NewReader(make([]byte, 1<<20)))
+	if w := answerTo(handler, "POST", "/api/emit", withKey, chunked); w.Code != 413 || len(s.emitted) != 1 {
 		t.Errorf("%d, emitted %d", w.Code, len(s.emitted))
 	}
 
@@ -131,10 +128,8 @@ func TestEmitTooLarge(t *testing.T) {
 // A body that ends early is refused.
 func TestEmitBrokenOff(t *testing.T) {
 	f := &fakeRooms{}
-	r := httptest.NewRequest("POST", "/api/emit", io.MultiReader(strings.NewReader(`{"event":"x"}`), iotest.ErrReader(io.ErrUnexpectedEOF)))
-	r.Header.Set("Authorization", withKey)
-	w := httptest.NewRecorder()
-	newAPI(f, Options{Key: theKey}).ServeHTTP(w, r)
+	body := io.MultiReader(strings.NewReader(`{"event":"x"}`), iotest.ErrReader(io.ErrUnexpectedEOF))
+	w := answerTo(newAPI(f, Options{Key: theKey}), "POST", "/api/emit", withKey, body)
 	if w.Code != 400 || !strings.Contains(w.Body.String(), "bad_json") || len(f.emitted) > 0 {
 		t.Error(w.Code, w.Body, f.emitted)
 	}

@@ -2,11 +2,11 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -27,11 +27,7 @@ func (a *api) count(w http.ResponseWriter, _ *http.Request) {
 	}{n.Users, n.Sockets})
 }
 
-func (a *api) user(w http.ResponseWriter, r *http.Request) {
-	id, ok := pathName(w, r, "id", maxID)
-	if !ok {
-		return
-	}
+func (a *api) user(w http.ResponseWriter, r *http.Request, id string) {
 	ctx, cancel := context.WithTimeout(r.Context(), lookUpTimeout)
 	defer cancel()
 	info := a.Rooms.User(ctx, id)
@@ -56,19 +52,15 @@ const maxAfter = 10 * time.Second
 
 // signOut signs a user out, with ?after later. With ?revoke it revokes the tokens
 // issued until then: at once, and again when the sign-out is done.
-func (a *api) signOut(w http.ResponseWriter, r *http.Request) {
-	id, ok := pathName(w, r, "id", maxID)
-	if !ok {
-		return
-	}
+func (a *api) signOut(w http.ResponseWriter, r *http.Request, id string) {
 	query := r.URL.Query()
-	after, err := afterOf(query)
-	revoke, ok := flagOf(query, "revoke")
+	after, isAfter := afterOf(query)
+	revoke, isFlag := flagOf(query, "revoke")
 	switch {
-	case err != nil:
+	case !isAfter:
 		fail(w, http.StatusBadRequest, "bad_after", "after must be a duration from 0s to 10s, such as 1s or 500ms.")
 		return
-	case !ok:
+	case !isFlag:
 		fail(w, http.StatusBadRequest, "bad_revoke", "revoke must be true or false.")
 		return
 	}
@@ -89,23 +81,18 @@ func (a *api) signOut(w http.ResponseWriter, r *http.Request) {
 	}{id, sockets})
 }
 
-var (
-	errAfter  = errors.New("after is no duration up to 10s")
-	afterForm = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?(ms|s)$`)
-)
+var afterForm = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?(ms|s)$`)
 
-func afterOf(query url.Values) (time.Duration, error) {
+// afterOf reads the parameter after, a duration up to maxAfter or absent.
+func afterOf(query url.Values) (after time.Duration, ok bool) {
+	text := query.Get("after")
 	if !query.Has("after") {
-		return 0, nil
+		return 0, true
+	} else if len(query["after"]) > 1 || !afterForm.MatchString(text) {
+		return 0, false
 	}
-	if text := query["after"]; len(text) > 1 || !afterForm.MatchString(text[0]) {
-		return 0, errAfter
-	}
-	after, err := time.ParseDuration(query.Get("after"))
-	if err == nil && after > maxAfter {
-		err = errAfter
-	}
-	return after, err
+	after, err := time.ParseDuration(text)
+	return after, err == nil && after <= maxAfter
 }
 
 // flagOf reads a parameter that is true, false or absent.
@@ -114,32 +101,24 @@ func flagOf(query url.Values, name string) (set, ok bool) {
 	return value == "true", !query.Has(name) || len(query[name]) == 1 && (value == "true" || value == "false")
 }
 
-// pathName is the id or the room that the path names, percent-decoded, else the one
-// in the query, for names that a path cannot have. It answers an invalid name itself
-// and reports false.
-func pathName(w http.ResponseWriter, r *http.Request, what string, limit int) (string, bool) {
-	name := r.PathValue(what)
-	if name == "" { // a path's is never empty
-		if values := r.URL.Query()[what]; len(values) == 1 {
+// named passes on the id or the room that the path names, percent-decoded, else the one
+// in the query, for names that a path cannot have.
+func named(what string, limit int, next func(http.ResponseWriter, *http.Request, string)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		name := r.PathValue(what)
+		if values := r.URL.Query()[what]; name == "" && len(values) == 1 { // a path's is never empty
 			name = values[0]
 		}
+		if name == "" || len(name) > limit || !utf8.ValidString(name) {
+			fail(w, http.StatusBadRequest, "bad_"+what, badName(what, limit))
+			return
+		}
+		next(w, r, name)
 	}
-	if name != "" && len(name) <= limit && utf8.ValidString(name) {
-		return name, true
-	}
-	fail(w, http.StatusBadRequest, "bad_"+what, badName(what, limit))
-	return "", false
 }
 
-func (a *api) roomUsers(w http.ResponseWriter, r *http.Request) {
-	room, ok := pathName(w, r, "room", maxRoom)
-	if !ok {
-		return
-	}
-	users := a.Rooms.RoomUsers(room)
-	if users == nil {
-		users = []string{}
-	}
+func (a *api) roomUsers(w http.ResponseWriter, _ *http.Request, room string) {
+	users := append([]string{}, a.Rooms.RoomUsers(room)...) // never null
 	answer(w, struct {
 		Room  string   `json:"room"`
 		Users []string `json:"users"`
@@ -147,11 +126,7 @@ func (a *api) roomUsers(w http.ResponseWriter, r *http.Request) {
 	}{room, users, len(users)})
 }
 
-func (a *api) messages(w http.ResponseWriter, r *http.Request) {
-	room, ok := pathName(w, r, "room", maxRoom)
-	if !ok {
-		return
-	}
+func (a *api) messages(w http.ResponseWriter, r *http.Request, room string) {
 	ctx, cancel := context.WithTimeout(r.Context(), lookUpTimeout)
 	defer cancel()
 	said, err := a.Rooms.Messages(ctx, room)
@@ -160,12 +135,70 @@ func (a *api) messages(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusServiceUnavailable, "unavailable", "The room's history cannot be read now.")
 		return
 	}
-	if said == nil {
-		said = []rooms.ChatMessage{}
-	}
-	answer(w, said)
+	answer(w, append([]rooms.ChatMessage{}, said...)) // never null
 }
 
 func badName(what string, limit int) string {
 	return fmt.Sprintf("%s must be 1 to %d bytes of UTF-8 text.", what, limit)
+}
+
+// maxScheduled bounds the functions that wait in a Scheduler.
+const maxScheduled = 10_000
+
+// Scheduler calls functions after a delay. The zero value is ready to use; it is
+// safe for concurrent use. Flush calls at once what waits, so that the end of the
+// process loses nothing.
+type Scheduler struct {
+	// mu guards the fields below. No function is called under it.
+	mu      sync.Mutex
+	waiting map[*scheduled]struct{}
+	flushed bool
+}
+
+type scheduled struct {
+	timer *time.Timer
+	f     func()
+}
+
+// Do calls f after a delay: at once if that is 0, if maxScheduled functions wait, and
+// after Flush.
+func (s *Scheduler) Do(after time.Duration, f func()) {
+	s.mu.Lock()
+	if after <= 0 || s.flushed || len(s.waiting) >= maxScheduled {
+		s.mu.Unlock()
+		f()
+		return
+	}
+	defer s.mu.Unlock()
+	if s.waiting == nil {
+		s.waiting = make(map[*scheduled]struct{})
+	}
+	one := &scheduled{f: f}
+	s.waiting[one] = struct{}{}
+	one.timer = time.AfterFunc(after, func() {
+		if s.take(one) {
+			f()
+		}
+	})
+}
+
+// take removes a function and reports whether it still waited.
+func (s *Scheduler) take(one *scheduled) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, waits := s.waiting[one]
+	delete(s.waiting, one)
+	return waits
+}
+
+// Flush calls every function that waits, and makes Do call further ones at once.
+func (s *Scheduler) Flush() {
+	s.mu.Lock()
+	waiting := s.waiting
+	s.waiting, s.flushed = nil, true
+	s.mu.Unlock()
+	for one := range waiting {
+		one.timer.Stop()
+		one.f()
+	}
 }

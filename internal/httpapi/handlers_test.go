@@ -180,7 +180,7 @@ func TestSignOutLater(t *testing.T) {
 		handler := newAPI(f, Options{Key: theKey, Scheduler: scheduler, Revoke: func(string) { revoked.Add(1) }})
 		ask := func(query string) {
 			t.Helper()
-			w := answerTo(handler, "DELETE", "/api/users/7"+query, withKey)
+			w := answerTo(handler, "DELETE", "/api/users/7"+query, withKey, nil)
 			if w.Code != 200 || w.Body.String() != `{"id":"7","sockets":2}`+"\n" {
 				t.Errorf("%s: %d %s", query, w.Code, w.Body)
 			}

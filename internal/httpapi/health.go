@@ -4,6 +4,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,7 +27,7 @@ type HealthOptions struct {
 	// MetricsKey is the bearer token for /metrics. Default: anybody may read them.
 	// With it, or with APIKey, /readyz names the exact cause.
 	MetricsKey, APIKey string
-	// Attempts delays answers to wrong keys. Default: there is no delay.
+	// Attempts delays answers to wrong keys; MetricsKey needs it.
 	Attempts *Attempts
 }
 
@@ -50,14 +51,10 @@ func Health(o HealthOptions) http.Handler {
 	}))
 	if o.Metrics != nil {
 		mux.HandleFunc("/metrics", readOnly(func(w http.ResponseWriter, r *http.Request) {
-			const message = "This needs the header Authorization: Bearer and the METRICS_KEY."
-			switch {
-			case !metricsKey.set || metricsKey.is(bearer(r)):
+			if !metricsKey.set || metricsKey.is(bearer(r)) {
 				o.Metrics.ServeHTTP(w, r)
-			case r.Header.Get("Authorization") == "":
-				unauthorized(w, message)
-			default:
-				o.Attempts.refuse(w, r, message)
+			} else {
+				o.Attempts.refuse(w, r, "This needs the header Authorization: Bearer and the METRICS_KEY.")
 			}
 		}))
 	}
@@ -145,14 +142,12 @@ func Probe(ctx context.Context, host string, port int) error {
 
 // probeHost is where a server that listens on host can be reached from here.
 func probeHost(host string) string {
-	if host == "" {
+	addr, err := netip.ParseAddr(cmp.Or(host, "0.0.0.0"))
+	switch {
+	case err != nil || !addr.IsUnspecified():
+		return host
+	case addr.Is4():
 		return "127.0.0.1"
 	}
-	if addr, err := netip.ParseAddr(host); err == nil && addr.IsUnspecified() {
-		if addr.Is4() {
-			return "127.0.0.1"
-		}
-		return "::1"
-	}
-	return host
+	return "::1"
 }

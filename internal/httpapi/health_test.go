@@ -19,7 +19,7 @@ func TestHealth(t *testing.T) {
 	handler := Health(HealthOptions{Ready: func() error { return notReady }, Metrics: metrics})
 	check := func(method, path string, status int, body string) http.Header {
 		t.Helper()
-		w := answerTo(handler, method, path, "")
+		w := answerTo(handler, method, path, "", nil)
 		if w.Code != status || w.Body.String() != body {
 			t.Errorf("%s %s: got %d %q, want %d %q", method, path, w.Code, w.Body, status, body)
 		}
@@ -56,7 +56,7 @@ func TestMetricsKey(t *testing.T) {
 	for authorization, want := range map[string]int{
 		"": 401, "Bearer x": 401, withKey: 401, "Basic m-key": 401, "Bearer m-key": 200, "bearer m-key": 200,
 	} {
-		w := answerTo(handler, "GET", "/metrics?key=m-key", authorization)
+		w := answerTo(handler, "GET", "/metrics?key=m-key", authorization, nil)
 		if w.Code != want || (w.Body.String() == "numbers") != (want == 200) || want == 401 && w.Header().Get("WWW-Authenticate") == "" {
 			t.Errorf("%q: %d %s", authorization, w.Code, w.Body)
 		}
@@ -77,7 +77,7 @@ func TestReadinessTellsStrangersNoAddress(t *testing.T) {
 	} {
 		handler := Health(HealthOptions{Ready: func() error { return c.err }, MetricsKey: "m-key", APIKey: theKey})
 		for authorization, exact := range map[string]bool{"": false, "Bearer x": false, "Bearer m-key": true, withKey: true} {
-			w := answerTo(handler, "GET", "/readyz", authorization)
+			w := answerTo(handler, "GET", "/readyz", authorization, nil)
 			var got struct{ Message string }
 			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 503 {
 				t.Fatalf("%d %s", w.Code, w.Body)
@@ -89,52 +89,38 @@ func TestReadinessTellsStrangersNoAddress(t *testing.T) {
 	}
 }
 
-// listen serves h on a free port of this machine and returns the port.
-func listen(t *testing.T, h http.Handler) int {
-	srv := httptest.NewServer(h)
-	t.Cleanup(srv.Close)
-	return srv.Listener.Addr().(*net.TCPAddr).Port
-}
-
+// A server is alive if it answers in time, also one that is not ready: a health check
+// must not restart what only waits.
 func TestProbe(t *testing.T) {
-	// Not ready is alive: a health check must not restart what only waits.
-	port := listen(t, Health(HealthOptions{Ready: func() error { return errors.New("busy") }}))
-	for _, host := range []string{"", "127.0.0.1", "localhost", "0.0.0.0"} {
-		if err := Probe(t.Context(), host, port); err != nil {
-			t.Errorf("host %q: %v", host, err)
-		}
-	}
-}
-
-func TestProbeFails(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	sick := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
-	for want, port := range map[string]int{
-		"500":     listen(t, http.HandlerFunc(sick)),
-		"302":     listen(t, http.RedirectHandler("/other", http.StatusFound)),
-		"refused": closed,
-	} {
-		if err := Probe(t.Context(), "", port); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %s", err, want)
-		}
-	}
-}
-
-// A server that accepts and does not answer fails after the timeout.
-func TestProbeTimesOut(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // never accepts: the kernel completes the handshake
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() // never accepts: the kernel completes the handshake
-	if err := Probe(t.Context(), "", l.Addr().(*net.TCPAddr).Port); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v", err)
+	defer silent.Close()
+	serving := func(h http.Handler) net.Listener {
+		srv := httptest.NewServer(h)
+		t.Cleanup(srv.Close)
+		return srv.Listener
+	}
+	busy := serving(Health(HealthOptions{Ready: func() error { return errors.New("busy") }}))
+	gone := serving(nil)
+	gone.Close()
+	for _, c := range []struct {
+		host     string
+		listener net.Listener
+		want     string // of the error; "": it is alive
+	}{
+		{"", busy, ""}, {"127.0.0.1", busy, ""}, {"localhost", busy, ""}, {"0.0.0.0", busy, ""},
+		{"", serving(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })), "500"},
+		{"", serving(http.RedirectHandler("/other", http.StatusFound)), "302"},
+		{"", gone, "refused"},
+		{"", silent, context.DeadlineExceeded.Error()},
+	} {
+		err := Probe(t.Context(), c.host, c.listener.Addr().(*net.TCPAddr).Port)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("host %q: got %v, want %s", c.host, err, c.want)
+		}
 	}
 }
 
