@@ -3,12 +3,9 @@ package config
 import (
 	"flag"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"os"
 	"reflect"
-	"strconv"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -44,50 +41,27 @@ func TestConfigurationTable(t *testing.T) {
 	t.Errorf("configuration.md differs from Config (go generate ./internal/config rewrites it)\n got:\n%s\nwant:\n%s", got, want)
 }
 
+// commented matches a field of Config with a variable: its comment, name and type.
+var commented = regexp.MustCompile("\\n\t// (.+)\n\t(\\w+) \\w+(?:\\.\\w+)? `env:")
+
 // table is Config as Markdown: name, default and meaning of each variable.
 func table(t *testing.T) string {
-	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
+	source, err := os.ReadFile("config.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var b strings.Builder
-	b.WriteString("\n| variable | default | meaning |\n|---|---|---|\n")
-	rows := 0
-	for _, field := range configFields(file) {
-		quoted, err := strconv.Unquote(field.Tag.Value)
-		if err != nil {
-			t.Fatal(err)
-		}
-		tag := reflect.StructTag(quoted)
-		name, meaning := tag.Get("env"), strings.Join(strings.Fields(field.Doc.Text()), " ")
-		if name == "" || meaning == "" {
-			t.Errorf("%s has no variable or no comment", field.Names[0])
-		}
-		value := tag.Get("envDefault")
+	rows := "\n| variable | default | meaning |\n|---|---|---|\n"
+	found, config := commented.FindAllStringSubmatch(string(source), -1), reflect.TypeFor[Config]()
+	if len(found) != config.NumField() {
+		t.Fatalf("%d of the %d fields of Config have a variable and a comment of one line", len(found), config.NumField())
+	}
+	for _, one := range found {
+		field, _ := config.FieldByName(one[2])
+		value := field.Tag.Get("envDefault")
 		if value != "" {
 			value = "`" + value + "`"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", name, value, strings.ReplaceAll(meaning, "|", `\|`))
-		rows++
+		rows += fmt.Sprintf("| `%s` | %s | %s |\n", field.Tag.Get("env"), value, strings.ReplaceAll(one[1], "|", `\|`))
 	}
-	if n := reflect.TypeFor[Config]().NumField(); rows != n {
-		t.Fatalf("%d of the %d fields of Config were found in the source", rows, n)
-	}
-	b.WriteString("\n")
-	return b.String()
-}
-
-func configFields(file *ast.File) []*ast.Field {
-	for _, decl := range file.Decls {
-		gen, ok := decl.(*ast.GenDecl)
-		if !ok || gen.Tok != token.TYPE {
-			continue
-		}
-		for _, spec := range gen.Specs {
-			if s := spec.(*ast.TypeSpec); s.Name.Name == "Config" {
-				return s.Type.(*ast.StructType).Fields.List
-			}
-		}
-	}
-	return nil
+	return rows + "\n"
 }

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"rollcall/e2e/program"
 )
 
 // patience bounds every wait; a passing test never needs it.
@@ -26,13 +28,14 @@ func ended(t *testing.T, conn net.Conn) {
 	}
 }
 
-// asks sends a request on a connection and returns an error if it is not answered.
-func asks(conn net.Conn, path string) error {
+// answered sends a request on a connection and waits for the answer.
+func answered(t *testing.T, conn net.Conn) {
+	t.Helper()
 	conn.SetDeadline(time.Now().Add(patience))
-	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
-	answer := make([]byte, 12)
-	_, err := io.ReadFull(conn, answer)
-	return err
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	if _, err := io.ReadFull(conn, make([]byte, 12)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // bounded is a server whose connections are bounded by a Limiter.
@@ -84,24 +87,14 @@ func (b *bounded) dial() net.Conn {
 	return conn
 }
 
-// becomes waits until a number is what is wanted.
-func (b *bounded) becomes(what string, number func() int, want int) {
-	b.t.Helper()
-	for end := time.Now().Add(patience); number() != want; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			b.t.Fatalf("%d %s, want %d", number(), what, want)
-		}
-	}
-}
-
 // counts waits until so many connections count.
 func (b *bounded) counts(want int) {
 	b.t.Helper()
-	b.becomes("connections count", func() int {
+	program.Eventually(b.t, patience, fmt.Sprintf("%d connections count", want), func() bool {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		return b.idle.Len() + b.requesting.Len()
-	}, want)
+		return b.idle.Len()+b.requesting.Len() == want
+	})
 }
 
 // begin sends a request and waits until it is being handled.
@@ -129,18 +122,14 @@ func TestLimiter(t *testing.T) {
 	io.WriteString(half, "GET / HTTP/1.1\r\nHo")
 	b.counts(2)
 	idle := b.dial()
-	if err := asks(idle, "/"); err != nil {
-		t.Fatal(err)
-	}
+	answered(t, idle)
 	b.counts(3)
 	b.dial()
 	ended(t, silent)
 	b.dial()
 	ended(t, half)
-	if err := asks(idle, "/"); err != nil { // it waits anew
-		t.Fatal(err)
-	}
-	b.becomes("were closed", func() int { return int(b.closed.Load()) }, 2) // counted right after the close
+	answered(t, idle)                                                                               // it waits anew
+	program.Eventually(t, patience, "two were closed", func() bool { return b.closed.Load() == 2 }) // counted right after the close
 
 	// What asks goes last, the oldest first.
 	first := b.begin("/slow")
@@ -155,9 +144,9 @@ func TestLimiter(t *testing.T) {
 	b.server.Config.SetKeepAlivesEnabled(false)
 	b.server.CloseClientConnections()
 	b.counts(0)
-	b.becomes("are remembered", func() int {
+	program.Eventually(t, patience, "none is remembered", func() bool {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		return len(b.groups)
-	}, 0)
+		return len(b.groups) == 0
+	})
 }
