@@ -23,24 +23,13 @@ import (
 	"rollcall/rooms"
 )
 
+// The times of a shutdown.
 const (
-	// handOverTimeout bounds how long the store may take to announce to the other
-	// instances that this one ends. They notice by themselves within 5 s.
-	handOverTimeout = 2 * time.Second
-
-	// drainTimeout is how long HTTP requests may take to end after the sessions have.
-	drainTimeout = 2 * time.Second
-
-	// handOverGrace is how long the other instances go on listing the users of an
-	// instance that ended, so that these can reconnect unnoticed.
-	handOverGrace = 5 * time.Second
-
-	// closeSpread is the time over which a shutdown closes connections, so that the
-	// clients do not all reconnect at once.
-	closeSpread = 3 * time.Second
-
-	// logTimeout bounds the wait for the last lines of the log to be written.
-	logTimeout = 500 * time.Millisecond
+	handOverTimeout = 2 * time.Second        // to announce the end to other instances, which notice within 5 s
+	drainTimeout    = 2 * time.Second        // for HTTP requests to end after the sessions have
+	handOverGrace   = 5 * time.Second        // in which others list this one's users, who may reconnect unnoticed
+	closeSpread     = 3 * time.Second        // over which sessions are closed, so that not all reconnect at once
+	logTimeout      = 500 * time.Millisecond // for the last lines of the log to be written
 )
 
 func main() {

@@ -52,9 +52,6 @@ func socketOptions(cfg config.Config, inbound *memory.Budget, log *slog.Logger, 
 	return socketio.Options{Options: options, Observer: metrics}
 }
 
-// debugWriteTimeout ends connections whose client reads nothing of a profile.
-const debugWriteTimeout = 15 * time.Second
-
 // serveDebug serves Go's profiler until stop is called. Without an address it does
 // nothing.
 func serveDebug(address string, log *slog.Logger) (stop func() error, err error) {
@@ -73,7 +70,8 @@ func serveDebug(address string, log *slog.Logger) (stop func() error, err error)
 		Handler: mux, ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	go server.Serve(stall.Listen(listener, debugWriteTimeout)) // ends with Close
+	// It ends with Close, and a connection whose client reads nothing of a profile before.
+	go server.Serve(stall.Listen(listener, 15*time.Second))
 	log.Info("the profiler is served", "address", listener.Addr().String())
 	return server.Close, nil
 }
@@ -110,13 +108,6 @@ func openFilesLimit() uint64 {
 	var limit syscall.Rlimit
 	_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) // on an error it stays 0
 	return uint64(limit.Cur)
-}
-
-// logMemory logs the memory limit and the bounds that follow from it, in bytes.
-func logMemory(cfg config.Config, log *slog.Logger) {
-	limit := memory.Detect()
-	log.Info("memory limit", "bytes", limit.Bytes, "source", string(limit.Source), "collector", limit.Collector(),
-		"max_queues", maxQueues(cfg), "max_inbound", maxInbound(cfg))
 }
 
 // ownFiles is how many open files the process needs besides its clients' connections:
@@ -171,8 +162,11 @@ func authenticator(secrets []string, revoked revoker, log *slog.Logger) func(tok
 	verifier := auth.New(secrets)
 	return func(token string) (rooms.Identity, error) {
 		identity, err := verifier.Verify(token, time.Now())
-		if err == nil && identity.JWT && isRevoked(identity, revoked) {
-			err = errRevoked
+		if err == nil && identity.JWT {
+			// A token without a time of issue counts as issued before.
+			if at := revoked.RevokedAt(rooms.UserID(identity.User)); !at.IsZero() && !identity.IssuedAt.After(at) {
+				err = errRevoked
+			}
 		}
 		if err != nil {
 			log.Info("a token was refused", "error", err)
@@ -180,13 +174,6 @@ func authenticator(secrets []string, revoked revoker, log *slog.Logger) func(tok
 		}
 		return rooms.Identity{User: identity.User, Status: rooms.Status(identity.Status), Expires: identity.Expires}, nil
 	}
-}
-
-// isRevoked reports whether a token was issued before its user's tokens were
-// revoked. A token without a time of issue counts as issued before.
-func isRevoked(identity auth.Identity, revoked revoker) bool {
-	at := revoked.RevokedAt(rooms.UserID(identity.User))
-	return !at.IsZero() && !identity.IssuedAt.After(at)
 }
 
 // A revoker keeps, for each user, the time until which issued tokens are refused.

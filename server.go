@@ -94,7 +94,9 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	if !public.IsBuilt() {
 		s.log.Info("the page, the element and the official browser client are not part of this build: make build")
 	}
-	logMemory(s.cfg, s.log)
+	limit := memory.Detect()
+	s.log.Info("memory limit", "bytes", limit.Bytes, "source", string(limit.Source), "collector", limit.Collector(),
+		"max_queues", maxQueues(s.cfg), "max_inbound", maxInbound(s.cfg))
 	for _, w := range warnings(s.cfg, openFilesLimit()) {
 		s.log.Warn(w)
 	}

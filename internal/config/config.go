@@ -121,7 +121,6 @@ var units = []struct {
 	bytes  int64
 }{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
 
-// UnmarshalText reads a size.
 func (s *Size) UnmarshalText(text []byte) error {
 	digits, unit := string(text), int64(1)
 	for _, u := range units {
@@ -159,7 +158,6 @@ const (
 	LogJSON   LogFormat = "json"
 )
 
-// UnmarshalText reads a format.
 func (f *LogFormat) UnmarshalText(text []byte) error {
 	return oneOf(f, text, LogAuto, LogText, LogLogfmt, LogJSON)
 }
@@ -182,7 +180,6 @@ const (
 	CompatStrict  Compat = "strict"
 )
 
-// UnmarshalText reads a mode.
 func (c *Compat) UnmarshalText(text []byte) error {
 	return oneOf(c, text, CompatDefault, CompatStrict)
 }
@@ -197,7 +194,7 @@ func (s Secret) String() string {
 	return "***"
 }
 
-// GoString implements fmt.GoStringer, for %#v.
+// GoString is for %#v.
 func (s Secret) GoString() string { return s.String() }
 
 // Reveal returns the value.

@@ -19,7 +19,6 @@ type Origins []string
 // Any reports whether every origin may connect.
 func (o Origins) Any() bool { return len(o) == 1 && o[0] == "*" }
 
-// UnmarshalText reads a comma-separated list.
 func (o *Origins) UnmarshalText(text []byte) error {
 	var list Origins
 	for item := range items(text) {

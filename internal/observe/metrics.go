@@ -84,10 +84,7 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }
 
-// ConnectionOpened counts a new client connection.
 func (m *Metrics) ConnectionOpened() { m.connections.Inc() }
-
-// ConnectionClosed counts the end of a client connection.
 func (m *Metrics) ConnectionClosed() { m.connections.Dec() }
 
 // SessionOpened counts a new session. The transport is "polling" or "websocket", the
@@ -107,13 +104,11 @@ func (m *Metrics) SessionUpgraded(protocol string) {
 	m.SessionOpened("websocket", protocol)
 }
 
-// Presence sets how many users and entries there are now.
 func (m *Metrics) Presence(users, entries int) {
 	m.users.Set(float64(users))
 	m.entries.Set(float64(entries))
 }
 
-// EventIn counts one event from a client.
 func (m *Metrics) EventIn(event string) { m.eventsIn.of(m.kind(event)).Inc() }
 
 // Sent counts one event to a number of sockets.
@@ -126,14 +121,10 @@ func (m *Metrics) Out(frames, bytes int) {
 }
 
 // Flush records what one flush cost. The kind is "list", "changes" or "rosters".
-func (m *Metrics) Flush(kind string, took time.Duration) {
-	m.flushes.of(kind).Observe(took.Seconds())
-}
+func (m *Metrics) Flush(kind string, d time.Duration) { m.flushes.of(kind).Observe(d.Seconds()) }
 
 // Pause records how long the next flush of a kind has to wait.
-func (m *Metrics) Pause(kind string, pause time.Duration) {
-	m.pauses.of(kind).Observe(pause.Seconds())
-}
+func (m *Metrics) Pause(kind string, d time.Duration) { m.pauses.of(kind).Observe(d.Seconds()) }
 
 // WatchLog publishes how many lines of the log were dropped, read at each scrape.
 func (m *Metrics) WatchLog(dropped func() uint64) {
@@ -173,13 +164,11 @@ func (m *Metrics) WatchInbound(used func() int64, limit int64) {
 		func() float64 { return float64(limit) })
 }
 
-// queues reads both numbers with one call.
+// queues reads both numbers with one call. It is a prometheus.Collector.
 type queues struct {
 	queued    func() (all, most int)
 	all, most *prometheus.Desc
 }
-
-var _ prometheus.Collector = (*queues)(nil)
 
 func (q *queues) Describe(out chan<- *prometheus.Desc) { out <- q.all; out <- q.most }
 
@@ -189,10 +178,8 @@ func (q *queues) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(q.most, prometheus.GaugeValue, float64(most))
 }
 
-// Refusal counts a refusal by its code.
 func (m *Metrics) Refusal(code string) { m.refusals.inc(code) }
 
-// SlowDisconnect counts a socket that was disconnected as too slow.
 func (m *Metrics) SlowDisconnect() { m.slowDisconnects.Inc() }
 
 // buildInfo is the constant 1 with what this program was built from.

@@ -6,7 +6,6 @@ package stall
 
 import (
 	"errors"
-	"io"
 	"net"
 	"os"
 	"sync"
@@ -35,7 +34,6 @@ func NewConn(conn net.Conn, timeout time.Duration) *Conn {
 	return &Conn{Conn: conn, timeout: timeout}
 }
 
-// Write implements net.Conn.
 func (c *Conn) Write(b []byte) (int, error) {
 	n, err := c.WriteBuffers(net.Buffers{b})
 	return int(n), err
@@ -68,12 +66,6 @@ func (c *Conn) WriteBuffers(buffers net.Buffers) (written int64, err error) {
 	}
 }
 
-// ReadFrom implements io.ReaderFrom with Write.
-func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
-	return io.Copy(struct{ io.Writer }{c}, r)
-}
-
-// SetDeadline implements net.Conn.
 func (c *Conn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }

@@ -40,19 +40,11 @@ const much = 8 << 20
 
 func TestWriteToPeerThatDoesNotRead(t *testing.T) {
 	const timeout = 200 * time.Millisecond
-	for name, write := range map[string]func(*Conn) (int64, error){
-		"Write":    func(c *Conn) (int64, error) { n, err := c.Write(make([]byte, much)); return int64(n), err },
-		"ReadFrom": func(c *Conn) (int64, error) { return c.ReadFrom(bytes.NewReader(make([]byte, much))) },
-	} {
-		ours, _ := pair(t, timeout, 4096)
-		began := time.Now()
-		n, err := write(ours)
-		if !errors.Is(err, os.ErrDeadlineExceeded) || n == 0 || n >= much {
-			t.Errorf("%s: %d bytes, %v", name, n, err)
-		}
-		if took := time.Since(began); took < timeout {
-			t.Errorf("%s: it fails after %v", name, took)
-		}
+	ours, _ := pair(t, timeout, 4096)
+	began := time.Now()
+	n, err := ours.Write(make([]byte, much))
+	if took := time.Since(began); !errors.Is(err, os.ErrDeadlineExceeded) || n == 0 || n >= much || took < timeout {
+		t.Errorf("%d bytes in %v: %v", n, took, err)
 	}
 }
 

@@ -34,7 +34,7 @@ type Tracks struct {
 	client                *http.Client
 	// fetch does one request; nil: there are no tracks. Tests replace it.
 	fetch func(context.Context) ([]json.RawMessage, error)
-	ids   atomic.Pointer[[]json.RawMessage]
+	ids   atomic.Value // []json.RawMessage, once known
 }
 
 // New makes an empty list, which Run fills from the Rails app at a URL such as
@@ -59,10 +59,8 @@ func New(rails string, log *slog.Logger) (*Tracks, error) {
 // IDs returns the ids of the known tracks as JSON values, strings or numbers,
 // byte for byte as the Rails app wrote them. The caller must not change the list.
 func (t *Tracks) IDs() []json.RawMessage {
-	if ids := t.ids.Load(); ids != nil {
-		return *ids
-	}
-	return nil
+	ids, _ := t.ids.Load().([]json.RawMessage)
+	return ids
 }
 
 // Run keeps the list up to date until ctx ends. Without a URL it returns at once.
@@ -85,7 +83,7 @@ func (t *Tracks) Run(ctx context.Context) {
 			known, failing = false, true
 			pause = backoff.Next()
 		default:
-			t.ids.Store(&ids)
+			t.ids.Store(ids)
 			if !known {
 				t.log.Info("got the tracks", "url", t.url.String(), "tracks", len(ids))
 			}
