@@ -17,7 +17,7 @@ func (freeSender) Fanout([]rooms.Delivery) time.Duration { return 0 }
 
 // benchSockets connects n sockets and has a user object for each.
 func benchSockets(b *testing.B, n int) (r *rooms.Rooms, conns []*conn, users []string) {
-	r = rooms.New(rooms.Options{}, memory.New(), freeSender{})
+	r = rooms.New(rooms.Options{Bus: &memory.Bus{}}, memory.New(), freeSender{})
 	f := &fixture{t: b, instances: []*rooms.Rooms{r}, running: true}
 	for i := range n {
 		conns = append(conns, f.connect(0, fmt.Sprintf("socket-%08d", i), ""))

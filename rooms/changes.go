@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// This file is how changes get into the lists: own ones when they are made, the
-// others' when the store tells of them.
+// This file takes changes into the lists: this instance's, and the others' from the store.
 
 // receiveChanges is called by the store with what this instance did not do itself.
 // It takes the lock, and waits while too much is queued for the clients.
@@ -65,8 +64,8 @@ func (c *core) apply(change Change) {
 	c.outbox.wakeUp()
 }
 
-// applyToMembers takes a change into another list than Online. A socket of this
-// instance is in the chat room from here on, or no longer.
+// applyToMembers takes a change into another list than Online. An own socket is in the
+// chat room from here on, or no longer.
 func (c *core) applyToMembers(change Change) {
 	e := change.Entry
 	own := c.sessions.byID[socketOf(e.Key)]
@@ -97,21 +96,20 @@ func (c *core) putEntry(s *session, e Entry) error {
 	e.Status, e.StatusAt = s.status, s.statusAt
 	if e.List == Online {
 		c.setTimes(&e, s.key)
-		s.hasUser.Store(true)
+		s.registered.Store(true)
 	}
 	s.entries[e.EntryKey] = c.put(e)
 	return nil
 }
 
-// removeEntry takes one of a session's entries away, and reports whether it was
-// there.
+// removeEntry takes one of a session's entries away, and reports whether there was one.
 func (c *core) removeEntry(s *session, key EntryKey, reason Reason) bool {
 	if _, ok := s.entries[key]; !ok {
 		return false
 	}
 	delete(s.entries, key)
 	if key.List == Online {
-		s.hasUser.Store(false)
+		s.registered.Store(false)
 	}
 	c.remove(key, reason)
 	return true

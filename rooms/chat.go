@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -20,22 +21,17 @@ const (
 	maxNonce    = 64    // characters
 )
 
-const defaultUsername = "Guest"
-
-var (
-	errNotInRoom    = &Refusal{"not_in_room", "You are not in this room: join it first."}
-	errTooManyRooms = &Refusal{"too_many_rooms", fmt.Sprintf("A socket can be in %d rooms at most.", maxRooms)}
+const (
+	defaultUsername = "Guest"
+	postTimeout     = 5 * time.Second // how long an acknowledgement waits for a message's id
 )
 
-// fields reads an event's argument, a JSON object. As in JavaScript its keys are
-// case-sensitive, and the last of several equal ones counts.
-func fields(args []json.RawMessage) map[string]json.RawMessage {
-	var out map[string]json.RawMessage
-	if len(args) == 0 || json.Unmarshal(args[0], &out) != nil {
-		return nil
-	}
-	return out
-}
+var (
+	errNotInRoom   = &Refusal{"not_in_room", "You are not in this room: join it first."}
+	errUnconfirmed = &Refusal{"unavailable",
+		"It is not sure that the message was kept. Send it again with the same nonce: then it is kept once."}
+	errTooManyRooms = &Refusal{"too_many_rooms", fmt.Sprintf("A socket can be in %d rooms at most.", maxRooms)}
+)
 
 // nameOf reads what a room, a stage or a race is called: a string or a number.
 func nameOf(value json.RawMessage) (string, bool) {
@@ -45,7 +41,7 @@ func nameOf(value json.RawMessage) (string, bool) {
 
 // roomOf reads the argument of an event about a room.
 func roomOf(args []json.RawMessage) (room string, f map[string]json.RawMessage, err error) {
-	f = fields(args)
+	f = fields(args...)
 	room, ok := nameOf(f["room"])
 	if !ok {
 		return "", nil, &Refusal{"bad_room", fmt.Sprintf("room must be a name of 1 to %d bytes.", maxRoomName)}
@@ -69,7 +65,7 @@ func (c *chat) join(s *session, args []json.RawMessage) (map[string]any, error) 
 	e, in := s.entries[key]
 	if !in {
 		joined := len(s.entries) // of chat rooms, but for one
-		if s.registered() {
+		if s.registered.Load() {
 			joined--
 		}
 		if joined >= maxRooms {
@@ -88,29 +84,64 @@ func (c *chat) join(s *session, args []json.RawMessage) (map[string]any, error) 
 	return map[string]any{"room": room, "username": username}, nil
 }
 
-// usernameOf reads the name that a client wants to have in a chat room: the username,
-// or a name of the user.
+// usernameByToken is the name that a session enters a chat room with: the token's, if
+// its user has one. It returns a Refusal with code forbidden for another name, or for a
+// user with other fields than the token's.
+func (s *session) usernameByToken(f map[string]json.RawMessage) (string, error) {
+	username, err := usernameOf(f)
+	if err != nil || len(s.token) == 0 {
+		return username, err
+	}
+	if user := f["user"]; len(user) > 0 && user[0] == '{' {
+		if _, err := withToken(s.token, user); err != nil {
+			return "", err
+		}
+	}
+	name := chatName(s.token)
+	if name == "" {
+		return username, nil
+	}
+	var wanted string
+	_ = json.Unmarshal(f["username"], &wanted) // none is ""
+	if cmp.Or(strings.TrimSpace(wanted), name) != name {
+		return "", &Refusal{"forbidden", `The field "username" is another than the name in your token.`}
+	}
+	return name, nil
+}
+
+// usernameOf reads the name that a client wants in a chat room: username, or the user's.
 func usernameOf(f map[string]json.RawMessage) (string, error) {
 	if err := checkValue("bad_user", "The user", f["user"]); err != nil {
 		return "", err
 	}
-	var user map[string]json.RawMessage
-	_ = json.Unmarshal(f["user"], &user) // none: a guest
+	user := fields(f["user"])
 	for _, value := range []json.RawMessage{f["username"], user["username"], user["nickname"], user["name"]} {
-		var text *string
 		if err := checkValue("bad_username", "username", value); err != nil {
 			return "", err
 		}
-		if len(value) > 0 && json.Unmarshal(value, &text) != nil || text != nil && utf8.RuneCountInString(*text) > maxUsername {
+		var text string // null is ""
+		if len(value) > 0 && json.Unmarshal(value, &text) != nil || utf8.RuneCountInString(text) > maxUsername {
 			return "", &Refusal{"bad_username", fmt.Sprintf("username must be a string of at most %d characters.", maxUsername)}
 		}
-		if text != nil {
-			if name := strings.TrimSpace(*text); name != "" {
-				return name, nil
-			}
+		if name := strings.TrimSpace(text); name != "" {
+			return name, nil
 		}
 	}
 	return defaultUsername, nil
+}
+
+// chatName is a token's name in chat rooms: the first text of username, nickname and
+// name that is not blank, "" if there is none.
+func chatName(user json.RawMessage) string {
+	f := fields(user)
+	for _, value := range []json.RawMessage{f["username"], f["nickname"], f["name"]} {
+		var text string
+		_ = json.Unmarshal(value, &text) // none is ""
+		if runes := []rune(strings.TrimSpace(text)); len(runes) > 0 {
+			return strings.TrimSpace(string(runes[:min(len(runes), maxUsername)]))
+		}
+	}
+	return ""
 }
 
 func (c *chat) leave(s *session, args []json.RawMessage) (map[string]any, error) {
@@ -134,15 +165,13 @@ type author struct {
 	room     string
 	username json.RawMessage
 	hidden   bool
-	// id is the user's, "" without one. The memory that messages take is accounted to
-	// from: with a token to the user, else to the connection, since any client can say
-	// any id.
-	id   string
-	from Origin
+	// id is the user's, "" without one. Without a token origin is the connection, since
+	// any client can say any id.
+	id     string
+	origin Origin
 }
 
-// author reads the argument of an event about a chat room that the session is in. It
-// takes the lock.
+// author reads the argument of an event about a room that s is in. It takes the lock.
 func (c *chat) author(s *session, args []json.RawMessage) (out author, f map[string]json.RawMessage, err error) {
 	room, f, err := roomOf(args)
 	if err != nil {
@@ -157,31 +186,26 @@ func (c *chat) author(s *session, args []json.RawMessage) (out author, f map[str
 	out = author{room, e.Data, s.status == Hidden, "", Origin{Address: s.address, Client: s.id}}
 	switch {
 	case s.tokenKey != (userKey{}):
-		out.id, out.from = s.tokenKey.id, Origin{Address: UserRoom(s.tokenKey.id)}
-	case s.registered() && !s.key.anonymous:
+		out.id, out.origin = s.tokenKey.id, Origin{Address: UserRoom(s.tokenKey.id)}
+	case s.registered.Load() && !s.key.anonymous:
 		out.id = s.key.id
 	}
 	return out, f, nil
 }
 
-// postTimeout is how long an acknowledgement waits for the id of a message.
-const postTimeout = 5 * time.Second
-
-var errUnconfirmed = &Refusal{"unavailable", "It is not sure that the message was kept. Send it again with the same nonce: then it is kept once."}
-
 // typing is published to the others in the chat room, unless the user is hidden.
 func (c *chat) typing(s *session, args []json.RawMessage) (map[string]any, error) {
-	who, _, err := c.author(s, args)
-	if err != nil || who.hidden {
+	from, _, err := c.author(s, args)
+	if err != nil || from.hidden {
 		return nil, err
 	}
-	c.publish(Broadcast{
+	c.options.Bus.Publish(Broadcast{
 		Event: Event{"typing", []json.RawMessage{encode(struct {
 			Room     string          `json:"room"`
 			Username json.RawMessage `json:"username"`
 			UserID   string          `json:"user_id,omitempty"`
-		}{who.room, who.username, who.id})}},
-		Rooms:  []string{RoomList(who.room)},
+		}{from.room, from.username, from.id})}},
+		Rooms:  []string{RoomList(from.room)},
 		Except: []string{s.id},
 	})
 	return nil, nil
@@ -189,7 +213,7 @@ func (c *chat) typing(s *session, args []json.RawMessage) (map[string]any, error
 
 // message posts a chat message under the name that was joined with.
 func (c *chat) message(s *session, args []json.RawMessage) (map[string]any, error) {
-	who, f, err := c.author(s, args)
+	from, f, err := c.author(s, args)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +221,7 @@ func (c *chat) message(s *session, args []json.RawMessage) (map[string]any, erro
 		return nil, err
 	}
 	var username, content string
-	_ = json.Unmarshal(who.username, &username) // ours
+	_ = json.Unmarshal(from.username, &username) // ours
 	if json.Unmarshal(f["content"], &content) != nil ||
 		strings.TrimSpace(content) == "" || utf8.RuneCountInString(content) > maxContent {
 		return nil, &Refusal{"bad_message", fmt.Sprintf("content must be a text of 1 to %d characters.", maxContent)}
@@ -206,7 +230,7 @@ func (c *chat) message(s *session, args []json.RawMessage) (map[string]any, erro
 	if err != nil || utf8.RuneCountInString(nonce) > maxNonce {
 		return nil, &Refusal{"bad_message", fmt.Sprintf("nonce must be a text of at most %d characters.", maxNonce)}
 	}
-	post := ChatPost{Room: who.room, UserID: who.id, Username: username, Content: content, Nonce: nonce, From: who.from}
+	post := ChatPost{Room: from.room, UserID: from.id, Username: username, Content: content, Nonce: nonce, From: from.origin}
 	kept, err := c.store.PostMessage(post)
 	if err != nil {
 		return nil, err

@@ -85,12 +85,12 @@ func TestRoomsOfASocketAreBounded(t *testing.T) {
 	c.do("leave", `{"room":"r1"}`)
 	c.do("join", `{"room":"one more"}`)
 	f.settle()
-	if n := f.rooms.MemberLists(); n != 50 {
+	if _, n, _ := f.rooms.Held(); n != 50 {
 		t.Error(n, "rosters")
 	}
 	c.disconnect()
 	f.settle()
-	if n := f.rooms.MemberLists(); n != 0 {
+	if _, n, _ := f.rooms.Held(); n != 0 {
 		t.Error(n, "lists are left")
 	}
 }
@@ -161,7 +161,7 @@ func (s silent) PostMessage(rooms.ChatPost) (<-chan int64, error) { return make(
 // A message of which nobody knows whether it was kept is answered so, in time.
 func TestMessageUnconfirmed(t *testing.T) {
 	runInstances(t, 1, rooms.Options{}, func(f *fixture) {
-		f.instances[0] = rooms.New(rooms.Options{}, silent{f.remote}, f.sender)
+		f.instances[0] = rooms.New(rooms.Options{Bus: f.bus}, silent{f.remote}, f.sender)
 		c := f.member(0, "c", "", "c")
 		began := time.Now()
 		c.refused("unavailable", "message", `{"room":"r","content":"x"}`)

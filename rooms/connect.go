@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -21,35 +22,35 @@ func (r *Rooms) Connect(c Conn, h Handshake) (Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	who, err := r.tokens.authenticate(h)
+	admitted, err := r.tokens.authenticate(h)
 	if err != nil {
 		return nil, err
 	}
 	s := &session{
 		service: r, id: c.ID(), clientID: c.ClientID(), conn: c, subscription: subscription,
-		tokenKey: who.key, token: who.token.User, guest: who.guest, wantsIDs: h.Query.Get("userId") != "",
-		address: h.Address, initial: initialStatus(wanted, who.token.Status),
+		tokenKey: admitted.key, token: admitted.token.User, guest: admitted.guest, address: h.Address,
+		wantsIDs: h.Query.Get("userId") != "", initial: initialStatus(wanted, admitted.token.Status),
 	}
 	s.activeAt.Store(time.Now().UnixMilli())
 	if !r.addSession(s) {
 		return nil, fmt.Errorf("connect: socket id %q is connected already", s.id)
 	}
-	if who.key != (userKey{}) {
+	if admitted.key != (userKey{}) {
 		// From here on a sign-out finds the session. An earlier one may have revoked
 		// the token since it was checked.
-		if again, err := r.tokens.authenticate(h); err != nil || again.key != who.key {
+		if again, err := r.tokens.authenticate(h); err != nil || again.key != admitted.key {
 			s.Disconnect(Closed)
 			return nil, errUnauthorized
 		}
 	}
-	if who.user == nil {
+	if admitted.user == nil {
 		return s, nil
 	}
-	if _, err := r.users.register(s, []json.RawMessage{who.user}); err != nil {
+	if _, err := r.users.register(s, []json.RawMessage{admitted.user}); err != nil {
 		s.Disconnect(Closed)
 		return nil, err
 	}
-	r.tokens.expireAt(s, who.token.Expires)
+	r.tokens.expireAt(s, admitted.token.Expires)
 	return s, nil
 }
 
@@ -72,31 +73,23 @@ func (r *Rooms) addSession(s *session) bool {
 // Parameters names what is read of a handshake's query.
 func Parameters() []string { return []string{"presence", "status", "token", "userId"} }
 
-// isMissing reports whether a text is what JavaScript makes of a value that is not
-// there, or not text: io(url, {query: {userId: user.id}}) without a user sends these.
-func isMissing(text string) bool {
-	switch text {
-	case "", "undefined", "null", "NaN", "[object Object]":
-		return true
+// unlessMissing is "" for the texts that JavaScript makes of a value that is not there,
+// or not text: io(url, {query: {userId: user.id}}) without a user sends these.
+func unlessMissing(text string) string {
+	if slices.Contains([]string{"undefined", "null", "NaN", "[object Object]"}, text) {
+		return ""
 	}
-	return false
+	return text
 }
 
 // text is what a client says of itself when it connects: the field of auth if that is
 // text, else that of the query, "" if neither says anything.
 func (h Handshake) text(name string) string {
-	if text, ok := h.Auth[name].(string); ok && !isMissing(text) {
-		return text
-	}
-	return h.queryText(name)
+	text, _ := h.Auth[name].(string)
+	return cmp.Or(unlessMissing(text), h.queryText(name))
 }
 
-func (h Handshake) queryText(name string) string {
-	if text := h.Query.Get(name); !isMissing(text) {
-		return text
-	}
-	return ""
-}
+func (h Handshake) queryText(name string) string { return unlessMissing(h.Query.Get(name)) }
 
 // A subscription is what a socket chose to get of Online.
 type subscription string

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"rollcall/rooms"
 )
@@ -189,48 +188,6 @@ func TestTokenDecidesTheUser(t *testing.T) {
 		b.expectLast(`online_users [{"id":2}]`, `updateOnlineUsers {"2":true}`)
 		if n := f.rooms.Counts().Connections; n != 2 {
 			f.t.Errorf("%d connections, want 2", n)
-		}
-	})
-}
-
-func TestGuestsHaveNoID(t *testing.T) {
-	runInstances(t, 1, rooms.Options{Authenticate: asSigned, AllowGuests: true}, func(f *fixture) {
-		for id, query := range map[string]string{"a": "userId=9", "b": "token=bad&userId=9"} {
-			c := f.connect(0, id, query)
-			c.refused("forbidden", "register", one)
-			c.refused("forbidden", "join_stage", `{"token":"t","id":1}`)
-			c.do("register", `{"name":"guest"}`)
-			c.do("join", `{"room":"r"}`)
-		}
-	})
-}
-
-// A socket whose token expires is warned, and closed so that it comes back. One
-// that is gone before leaves no timer behind, for which the bubble would wait.
-func TestTokenExpires(t *testing.T) {
-	runInstances(t, 1, rooms.Options{Authenticate: asSigned}, func(f *fixture) {
-		hour := f.connect(0, "hour", token(`1h {"id":1}`)+none)
-		short := f.connect(0, "short", token(`10s {"id":2}`)+none)
-		gone := f.connect(0, "gone", token(`1h {"id":2}`)+none)
-		gone.disconnect()
-		f.settle(hour, short)
-		time.Sleep(5 * time.Second)
-		short.expect(`token_expiring {"expires_in":5}`)
-		time.Sleep(5 * time.Second)
-		if !short.closed() || !short.again {
-			f.t.Error("the token has expired and the socket is still there")
-		}
-		time.Sleep(59*time.Minute - 10*time.Second)
-		hour.expect(`token_expiring {"expires_in":60}`)
-		if hour.closed() {
-			f.t.Error("it was closed a minute before its token expires")
-		}
-		time.Sleep(time.Minute)
-		if !hour.closed() {
-			f.t.Error("it is still there")
-		}
-		if gone.closed() {
-			f.t.Error("a socket that is gone was closed")
 		}
 	})
 }

@@ -2,21 +2,13 @@ package rooms
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 )
 
-// This file is what is queued at once: broadcasts, the deltas of the members of a
-// list, and in strict mode every list that changes.
-
-// publish hands a broadcast to the sockets of every instance. It takes the lock.
-func (c *core) publish(b Broadcast) {
-	if c.options.Bus != nil {
-		c.options.Bus.Publish(b)
-		return
-	}
-	c.receiveBroadcast(b)
-}
+// This file queues what leaves at once: broadcasts, the deltas of the members of a list,
+// and in strict mode every list that changes.
 
 // receiveBroadcast brings a broadcast to the sockets of this instance. The bus calls
 // it with one at a time, so each socket gets them in order. It takes the lock.
@@ -71,18 +63,13 @@ func (c *core) takeMembers(l *memberList) []batch {
 			out[1].to = append(out[1].to, s.conn)
 		}
 	}
-	addTo := func(s *session) {
+	receivers := maps.Keys(c.sessions.rooms[l.name])
+	if c.options.Strict && !isRoom(l.name) {
+		receivers = maps.Values(c.sessions.byID)
+	}
+	for s := range receivers {
 		if _, gets := requests[s]; !gets {
 			out[0].to = append(out[0].to, s.conn)
-		}
-	}
-	if c.options.Strict && !isRoom(l.name) {
-		for _, s := range c.sessions.byID {
-			addTo(s)
-		}
-	} else {
-		for s := range c.sessions.rooms[l.name] {
-			addTo(s)
 		}
 	}
 	return slices.DeleteFunc(out, func(b batch) bool { return len(b.events) == 0 })
@@ -114,8 +101,7 @@ func (r snapshotRequest) missed(deltas []memberDelta) []memberDelta {
 	return slices.DeleteFunc(slices.Clone(deltas), func(one memberDelta) bool { return one.name == nil })
 }
 
-// memberEvents returns what is sent to the sessions that have what was announced of
-// a list, and to the others.
+// memberEvents returns what sessions get that have what was announced of a list, and others.
 func (c *core) memberEvents(l *memberList) (deltas []memberDelta, snapshot Event) {
 	title := titleOf(l.name)
 	switch {

@@ -7,10 +7,9 @@ import (
 	"slices"
 )
 
-// This file is what clients are sent of the online list.
+// This file makes what clients are sent of the online list.
 
-// A delta is how the online list differs from what was announced. Its events are in
-// the order of its fields.
+// A delta is how the online list differs from what was announced, in order of its events.
 type delta struct {
 	removed   []removal
 	updated   []userUpdate
@@ -91,8 +90,7 @@ func (u shownUser) event(name string, withStatus bool) Event {
 	return Event{name, []json.RawMessage{u.user, encode(map[string]Status{"status": u.status})}}
 }
 
-// encodeList returns the listed users as an array: each once, or in strict mode one
-// for each socket.
+// encodeList returns the listed users as an array, in strict mode one for each socket.
 func (l *onlineList) encodeList() json.RawMessage {
 	if l.encodedList != nil {
 		return l.encodedList

@@ -7,15 +7,14 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 )
 
 // A handler handles one event of a session. The map it returns is added to the
 // acknowledgement and may be nil.
 type handler func(s *session, args []json.RawMessage) (map[string]any, error)
 
-// eventHandlers are those of the events that clients may send, but for those with a
-// name in their name (namedEvent).
+// eventHandlers are those of the events that clients may send, but for those whose
+// name has a parameter (namedEvent).
 func (r *Rooms) eventHandlers() map[string]handler {
 	return map[string]handler{
 		"register":   r.users.register,
@@ -39,7 +38,7 @@ func (r *Rooms) eventHandlers() map[string]handler {
 	}
 }
 
-// What events with a name in their name are called together.
+// The kinds of events whose name has a parameter, such as start_race_7.
 const (
 	startRaceEvents   = "start_race_*"
 	updateSpeedEvents = "update_*_speed"
@@ -47,7 +46,7 @@ const (
 	raceEvents        = "race_*_update"
 )
 
-// namedEvent finds the handler of an event with a name in its name, and its kind.
+// namedEvent finds the handler of an event whose name has a parameter, and its kind.
 func (r *Rooms) namedEvent(event string) (h handler, kind string) {
 	if token, ok := strings.CutPrefix(event, "start_race_"); ok {
 		return r.racing.startRace(token), startRaceEvents
@@ -66,53 +65,29 @@ var noRooms Rooms
 // passive are the events that do not show that the user is active.
 var passive = map[string]bool{"status": true, "unregister": true, "renew": true}
 
-// eventKinds are Events.
-var eventKinds = func() map[string]bool {
-	out := map[string]bool{startRaceEvents: true, updateSpeedEvents: true}
-	for name := range noRooms.eventHandlers() {
-		out[name] = true
-	}
-	return out
-}()
+// plainEvents are the events that clients may send, but for those with a parameter.
+var plainEvents = noRooms.eventHandlers()
 
-// Events names the events that clients may send, sorted: those with a name in their
-// name by their kind.
-func Events() []string { return slices.Sorted(maps.Keys(eventKinds)) }
+// Events names the events that clients may send, sorted, those with a parameter by kind.
+func Events() []string {
+	events := append(slices.Collect(maps.Keys(plainEvents)), startRaceEvents, updateSpeedEvents)
+	slices.Sort(events)
+	return events
+}
 
 // EventKind is what an event is called in Events, "" if clients may not send it.
 func EventKind(event string) string {
 	if _, kind := noRooms.namedEvent(event); kind != "" {
 		return kind
 	}
-	if eventKinds[event] {
+	if plainEvents[event] != nil {
 		return event
 	}
 	return ""
 }
 
-// Observer gets what metrics need. Calls must not block.
-type Observer interface {
-	// Presence is called with the present numbers of users and entries.
-	Presence(users, entries int)
-	// Flush is called with what a flush cost; its kind is "changes", "list" or
-	// "rosters".
-	Flush(kind string, cost time.Duration)
-	// Pause is called with how long there will be no other flush of the kind.
-	Pause(kind string, pause time.Duration)
-	// Sent is called when an event was queued to so many sockets; its kind is one of
-	// EventsSent, or any other text.
-	Sent(kind string, sockets int)
-}
-
-type noObserver struct{}
-
-func (noObserver) Presence(int, int)           {}
-func (noObserver) Flush(string, time.Duration) {}
-func (noObserver) Pause(string, time.Duration) {}
-func (noObserver) Sent(string, int)            {}
-
-// EventsSent names the events that clients are sent, those with a name in their name
-// by their kind. POST /api/emit and emitters may send any other.
+// EventsSent names the events that clients are sent, those with a parameter by kind.
+// POST /api/emit and emitters may send any other.
 func EventsSent() []string {
 	return []string{
 		"online_users", "add_user", "update_user", "remove_user", "online_count", "updateOnlineUsers",
@@ -135,14 +110,13 @@ func sentKind(event string) string {
 	return event
 }
 
-// reserved are the event names that mean something to Socket.IO itself: neither side
-// may send them.
+// reserved are the names that are Socket.IO's own: neither side may send such events.
 var reserved = map[string]bool{
 	"connect": true, "connect_error": true, "disconnect": true,
 	"disconnecting": true, "newListener": true, "removeListener": true,
 }
 
-// Reserved reports whether an event name means something to Socket.IO itself.
+// Reserved reports whether an event name is Socket.IO's own.
 func Reserved(event string) bool { return reserved[event] }
 
 // CheckEvent returns a Refusal with code bad_event for a name that no server may send.
@@ -166,13 +140,13 @@ func (r *Rooms) invite(_ *session, args []json.RawMessage) (map[string]any, erro
 	}
 	invitation := Broadcast{Event: Event{"invite", firstArg(args)}}
 	if !r.options.Strict {
-		id, err := idText(fields(args)["id"])
+		id, err := idText(fields(args...)["id"])
 		if err != nil || id == "" {
 			return nil, &Refusal{"bad_invite", "invite needs an object with the id of the invited user."}
 		}
 		invitation.Rooms = []string{UserRoom(id)}
 	}
-	r.publish(invitation)
+	r.options.Bus.Publish(invitation)
 	return nil, nil
 }
 

@@ -4,8 +4,6 @@ import "time"
 
 // What the tests see of the inside.
 
-var Pause = pause
-
 // Flush takes each step of the flush loop once, for tests that do without Run.
 func (r *Rooms) Flush(lists bool) {
 	r.Deliver()
@@ -38,29 +36,16 @@ func Identify(user, socket string) (id string, anonymous bool, err error) {
 	return k.id, k.anonymous, err
 }
 
-// RoomsWithMembers counts the rooms that exist.
-func (r *Rooms) RoomsWithMembers() int {
+// Held is the number of rooms, and of lists other than Online, that exist here, and
+// the size of this instance's entries in stages and races.
+func (r *Rooms) Held() (rooms, lists, racingBytes int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.sessions.rooms)
+	return len(r.sessions.rooms), len(r.lists.byName), r.lists.ownBytes
 }
 
-// MemberLists counts the lists other than Online that exist here.
-func (r *Rooms) MemberLists() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.lists.byName)
-}
-
-// RacingBytes is what this instance's part of stages and races weighs.
-func (r *Rooms) RacingBytes() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.lists.ownBytes
-}
-
-// Sweep lets go of choices that no socket adopted, as if a time had come.
+// Sweep is one round of the janitor at a given time.
 func (r *Rooms) Sweep(now time.Time) { r.statuses.sweep(now) }
 
-// HoldAtMost sets the bound of what is held for the grace.
+// HoldAtMost sets the bound of entries that are held for the grace period.
 func (r *Rooms) HoldAtMost(n int) { r.grace.limit = n }

@@ -2,17 +2,25 @@ package rooms
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
-// This file is the fields of users: a token fixes some, the client may add others.
+// This file reads JSON objects by their fields, and joins those of a user that a token
+// fixes with those that the client adds.
+
+// fields reads a JSON object, of an event the first argument; nil if it is none. As in
+// JavaScript names are case-sensitive, and the last of several equal ones counts.
+func fields(args ...json.RawMessage) (out map[string]json.RawMessage) {
+	if len(args) == 0 || json.Unmarshal(args[0], &out) != nil {
+		return nil
+	}
+	return out
+}
 
 // A field is one of a JSON object, in the object's order.
 type field struct {
@@ -52,7 +60,7 @@ func withToken(token, client json.RawMessage) (json.RawMessage, error) {
 	if len(token) == 0 {
 		return client, nil
 	}
-	fixed := fields([]json.RawMessage{token})
+	fixed := fields(token)
 	for _, f := range fieldsInOrder(client) {
 		if value, isFixed := fixed[f.name]; isFixed && !sameField(f.name, value, f.value) {
 			return nil, &Refusal{"forbidden", fmt.Sprintf("The field %.64q is another in your token, and only a new token can change it.", f.name)}
@@ -79,7 +87,7 @@ func withFields(object json.RawMessage, added []field) json.RawMessage {
 func addedFields(shown json.RawMessage, tokens ...json.RawMessage) (added []field) {
 	isFixed := make(map[string]bool)
 	for _, token := range tokens {
-		for name := range fields([]json.RawMessage{token}) {
+		for name := range fields(token) {
 			isFixed[name] = true
 		}
 	}
@@ -136,48 +144,4 @@ func sameNumber(a, b string) bool {
 	x, errX := strconv.ParseFloat(a, 64)
 	y, errY := strconv.ParseFloat(b, 64)
 	return errX == nil && errY == nil && x == y
-}
-
-// chatName is a token's name in chat rooms: the first text of username, nickname and
-// name that is not blank, "" if there is none.
-func chatName(user json.RawMessage) string {
-	f := fields([]json.RawMessage{user})
-	for _, value := range []json.RawMessage{f["username"], f["nickname"], f["name"]} {
-		var text string
-		if json.Unmarshal(value, &text) != nil {
-			continue
-		}
-		if text = strings.TrimSpace(text); text != "" {
-			if utf8.RuneCountInString(text) > maxUsername {
-				text = strings.TrimSpace(string([]rune(text)[:maxUsername]))
-			}
-			return text
-		}
-	}
-	return ""
-}
-
-// usernameByToken is the name that a session enters a chat room with: the token's, if
-// its user has one. It returns a Refusal with code forbidden for another name, or for a
-// user with other fields than the token's.
-func (s *session) usernameByToken(f map[string]json.RawMessage) (string, error) {
-	username, err := usernameOf(f)
-	token := s.token
-	if err != nil || len(token) == 0 {
-		return username, err
-	}
-	if user := f["user"]; len(user) > 0 && user[0] == '{' {
-		if _, err := withToken(token, user); err != nil {
-			return "", err
-		}
-	}
-	name := chatName(token)
-	if name == "" {
-		return username, nil
-	}
-	var wanted *string
-	if json.Unmarshal(f["username"], &wanted) == nil && wanted != nil && cmp.Or(strings.TrimSpace(*wanted), name) != name {
-		return "", &Refusal{"forbidden", `The field "username" is another than the name in your token.`}
-	}
-	return name, nil
 }

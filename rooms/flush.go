@@ -38,21 +38,17 @@ func (r *Rooms) Run(ctx context.Context) error {
 	return nil
 }
 
-// A flusher is the flush loop. Its methods take the lock, if they do not say
-// otherwise.
+// A flusher is the flush loop. Its methods are called without the lock.
 type flusher struct {
 	*core
 	pacers pacers
 }
 
-// memberPause is the pause after members were flushed, in units of what that cost.
-const memberPause = 2
-
 func newFlusher(c *core) flusher {
 	return flusher{c, pacers{
 		deltas:    pacer{soon: 1, steady: 1},
 		snapshots: pacer{soon: 3, steady: 50},
-		members:   pacer{soon: memberPause, steady: memberPause},
+		members:   pacer{soon: 2, steady: 2},
 	}}
 }
 
@@ -90,8 +86,7 @@ func (f *flusher) stop() {
 // pendingKinds tells which flushes have something to send.
 type pendingKinds struct{ deltas, snapshots, members bool }
 
-// takeDue takes what is queued, and the flush of presence if it may leave now. kinds
-// is what was pending before.
+// takeDue takes what is queued, and the flush of presence if it is due; kinds were pending.
 func (f *flusher) takeDue() (queued []batch, kinds pendingKinds, presence *presenceFlush) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -132,8 +127,7 @@ func (f *flusher) flushDue(kinds pendingKinds, presence *presenceFlush) bool {
 	return true
 }
 
-// pendingKinds is called with the lock held. In strict mode snapshots are queued at
-// once.
+// pendingKinds is called with the lock held. In strict mode no snapshot waits for a flush.
 func (c *core) pendingKinds() pendingKinds {
 	changed, p := c.online.hasDelta(), &c.pending
 	return pendingKinds{

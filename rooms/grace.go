@@ -2,8 +2,7 @@ package rooms
 
 import "time"
 
-// maxHeld bounds the entries that are held at a time. One more is removed at once, and
-// counted.
+// maxHeld bounds the entries that are held. One more is removed at once, and counted.
 const maxHeld = 100_000
 
 // grace holds the entries of sockets that disconnected and whose users may be back in
@@ -72,8 +71,7 @@ func (g *grace) close() {
 	}
 }
 
-// hold keeps an entry for the grace period, and reports whether it does: the caller
-// removes the others.
+// hold keeps an entry for the grace period, and reports whether it does.
 func (c *core) hold(e Entry, user userKey, reason Reason) bool {
 	g := &c.grace
 	h, known := holderOf(e, user)
@@ -135,8 +133,7 @@ func (c *core) releaseUser(user userKey, reason Reason) {
 	}
 }
 
-// Unheld is how many entries were removed at once because too many were held for the
-// grace period.
+// Unheld is how many entries were removed at once because too many were held.
 func (r *Rooms) Unheld() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()

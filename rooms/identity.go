@@ -9,9 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// A userKey tells users apart. A user without an id is known by the socket id, which
-// is a namespace of its own: a user whose id is another socket's id is not that
-// socket's user.
+// A userKey tells users apart. A user without an id is known by the socket id, and is not
+// the user whose id is the same.
 type userKey struct {
 	id        string
 	anonymous bool
@@ -31,13 +30,11 @@ func identify(user json.RawMessage, socket string) (userKey, error) {
 	if err := checkValue("bad_user", "The user", user); err != nil {
 		return userKey{}, err
 	}
-	// A map and not a struct: struct fields also match "ID". As in JavaScript
-	// the last of several equal keys counts.
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(user, &fields); err != nil {
+	f := fields(user)
+	if f == nil {
 		return userKey{}, badUser("The user is not valid JSON.")
 	}
-	id, err := idText(fields["id"])
+	id, err := idText(f["id"])
 	if err != nil {
 		return userKey{}, err
 	}
@@ -80,8 +77,7 @@ func idText(id json.RawMessage) (string, error) {
 			return "", badUser("The user's id is not valid JSON.")
 		}
 		if strings.ContainsRune(s, utf8.RuneError) {
-			// Halves of surrogate pairs all become this rune: different ids
-			// to JavaScript, one to us.
+			// Half surrogate pairs all become this rune: one id for several of JavaScript's.
 			return "", badUser("The user's id is not valid Unicode.")
 		}
 		return s, nil
@@ -99,7 +95,7 @@ func numberText(literal string) (string, error) {
 		return literal, nil
 	}
 	f, err := strconv.ParseFloat(literal, 64)
-	if err != nil || math.IsInf(f, 0) {
+	if err != nil {
 		return "", badUser("The user's id is too large a number.")
 	}
 	size := math.Abs(f)

@@ -125,7 +125,7 @@ func newNetwork(seed uint64, n int, spoil func(string, *rooms.Change)) *network 
 			Store: memory.New(), name: string(rune('A' + i)), net: net, skew: net.random.Int64N(2000),
 			own: map[rooms.EntryKey]rooms.Entry{}, known: map[rooms.EntryKey]rooms.Entry{}, inbox: map[string][]rooms.Change{},
 		}
-		one.rooms = rooms.New(rooms.Options{Instance: one.name}, one, &sender{})
+		one.rooms = rooms.New(rooms.Options{Instance: one.name, Bus: &memory.Bus{}}, one, &sender{})
 		net.instances = append(net.instances, one)
 	}
 	return net

@@ -8,9 +8,8 @@ import (
 )
 
 // A sorted holds items in the order of compare, which must tell any two of them
-// apart. What compare looks at must not change while an item is in it. Adding
-// at the end costs no search; adding and removing elsewhere a binary search and
-// a move of at most maxChunk items. The zero value has no order: see newSorted.
+// apart. What compare looks at must not change while an item is in it. Adding and
+// removing cost a binary search and a move of at most maxChunk items.
 type sorted[T any] struct {
 	compare func(a, b T) int
 	chunks  [][]T // none is empty
@@ -20,43 +19,34 @@ type sorted[T any] struct {
 // maxChunk is how many items are moved at most to make room for one.
 const maxChunk = 256
 
-func newSorted[T any](compare func(a, b T) int) sorted[T] { return sorted[T]{compare: compare} }
-
 // add puts an item in its place.
 func (s *sorted[T]) add(item T) {
 	s.size++
-	last := len(s.chunks) - 1
-	if last < 0 {
-		s.chunks = append(s.chunks, []T{item})
-		return
+	c, at, _ := s.find(item)
+	if c == len(s.chunks) { // behind all
+		if c == 0 || len(s.chunks[c-1]) == maxChunk {
+			s.chunks = append(s.chunks, []T{item})
+			return
+		}
+		c, at = c-1, len(s.chunks[c-1])
 	}
-	c, at := last, len(s.chunks[last])
-	if s.compare(item, s.chunks[last][at-1]) < 0 {
-		c, at, _ = s.find(item)
-	}
-	if len(s.chunks[c]) < maxChunk {
-		s.chunks[c] = slices.Insert(s.chunks[c], at, item)
-		return
-	}
-	if at == maxChunk { // at the end of the last chunk: the one before stays full
-		s.chunks = append(s.chunks, append(make([]T, 0, maxChunk), item))
-		return
-	}
-	half := append(make([]T, 0, maxChunk), s.chunks[c][maxChunk/2:]...)
-	clear(s.chunks[c][maxChunk/2:])
-	s.chunks[c] = s.chunks[c][:maxChunk/2]
-	s.chunks = slices.Insert(s.chunks, c+1, half)
-	if at > maxChunk/2 {
-		c, at = c+1, at-maxChunk/2
+	if len(s.chunks[c]) == maxChunk {
+		half := slices.Clone(s.chunks[c][maxChunk/2:])
+		clear(s.chunks[c][maxChunk/2:])
+		s.chunks[c] = s.chunks[c][:maxChunk/2]
+		s.chunks = slices.Insert(s.chunks, c+1, half)
+		if at > maxChunk/2 {
+			c, at = c+1, at-maxChunk/2
+		}
 	}
 	s.chunks[c] = slices.Insert(s.chunks[c], at, item)
 }
 
-// remove takes an item away, and reports whether it was there.
-func (s *sorted[T]) remove(item T) bool {
+// remove takes an item away, if it is there.
+func (s *sorted[T]) remove(item T) {
 	c, at, found := s.find(item)
 	if !found {
-		return false
+		return
 	}
 	s.size--
 	s.chunks[c] = slices.Delete(s.chunks[c], at, at+1)
@@ -67,11 +57,9 @@ func (s *sorted[T]) remove(item T) bool {
 		s.chunks[c] = append(s.chunks[c], s.chunks[c+1]...)
 		s.chunks = slices.Delete(s.chunks, c+1, c+2)
 	}
-	return true
 }
 
-// find is where an item is, or would be: in the first chunk that does not end
-// before it.
+// find is where an item is, or would be: in the first chunk that ends not before it.
 func (s *sorted[T]) find(item T) (chunk, at int, found bool) {
 	c := sort.Search(len(s.chunks), func(i int) bool {
 		return s.compare(s.chunks[i][len(s.chunks[i])-1], item) >= 0
@@ -112,8 +100,7 @@ func (a rank) compare(b rank) int {
 	return cmp.Or(cmp.Compare(a.instance, b.instance), cmp.Compare(a.socket, b.socket))
 }
 
-// registration is the place of an entry among its user's: what the last one has
-// is shown.
+// registration is the place of an entry among its user's: the last one's data is shown.
 func registration(e Entry) rank {
 	at := e.RegisteredAt
 	if at == 0 { // put by an older instance

@@ -55,10 +55,8 @@ type memberList struct {
 // A member is one entry.
 type member struct {
 	entry Entry
-	name  *name // in a chat room, unless the user is hidden
-	// id is what the data of a racer or car says: it need not be that of the user who
-	// put it there.
-	id string
+	name  *name  // in a chat room, unless the user is hidden
+	id    string // in the data of a racer or car: not always of the user who put it there
 }
 
 // A snapshotRequest is of a session that gets a list whole, changed or not: whether
@@ -68,6 +66,8 @@ type snapshotRequest struct {
 	ownNames    []*name
 }
 
+func compareMembers(a, b *member) int { return rankOf(a.entry).compare(rankOf(b.entry)) }
+
 // get finds a list, or makes an empty one.
 func (ls *memberLists) get(name string) *memberList {
 	l := ls.byName[name]
@@ -75,7 +75,7 @@ func (ls *memberLists) get(name string) *memberList {
 		l = &memberList{
 			name:    name,
 			members: make(map[string]*member),
-			order:   newSorted(func(a, b *member) int { return rankOf(a.entry).compare(rankOf(b.entry)) }),
+			order:   sorted[*member]{compare: compareMembers},
 		}
 		if !isRoom(name) {
 			l.useElement = ls.byUse.PushBack(l)
@@ -144,7 +144,7 @@ func (ls *memberLists) put(e Entry, now int64) {
 	}
 	m.entry, m.id = e, ""
 	if !isRoom(e.List) {
-		m.id, _ = idText(fields([]json.RawMessage{e.Data})["id"]) // an invalid one is ""
+		m.id, _ = idText(fields(e.Data)["id"]) // an invalid one is ""
 	}
 	l.order.add(m)
 	l.nameMember(m)
@@ -188,8 +188,7 @@ func (ls *memberLists) account(l *memberList, e Entry, sign int) {
 	}
 }
 
-// sizeOf is about what an entry takes in memory, in bytes; it may be the only one of
-// its list.
+// sizeOf is about what an entry takes in memory, in bytes, perhaps as its list's only one.
 func sizeOf(e Entry) int { return len(e.List) + len(e.Key) + len(e.Data) + 1024 }
 
 // nameOf returns the name of a member, nil if it has none that is visible.
@@ -202,13 +201,11 @@ func (ls *memberLists) nameOf(key EntryKey) *name {
 
 // joinedAt is the time of the first member with a name, 0 if there is none.
 func (ls *memberLists) joinedAt(list string, text json.RawMessage) int64 {
-	l := ls.byName[list]
-	if l == nil || l.names.byText[string(text)] == nil {
-		return 0
-	}
-	for m := range l.order.all() {
-		if m.name != nil && string(m.name.text) == string(text) {
-			return m.entry.JoinedAt
+	if l := ls.byName[list]; l != nil && l.names.byText[string(text)] != nil {
+		for m := range l.order.all() {
+			if m.name == l.names.byText[string(text)] {
+				return m.entry.JoinedAt
+			}
 		}
 	}
 	return 0
@@ -245,19 +242,20 @@ func (l *memberList) unnameMember(m *member) {
 // They may change without the room: when a user hides, the entries of other
 // instances follow a little later.
 func (l *memberList) visibleNames(isHidden func(socket string) bool) []*name {
+	out := make([]*name, 0, len(l.names.byText))
 	for m := range l.order.all() {
 		if isHidden(m.entry.Key) {
 			l.unnameMember(m)
-		} else {
-			l.nameMember(m)
+			continue
 		}
-	}
-	out, seen := make([]*name, 0, len(l.names.byText)), make(map[*name]bool, len(l.names.byText))
-	for m := range l.order.all() {
-		if m.name != nil && !seen[m.name] {
-			seen[m.name] = true
+		l.nameMember(m)
+		if !m.name.taken {
+			m.name.taken = true
 			out = append(out, m.name)
 		}
+	}
+	for _, one := range out {
+		one.taken = false
 	}
 	return out
 }

@@ -5,8 +5,7 @@ import (
 	"slices"
 )
 
-// UserRoom names the room of the sockets that have registered the user with this
-// id.
+// UserRoom names the room of the sockets that have registered the user with this id.
 func UserRoom(id string) string { return "user:" + id }
 
 // unregisteredRoom names the room of the sessions that have a user's token and no
@@ -67,8 +66,11 @@ func (ss *sessions) remove(s *session) {
 	}
 }
 
-// inAny returns the sessions that are in one of the rooms.
+// inAny returns the sessions that are in one of the rooms. The map must not be changed.
 func (ss *sessions) inAny(rooms []string) map[*session]struct{} {
+	if len(rooms) == 1 && ss.byID[rooms[0]] == nil && ss.byClientID[rooms[0]] == nil {
+		return ss.rooms[rooms[0]] // mostly: needs no copy
+	}
 	all := make(map[*session]struct{})
 	for _, room := range slices.Compact(slices.Sorted(slices.Values(rooms))) {
 		for _, s := range []*session{ss.byID[room], ss.byClientID[room]} {
@@ -84,11 +86,13 @@ func (ss *sessions) inAny(rooms []string) map[*session]struct{} {
 }
 
 // receivers returns the sockets that get a broadcast.
-func (ss *sessions) receivers(b Broadcast) (to []Conn) {
-	excepted, in := ss.inAny(b.Except), maps.Values(ss.byID)
+func (ss *sessions) receivers(b Broadcast) []Conn {
+	excepted, in, n := ss.inAny(b.Except), maps.Values(ss.byID), len(ss.byID)
 	if len(b.Rooms) > 0 {
-		in = maps.Keys(ss.inAny(b.Rooms))
+		all := ss.inAny(b.Rooms)
+		in, n = maps.Keys(all), len(all)
 	}
+	to := make([]Conn, 0, n)
 	for s := range in {
 		if _, out := excepted[s]; !out {
 			to = append(to, s.conn)
@@ -98,8 +102,7 @@ func (ss *sessions) receivers(b Broadcast) (to []Conn) {
 }
 
 // moveToUserRoom moves a session into the room of its user, out of that of the user
-// before. Without a user with an id it is in none, or with a token in
-// unregisteredRoom.
+// before. Without a user with an id that is none, or with a token unregisteredRoom.
 func (ss *sessions) moveToUserRoom(s *session, key userKey) {
 	room := ""
 	switch {

@@ -101,7 +101,7 @@ func TestLeavingAUserRoom(t *testing.T) {
 				f.publish(message("notice", []string{"secret", "leaver"}, nil))
 				leaver.expectNow()
 				stayer.disconnect()
-				if n := f.rooms.RoomsWithMembers(); n != 0 {
+				if n, _, _ := f.rooms.Held(); n != 0 {
 					t.Errorf("%d rooms are left with nobody connected", n)
 				}
 				// It has left the namespace and is back, under the same ids.

@@ -21,6 +21,7 @@ type name struct {
 	text      json.RawMessage // a JSON string
 	sockets   int
 	announced bool // is in names.announced
+	taken     bool // in visibleNames: came before in the list
 }
 
 func (n *names) add(text json.RawMessage) *name {
@@ -77,10 +78,10 @@ func (n *names) takeDeltas(room string, now []*name) (deltas []memberDelta, snap
 }
 
 // roomObject is {room, username?, users, count}.
-func roomObject(title json.RawMessage, who *name, users []*name) json.RawMessage {
+func roomObject(title json.RawMessage, of *name, users []*name) json.RawMessage {
 	out := append([]byte(`{"room":`), title...)
-	if who != nil {
-		out = append(append(out, `,"username":`...), who.text...)
+	if of != nil {
+		out = append(append(out, `,"username":`...), of.text...)
 	}
 	out = append(out, `,"users":[`...)
 	for i, one := range users {

@@ -24,16 +24,16 @@ type onlineList struct {
 	strict      bool
 	socketOrder sorted[*onlineSocket]
 
-	// These changed since the last delta: users that were announced and are gone, in
-	// that order, users that may differ, and listed users that were never announced.
-	// Each is bounded by the number of users.
+	// These changed since the last delta: announced users that are gone, in that order,
+	// users that may differ, and listed users that were never announced. The number of
+	// users bounds each.
 	removed      []removal
 	maybeUpdated []*onlineUser
 	added        map[*onlineUser]struct{}
 	reordered    bool // an announced user has another place
 
-	// unadopted are users of whom something counts that no entry says any more, since
-	// when: see trackAdoption.
+	// unadopted are users whose entries do not say all that counts, since when: see
+	// trackAdoption.
 	unadopted map[*onlineUser]time.Time
 }
 
@@ -66,17 +66,17 @@ type onlineSocket struct {
 	user  *onlineUser
 }
 
+func compareJoined(a, b *onlineSocket) int { return rankOf(a.entry).compare(rankOf(b.entry)) }
+
 func newOnlineList(strict bool) onlineList {
 	return onlineList{
-		sockets: make(map[string]*onlineSocket),
-		users:   make(map[userKey]*onlineUser),
-		order:   newSorted(func(a, b *onlineUser) int { return a.rank.compare(b.rank) }),
-		strict:  strict,
-		socketOrder: newSorted(func(a, b *onlineSocket) int {
-			return rankOf(a.entry).compare(rankOf(b.entry))
-		}),
-		added:     make(map[*onlineUser]struct{}),
-		unadopted: make(map[*onlineUser]time.Time),
+		sockets:     make(map[string]*onlineSocket),
+		users:       make(map[userKey]*onlineUser),
+		order:       sorted[*onlineUser]{compare: func(a, b *onlineUser) int { return a.rank.compare(b.rank) }},
+		strict:      strict,
+		socketOrder: sorted[*onlineSocket]{compare: compareJoined},
+		added:       make(map[*onlineUser]struct{}),
+		unadopted:   make(map[*onlineUser]time.Time),
 	}
 }
 
@@ -137,9 +137,6 @@ func (l *onlineList) detach(s *onlineSocket) {
 
 // find is where in the user's sockets a registration is, or would be.
 func (u *onlineUser) find(of rank) (at int, found bool) {
-	if n := len(u.sockets); n > 0 && registration(u.sockets[n-1].entry).compare(of) < 0 {
-		return n, false
-	}
 	return slices.BinarySearchFunc(u.sockets, of, func(s *onlineSocket, of rank) int {
 		return registration(s.entry).compare(of)
 	})
@@ -148,12 +145,7 @@ func (u *onlineUser) find(of rank) (at int, found bool) {
 // joinRank is the rank that a user's entries give: the first one's, but not from
 // before the user became visible again.
 func (u *onlineUser) joinRank() rank {
-	first := rankOf(u.sockets[0].entry) // mostly the only one
-	for _, s := range u.sockets[1:] {
-		if r := rankOf(s.entry); r.compare(first) < 0 {
-			first = r
-		}
-	}
+	first := rankOf(slices.MinFunc(u.sockets, compareJoined).entry)
 	first.at = max(first.at, u.status.visibleAt)
 	return first
 }

@@ -22,8 +22,7 @@ func (b batch) size() int {
 	return size
 }
 
-// maxOutbox bounds what is queued for the fan-out, in bytes. Over it, a caller that
-// adds more waits.
+// maxOutbox bounds what is queued, in bytes. Over it, a caller that adds more waits.
 const maxOutbox = 16 << 20
 
 // An outbox has what is to leave at once, in order, until the flush loop fans it

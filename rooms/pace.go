@@ -8,13 +8,7 @@ const maxPause = time.Second
 // pause is how long to wait after a flush: a multiple of what it cost, so that
 // flushing takes a bounded share of the machine, however many sessions there are.
 func pause(cost time.Duration, factor int) time.Duration {
-	switch {
-	case cost <= 0:
-		return 0
-	case cost >= maxPause/time.Duration(factor):
-		return maxPause
-	}
-	return cost * time.Duration(factor)
+	return min(cost*time.Duration(factor), maxPause)
 }
 
 // A pacer says when the next flush of one kind may be. After quiet a few flushes
@@ -28,8 +22,7 @@ type pacer struct {
 	last, next   time.Time
 }
 
-// burst is how many flushes may follow each other soon. A pause of the steady
-// length gives back one.
+// burst is how many flushes may follow each other soon; a steady pause gives back one.
 const burst = 4
 
 // notBefore puts the next flush off.

@@ -12,30 +12,6 @@ import (
 
 const ms = time.Millisecond
 
-func TestPause(t *testing.T) {
-	for _, c := range []struct {
-		cost   time.Duration
-		factor int
-		want   time.Duration
-	}{
-		{-1, 1, 0},
-		{0, 3, 0},
-		{1, 1, 1},
-		{10 * ms, 1, 10 * ms},
-		{10 * ms, 3, 30 * ms},
-		{333 * ms, 3, 999 * ms},
-		{334 * ms, 3, 1000 * ms},
-		{999 * ms, 1, 999 * ms},
-		{1000 * ms, 1, 1000 * ms},
-		{time.Hour, 1, 1000 * ms},
-		{1<<63 - 1, 1000, 1000 * ms},
-	} {
-		if got := rooms.Pause(c.cost, c.factor); got != c.want {
-			t.Errorf("pause(%v, %d) = %v, want %v", c.cost, c.factor, got, c.want)
-		}
-	}
-}
-
 // A moment is when a client began to be sent something, since the start.
 type moment struct {
 	at   time.Duration

@@ -217,7 +217,7 @@ func (s *countingStore) Remove(place rooms.EntryKey, reason rooms.Reason) {
 func TestEntryIsRemovedOnce(t *testing.T) {
 	f := newFixture(t, rooms.Options{})
 	store := &countingStore{Store: f.stores.Open("counted")}
-	f.instances[0] = rooms.New(rooms.Options{}, store, f.sender)
+	f.instances[0] = rooms.New(rooms.Options{Bus: f.bus}, store, f.sender)
 	observer := f.watcher(0)
 	a, b := f.register(0, "a", one), f.register(0, "b", `{"id":2}`)
 	observer.expect(`add_user {"id":1}`, `add_user {"id":2}`)

@@ -10,16 +10,14 @@ import (
 	"time"
 )
 
-// racing is stages, where racers gather, and races, where their cars are. A racer's
-// entry goes with the socket; a car's (and in strict mode a racer's) stays, and this
-// instance evicts it.
+// racing is stages, where racers gather, and races, where their cars are. A racer goes
+// with the socket; a car (in strict mode a racer too) stays until this instance evicts it.
 type racing struct{ *core }
 
 const (
 	maxMembers = 500 // in one stage or race
-	// maxRecentLists is how many stages a socket takes part in, and how many races,
-	// and how many of both it watches. One more makes it leave the oldest: clients
-	// never say that they leave.
+	// maxRecentLists is how many stages a socket takes part in, how many races, and how
+	// many of both it watches. It leaves the oldest for one more: clients never leave.
 	maxRecentLists = 50
 	// racingTTL is how long a stage or race stays after its last change.
 	racingTTL = 24 * time.Hour
@@ -54,7 +52,7 @@ func (l *recentLists) add(list string) (left string) {
 
 // joinStage adds a racer to a stage, unless one with that id is there.
 func (r *racing) joinStage(s *session, args []json.RawMessage) (map[string]any, error) {
-	f := fields(args)
+	f := fields(args...)
 	token, ok := nameOf(f["token"])
 	id, err := idText(f["id"])
 	if !ok || err != nil {
@@ -69,7 +67,7 @@ func (r *racing) joinStage(s *session, args []json.RawMessage) (map[string]any, 
 
 // addCar adds a car to a race.
 func (r *racing) addCar(s *session, args []json.RawMessage) (map[string]any, error) {
-	f := fields(args)
+	f := fields(args...)
 	race, ok := nameOf(f["race_id"])
 	id, err := idText(f["id"])
 	if !ok || err != nil {
@@ -82,8 +80,7 @@ func (r *racing) addCar(s *session, args []json.RawMessage) (map[string]any, err
 		fmt.Sprintf("There are %d cars in this race already.", maxMembers)})
 }
 
-// addMember puts a racer or car into a list, and the session among those that take
-// part. It takes the lock.
+// addMember puts a racer or car into a list; the session takes part. It takes the lock.
 func (r *racing) addMember(s *session, lists *recentLists, list, id string, data json.RawMessage, full error) error {
 	if err := s.checkID(id); err != nil {
 		return err
@@ -154,7 +151,7 @@ func (r *racing) updateSpeed(race string) handler {
 		if err := checkValue("bad_speed", "The speed", speed[0]); err != nil {
 			return nil, err
 		}
-		id, err := idText(fields(speed)["id"])
+		id, err := idText(fields(speed...)["id"])
 		if err != nil && !s.isTrusted() { // a trusted client's is data, whatever it is
 			return nil, &Refusal{"bad_speed", "The speed's id must be a string or a number."}
 		}
@@ -173,19 +170,18 @@ func (r *racing) takesPart(lists *recentLists, list string) bool {
 	return lists.has(list)
 }
 
-// publishTo publishes an event for the sessions that take part or watch, in strict
-// mode for all.
+// publishTo publishes an event to those that take part or watch, in strict mode to all.
 func (r *racing) publishTo(list string, e Event) {
 	b := Broadcast{Event: e, Rooms: []string{list}}
 	if r.options.Strict {
 		b.Rooms = nil
 	}
-	r.publish(b)
+	r.options.Bus.Publish(b)
 }
 
 // watchStage and watchRace have a session get what it takes no part in.
 func (r *racing) watchStage(s *session, args []json.RawMessage) (map[string]any, error) {
-	token, ok := nameOf(fields(args)["token"])
+	token, ok := nameOf(fields(args...)["token"])
 	if !ok {
 		return nil, &Refusal{"bad_stage", fmt.Sprintf("watch_stage needs an object with a token of 1 to %d bytes.", maxRoomName)}
 	}
@@ -193,7 +189,7 @@ func (r *racing) watchStage(s *session, args []json.RawMessage) (map[string]any,
 }
 
 func (r *racing) watchRace(s *session, args []json.RawMessage) (map[string]any, error) {
-	race, ok := nameOf(fields(args)["race_id"])
+	race, ok := nameOf(fields(args...)["race_id"])
 	if !ok {
 		return nil, &Refusal{"bad_race", fmt.Sprintf("watch_race needs an object with a race_id of 1 to %d bytes.", maxRoomName)}
 	}
@@ -242,9 +238,8 @@ func (r *racing) removeMembers(s *session, list string, reason Reason) {
 	}
 }
 
-// removeHidden removes what a user who hides has put into this instance's stages and
-// races, also by sockets that are gone. What other users put there stays, whatever id
-// it says it has.
+// removeHidden removes what a user who hides has put into stages and races on this
+// instance, also by sockets that are gone; not what others put there with the user's id.
 func (r *racing) removeHidden(key userKey) {
 	var removed []EntryKey
 	for use := r.lists.byUse.Front(); use != nil; use = use.Next() {

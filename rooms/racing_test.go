@@ -159,13 +159,13 @@ func TestRacesExpire(t *testing.T) {
 		b.expect(`race_1_update [{"race_id":1,"id":1},{"race_id":1,"id":2}]`)
 		time.Sleep(23 * time.Hour)
 		f.settle()
-		if n := f.rooms.MemberLists(); n != 1 {
+		if _, n, _ := f.rooms.Held(); n != 1 {
 			f.t.Error(n, "lists: the stage is old, the race is not")
 		}
 		time.Sleep(2 * time.Hour)
 		b.expectLast(`race_1_update []`) // each instance removes its part, perhaps with a flush between
 		for i, r := range f.instances {
-			if n := r.MemberLists(); n != 0 {
+			if _, n, _ := r.Held(); n != 0 {
 				f.t.Error(n, "lists are left on", i)
 			}
 		}
@@ -187,7 +187,7 @@ func TestRacesWeigh(t *testing.T) {
 			}
 		}
 		f.settle(used)
-		if weight := f.rooms.RacingBytes(); weight > 16<<20 || weight < 14<<20 {
+		if _, _, weight := f.rooms.Held(); weight > 16<<20 || weight < 14<<20 {
 			f.t.Error("it weighs", weight)
 		}
 		used.do("watch_race", `{"race_id":"used"}`)

@@ -64,8 +64,7 @@ func (u *users) register(s *session, args []json.RawMessage) (map[string]any, er
 	return nil, nil
 }
 
-// putUser puts the entry of a registration. In strict mode a socket keeps its place,
-// whichever user it is.
+// putUser puts the entry of a registration. In strict mode a socket keeps its place.
 func (u *users) putUser(s *session, data json.RawMessage) error {
 	e := Entry{EntryKey: s.onlineKey(), Instance: u.options.Instance, UserID: s.key.id, Data: data}
 	if u.options.Strict {
@@ -75,9 +74,8 @@ func (u *users) putUser(s *session, data json.RawMessage) error {
 	return u.putEntry(s, e)
 }
 
-// requestList has a session get a list because it has registered, even if that does
-// not change the list (a second socket). In strict mode every register is a list for
-// all sessions.
+// requestList has a session get a list because it has registered, even if the list is
+// the same (a second socket). In strict mode apply queues one for all sessions.
 func (u *users) requestList(s *session) {
 	switch {
 	case s.subscription == changesOnly:

@@ -45,7 +45,8 @@ import (
 	"time"
 )
 
-// Options configures Rooms. The zero value of each field means its default.
+// Options configures Rooms. Bus and Records are required; the zero value of any other
+// field means its default.
 type Options struct {
 	// Instance names this process among all of the deployment. Default "local".
 	Instance string
@@ -53,23 +54,19 @@ type Options struct {
 	MaxUser int
 	// Grace is how long a user who closed or lost the last connection stays
 	// listed, so that a reload is not seen. Default 0: not at all.
-	Grace time.Duration
-	// Bus carries broadcasts. Default: they stay on this instance.
-	Bus Bus
-	// Records has what is remembered. Default: nothing is.
+	Grace   time.Duration
+	Bus     Bus
 	Records Records
 	// Strict is COMPAT=strict, the behaviour of the Node service: see queueStrict.
 	Strict bool
-	// IdleAfter is how long a user sends nothing before being away. Default 0:
-	// that never happens.
+	// IdleAfter is how long a user sends nothing before being away. Default 0: never.
 	IdleAfter time.Duration
 	// Authenticate returns the user of a token; its error is not shown to clients.
 	// It must not block. Default: clients are trusted to be who they say they are.
 	Authenticate func(token string) (Identity, error)
 	// AllowGuests accepts clients without a valid token, as users without an id.
 	AllowGuests bool
-	// Tracks are the ids of the tracks to race on, as JSON. It must not block.
-	// Default: there are none.
+	// Tracks are the ids of the tracks to race on. It must not block. Default: none.
 	Tracks func() []json.RawMessage
 	// Observer gets what metrics need. Default: none.
 	Observer Observer
@@ -90,9 +87,8 @@ type Rooms struct {
 	stopWatching, stopSubscription func()
 }
 
-// core has what all parts of Rooms share. Methods that read or change what mu guards
-// are called with it held. Handlers, exported methods and those that say so take
-// it themselves.
+// core has what all parts of Rooms share. Its methods, and those of the parts, are called
+// with mu held; handlers, exported methods and those that say so take it themselves.
 type core struct {
 	options Options
 	store   Store
@@ -135,20 +131,17 @@ func New(options Options, store Store, sender Sender) *Rooms {
 	statuses := &statuses{c, racing}
 	users := &users{c, statuses, racing}
 	r := &Rooms{
-		core:             c,
-		users:            users,
-		tokens:           &tokens{c, users},
-		statuses:         statuses,
-		chat:             &chat{c},
-		racing:           racing,
-		flusher:          newFlusher(c),
-		stopSubscription: func() {},
+		core:     c,
+		users:    users,
+		tokens:   &tokens{c, users},
+		statuses: statuses,
+		chat:     &chat{c},
+		racing:   racing,
+		flusher:  newFlusher(c),
 	}
 	r.handlers = r.eventHandlers()
 	r.stopWatching = store.Watch(r.receiveChanges)
-	if options.Bus != nil {
-		r.stopSubscription = options.Bus.Subscribe(r.receiveBroadcast)
-	}
+	r.stopSubscription = options.Bus.Subscribe(r.receiveBroadcast)
 	return r
 }
 
@@ -163,11 +156,8 @@ func (r *Rooms) HandOver() {
 
 // Counts are the present numbers.
 type Counts struct {
-	// Users and Sockets are online on all instances: distinct users, and their
-	// registered sockets.
-	Users, Sockets int
-	// Connections is the number of sockets of this instance, registered or not.
-	Connections int
+	Users, Sockets int // online on all instances, and their registered sockets
+	Connections    int // sockets of this instance, registered or not
 }
 
 // Counts returns the present numbers.

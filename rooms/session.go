@@ -16,20 +16,16 @@ type session struct {
 	subscription subscription
 	wantsIDs     bool // gets updateOnlineUsers with each snapshot
 
-	// tokenKey is the user of the token; guest: there is no valid token. Neither, if
-	// clients are trusted.
-	tokenKey userKey
-	guest    bool
+	tokenKey userKey // the user of the token
+	guest    bool    // accepted without a valid token
 
-	// activeAt is when the client last sent something, touchedAt when the store was
-	// last told so (epoch milliseconds). away mirrors status, so that an event of an
-	// active user takes no lock.
+	// activeAt is when the client last sent something, touchedAt when the store was last
+	// told (epoch milliseconds). away spares events of active users the lock.
 	activeAt, touchedAt atomic.Int64
 	away                atomic.Bool
 
-	// gone: it was disconnected or signed out; hasUser: it is registered. core.mu is
-	// held when these change.
-	gone, hasUser atomic.Bool
+	gone       atomic.Bool // disconnected or signed out; core.mu is held when it is set
+	registered atomic.Bool // has a user; likewise
 
 	// core.mu guards all below.
 
@@ -46,8 +42,7 @@ type session struct {
 	// entries are those in Online and in chat rooms.
 	entries map[EntryKey]Entry
 	key     userKey // of the registered user
-	// token is the user object of the token, nil without one. Only the session's own
-	// events change it.
+	// token is the token's user object, or nil. Only the session's own events change it.
 	token json.RawMessage
 	// initial is the status that the session starts with. status, and when it was
 	// chosen, are those of now; without a registered user, of the user to come.
@@ -68,9 +63,6 @@ var (
 )
 
 func (s *session) onlineKey() EntryKey { return EntryKey{Online, s.id} }
-
-// registered reports whether the session has a user.
-func (s *session) registered() bool { return s.hasUser.Load() }
 
 // takesSnapshots reports whether the session gets every snapshot.
 func (s *session) takesSnapshots() bool { return s.subscription == both || s.subscription == listOnly }
@@ -108,8 +100,7 @@ func (s *session) Handle(event string, args []json.RawMessage, attachments [][]b
 	return reply, err
 }
 
-// Disconnect implements Session: it removes the socket's entries. A second call does
-// nothing.
+// Disconnect implements Session: it removes the socket's entries. It may be called twice.
 func (s *session) Disconnect(reason Reason) {
 	r := s.service
 	r.mu.Lock()
@@ -119,7 +110,7 @@ func (s *session) Disconnect(reason Reason) {
 	}
 	s.gone.Store(true)
 	s.stopExpiryTimer()
-	key, registered := s.key, s.registered()
+	key, registered := s.key, s.registered.Load()
 	r.recordLastActive(s)
 	for entryKey, e := range s.entries {
 		if r.handingOver { // entries of users who may return stay in the store
@@ -132,7 +123,7 @@ func (s *session) Disconnect(reason Reason) {
 		r.removeEntry(s, entryKey, reason)
 	}
 	clear(s.entries)
-	s.hasUser.Store(false)
+	s.registered.Store(false)
 	if !r.handingOver {
 		for _, list := range s.stages {
 			r.racing.leave(s, list)

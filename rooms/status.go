@@ -25,8 +25,7 @@ var errHidden = &Refusal{"hidden", fmt.Sprintf("A hidden user cannot take part: 
 // heartbeat marks the user active, as every event does.
 func (st *statuses) heartbeat(*session, []json.RawMessage) (map[string]any, error) { return nil, nil }
 
-// choose is the client's choice. Without a registered user it is kept for the one to
-// come.
+// choose is the client's choice, for the registered user, or the one to come.
 func (st *statuses) choose(s *session, args []json.RawMessage) (map[string]any, error) {
 	var status Status
 	if len(args) == 0 || json.Unmarshal(args[0], &status) != nil || !status.isValid() {
@@ -37,7 +36,7 @@ func (st *statuses) choose(s *session, args []json.RawMessage) (map[string]any, 
 	s.activeAt.Store(time.Now().UnixMilli())
 	at := max(st.store.Now()/1000, s.statusAt+1)
 	key := s.key
-	if s.registered() {
+	if s.registered.Load() {
 		_, since := st.online.chosenStatus(key)
 		at = max(at, since+1)
 	}
@@ -72,9 +71,8 @@ func (st *statuses) share(key userKey, status Status, at int64) {
 	}
 }
 
-// adoptChange brings this instance's sockets of a user in line with a change of
-// another instance: with the choice made there, and the time of the user's first
-// entry.
+// adoptChange has this instance's sockets of a user adopt another instance's change: the
+// choice made there, and the time of the user's first entry.
 func (st *statuses) adoptChange(change Change) {
 	e := change.Entry
 	if e.List != Online || change.Removed {
@@ -118,11 +116,11 @@ func (st *statuses) initial(s *session) (status Status, at int64) {
 // it is visible. A choice made before it registered is the latest, which the
 // user's other sockets adopt; else theirs counts, but registering is being active.
 func (st *statuses) adoptUserStatus(s *session, key userKey) {
-	if s.registered() && s.key == key {
+	if s.registered.Load() && s.key == key {
 		return
 	}
 	status, at := s.status, s.statusAt
-	if s.registered() { // that choice was another user's
+	if s.registered.Load() { // that choice was another user's
 		status, at = st.initial(s)
 	}
 	if chosen, since := st.online.chosenStatus(key); since > at {
@@ -161,12 +159,12 @@ func (st *statuses) syncVisibility(s *session, before Status) {
 func (st *statuses) markActive(s *session) {
 	now := time.Now().UnixMilli()
 	s.activeAt.Store(now)
-	if !s.registered() || !s.away.Load() && now-s.touchedAt.Load() < touchInterval.Milliseconds() {
+	if !s.registered.Load() || !s.away.Load() && now-s.touchedAt.Load() < touchInterval.Milliseconds() {
 		return
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if !s.registered() {
+	if !s.registered.Load() {
 		return
 	}
 	// A user who hides in another socket, which this one has not followed yet, stays
@@ -188,13 +186,12 @@ func (st *statuses) markActive(s *session) {
 
 // recordLastActive records when the user of a session that goes offline was active.
 func (c *core) recordLastActive(s *session) {
-	if s.registered() && s.status != Hidden && !s.key.anonymous {
+	if s.registered.Load() && s.status != Hidden && !s.key.anonymous {
 		c.store.Touch(s.key.id, s.activeAt.Load())
 	}
 }
 
-// runJanitor makes idle users away, and removes old races and choices, until ctx
-// ends.
+// runJanitor makes idle users away, and removes old races and choices, until ctx ends.
 func (st *statuses) runJanitor(ctx context.Context) {
 	interval := time.Minute
 	if idle := st.options.IdleAfter; idle > 0 { // a twentieth late, within reason
@@ -224,9 +221,8 @@ func (st *statuses) sweep(now time.Time) {
 	st.outbox.wakeUp()
 }
 
-// markIdle makes the users of sessions away that have sent nothing for a while. It
-// is no choice: another socket that is active keeps the user active. It takes the
-// lock.
+// markIdle makes the users of sessions away that have sent nothing for a while. It is no
+// choice: a socket that is active keeps the user active. It takes the lock.
 func (st *statuses) markIdle(now time.Time) {
 	since := now.Add(-st.options.IdleAfter).UnixMilli()
 	isIdle := func(s *session) bool { return s.activeAt.Load() <= since && s.status == Active }
@@ -241,7 +237,7 @@ func (st *statuses) markIdle(now time.Time) {
 	for some := range slices.Chunk(idle, lockBatch) {
 		st.mu.Lock()
 		for _, s := range some {
-			if s.registered() && isIdle(s) {
+			if s.registered.Load() && isIdle(s) {
 				st.change(s, Away, s.statusAt)
 			}
 		}

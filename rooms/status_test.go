@@ -40,16 +40,6 @@ func TestAwayAndBack(t *testing.T) {
 	})
 }
 
-func TestNeverAwayByDefault(t *testing.T) {
-	runInstances(t, 1, rooms.Options{}, func(f *fixture) {
-		watcher := f.watcher(0)
-		f.register(0, "a", one)
-		watcher.expect(`add_user {"id":1}`)
-		time.Sleep(48 * time.Hour)
-		watcher.expect()
-	})
-}
-
 // A choice is the user's: all sockets on all instances follow the latest.
 func TestChosenStatus(t *testing.T) {
 	runInstances(t, 2, rooms.Options{IdleAfter: time.Hour}, func(f *fixture) {
@@ -95,6 +85,8 @@ func TestStatusBeforeRegister(t *testing.T) {
 		watcher.expect(`add_user {"id":2}` + isAway)
 		anonymous := f.register(0, "c", `{}`)
 		watcher.expect(`add_user {}`)
+		time.Sleep(48 * time.Hour)
+		watcher.expect() // without IdleAfter nobody becomes away
 		anonymous.do("status", `"hidden"`)
 		watcher.expect(`remove_user {}` + hiding)
 	})

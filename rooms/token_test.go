@@ -45,6 +45,8 @@ func TestRenew(t *testing.T) {
 	runWithTokens(t, func(f *fixture) {
 		watcher := f.watcher(1)
 		a := f.connect(0, "a", token(`10m {"id":1,"name":"Ada"}`)+none)
+		other, gone := f.connect(0, "o", token(`10m {"id":3}`)+none), f.connect(0, "g", token(`10m {"id":3}`)+none)
+		gone.disconnect() // and gets neither warning nor end
 		for _, c := range []*conn{a, watcher} {
 			c.do("join", `{"room":"r"}`)
 		}
@@ -78,6 +80,11 @@ func TestRenew(t *testing.T) {
 		// The first token has expired; the second warns and ends.
 		time.Sleep(9 * time.Minute)
 		a.expect(`token_expiring {"expires_in":60}`)
+		other.expectNow(`token_expiring {"expires_in":60}`)
+		gone.expectNow()
+		if !other.closed() || !other.again || gone.closed() {
+			f.t.Errorf("closed at the end of the first token: %v, gone before it: %v", other.closed(), gone.closed())
+		}
 		renew(a, `20s {"id":1,"mood":"mine","name":"Ada"}`)
 		watcher.expect(`update_user {"id":1,"mood":"mine","name":"Ada","tags":[1,{"x":2}]}`)
 		time.Sleep(9 * time.Second)
@@ -200,11 +207,17 @@ func TestTokenFixesTheNameInRooms(t *testing.T) {
 	})
 }
 
-// With tokens a client acts only as itself.
+// With tokens a client acts only as itself, and a guest, who has no id, as nobody else.
 func TestActingAsOthersIsForbidden(t *testing.T) {
 	runInstances(t, 1, rooms.Options{Authenticate: asSigned, AllowGuests: true}, func(f *fixture) {
 		user := f.connect(0, "user", token(`1h {"id":666}`))
-		for _, c := range []*conn{user, f.connect(0, "guest", "")} {
+		guests := []*conn{f.connect(0, "guest", "userId=9"), f.connect(0, "guest2", "token=bad&userId=9")}
+		for _, c := range guests {
+			c.refused("forbidden", "register", one)
+			c.do("register", `{"name":"guest"}`)
+			c.do("join", `{"room":"r"}`)
+		}
+		for _, c := range append(guests, user) {
 			c.do("add_car", `{"race_id":"x"}`)
 			c.do("join_stage", `{"token":"t"}`)
 			for _, id := range []string{"7", `"7"`, "8", `"666 "`} {

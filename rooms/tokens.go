@@ -39,21 +39,28 @@ func (t *tokens) authenticate(h Handshake) (admission, error) {
 		}
 		return admission{}, nil
 	}
-	if token := h.text("token"); token != "" {
-		if who, err := t.options.Authenticate(token); err == nil {
-			key, err := identify(who.User, "")
-			if err != nil {
-				return admission{}, err
-			}
-			if !key.anonymous {
-				return admission{user: who.User, key: key, token: who}, nil
-			}
-		}
-	}
-	if t.options.AllowGuests {
+	identity, key, err := t.read(h.text("token"))
+	switch {
+	case err == nil:
+		return admission{user: identity.User, key: key, token: identity}, nil
+	case err == errUnauthorized && t.options.AllowGuests:
 		return admission{guest: true}, nil
 	}
-	return admission{}, errUnauthorized
+	return admission{}, err
+}
+
+// read returns the user of a token, who has an id, with the errors of authenticate.
+func (t *tokens) read(token string) (identity Identity, key userKey, err error) {
+	if token == "" {
+		return identity, key, errUnauthorized
+	}
+	if identity, err = t.options.Authenticate(token); err != nil {
+		return identity, key, errUnauthorized
+	}
+	if key, err = identify(identity.User, ""); err == nil && key.anonymous {
+		err = errUnauthorized
+	}
+	return identity, key, err
 }
 
 // checkUser returns a Refusal with code forbidden unless the session may be this user.
@@ -85,7 +92,7 @@ func (s *session) ownerID() string {
 	switch {
 	case s.tokenKey != userKey{}:
 		return s.tokenKey.id
-	case s.registered():
+	case s.registered.Load():
 		return s.key.id
 	}
 	return s.id
@@ -95,30 +102,24 @@ func (s *session) ownerID() string {
 // which is one to start with, stays, and so do names in chat rooms until the next join.
 func (t *tokens) renew(s *session, args []json.RawMessage) (map[string]any, error) {
 	var token string
-	if t.options.Authenticate == nil || json.Unmarshal(fields(args)["token"], &token) != nil {
+	if t.options.Authenticate == nil || json.Unmarshal(fields(args...)["token"], &token) != nil {
 		return nil, errUnauthorized
 	}
-	who, err := t.options.Authenticate(token)
+	identity, key, err := t.read(token)
 	if err != nil {
-		return nil, errUnauthorized
-	}
-	key, err := identify(who.User, "")
-	switch {
-	case err != nil:
 		return nil, err
-	case key.anonymous:
-		return nil, errUnauthorized
-	case s.guest, key != s.tokenKey:
+	}
+	if s.guest || key != s.tokenKey {
 		return nil, errForbidden
 	}
-	if err := t.apply(s, who.User); err != nil {
+	if err := t.apply(s, identity.User); err != nil {
 		return nil, err
 	}
-	t.expireAt(s, who.Expires)
-	if who.Expires.IsZero() {
+	t.expireAt(s, identity.Expires)
+	if identity.Expires.IsZero() {
 		return map[string]any{"expires_in": nil}, nil
 	}
-	return map[string]any{"expires_in": secondsUntil(who.Expires)}, nil
+	return map[string]any{"expires_in": secondsUntil(identity.Expires)}, nil
 }
 
 // apply shows the user of a newer token in the entry that is there, with the fields that
@@ -144,9 +145,8 @@ func (t *tokens) apply(s *session, user json.RawMessage) error {
 // secondsUntil is for clients.
 func secondsUntil(end time.Time) int { return int(time.Until(end).Round(time.Second).Seconds()) }
 
-// expireAt ends a session when its token ends, in place of the time before: with a
-// warning, and so that the client reconnects, with a new token if it has one. It takes
-// the lock.
+// expireAt ends a session when its token ends, in place of the time before: after a
+// warning, and so that the client reconnects. It takes the lock.
 func (t *tokens) expireAt(s *session, end time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -159,8 +159,7 @@ func (t *tokens) expireAt(s *session, end time.Time) {
 	s.expiry = time.AfterFunc(left-min(maxWarning, left/2), func() { t.warn(s, end) })
 }
 
-// warn tells a session that its token ends, and sets the timer for that. It takes the
-// lock.
+// warn sends token_expiring, and sets the timer for the end. It takes the lock.
 func (t *tokens) warn(s *session, end time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -81,9 +81,8 @@ func (l *onlineList) trackAdoption(u *onlineUser) {
 	}
 }
 
-// expireUnadopted drops choices that no socket adopted: the sockets' instance was cut
-// off and has never heard of them, and neither will others. So all show the same
-// again.
+// expireUnadopted drops choices that no socket adopted, since their instance was cut off
+// and has never heard of them: so all instances show the same again.
 func (l *onlineList) expireUnadopted(now time.Time) {
 	for u, since := range l.unadopted {
 		if now.Sub(since) < adoptionTimeout {

@@ -6,7 +6,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
 
@@ -124,24 +123,6 @@ func TestLastActive(t *testing.T) {
 		time.Sleep(2 * 24 * time.Hour)
 		expect("31 days later", rooms.UserInfo{})
 	})
-}
-
-func TestNeitherRecordsNorBus(t *testing.T) {
-	r := rooms.New(rooms.Options{}, memory.New(), &sender{})
-	f := &fixture{t: t, instances: []*rooms.Rooms{r}}
-	c := f.connect(0, "c", none)
-	if got := r.User(t.Context(), "1"); got != (rooms.UserInfo{ID: "1"}) {
-		t.Error(got)
-	}
-	if got, err := r.Messages(t.Context(), "r"); len(got) != 0 || err != nil {
-		t.Error(got, err)
-	}
-	if err := r.Emit(message("notice", nil, nil)); err != nil {
-		t.Error(err)
-	}
-	f.deliver()
-	c.expectNow(notice)
-	f.run()()
 }
 
 func TestEmit(t *testing.T) {

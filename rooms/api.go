@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// This file is what the HTTP API asks for.
+// This file has what the HTTP API asks for.
 
 type fromApp struct{}
 
@@ -18,17 +18,15 @@ func IsFromApp(ctx context.Context) bool { return ctx.Value(fromApp{}) != nil }
 
 // UserInfo is what may be known of a user.
 type UserInfo struct {
-	ID     string
-	Online bool
-	// Status and Since (epoch milliseconds) are of a user who is online.
-	Status Status
-	Since  int64
-	// LastActive is in epoch milliseconds, 0 if it is not remembered.
-	LastActive int64
+	ID         string
+	Online     bool
+	Status     Status // of a user who is online
+	Since      int64  // has been online (epoch milliseconds)
+	LastActive int64  // epoch milliseconds, 0 if it is not remembered
 }
 
 // User tells about a user; a hidden one is offline. It may wait for the network, within
-// ctx; without it, it tells what this instance knows.
+// ctx; if that fails, it tells what this instance knows.
 func (r *Rooms) User(ctx context.Context, id string) UserInfo {
 	info := UserInfo{ID: id}
 	var local int64
@@ -44,11 +42,7 @@ func (r *Rooms) User(ctx context.Context, id string) UserInfo {
 		}
 	}
 	r.mu.Unlock()
-	if r.options.Records != nil {
-		if at, err := r.options.Records.LastActive(ctx, id); err == nil {
-			info.LastActive = at
-		}
-	}
+	info.LastActive, _ = r.options.Records.LastActive(ctx, id) // else 0
 	info.LastActive = max(info.LastActive, local)
 	return info
 }
@@ -82,12 +76,11 @@ func (r *Rooms) SignOut(id string) (sockets int) {
 	return sockets
 }
 
-// signOut signs a user out on this instance, and returns the sockets that are to be
-// disconnected.
+// signOut signs a user out here, and returns the sockets to be disconnected.
 func (r *Rooms) signOut(id string) (sockets []Conn) {
 	r.releaseUser(userKey{id: id}, SignedOut)
 	for s := range r.sessions.inAny([]string{UserRoom(id), unregisteredRoom(id), id}) {
-		theirs := s.tokenKey.id == id || s.registered() && (s.key.id == id || s.key.anonymous && s.clientID == id)
+		theirs := s.tokenKey.id == id || s.registered.Load() && (s.key.id == id || s.key.anonymous && s.clientID == id)
 		if !theirs || s.gone.Load() {
 			continue
 		}
@@ -114,8 +107,7 @@ func (r *Rooms) closeSignedOut(sockets []Conn) {
 	}
 }
 
-// OnlineUsers returns the present list as a JSON array. The bytes are shared: they must
-// not be changed.
+// OnlineUsers returns the list as a JSON array. The bytes are shared and must not change.
 func (r *Rooms) OnlineUsers() []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -139,9 +131,6 @@ func (r *Rooms) RoomUsers(room string) []string {
 
 // Messages is a chat room's history, oldest first. It may wait for the network.
 func (r *Rooms) Messages(ctx context.Context, room string) ([]ChatMessage, error) {
-	if r.options.Records == nil {
-		return nil, nil
-	}
 	return r.options.Records.History(ctx, room)
 }
 
@@ -151,6 +140,6 @@ func (r *Rooms) Emit(b Broadcast) error {
 	if err := CheckEvent(b.Event.Name); err != nil {
 		return err
 	}
-	r.publish(b)
+	r.options.Bus.Publish(b)
 	return nil
 }
