@@ -5,10 +5,12 @@
 package msgjson
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +21,7 @@ import (
 )
 
 var (
-	// ErrMalformed is for what is not MessagePack.
+	// ErrMalformed is for bytes that are not MessagePack.
 	ErrMalformed = errors.New("it is malformed MessagePack")
 	// ErrBinary is for binary data and extensions that JSON has no form for.
 	ErrBinary = errors.New("it has binary data, which clients get as JSON only")
@@ -43,43 +45,23 @@ func (d decoder) value(b []byte, maxDepth int) ([]byte, error) {
 	if err != nil {
 		return nil, ErrMalformed
 	}
+	isArray := msgpcode.IsFixedArray(code) || code == msgpcode.Array16 || code == msgpcode.Array32
+	isObject := msgpcode.IsFixedMap(code) || code == msgpcode.Map16 || code == msgpcode.Map32
 	switch {
-	case code == msgpcode.Nil:
-		return append(b, "null"...), d.DecodeNil()
-	case code == msgpcode.True || code == msgpcode.False:
-		v, err := d.DecodeBool()
-		return strconv.AppendBool(b, v), err
-	case code == msgpcode.Uint64:
-		v, err := d.DecodeUint64()
-		return strconv.AppendUint(b, v, 10), err
-	case isInteger(code):
-		v, err := d.DecodeInt64()
-		return strconv.AppendInt(b, v, 10), err
-	case code == msgpcode.Float:
-		v, err := d.DecodeFloat32()
-		return appendFloat(b, float64(v)), err
-	case code == msgpcode.Double:
-		v, err := d.DecodeFloat64()
-		return appendFloat(b, v), err
-	case msgpcode.IsString(code):
-		v, err := d.DecodeString()
-		return appendString(b, v), err
 	case msgpcode.IsExt(code):
 		return d.extension(b)
 	case msgpcode.IsBin(code):
 		return nil, ErrBinary
-	case maxDepth <= 0:
+	case (isArray || isObject) && maxDepth <= 0:
 		return nil, ErrDepth
-	case msgpcode.IsFixedArray(code) || code == msgpcode.Array16 || code == msgpcode.Array32:
-		return d.container(b, false, maxDepth-1)
-	case msgpcode.IsFixedMap(code) || code == msgpcode.Map16 || code == msgpcode.Map32:
-		return d.container(b, true, maxDepth-1)
+	case isArray || isObject:
+		return d.container(b, isObject, maxDepth-1)
 	}
-	return nil, ErrMalformed // the one code that means nothing
-}
-
-func isInteger(code byte) bool {
-	return msgpcode.IsFixedNum(code) || msgpcode.Uint8 <= code && code <= msgpcode.Int64
+	v, err := d.DecodeInterface()
+	if err != nil {
+		return nil, ErrMalformed
+	}
+	return appendScalar(b, v), nil
 }
 
 // container appends an array or an object.
@@ -118,21 +100,29 @@ func (d decoder) key(b []byte) ([]byte, error) {
 		return nil, ErrMalformed
 	case msgpcode.IsString(code):
 		return d.value(b, 0)
-	case isInteger(code):
+	case msgpcode.IsFixedNum(code) || msgpcode.Uint8 <= code && code <= msgpcode.Int64:
 		b, err = d.value(append(b, '"'), 0)
 		return append(b, '"'), err
 	}
 	return nil, errors.New("an object's key is neither a string nor an integer")
 }
 
-func appendFloat(b []byte, f float64) []byte {
-	text, err := json.Marshal(f) // as JavaScript writes it
-	if err != nil {              // NaN or infinite
+// appendScalar appends null, a bool, a number or a string as JavaScript writes it.
+func appendScalar(b []byte, v any) []byte {
+	switch s := v.(type) {
+	case string:
+		return appendString(b, s)
+	case float32:
+		v = float64(s)
+	}
+	text, err := json.Marshal(v)
+	if err != nil { // NaN or infinite
 		text = []byte("null")
 	}
 	return append(b, text...)
 }
 
+// appendString escapes only what JSON requires: clients get the text as it was sent.
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	for _, c := range strings.ToValidUTF8(s, "\ufffd") {
@@ -185,4 +175,77 @@ func appendDate(b []byte, t time.Time) ([]byte, error) {
 		return nil, errors.New("a date is out of range")
 	}
 	return t.AppendFormat(b, `"2006-01-02T15:04:05.000Z"`), nil
+}
+
+// Encode writes one JSON value as MessagePack. Arrays and objects may be nested
+// maxDepth deep. After an error, part of the value may have been written.
+func Encode(out *msgpack.Encoder, text []byte, maxDepth int) error {
+	in := json.NewDecoder(bytes.NewReader(text))
+	in.UseNumber()
+	if err := encodeValue(out, in, maxDepth); err != nil {
+		return err
+	}
+	if _, err := in.Token(); err != io.EOF {
+		return errors.New("something follows the JSON value")
+	}
+	return nil
+}
+
+func encodeValue(out *msgpack.Encoder, in *json.Decoder, maxDepth int) error {
+	token, err := in.Token()
+	if err != nil {
+		return fmt.Errorf("parse JSON: %w", err)
+	}
+	switch v := token.(type) {
+	case json.Delim:
+		return encodeContainer(out, in, v == '{', maxDepth)
+	case json.Number:
+		return encodeNumber(out, string(v))
+	}
+	return out.Encode(token) // nil, bool, string
+}
+
+// encodeContainer writes an array or an object whose first token has been read.
+// MessagePack puts the length first, so the elements are encoded apart.
+func encodeContainer(out *msgpack.Encoder, in *json.Decoder, isObject bool, maxDepth int) error {
+	if maxDepth <= 0 {
+		return ErrDepth
+	}
+	var body bytes.Buffer
+	elements := msgpack.NewEncoder(&body)
+	n := 0 // keys count, too
+	for ; in.More(); n++ {
+		if err := encodeValue(elements, in, maxDepth-1); err != nil {
+			return err
+		}
+	}
+	_, err := in.Token() // the closing bracket
+	if err != nil {
+		return fmt.Errorf("parse JSON: %w", err)
+	}
+	if isObject {
+		err = out.EncodeMapLen(n / 2)
+	} else {
+		err = out.EncodeArrayLen(n)
+	}
+	if err == nil {
+		_, err = out.Writer().Write(body.Bytes())
+	}
+	return err
+}
+
+// encodeNumber keeps an integer of 64 bits as it is. A larger one, and a
+// fraction, becomes the nearest float.
+func encodeNumber(out *msgpack.Encoder, literal string) error {
+	if n, err := strconv.ParseInt(literal, 10, 64); err == nil && literal != "-0" {
+		return out.EncodeInt(n)
+	}
+	if n, err := strconv.ParseUint(literal, 10, 64); err == nil {
+		return out.EncodeUint(n)
+	}
+	f, err := strconv.ParseFloat(literal, 64)
+	if err != nil {
+		return errors.New("a number is too large for 64 bits")
+	}
+	return out.EncodeFloat64(f)
 }
