@@ -3,13 +3,13 @@
 // speaks that, such as @socket.io/redis-emitter, is one more publisher, and Node
 // servers with that adapter are further instances.
 //
-// Pub/sub is at most once: what is published while an instance has no
-// connection to Redis does not reach it later. Nor is anything published twice:
-// what could not be written is dropped and counted.
+// Pub/sub is at most once: a message that is published while an instance has no
+// connection to Redis does not reach it later. Nor is a message published twice:
+// one that could not be written is dropped and counted.
 //
-// The bus does not subscribe to the official adapter's request channel. That is
-// what a Node server counts its peers by and then waits for; not being counted,
-// an instance is never waited for, not even if it is stopped or cut off.
+// The bus does not subscribe to the official adapter's request channel. A Node
+// server counts that channel's subscribers and waits for an answer from each, so
+// it never waits for an instance, not even for one that hangs.
 package pubsub
 
 import (
@@ -28,6 +28,7 @@ import (
 
 	"rollcall/adapter/memory"
 	"rollcall/internal/ratelog"
+	"rollcall/internal/retry"
 	"rollcall/rooms"
 )
 
@@ -36,11 +37,11 @@ type Options struct {
 	// Key is what the channels' names begin with, as in the options of the
 	// official adapter and emitter. Default "socket.io".
 	Key string
-	// MaxMessage bounds the payload of one message from elsewhere, in bytes:
-	// a larger one is refused. Default 1 MiB.
+	// MaxMessage bounds the payload of one message of another publisher, in bytes: a
+	// larger one is refused. Default 1 MiB.
 	MaxMessage int
-	// MaxQueue bounds what waits to be published, in bytes; what does not fit
-	// is dropped. Default 8 MiB.
+	// MaxQueue bounds the messages that wait to be published, in bytes; one that
+	// does not fit is dropped. Default 8 MiB.
 	MaxQueue int
 	// IdleTimeout is how long Redis may send nothing, not even the answer to a
 	// ping, before the connection counts as dead. Default 3 s.
@@ -62,16 +63,16 @@ func (o *Options) setDefaults() {
 }
 
 // Bus is a rooms.Bus over Redis pub/sub. Two goroutines, which end with Close,
-// empty the queue (publish.go) and receive the others' messages (receive.go).
+// empty the queue (publish.go) and receive the others' messages.
 type Bus struct {
 	client    redis.UniversalClient
 	options   Options
-	uid       string // names this instance among all publishers
-	channel   string
+	uid       string     // of this instance among all publishers
+	channel   string     // of messages to several rooms, or to all sockets
 	local     memory.Bus // this instance's subscribers
 	queue     queue
 	counts    counts
-	rejected  *ratelog.Warning // messages from elsewhere
+	rejected  *ratelog.Warning // messages of other publishers
 	lost      *ratelog.Warning // messages of this instance
 	listening atomic.Bool
 
@@ -130,8 +131,8 @@ func (b *Bus) Publish(m rooms.Broadcast) {
 // Subscribe implements rooms.Bus.
 func (b *Bus) Subscribe(f func(rooms.Broadcast)) (stop func()) { return b.local.Subscribe(f) }
 
-// Close publishes what is queued, for as long as ctx lasts, and ends the bus.
-// Afterwards messages go to this instance's subscribers only.
+// Close publishes what is queued, within ctx, and ends the bus. Afterwards messages
+// reach this instance's subscribers only.
 func (b *Bus) Close(ctx context.Context) error {
 	var err error
 	b.closing.Do(func() {
@@ -155,17 +156,17 @@ func (b *Bus) Ready() error {
 	return nil
 }
 
-// Stats is what a bus counts. The counters only rise.
+// Stats is what a bus counts. All but Queued only rise.
 type Stats struct {
-	// Published messages were given to Redis; Dropped ones were not, because
-	// too much was waiting or Redis was not there.
+	// Published messages were written to Redis; Dropped ones were not, because too
+	// much was queued or Redis was gone.
 	Published, Dropped uint64
-	// Received messages came from elsewhere and went to the subscribers.
+	// Received messages of other publishers went to the subscribers.
 	Received uint64
-	// Refused messages, from elsewhere or from here, went to nobody: too
+	// Refused messages, of other publishers or of this instance, reached nobody: too
 	// large, malformed, binary, or with a name that no event may have.
 	Refused uint64
-	// Queued is how many bytes wait to be published now.
+	// Queued is how many bytes are queued now.
 	Queued int
 }
 
@@ -180,4 +181,82 @@ func (b *Bus) Stats() Stats {
 		Refused:   b.counts.refused.Load(),
 		Queued:    b.queue.size(),
 	}
+}
+
+var errTooLarge = errors.New("it is too large")
+
+// receive delivers the others' messages until ctx ends, over one connection
+// after another.
+func (b *Bus) receive(ctx context.Context) {
+	logged := false // that no messages are received
+	backoff := retry.Backoff{First: b.options.IdleTimeout / 64, Max: b.options.IdleTimeout / 4}
+	for {
+		err := b.receiveOnce(ctx, func() {
+			backoff.Reset()
+			b.listening.Store(true)
+			if logged {
+				b.options.Log.Info("messages from other instances are received again")
+			}
+			logged = false
+		})
+		b.listening.Store(false)
+		if ctx.Err() != nil {
+			return
+		}
+		if !logged {
+			b.options.Log.Warn("messages from other instances are not received", "error", err)
+		}
+		logged = true
+		backoff.Wait(ctx)
+	}
+}
+
+// receiveOnce subscribes and delivers messages until the connection fails or ctx ends.
+func (b *Bus) receiveOnce(ctx context.Context, subscribed func()) error {
+	sub := b.client.PSubscribe(ctx, patternFor(b.channel))
+	var pinging sync.WaitGroup
+	defer pinging.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	pinging.Go(func() { // without answers the timeout below ends the connection
+		defer sub.Close()
+		pause := b.options.IdleTimeout / 3
+		for retry.Sleep(ctx, pause); ctx.Err() == nil; retry.Sleep(ctx, pause) {
+			_ = sub.Ping(ctx) // a failure shows when receiving
+		}
+	})
+	for {
+		got, err := sub.ReceiveTimeout(ctx, b.options.IdleTimeout)
+		if err != nil {
+			return err
+		}
+		switch got := got.(type) {
+		case *redis.Subscription:
+			subscribed()
+		case *redis.Message:
+			b.deliver(got.Payload)
+		}
+	}
+}
+
+// deliver calls the subscribers with a message of another publisher.
+func (b *Bus) deliver(payload string) {
+	m, err := rooms.Broadcast{}, errTooLarge
+	if len(payload) <= b.options.MaxMessage {
+		m, err = decode([]byte(payload), b.uid)
+	}
+	switch {
+	case errors.Is(err, errNotForUs):
+	case err != nil:
+		b.counts.refused.Add(1)
+		b.rejected.Note(err)
+	default:
+		b.counts.received.Add(1)
+		b.local.Deliver(m)
+	}
+}
+
+// patternFor is the pattern of all channels whose names begin with a text.
+func patternFor(begin string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(begin) + "*"
 }

@@ -17,15 +17,15 @@ import (
 //
 //	[uid, {type: 2, data: [event, …args], nsp: "/"}, {rooms: […], except: […], flags: {…}}]
 //
-// uid is the publisher, so that it knows its own. The flags do not concern us:
-// what a client is sent is neither compressed nor dropped because it is slow.
+// By its uid a publisher recognizes its own messages. The flags are ignored: nothing
+// is compressed, or dropped for a client that is slow.
 
 const (
 	packetEvent       = 2
 	packetBinaryEvent = 5 // older emitters say so of every event
 	mainNamespace     = "/"
-	// maxDepth bounds how deep a value may be nested: as deep as what a client
-	// sends, and the levels that an event of ours adds.
+	// maxDepth bounds how deep a value may be nested: as deep as the values of clients,
+	// and the levels that our own events add.
 	maxDepth = rooms.MaxDepth + 8
 )
 
@@ -37,44 +37,32 @@ var (
 
 // encode makes the payload of a message.
 func encode(uid string, m rooms.Broadcast) ([]byte, error) {
-	var b bytes.Buffer
-	p := msgpack.NewEncoder(&b)
-	// Writing to a buffer cannot fail; only the arguments can.
-	_ = p.EncodeArrayLen(3)
-	_ = p.EncodeString(uid)
-
-	_ = p.EncodeMapLen(3)
-	_ = p.EncodeString("type")
-	_ = p.EncodeInt(packetEvent)
-	_ = p.EncodeString("data")
-	_ = p.EncodeArrayLen(1 + len(m.Event.Args))
-	_ = p.EncodeString(m.Event.Name)
+	data := []any{m.Event.Name}
 	for _, arg := range m.Event.Args {
-		if err := msgjson.Encode(p, arg, maxDepth); err != nil {
+		var b bytes.Buffer
+		if err := msgjson.Encode(msgpack.NewEncoder(&b), arg, maxDepth); err != nil {
 			return nil, err
 		}
+		data = append(data, msgpack.RawMessage(b.Bytes()))
 	}
-	_ = p.EncodeString("nsp")
-	_ = p.EncodeString(mainNamespace)
-
-	_ = p.EncodeMapLen(3)
-	_ = p.EncodeString("rooms")
-	encodeNames(p, m.Rooms)
-	_ = p.EncodeString("except")
-	encodeNames(p, m.Except)
-	_ = p.EncodeString("flags")
-	_ = p.EncodeMapLen(0)
-	return b.Bytes(), nil
+	type packet struct {
+		Type      int    `msgpack:"type"`
+		Data      []any  `msgpack:"data"`
+		Namespace string `msgpack:"nsp"`
+	}
+	type options struct {
+		Rooms  []string `msgpack:"rooms"`
+		Except []string `msgpack:"except"`
+		Flags  struct{} `msgpack:"flags"`
+	}
+	return msgpack.Marshal([]any{
+		uid,
+		packet{packetEvent, data, mainNamespace},
+		options{Rooms: append([]string{}, m.Rooms...), Except: append([]string{}, m.Except...)}, // never nil
+	})
 }
 
-func encodeNames(p *msgpack.Encoder, names []string) {
-	_ = p.EncodeArrayLen(len(names))
-	for _, name := range names {
-		_ = p.EncodeString(name)
-	}
-}
-
-// decode reads a payload of anybody but self.
+// decode reads a payload of any publisher but self.
 func decode(payload []byte, self string) (rooms.Broadcast, error) {
 	in := bytes.NewReader(payload)
 	p := msgpack.NewDecoder(in)

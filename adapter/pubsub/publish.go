@@ -31,8 +31,8 @@ type queue struct {
 	// mu guards the fields below.
 	mu      sync.Mutex
 	waiting []outgoing
-	bytes   int // of those waiting and those taken
-	taken   int // bytes of the last batch, until the next is taken
+	bytes   int // of waiting and of the batch taken last
+	taken   int // of that batch, until the next is taken
 	closed  bool
 }
 
