@@ -5,22 +5,21 @@ import (
 	"time"
 )
 
-// A Clock tells the time of a server, in epoch microseconds, from measurements
-// of it. Until the first one the local clock stands in for the server's. The
-// times that it tells rise strictly, except that the first measurement may turn
-// it back: times told before it are not comparable with those of other
-// instances anyway. It is safe for concurrent use.
+// A Clock tells the time of a server, in epoch microseconds, from measurements of
+// it; before the first one, that of the local clock. Its times rise strictly, except
+// that the first measurement may set it back: earlier times cannot be compared with
+// those of other instances anyway. It is safe for concurrent use.
 type Clock struct {
 	local func() time.Time
 	known atomic.Pointer[measurement] // the best one; nil: there is none yet
-	last  atomic.Int64                // told last
+	last  atomic.Int64                // returned last
 }
 
 // A measurement says that the server's clock showed a time at another of the
 // local clock.
 type measurement struct {
-	server int64 // microseconds
-	at     time.Time
+	server int64         // microseconds
+	at     time.Time     // by the local clock
 	within time.Duration // how wrong server may be: half the round trip
 }
 
@@ -33,7 +32,7 @@ const clockStep = time.Millisecond
 
 func NewClock(local func() time.Time) *Clock { return &Clock{local: local} }
 
-// Now is later than every time told before.
+// Now is later than every time that it returned before.
 func (c *Clock) Now() int64 {
 	estimate := c.known.Load().estimate(c.local())
 	for {

@@ -6,7 +6,7 @@ import (
 	"rollcall/rooms"
 )
 
-// A Feed is what a store has for its watcher, in order. The store's mu guards it,
+// A Feed has the changes for a store's watcher, in order. The store's mu guards it,
 // and is not held while the watcher is called.
 type Feed struct {
 	watcher func([]rooms.Change) // nil: there is none yet, or none any more
@@ -16,8 +16,8 @@ type Feed struct {
 	calling chan struct{}
 }
 
-// maxChunk is how many changes one call of the watcher has: a large resync must
-// not keep it from everything else.
+// maxChunk bounds the changes of one call of the watcher, which must not be busy for
+// long with a large resync.
 const maxChunk = 256
 
 // Watch sets the watcher. mu is held.
@@ -30,9 +30,8 @@ func (f *Feed) Add(c rooms.Change) {
 	}
 }
 
-// Flush calls the watcher with all that waits. If another goroutine does that
-// already, it is left to that one. mu is held by the caller, and let go of
-// during each call.
+// Flush calls the watcher with all that waits. If another goroutine is doing that,
+// it leaves it to that one. mu is held by the caller, and released during each call.
 func (f *Feed) Flush(mu *sync.Mutex) {
 	if f.calling != nil {
 		return

@@ -3,9 +3,8 @@
 // messages between them: memory for an instance that runs alone, redis and pubsub
 // for several.
 //
-// What lives here and there: storage and transport. What may not: any rule about
-// who is shown to whom (rooms). Every store and bus passes the contract suites of
-// adaptertest.
+// These packages store and transport; which user is shown to which client is decided
+// in rooms. Every store and bus passes the contract suites of adaptertest.
 package adapter
 
 import (
@@ -22,7 +21,7 @@ import (
 	"rollcall/rooms"
 )
 
-// What is remembered, and its bounds: parts of the contract of rooms.Store.
+// The bounds of what is remembered: parts of the contract of rooms.Store.
 const (
 	MaxHistory   = 100                // messages of one room
 	KeepHistory  = 7 * 24 * time.Hour // each
@@ -43,9 +42,9 @@ func NotBefore(all []rooms.ChatMessage, oldest int64) []rooms.ChatMessage {
 	return slices.DeleteFunc(slices.Clone(all), func(m rooms.ChatMessage) bool { return m.At < oldest })
 }
 
-// IsActivity tells whether putting an entry shows that its user was active:
-// somebody came, came out of hiding, or changed the user's data. A change of
-// status alone does not: nobody need have been there when it became away.
+// IsActivity reports whether putting an entry shows that its user was active: the
+// user came, came out of hiding, or has other data. A change of status alone does
+// not: it may have become away by itself.
 func IsActivity(before rooms.Entry, replaced bool, e rooms.Entry) bool {
 	switch {
 	case e.List != rooms.Online || e.Status == rooms.Hidden:
@@ -56,12 +55,12 @@ func IsActivity(before rooms.Entry, replaced bool, e rooms.Entry) bool {
 	return before.UserID != e.UserID || !bytes.Equal(before.Data, e.Data)
 }
 
-// IsRemembered tells whether an entry's user is known by more than the socket,
-// which never comes back.
+// IsRemembered reports whether the last activity of an entry's user is remembered: a
+// user known only by the socket never comes back.
 func IsRemembered(e rooms.Entry) bool { return e.UserID != e.Key && len(e.UserID) <= MaxSeenID }
 
-// NonceKey is a short text that is the same for what counts as one message, ""
-// for one without a nonce.
+// NonceKey is a short text that is the same for posts that count as one message, ""
+// without a nonce.
 func NonceKey(m rooms.ChatPost) string {
 	if m.Nonce == "" {
 		return ""

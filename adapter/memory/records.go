@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"container/heap"
 	"math"
 	"time"
 
@@ -10,8 +11,8 @@ import (
 	"rollcall/rooms"
 )
 
-// records is what a process alone remembers beyond the moment. It has no lock of
-// its own: the store's guards it.
+// records is the chat messages and last activity that the store remembers. Store.mu
+// guards it.
 type records struct {
 	now       func() time.Time
 	last      int64                             // id of a message: they rise over all rooms, forgotten or not
@@ -50,8 +51,8 @@ func newRecords(now func() time.Time) *records {
 // MiB. It is called before the first message.
 func (s *Store) BoundHistories(bytes int) { s.records.maxSize = bytes }
 
-// What a room and a message count against the bound: their text, and what
-// holds it.
+// What a room and a message count against the bound: their text, and the memory
+// around it.
 func sizeOfRoom(room string) int { return 2*len(room) + 512 }
 func sizeOfMessage(m rooms.ChatMessage) int {
 	return len(m.UserID) + len(m.Username) + len(m.Content) + 112
@@ -91,7 +92,7 @@ func (r *records) keep(message rooms.ChatMessage, from rooms.Origin) {
 	oldest := r.oldestMessage()
 	for len(h.messages) > adapter.MaxHistory || h.messages[0].At < oldest {
 		r.grow(h, -sizeOfMessage(h.messages[0]))
-		h.messages[0] = rooms.ChatMessage{} // what it holds is let go of
+		h.messages[0] = rooms.ChatMessage{} // releases its text
 		h.messages = h.messages[1:]
 	}
 	adapter.DropOldest(r.histories, func(h *history) bool { return h.messages[len(h.messages)-1].At < oldest })
@@ -130,7 +131,7 @@ func (r *records) history(room string) []rooms.ChatMessage {
 	return adapter.NotBefore(h.messages, r.oldestMessage())
 }
 
-// touch notes when a user was active. What is in the future is now.
+// touch notes when a user was active. A time in the future counts as now.
 func (r *records) touch(user string, at int64) {
 	if len(user) > adapter.MaxSeenID {
 		return
@@ -160,4 +161,79 @@ func (r *records) lastActive(user string) int64 {
 		return 0
 	}
 	return at
+}
+
+// shares has the bytes of the histories that each address, or each client of one,
+// began: the largest share first. The zero value has none.
+type shares struct {
+	byKey map[string]*share
+	order bySize
+}
+
+// A share is that of one address or client. It exists as long as it has a size.
+type share struct {
+	key     string
+	size    int                              // in bytes
+	at      int                              // its index in the order
+	clients shares                           // of an address
+	rooms   *simplelru.LRU[string, struct{}] // of a client
+}
+
+// use notes that a room of a client is used.
+func (s *share) use(room string) {
+	if s.rooms == nil {
+		s.rooms = adapter.NewLRU[string, struct{}](math.MaxInt, nil)
+	}
+	s.rooms.Add(room, struct{}{})
+}
+
+// grow adds bytes to a share, and returns it.
+func (o *shares) grow(key string, bytes int) *share {
+	one := o.byKey[key]
+	if one == nil {
+		if o.byKey == nil {
+			o.byKey = make(map[string]*share)
+		}
+		one = &share{key: key}
+		o.byKey[key] = one
+		heap.Push(&o.order, one)
+	}
+	one.size += bytes
+	if one.size > 0 {
+		heap.Fix(&o.order, one.at)
+	} else {
+		heap.Remove(&o.order, one.at)
+		delete(o.byKey, key)
+	}
+	return one
+}
+
+// largest is the largest share. There is one.
+func (o *shares) largest() *share { return o.order[0] }
+
+// bySize is a heap.
+type bySize []*share
+
+func (h bySize) Len() int           { return len(h) }
+func (h bySize) Less(i, j int) bool { return h[i].size > h[j].size }
+
+func (h bySize) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].at, h[j].at = i, j
+}
+
+// Push implements heap.Interface.
+func (h *bySize) Push(x any) {
+	one := x.(*share)
+	one.at = len(*h)
+	*h = append(*h, one)
+}
+
+// Pop implements heap.Interface.
+func (h *bySize) Pop() any {
+	last := len(*h) - 1
+	one := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	return one
 }
