@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"errors"
 	"strconv"
 
@@ -10,7 +11,7 @@ import (
 	"rollcall/rooms"
 )
 
-// isMessage reports whether it is a message, a sign-out or a revocation.
+// isMessage reports whether it is a chat message, a sign-out or a revocation.
 func (a announcement) isMessage() bool {
 	return a.message != nil || a.kept > 0 || a.signOut != "" || a.revoked != nil
 }
@@ -22,8 +23,8 @@ type link struct {
 	token, before string
 }
 
-// follows reports whether an announcement is the next one after another. An
-// instance of the version before announces without tokens.
+// follows reports whether it is the next one behind another. Instances of an earlier
+// release announce without tokens.
 func (l link) follows(seq uint64, token string) bool {
 	return l.seq == seq+1 && (l.token == "" || l.before == token)
 }
@@ -38,9 +39,9 @@ type announcement struct {
 	signOut  string // the user who is to be signed out
 	revoked  *adapter.Revocation
 	evicted  string // the instance that is gone with all its entries
-	reset    string // the instance that begins to rewrite everything
-	whole    string // the instance that has rewritten everything
-	instance string // that did it
+	reset    bool   // the instance begins to rewrite everything
+	whole    bool   // the instance has rewritten everything
+	instance string // whose step it is
 	version  uint64
 	floor    uint64 // of whole: the version of its reset
 	count    uint64 // of a message or a sign-out
@@ -50,23 +51,22 @@ type announcement struct {
 
 var errNoAnnouncement = errors.New("not an announcement")
 
-// parseAnnouncement reads an entry of the stream. Without an error but for the
-// link it is errNoAnnouncement.
+// parseAnnouncement reads an entry of the stream. An error other than
+// errNoAnnouncement is of its content: link and format are valid.
 func parseAnnouncement(message goredis.XMessage) (announcement, error) {
 	field := func(name string) string { s, _ := message.Values[name].(string); return s }
-	number := func(name string) uint64 { n, _ := strconv.ParseUint(field(name), 10, 64); return n } // not all have one
 	a := announcement{
-		link:     link{seq: number("n"), token: field("c"), before: field("p")},
+		link:     link{seq: number(field("n")), token: field("c"), before: field("p")},
 		signOut:  field("out"),
 		evicted:  field("gone"),
-		reset:    field("reset"),
-		whole:    field("whole"),
-		instance: field("i"),
-		version:  number("v"),
-		floor:    number("r"),
-		count:    number("w"),
+		reset:    field("reset") != "",
+		whole:    field("whole") != "",
+		instance: cmp.Or(field("reset"), field("whole"), field("i")),
+		version:  number(field("v")),
+		floor:    number(field("r")),
+		count:    number(field("w")),
 		reason:   rooms.Reason(field("why")),
-		format:   max(1, int(number("f"))),
+		format:   max(1, int(number(field("f")))),
 	}
 	if a.seq == 0 {
 		return announcement{}, errNoAnnouncement
@@ -90,9 +90,6 @@ func parseAnnouncement(message goredis.XMessage) (announcement, error) {
 		var chat rooms.ChatMessage
 		chat, err = parseMessage(field("said"), field("m"))
 		a.message = &chat
-	}
-	if a.reset != "" || a.whole != "" {
-		a.instance = a.reset + a.whole
 	}
 	return a, err
 }

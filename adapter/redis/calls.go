@@ -10,13 +10,14 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"rollcall/internal/ratelog"
 	"rollcall/internal/retry"
 )
 
-// A server is all that the store asks of Redis. Production has liveServer; the
+// A server is all that the store needs of Redis. Production has liveServer; the
 // simulation has one in memory, whose network and clock it controls.
 type server interface {
 	// eval runs a script on the keys of a prefix. The reply has the types that
@@ -42,8 +43,7 @@ type subscription interface {
 // liveServer is a Redis reached over the network.
 type liveServer struct{ goredis.UniversalClient }
 
-// eval implements server. Redis may have forgotten the script; then it is sent
-// again.
+// eval implements server. A script that Redis does not have cached is sent whole.
 func (s liveServer) eval(ctx context.Context, script *luaScript, prefix string, args []any) (any, error) {
 	return script.redis.Run(ctx, s.UniversalClient, []string{prefix}, args...).Result()
 }
@@ -73,7 +73,7 @@ func (s liveServer) subscribe(ctx context.Context, channel string) subscription 
 func connect(o *goredis.UniversalOptions, timing Timing) goredis.UniversalClient {
 	silenceLibrary()
 	o.Protocol = 2
-	// The library tries nothing again: a goroutine that was cut off has to know,
+	// The library retries nothing: a goroutine whose connection broke has to know,
 	// since it may have missed something.
 	o.MaxRetries = -1
 	o.DialerRetries = 1
@@ -93,13 +93,9 @@ func connect(o *goredis.UniversalOptions, timing Timing) goredis.UniversalClient
 
 // silenceLibrary ends the client library's own log, which is one for the whole
 // process: it would repeat each failed dial. Every error reaches us anyway.
-var silenceLibrary = sync.OnceFunc(func() { goredis.SetLogger(noLog{}) })
+var silenceLibrary = sync.OnceFunc(logging.Disable)
 
-type noLog struct{}
-
-func (noLog) Printf(context.Context, string, ...any) {}
-
-// A caller makes the calls to Redis, for all parts of the store, and counts them.
+// A caller makes and counts the calls to Redis, for all parts of the store.
 // It is safe for concurrent use.
 type caller struct {
 	instance string
@@ -109,7 +105,7 @@ type caller struct {
 	log      *slog.Logger
 	counters counters
 	tokens   atomic.Uint64    // given out
-	rejected *ratelog.Warning // values in Redis that no client may get
+	rejected *ratelog.Warning // see reject
 }
 
 // eval runs a script within a time limit, and counts the call.
@@ -131,8 +127,8 @@ func (c *caller) newBackoff() retry.Backoff {
 	return retry.Backoff{First: c.timing.MaxBackoff / 16, Max: c.timing.MaxBackoff}
 }
 
-// reject counts a value from Redis that cannot be shown to anybody, and logs it
-// at a limited rate. The rest goes on without it.
+// reject counts a value from Redis that no client may get, and logs it at a
+// limited rate. It is left out.
 func (c *caller) reject(err error) {
 	c.counters.rejected.Add(1)
 	c.rejected.Note(err)

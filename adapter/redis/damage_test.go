@@ -112,7 +112,7 @@ func checkMended(t *testing.T, revoked time.Time, all []*instance) {
 			t.Errorf("%s was told %+v", i.instance, got)
 		}
 	}
-	if format := all[0].client.Get(t.Context(), all[0].prefix+":format").Val(); format != "1" {
+	if format := all[0].Client().Get(t.Context(), all[0].prefix+":format").Val(); format != "1" {
 		t.Errorf("the format is %q", format)
 	}
 	history, err := all[0].History(t.Context(), "1")

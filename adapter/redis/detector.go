@@ -13,43 +13,34 @@ import (
 // A failureDetector decides which other instances have failed. It belongs to the
 // goroutine of the lease.
 //
-// It suspects nobody before this instance has held its own lease for the full
-// length without interruption: after an outage of Redis everybody's lease has
-// run out, and they are on their way back.
+// It suspects no instance before this one has held its own lease for the full
+// length without interruption: after an outage of Redis all leases have run out,
+// and their owners are about to renew them.
 type failureDetector struct {
 	till string    // end of our own lease, as we set it last
-	from time.Time // since when it was never interrupted
+	from time.Time // since when our lease was never interrupted
 	// clock is Redis' at the last renewal, which was between began and ended.
 	clock        int64
 	began, ended time.Time
-	// leases are the others' as they were observed first.
+	// leases are the others' as they were observed.
 	leases map[string]observedLease
-	// suspected have a lease and nobody on their channel.
-	suspected map[string]suspicion
-	// withoutLease have entries and no lease, since when.
+	// withoutLease is since when an instance has entries and no lease.
 	withoutLease map[string]time.Time
 }
 
-type suspicion struct {
-	till  string
-	since int64 // Redis' clock
-}
-
+// An observedLease is a lease for as long as it ends at the same time.
 type observedLease struct {
-	till  string
-	since time.Time
+	till   string
+	since  time.Time // by our own clock
+	silent int64     // Redis' clock when nobody was on its channel any more; 0: somebody is
 }
 
 func newFailureDetector() failureDetector {
-	return failureDetector{
-		leases:       make(map[string]observedLease),
-		suspected:    make(map[string]suspicion),
-		withoutLease: make(map[string]time.Time),
-	}
+	return failureDetector{leases: make(map[string]observedLease), withoutLease: make(map[string]time.Time)}
 }
 
-// renewed notes a renewal that began and ended when it did, and reports whether
-// our lease was interrupted since the one before.
+// renewed notes a renewal, which took from began to ended, and reports whether our
+// lease was interrupted since the one before.
 func (d *failureDetector) renewed(now renewal, began, ended time.Time) (interrupted bool) {
 	first := d.till == ""
 	switch {
@@ -73,41 +64,37 @@ func (d *failureDetector) clockWasSet(clock int64, began, ended time.Time) bool 
 	return went < began.Sub(d.ended)-maxSkew || went > ended.Sub(d.began)+maxSkew
 }
 
-// restart lets a full lease pass before anybody is suspected again.
+// restart lets a full lease pass before an instance is suspected again.
 func (d *failureDetector) restart(local time.Time) {
 	d.from = local
 	clear(d.leases)
-	clear(d.suspected)
 	clear(d.withoutLease)
 }
 
 // detectFailures evicts the instances that have failed, and reports whether any
 // is suspected.
-func (k *leaseKeeper) detectFailures(ctx context.Context, now renewal) bool {
+func (k *leaseKeeper) detectFailures(ctx context.Context, now renewal) (suspected bool) {
 	d := &k.detector
 	leases := make(map[string]bool, len(now.others))
 	for _, other := range now.others {
 		leases[other.instance] = true
 	}
-	absent := k.absent(leases) // their time runs along with ours
+	absent := k.absent(leases) // noted even while nobody may be suspected
 	if k.timing.Now().Sub(d.from) < k.timing.Lease {
 		return false
 	}
 	for _, other := range now.others {
-		sign := d.check(other, now.now, k.timing)
-		if sign == signNone && d.isUnchanged(other, k.timing.Now(), k.timing.Lease+max(k.handOver, k.grace)) {
-			sign = signUnchanged
+		lease := d.observe(other, now.now, k.timing.Now())
+		if why := k.signOf(other, lease, now.now); why != signNone {
+			k.evictFailed(ctx, other.instance, why, other.till)
 		}
-		if sign != signNone {
-			k.evictFailed(ctx, other.instance, sign, other.till)
-		}
+		suspected = suspected || lease.silent != 0
 	}
-	maps.DeleteFunc(d.suspected, func(instance string, _ suspicion) bool { return !leases[instance] })
 	maps.DeleteFunc(d.leases, func(instance string, _ observedLease) bool { return !leases[instance] })
 	for _, instance := range absent {
 		k.evictFailed(ctx, instance, signAbsent, "")
 	}
-	return len(d.suspected) > 0
+	return suspected
 }
 
 // A sign is why an instance may be evicted. The script evict checks it again.
@@ -118,53 +105,49 @@ const (
 	signExpired sign = "expired" // its lease ran out
 	signSilent  sign = "silent"  // its connections are closed and it does not renew
 	signAbsent  sign = "absent"  // it has entries and no lease
-	// Its lease was not renewed for longer than it should last: Redis' clock was
-	// set back.
+	// Its lease stayed the same for longer than it should last: Redis' clock was set
+	// back.
 	signUnchanged sign = "unchanged"
-	// It is ourselves: we have closed,
-	signClosed sign = "closed"
-	// and the others evict us when our time to hand over has passed.
+	// The instance evicts itself when it has closed: at once, or when its time to hand
+	// over has passed.
+	signClosed   sign = "closed"
 	signHandOver sign = "hand over"
 )
 
-// check looks at one instance's lease, in Redis' time.
-func (d *failureDetector) check(other otherLease, now int64, timing Timing) sign {
-	till, err := strconv.ParseInt(other.till, 10, 64)
-	if err != nil {
-		return signNone // not written by an instance
-	}
-	if till < now {
-		return signExpired
+// observe notes what a renewal tells of another instance's lease, at now by Redis'
+// clock and local by our own.
+func (d *failureDetector) observe(other otherLease, now int64, local time.Time) observedLease {
+	lease, ok := d.leases[other.instance]
+	if !ok || lease.till != other.till {
+		lease = observedLease{till: other.till, since: local}
 	}
 	if other.listening != 0 {
-		delete(d.suspected, other.instance)
-		return signNone
+		lease.silent = 0
+	} else if lease.silent == 0 {
+		lease.silent = now
 	}
-	s, ok := d.suspected[other.instance]
-	if !ok || s.till != other.till {
-		d.suspected[other.instance] = suspicion{other.till, now}
-		return signNone
-	}
-	renewed := till - timing.Lease.Milliseconds()
-	if now-renewed >= timing.Silence.Milliseconds() && now-s.since >= timing.Silence.Milliseconds()/2 {
+	d.leases[other.instance] = lease
+	return lease
+}
+
+// signOf is why the instance of a lease may be evicted, at now by Redis' clock.
+func (k *leaseKeeper) signOf(other otherLease, lease observedLease, now int64) sign {
+	till, silence := other.end(), k.timing.Silence.Milliseconds()
+	renewed := till - k.timing.Lease.Milliseconds()
+	switch {
+	case till == 0: // not written by an instance
+	case till < now:
+		return signExpired
+	case lease.silent != 0 && now-renewed >= silence && now-lease.silent >= silence/2:
 		return signSilent
+	}
+	if k.timing.Now().Sub(lease.since) > k.timing.Lease+max(k.handOver, k.grace) {
+		return signUnchanged
 	}
 	return signNone
 }
 
-// isUnchanged reports whether a lease has been the same for longer than limit, by
-// our own clock.
-func (d *failureDetector) isUnchanged(other otherLease, now time.Time, limit time.Duration) bool {
-	observed, ok := d.leases[other.instance]
-	if !ok || observed.till != other.till {
-		d.leases[other.instance] = observedLease{other.till, now}
-		return false
-	}
-	return now.Sub(observed.since) > limit
-}
-
-// absent is the instances that have entries and had no lease for the length of
-// one.
+// absent is the instances that have entries here, and no lease for the length of one.
 func (k *leaseKeeper) absent(leases map[string]bool) []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -188,7 +171,7 @@ func (k *leaseKeeper) absent(leases map[string]bool) []string {
 	return out
 }
 
-// evictFailed evicts an instance, if Redis agrees that it has failed.
+// evictFailed evicts an instance, if Redis shows that it has failed.
 func (k *leaseKeeper) evictFailed(ctx context.Context, instance string, why sign, till string) {
 	evicted, err := k.evict(ctx, instance, why, till, rooms.InstanceLost)
 	if err != nil || !evicted {

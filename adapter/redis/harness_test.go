@@ -249,7 +249,7 @@ func agree(t *testing.T, instances ...*instance) {
 		await(i.instance, i.view)
 		i.eventually("ready", func() bool { return i.Ready() == nil })
 	}
-	keys := realKeys{instances[0].client, instances[0].prefix + ":"}
+	keys := realKeys{instances[0].Client(), instances[0].prefix + ":"}
 	await("Redis", func() map[string]string {
 		all := make(map[string]string)
 		for place, value := range entriesIn(keys) {

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -9,54 +10,50 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// health is how the store stands with Redis. Store.mu guards it.
+// health is what /readyz and Stats show of the calls to Redis. Store.mu guards it.
 type health struct {
-	renewed time.Time // the lease, last; at first when the store was opened
-	times   uint64    // that it was renewed
-	synced  bool      // the view was compared at least once
-	failed  int       // renewals in a row
-	down    bool      // as the log says
-	since   time.Time // when it went
+	renewed time.Time // when the lease was renewed last; at first when the store was opened
+	times   uint64    // how often it was renewed
+	failed  int       // renewals that failed, in a row
+	down    bool      // the log says that Redis is gone
+	since   time.Time // the first of the failed renewals
 	lastErr error
 	seq     uint64 // of the last announcement that Redis has
-	drift   int
+	drift   int    // see Stats
 }
 
-// noteHealth takes the result of a renewal, and tells the log when Redis has
-// gone or come back: once each, and nothing of a mere reconnect.
+// noteHealth notes the result of a renewal. It logs that Redis is gone, or back,
+// once each, and nothing of a mere reconnect.
 func (k *leaseKeeper) noteHealth(err error) {
 	k.mu.Lock()
-	h := &k.health
-	now := k.timing.Now()
-	wentNow, cameNow := false, false
+	h, now := &k.health, k.timing.Now()
+	wasDown := h.down
 	if err != nil {
-		h.failed++
-		h.lastErr = err
-		if h.failed == 1 {
+		if h.failed++; h.failed == 1 {
 			h.since = now
 		}
-		wentNow = h.failed == 2 && !h.down && !k.closed
-		h.down = h.down || wentNow
+		h.lastErr = err
+		h.down = wasDown || h.failed == 2 && !k.closed
 	} else {
-		cameNow = h.down
-		h.down, h.failed, h.lastErr = false, 0, nil
-		h.renewed = now
+		h.down, h.failed, h.lastErr, h.renewed = false, 0, nil, now
 		h.times++
 	}
-	since := h.since
+	isDown, since := h.down, h.since
 	k.mu.Unlock()
 	switch {
-	case wentNow && isFormatError(err):
+	case isDown && !wasDown && errors.Is(err, errLaterFormat):
 		k.log.Error("the data in Redis cannot be used; own clients are served on", "error", err)
-	case wentNow:
+	case isDown && !wasDown:
 		k.log.Error("Redis is gone; own clients are served on", "error", err)
-	case cameNow:
+	case wasDown && !isDown:
 		k.log.Info("Redis is back", "after", now.Sub(since).Round(time.Millisecond))
 	}
 }
 
-// Ready is nil if this instance shows what the others have; else it says what
-// is wrong.
+var errNotRenewed = errors.New("not renewed yet")
+
+// Ready is nil if this instance has the others' entries; else it says what is
+// wrong.
 func (r *Store) Ready() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -65,11 +62,11 @@ func (r *Store) Ready() error {
 	switch {
 	case r.closed:
 		return errors.New("redis: closed")
-	case isFormatError(h.lastErr):
+	case errors.Is(h.lastErr, errLaterFormat):
 		return fmt.Errorf("redis: %w", h.lastErr)
 	case h.times == 0 || age > r.timing.Lease:
-		return fmt.Errorf("redis: no lease for %s: %w", age.Round(time.Second), orUnknown(h.lastErr))
-	case !h.synced || r.others.resync != "":
+		return fmt.Errorf("redis: no lease for %s: %w", age.Round(time.Second), cmp.Or(h.lastErr, errNotRenewed))
+	case r.others.resync != "":
 		return fmt.Errorf("redis: the view is not in sync: %s", r.others.resync)
 	case r.others.unsettled() > 0:
 		return fmt.Errorf("redis: the view is not in sync: waiting for %d other instances", r.others.unsettled())
@@ -77,27 +74,19 @@ func (r *Store) Ready() error {
 	return nil
 }
 
-func orUnknown(err error) error {
-	if err == nil {
-		return errors.New("not renewed yet")
-	}
-	return err
-}
-
 // Stats is what a store counts. The counters only rise.
 type Stats struct {
-	// LeaseAge is the time since the lease was renewed, Renewals how often it
-	// was.
+	// LeaseAge is the time since the lease was renewed, Renewals how often it was.
 	LeaseAge time.Duration
 	Renewals uint64
-	// Lag is how many announcements are read behind what Redis has.
+	// Lag is how many announcements in Redis are not read yet.
 	Lag uint64
-	// Queued is how many own changes Redis has not confirmed.
+	// Queued is how many own changes and messages Redis has not confirmed.
 	Queued int
 	// Drift is how many entries in Redis have no owner with a lease, and own
 	// ones no live socket or the reverse. It should be 0.
 	Drift int
-	// Resyncs is how often everything had to be compared.
+	// Resyncs is how often everything was compared with Redis, after the first time.
 	Resyncs uint64
 	// Differences is how often another instance had other entries at the same
 	// announcement. It should be 0.
@@ -111,25 +100,23 @@ type Stats struct {
 	CallTime, LastCall time.Duration
 }
 
-// Stats tells how it goes.
+// Stats returns the counters.
 func (r *Store) Stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return Stats{
-		LeaseAge: r.timing.Now().Sub(r.health.renewed),
-		Renewals: r.health.times,
-		Lag:      r.health.seq - min(r.health.seq, r.others.seq),
-		Queued:   len(r.own.queue),
-		Drift:    r.health.drift,
-		Resyncs:  r.counters.resyncs.Load(),
-
+		LeaseAge:    r.timing.Now().Sub(r.health.renewed),
+		Renewals:    r.health.times,
+		Lag:         r.health.seq - min(r.health.seq, r.others.seq),
+		Queued:      len(r.own.queue),
+		Drift:       r.health.drift,
+		Resyncs:     r.counters.resyncs.Load(),
 		Differences: r.counters.differences.Load(),
-
-		Refused:  r.counters.rejected.Load(),
-		Calls:    r.counters.calls.Load(),
-		Errors:   r.counters.errors.Load(),
-		CallTime: time.Duration(r.counters.time.Load()),
-		LastCall: time.Duration(r.counters.last.Load()),
+		Refused:     r.counters.rejected.Load(),
+		Calls:       r.counters.calls.Load(),
+		Errors:      r.counters.errors.Load(),
+		CallTime:    time.Duration(r.counters.time.Load()),
+		LastCall:    time.Duration(r.counters.last.Load()),
 	}
 }
 

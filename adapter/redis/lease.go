@@ -12,10 +12,10 @@ import (
 	"rollcall/rooms"
 )
 
-// renewal is what one renewal of the lease tells.
+// renewal is the answer to one renewal of the lease.
 type renewal struct {
-	now     int64  // Redis' clock, in ms
-	held    string // when the lease would have ended, "" if there was none
+	now     int64  // Redis' clock (epoch ms)
+	held    string // when the lease before would have ended, "" if there was none
 	till    string // when it ends now
 	seq     uint64 // of the last announcement
 	token   string
@@ -32,8 +32,7 @@ type otherLease struct {
 	state     state
 }
 
-// someExpired reports whether the lease of an instance has run out, which will be
-// evicted.
+// someExpired reports whether the lease of another instance has run out.
 func (r renewal) someExpired() bool {
 	return slices.ContainsFunc(r.others, func(other otherLease) bool {
 		return other.end() < r.now
@@ -46,8 +45,8 @@ func (l otherLease) end() int64 {
 	return till
 }
 
-// A leaseKeeper renews this instance's lease and looks at what each renewal
-// tells. It belongs to one goroutine.
+// A leaseKeeper renews this instance's lease, and compares what each renewal says of
+// all instances with what is known here. It belongs to one goroutine.
 type leaseKeeper struct {
 	*Store
 	detector   failureDetector
@@ -71,7 +70,7 @@ func (k *leaseKeeper) keep(ctx context.Context) {
 		}
 		backoff.Reset()
 		interrupted := k.detector.renewed(now, started, k.timing.Now())
-		if failed { // the others may have been cut off too, and come back a little later
+		if failed { // the others may have lost their connections too, and come back a little later
 			k.detector.restart(k.timing.Now())
 			failed = false
 		}
@@ -79,13 +78,13 @@ func (k *leaseKeeper) keep(ctx context.Context) {
 		k.compareDigests(ctx, now)
 		pause := k.timing.Renew
 		if k.detectFailures(ctx, now) {
-			pause /= 4 // an instance is suspected: look again soon
+			pause /= 4 // an instance is suspected: renew again soon
 		}
 		retry.Sleep(ctx, pause)
 	}
 }
 
-// ownProgress is how far this instance was before a renewal.
+// ownProgress is how far this instance was before a call.
 type ownProgress struct {
 	seq               uint64 // read
 	version           uint64 // of the own changes
@@ -93,14 +92,14 @@ type ownProgress struct {
 	idle, rewriting   bool
 }
 
-func (k *leaseKeeper) progress() ownProgress {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	o := &k.own
-	return ownProgress{k.others.seq, o.version, o.acked, o.ackedCount, len(o.queue) == 0, o.isRewriting()}
+func (r *Store) progress() ownProgress {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o := &r.own
+	return ownProgress{r.others.seq, o.version, o.acked, o.ackedCount, len(o.queue) == 0, o.isRewriting()}
 }
 
-// observations are what was noticed at the last renewal.
+// observations are what was observed at the last renewal.
 type observations struct {
 	target uint64    // the announcement that the reader should reach
 	seq    uint64    // the one it was at,
@@ -123,11 +122,11 @@ func (k *leaseKeeper) check(before ownProgress, now renewal, interrupted bool) {
 	case interrupted:
 		o.requestResync("the lease had run out")
 	case o.seq == last.seq && o.seq < last.target && local.Sub(last.since) >= k.timing.Lag:
-		o.requestResync("the reader does not get on")
+		o.requestResync("the reader makes no progress")
 	case o.seq >= now.seq && o.lacks(now):
 		o.requestResync("another instance is known in part")
 	}
-	// Behind is no fault as long as it gets on: a storm takes its time.
+	// A reader that is behind and makes progress is no fault: a storm takes time.
 	if o.seq != last.seq || o.seq >= last.target {
 		last.seq, last.since = o.seq, local
 	}
@@ -149,7 +148,8 @@ func (o *othersState) lacks(now renewal) bool {
 	return false
 }
 
-// checkOwn looks for own entries that Redis lacks or has left over. mu is held.
+// checkOwn looks for own changes that Redis lost, and compares the numbers of
+// entries. mu is held.
 func (k *leaseKeeper) checkOwn(before ownProgress, now renewal) {
 	drift := 0
 	if before.idle && before.version == k.own.version { // nothing was on its way meanwhile
@@ -157,9 +157,9 @@ func (k *leaseKeeper) checkOwn(before ownProgress, now renewal) {
 	}
 	k.health.drift = max(drift, -drift) + max(now.orphans, -now.orphans)
 	switch {
-	case k.own.isLost(now.mine, before.acked, before.ackedCount, before.rewriting):
+	case k.own.isLost(now.mine, before):
 		k.rewrite("Redis lacks own changes")
-	case drift != 0 && drift == k.last.drift && !k.own.isRewriting(): // twice: no passing moment
+	case drift != 0 && drift == k.last.drift && !k.own.isRewriting(): // twice in a row: not just in between
 		k.rewrite("own entries are too many or too few")
 	case now.orphans < 0 && now.orphans == k.last.lost:
 		k.others.requestResync("entries are missing")
@@ -167,8 +167,8 @@ func (k *leaseKeeper) checkOwn(before ownProgress, now renewal) {
 	k.last.drift, k.last.lost = drift, now.orphans
 }
 
-// evict removes another instance, or this one that ends, with all its entries. It
-// reports whether that was done: Redis may know that the instance still runs.
+// evict removes another instance, or this one at its end, with all its entries. It
+// reports false if Redis shows that the instance still runs.
 func (r *Store) evict(ctx context.Context, instance string, why sign, till string, reason rooms.Reason) (bool, error) {
 	handOver, toNobody := max(r.handOver, r.grace), "0"
 	if r.grace > 0 { // an instance that starts next finds the users
@@ -228,7 +228,7 @@ func parseRenewal(reply any) (renewal, error) {
 
 // holdAliveSubscription keeps a connection subscribed to a channel of this
 // instance. When the process dies its connections close at once, and the others
-// see that nobody is subscribed any more. Nothing is ever sent there.
+// see that the channel has no subscriber. Nothing is ever published there.
 func (c *caller) holdAliveSubscription(ctx context.Context) {
 	backoff := c.newBackoff()
 	for ctx.Err() == nil {

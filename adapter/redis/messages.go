@@ -12,8 +12,8 @@ import (
 
 var errUnavailable = &rooms.Refusal{Code: "unavailable", Message: "This cannot be done now. Please try again in a moment."}
 
-// PostMessage implements rooms.Store. The message takes its place in the order of all
-// when Redis has it; from there it comes back to the own watchers too.
+// PostMessage implements rooms.Store. The message has its place in the order of all
+// when Redis has it; the reader delivers it to the watcher here too.
 func (r *Store) PostMessage(post rooms.ChatPost) (<-chan int64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -29,13 +29,13 @@ type waiter struct {
 	since time.Time
 }
 
-// maxWait is after what time an id is not waited for any more: Redis has lost
-// the message.
+// maxWait is how long the id of a message is waited for at least. After that Redis
+// has lost the message.
 const maxWait = time.Minute
 
 // await waits for the id of the message that was queued last.
 func (o *ownState) await(now time.Time) <-chan int64 {
-	if len(o.waiting) >= maxMessages { // some of these have no message in the queue any more
+	if len(o.waiting) >= maxMessages { // some of these have no message in queue or unread
 		for count, one := range o.waiting {
 			if now.Sub(one.since) > maxWait || len(o.waiting) >= 2*maxMessages {
 				delete(o.waiting, count)
@@ -47,7 +47,7 @@ func (o *ownState) await(now time.Time) <-chan int64 {
 	return kept
 }
 
-// kept tells the id of an own message that Redis has.
+// kept gives the id of an own message to its waiter.
 func (o *ownState) kept(count uint64, id int64) {
 	if one, ok := o.waiting[count]; ok {
 		delete(o.waiting, count)
@@ -55,8 +55,8 @@ func (o *ownState) kept(count uint64, id int64) {
 	}
 }
 
-// enqueueMessage queues a message for Redis, and reports false if too much is
-// queued, or the store is closed. mu is held.
+// enqueueMessage queues a message, and reports false if too much is queued, or the
+// store is closed. mu is held.
 func (r *Store) enqueueMessage(next op) bool {
 	if r.closed || !r.own.enqueueMessage(next) {
 		return false
@@ -66,7 +66,7 @@ func (r *Store) enqueueMessage(next op) bool {
 }
 
 // SignOut implements rooms.Store. Without Redis the others get it when Redis is
-// back; if too much is queued they do not, and the log says so.
+// back; if too much is queued they never do, and the log says so.
 func (r *Store) SignOut(user string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -75,17 +75,13 @@ func (r *Store) SignOut(user string) {
 	}
 }
 
-// A revocation is written and announced in one step, like a sign-out and in the
-// same order: when a client that was signed out comes to another instance with its
-// old token, that one knows.
-
-// reloadRevoked is how often the revocations are read whole, beside after each
-// resync.
+// reloadRevoked is how often all revocations are read, besides after each resync.
 const reloadRevoked = 5 * time.Minute
 
 // Revoke refuses the tokens of a user that were issued until then, on every
-// instance, for at least 24 hours. Without Redis the others follow when it is
-// back.
+// instance, for at least 24 hours. Without Redis the others get it when Redis is
+// back. It reaches them before a SignOut that follows: they refuse the old token
+// when the client comes to them.
 func (r *Store) Revoke(user string, at time.Time) {
 	r.revoked.Note(user, at.UnixMilli(), r.timing.Now())
 	r.mu.Lock()
@@ -103,8 +99,8 @@ func (r *Store) enqueueRevocation(one adapter.Revocation) {
 // RevokedAt is when a user's tokens were revoked last, the zero time for never.
 func (r *Store) RevokedAt(user string) time.Time { return r.revoked.At(user) }
 
-// A revocationReader reads the revocations whole: announcements may have been
-// missed, or Redis have lost some. It belongs to one goroutine.
+// A revocationReader reads all revocations: announcements may have been missed, or
+// Redis may have lost some. It belongs to one goroutine.
 type revocationReader struct{ *Store }
 
 // follow reads them again and again until ctx ends.
@@ -116,13 +112,11 @@ func (r revocationReader) follow(ctx context.Context) {
 			continue
 		}
 		backoff.Reset()
-		timer := time.NewTimer(reloadRevoked)
 		select {
 		case <-r.compared:
-		case <-timer.C:
+		case <-time.After(reloadRevoked):
 		case <-ctx.Done():
 		}
-		timer.Stop()
 	}
 }
 
@@ -138,7 +132,7 @@ func (r revocationReader) load(ctx context.Context) error {
 	for i := 0; i+1 < len(rows); i += 2 {
 		at, err := strconv.ParseFloat(rows[i+1], 64)
 		if err != nil {
-			continue // somebody else wrote it
+			continue // another program wrote it
 		}
 		stored[rows[i]] = int64(at)
 		r.revoked.Note(rows[i], int64(at), now)
@@ -153,7 +147,7 @@ func (r revocationReader) load(ctx context.Context) error {
 	return nil
 }
 
-// revokes reports whether a revocation is on its way.
+// revokes reports whether a revocation is queued.
 func (o *ownState) revokes(one adapter.Revocation) bool {
 	for _, queued := range o.queue {
 		if queued.kind == opRevoke && queued.user == one.User && queued.revokedAt >= one.At {

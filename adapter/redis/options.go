@@ -25,15 +25,15 @@ type Options struct {
 	// Prefix of all keys, which puts them into one hash tag. One deployment is
 	// one prefix. Default "rollcall".
 	Prefix string
-	// Instance names this process for as long as it runs: no other process
-	// ever has the same. See InstanceID.
+	// Instance is the id of this process: no other process ever has the same. See
+	// InstanceID.
 	Instance string
-	// Grace is how long the entries stay after Close at least, whether there are
-	// other instances or not, so that the users can come back unseen. Those of an
-	// instance that died do not wait for it. Default 0.
+	// Grace is how long the entries stay after Close at least, with or without other
+	// instances, so that the others do not see users leave who come back. It does not
+	// hold for an instance that died. Default 0.
 	Grace time.Duration
-	// HandOver is how long the entries stay after Close, if there are other
-	// instances, so that users can come back there unseen. Default 0: not at all.
+	// HandOver is the same with other instances only, where users can come back.
+	// Default 0.
 	HandOver time.Duration
 	// Log gets what an operator should know. Default: nothing is logged.
 	Log *slog.Logger
@@ -49,8 +49,8 @@ type Options struct {
 type Timing struct {
 	// Renew is the pause between two renewals of the lease. Default 1 s.
 	Renew time.Duration
-	// Lease is how long an instance is believed in without one. All instances
-	// of a deployment must agree on it. Default 3 s.
+	// Lease is how long a lease lasts. All instances of a deployment must have the
+	// same. Default 3 s.
 	Lease time.Duration
 	// Silence is how long a living instance may be without a connection and a
 	// renewal before the others evict it, counted from its last renewal. Default 1.5 s.
@@ -59,15 +59,15 @@ type Timing struct {
 	Call time.Duration
 	// Block is how long the reader waits for news in one call. Default 1 s.
 	Block time.Duration
-	// Lag is how long the reader may be behind and not get on before it takes a
-	// snapshot. Default 1 s.
+	// Lag is how long the reader may be behind and make no progress before it takes
+	// a snapshot. Default 1 s.
 	Lag time.Duration
-	// MaxGather is the longest that changes are gathered for one call in a
-	// storm. The first after quiet never waits. Default 30 ms.
+	// MaxGather is how long changes are gathered for one call in a storm at most. The
+	// first after quiet never waits. Default 30 ms.
 	MaxGather time.Duration
-	// MaxBackoff bounds the pause between attempts while Redis is gone; it must
-	// be well below Lease, so that an instance that is only on its way back
-	// is not evicted. Default 500 ms.
+	// MaxBackoff bounds the pause between attempts while Redis is gone; it must be
+	// well below Lease, so that an instance that reconnects is not evicted. Default
+	// 500 ms.
 	MaxBackoff time.Duration
 	// Now is the local clock. Default time.Now.
 	Now func() time.Time

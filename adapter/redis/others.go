@@ -9,29 +9,29 @@ import (
 	"rollcall/rooms"
 )
 
-// othersState is what this instance knows of the others, and how far it has
-// read. Store.mu guards it.
+// othersState is what this instance knows of the others, and its place in the
+// stream. Store.mu guards it.
 type othersState struct {
-	// feed tells the watcher of the others' changes, and of all messages.
+	// feed has the others' changes, and all messages, for the watcher.
 	feed adapter.Feed
-	// entries is the others' entries, of which the watcher was told: whose, and
-	// which put. sum is the sum of their hashes.
+	// entries is the others' entries, as the watcher has them or will, and sum the
+	// sum of their hashes.
 	entries map[rooms.EntryKey]otherEntry
 	sum     uint64
 	// owners is what is known of each other instance.
 	owners map[string]*owner
-	// ended is the instances whose end was announced: older data do not bring them
-	// back.
+	// ended is the instances whose end was announced: older data in Redis do not
+	// bring them back.
 	ended map[string]*endedInstance
 
-	// seq, token and lastID are the announcement read last: its number, its
-	// token, and its place in the stream. If the next one does not follow it,
-	// something was missed, or Redis has other data.
+	// seq, token and lastID are the number, the token and the place in the stream of
+	// the announcement read last. If the next one does not follow it, something was
+	// missed, or Redis has other data.
 	seq    uint64
 	token  string
 	lastID string
-	// counts is up to where each instance's messages were read, also of those that
-	// are gone.
+	// counts is the count up to which each instance's messages were read, also of
+	// instances that have ended.
 	counts map[string]uint64
 	// lastMessage is the highest id of a chat message that was read.
 	lastMessage int64
@@ -50,14 +50,13 @@ type otherEntry struct {
 
 // An owner is what is known of another instance's entries.
 type owner struct {
-	// version is up to where its log was followed. What comes again is known.
+	// version is the last one of its log that was applied.
 	version uint64
-	// settled says that its entries are exactly those at that version. If not,
-	// some that are gone may still be shown, or some not yet: it is rewriting
-	// everything.
+	// settled says that its entries here are exactly those of that version. If not,
+	// some may be left over or missing until it has rewritten everything.
 	settled bool
-	// from is the version from which on its log was followed. Only a rewrite that
-	// began there or later leaves nothing unknown.
+	// from is the version from which on its log was followed without a gap. Only a
+	// rewrite that began there or later settles it.
 	from uint64
 }
 
@@ -74,7 +73,7 @@ func newOthersState() othersState {
 // requestResync makes the reader take a snapshot before it reads on.
 func (o *othersState) requestResync(why string) { o.resync = cmp.Or(o.resync, why) }
 
-// track notes the version of an announcement, and reports whether it is news.
+// track notes the version of an announcement, and reports whether it is new.
 func (o *othersState) track(a announcement) bool {
 	if a.instance == "" || a.version == 0 || a.isMessage() || o.isEnded(a.instance, a.version) {
 		return false
@@ -90,21 +89,21 @@ func (o *othersState) track(a announcement) bool {
 	}
 	known.version = a.version
 	switch {
-	case a.reset != "":
+	case a.reset:
 		known.settled = false
-	case a.whole != "" && a.floor < known.from:
+	case a.whole && a.floor < known.from:
 		o.requestResync("another instance is known in part")
-	case a.whole != "":
+	case a.whole:
 		known.settled = true
 	}
 	return true
 }
 
-// apply applies a change of another instance's entries that is news.
+// apply applies a change of another instance's entries that is new.
 func (o *othersState) apply(a announcement) {
 	switch {
-	case a.whole != "": // what it has not rewritten is gone
-		for _, place := range o.placesOf(a.whole) {
+	case a.whole: // entries that it has not rewritten are gone
+		for _, place := range o.placesOf(a.instance) {
 			if o.entries[place].version < a.floor {
 				o.remove(place, rooms.Closed)
 			}
@@ -124,8 +123,8 @@ func (o *othersState) has(e storedEntry) bool {
 	return ok && known.instance == e.Instance && known.version >= e.version
 }
 
-// put puts an entry, unless it is there. The watcher is not told of one that was
-// rewritten as it was.
+// put puts an entry, unless it is there. The watcher does not get one that was
+// rewritten unchanged.
 func (o *othersState) put(e storedEntry, isRewritten bool) {
 	if o.has(e) {
 		return
@@ -147,7 +146,7 @@ func (o *othersState) remove(place rooms.EntryKey, reason rooms.Reason) {
 	}
 }
 
-// removeInstance removes all that an instance has.
+// removeInstance removes an instance with all its entries.
 func (o *othersState) removeInstance(instance string, reason rooms.Reason) {
 	for _, place := range o.placesOf(instance) {
 		o.remove(place, reason)
@@ -166,7 +165,7 @@ func (o *othersState) unsettled() int {
 	return n
 }
 
-// instances is the instances that anything is known of, in order.
+// instances is the instances with an owner or an entry here, sorted.
 func (o *othersState) instances() []string {
 	all := make(map[string]bool, len(o.owners))
 	for instance := range o.owners {
@@ -190,19 +189,19 @@ func (o *othersState) placesOf(instance string) []rooms.EntryKey {
 	return places
 }
 
-// An endedInstance is what is remembered of an instance that is gone.
+// An endedInstance is what is remembered of an instance whose end was announced.
 type endedInstance struct {
-	version uint64 // up to where its log was followed
+	version uint64 // the last one of its log that was applied
 	till    int64  // its lease (epoch ms), if Redis has one again
-	// inOrder says that it ended itself: then nothing brings it back. renewed
-	// says that it did not end: its lease was renewed since.
+	// inOrder says that it ended itself: then nothing brings it back. renewed says
+	// that its lease was renewed since, so it runs.
 	inOrder, renewed bool
 }
 
 // maxEnded bounds how many ended instances, and their counts, are remembered.
 const maxEnded = 1000
 
-// markEnded forgets what is known of an instance, and remembers that it is gone.
+// markEnded forgets what is known of an instance, and remembers that it has ended.
 func (o *othersState) markEnded(instance string, inOrder bool) {
 	known, gone := o.owners[instance], o.ended[instance]
 	if known == nil && gone == nil && !inOrder {
@@ -242,9 +241,9 @@ func (o *othersState) observeLeases(others []otherLease) {
 	}
 }
 
-// seemsAlive reports whether Redis, which has older data, has a lease of an
-// instance that is gone.
-func (o *othersState) seemsAlive() bool {
+// someEndedHasLease reports whether Redis, which has older data then, has a lease of
+// an instance that has ended.
+func (o *othersState) someEndedHasLease() bool {
 	for _, gone := range o.ended {
 		if gone.till != 0 {
 			return true
@@ -253,9 +252,8 @@ func (o *othersState) seemsAlive() bool {
 	return false
 }
 
-// isEnded reports whether an instance is gone, as far as its log up to a version
-// tells. If it lives after all, only what is older than what is known of it does
-// not count.
+// isEnded reports whether an instance has ended, judged by a version of its log. If
+// it runs after all, only versions before the last known one count as ended.
 func (o *othersState) isEnded(instance string, version uint64) bool {
 	gone := o.ended[instance]
 	switch {

@@ -182,7 +182,7 @@ func TestQueueIsBounded(t *testing.T) {
 	agree(t, a, b)
 	for name, content := range map[string]string{"many": "x", "long": strings.Repeat("x", 16_000)} {
 		held := gate{make(chan struct{})}
-		a.client.AddHook(held)
+		a.Client().AddHook(held)
 		for k := range 18 { // these changes are dropped, and nothing repeats them
 			a.put(fmt.Sprintf("a/%d", k), fmt.Sprintf(`{"while":%q}`, name))
 		}

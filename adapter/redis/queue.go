@@ -7,13 +7,12 @@ import (
 	"rollcall/rooms"
 )
 
-// ownState is what this instance holds itself, and the way of that to Redis.
+// ownState is this instance's entries, and what of them is on its way to Redis.
 // Store.mu guards it.
 //
 // The changes of the own entries are a log: each has a version, one more than
-// the one before. What Redis has is the result of this log up to some version,
-// or, while everything is being rewritten, a part of it. Messages and sign-outs
-// are counted in the same way, apart from the versions.
+// the one before. Messages, sign-outs and revocations, called messages here, have
+// a count of their own.
 type ownState struct {
 	// entries is the truth about this instance's entries, and sum the sum of
 	// their hashes.
@@ -21,22 +20,21 @@ type ownState struct {
 	sum     uint64
 	// queue is what Redis has not confirmed, oldest first. Its bound grows
 	// with entries; beyond it, changes of entries are dropped, and everything
-	// is rewritten. Messages and sign-outs stay: nothing could restore them.
+	// is rewritten. Messages stay: nothing could restore them.
 	queue []op
-	// unread is the messages and sign-outs that Redis has confirmed and that
-	// have not been read from there yet: if Redis loses them, they are sent
-	// again. The others know them by their count, and take each once.
+	// unread is the messages that Redis has confirmed and that have not been read
+	// from there yet: if Redis loses them, they are sent again. The others know
+	// them by their count, and take each once.
 	unread []op
-	// messages is how much of queue and unread are messages and sign-outs: their
-	// number and their bytes.
+	// messages is how many messages are in queue and unread, and their bytes.
 	messages, messageBytes int
 	// version is the last one given out, acked the last that Redis confirmed.
 	version, acked uint64
 	// whole is the version at which everything will be in Redis again: until it
 	// is confirmed, everything is being rewritten.
 	whole uint64
-	// count is the last one given to a message or sign-out, ackedCount the last
-	// that Redis confirmed, readBack the last that was read from there.
+	// count is the last one given to a message, ackedCount the last that Redis
+	// confirmed, readBack the last that was read from there.
 	count, ackedCount, readBack uint64
 	// waiting is the callers that wait for the id of a message, by its count.
 	waiting map[uint64]waiter
@@ -45,24 +43,24 @@ type ownState struct {
 type ownEntry struct {
 	rooms.Entry
 	version uint64 // of its last put
-	active  int64  // when its user showed by a put to be active (epoch ms)
+	active  int64  // when its user was active last, as far as its puts tell (epoch ms)
 	hash    uint64
 }
 
-// An op is one step of the way to Redis.
+// An op is one change or message for Redis.
 type op struct {
 	kind    opKind
-	version uint64         // of a message or a sign-out its count
+	version uint64         // in the log, of a message its count
 	place   rooms.EntryKey // of a put or a removal
 	entry   rooms.Entry    // of a put
 	active  int64          // of a put: when its user was
 	reason  rooms.Reason   // of a removal
-	post    rooms.ChatPost // of a message
-	after   int64          // of a message: its id is higher than this
+	post    rooms.ChatPost // of a chat message
+	after   int64          // of a chat message: its id is higher than this
 	user    string         // of a sign-out or revocation
-
-	revokedAt int64  // of a revocation: until when the tokens were issued (epoch ms)
-	base      uint64 // of a reset: no message or sign-out up to this count comes again
+	// of a revocation: until when the tokens were issued (epoch ms)
+	revokedAt int64
+	base      uint64 // of a reset: no message up to this count is sent again
 }
 
 type opKind string
@@ -71,7 +69,7 @@ type opKind string
 const (
 	opPut     opKind = "put"
 	opRemove  opKind = "del"
-	opPost    opKind = "say"
+	opPost    opKind = "say" // a chat message
 	opSignOut opKind = "out"
 	opRevoke  opKind = "rev"
 	// opReset begins the rewriting of everything, opWhole ends it.
@@ -82,7 +80,7 @@ const (
 const (
 	// minQueue is the queue's bound for an instance without entries.
 	minQueue = 10_000
-	// maxMessages and maxMessageBytes bound the messages and sign-outs in it.
+	// maxMessages and maxMessageBytes bound the messages in queue and unread.
 	maxMessages     = minQueue / 2
 	maxMessageBytes = 8 << 20
 	// maxReasons is how many removals keep their reasons in a rewrite.
@@ -111,7 +109,7 @@ func (o *ownState) remove(place rooms.EntryKey, reason rooms.Reason) bool {
 	return true
 }
 
-// enqueueMessage queues a message or a sign-out, unless too much is queued.
+// enqueueMessage queues a message, and reports false if too much is queued.
 func (o *ownState) enqueueMessage(next op) bool {
 	if o.messages >= maxMessages || o.messageBytes+next.size() > maxMessageBytes {
 		return false
@@ -124,7 +122,7 @@ func (o *ownState) enqueueMessage(next op) bool {
 	return true
 }
 
-// enqueue gives the change its version.
+// enqueue queues a change, and returns its version.
 func (o *ownState) enqueue(next op) uint64 {
 	o.version++
 	next.version = o.version
@@ -134,7 +132,7 @@ func (o *ownState) enqueue(next op) uint64 {
 
 func (o op) isMessage() bool { return o.kind == opPost || o.kind == opSignOut || o.kind == opRevoke }
 
-// size is about what an op takes on its way.
+// size is about how many bytes an op takes.
 func (o op) size() int {
 	return len(o.entry.Data) + len(o.post.Room) + len(o.post.UserID) + len(o.post.Username) + len(o.post.Content) + len(o.user) + 64
 }
@@ -150,9 +148,8 @@ func (o *ownState) overflow() {
 func (o *ownState) isRewriting() bool { return o.whole > o.acked }
 
 // rewrite queues everything anew, for a Redis that lost some of it: all entries
-// between reset and whole, then all messages that may be lost. What Redis
-// has of that after all does not happen twice. The removals that are on their
-// way go along, for their reasons.
+// between reset and whole, then all messages that may be lost. Redis does nothing
+// twice. Queued removals are queued again, for their reasons.
 func (o *ownState) rewrite() {
 	entries := make([]ownEntry, 0, len(o.entries))
 	for _, e := range o.entries {
@@ -197,8 +194,8 @@ func (o *ownState) batch(most int) []op {
 	return append([]op(nil), o.queue[:n]...)
 }
 
-// confirm lets go of what Redis has done up to a version, and up to a count of
-// messages and sign-outs.
+// confirm removes from the queue what Redis has done: the changes up to a version,
+// and the messages up to a count.
 func (o *ownState) confirm(version, count uint64) {
 	o.acked = max(o.acked, min(version, o.version))
 	o.ackedCount = max(o.ackedCount, min(count, o.count))
@@ -225,8 +222,8 @@ func (o *ownState) confirm(version, count uint64) {
 	}
 }
 
-// markRead notes that the own messages and sign-outs up to a count were read from
-// Redis, or will never be.
+// markRead notes that the own messages up to a count were read from Redis, or will
+// never be.
 func (o *ownState) markRead(count uint64) {
 	o.readBack = max(o.readBack, min(count, o.count))
 	n := 0
@@ -236,18 +233,16 @@ func (o *ownState) markRead(count uint64) {
 	o.unread = slices.Delete(o.unread, 0, n)
 }
 
-// forget takes a message or sign-out out of the account.
+// forget takes a message out of the account.
 func (o *ownState) forget(one op) {
 	o.messages--
 	o.messageBytes -= one.size()
 }
 
-// isLost reports whether Redis, by what it says of this instance, lost anything
-// that it had confirmed before it was asked. While everything is being rewritten,
-// the writer notices that.
-func (o *ownState) isLost(p progress, acked, ackedCount uint64, rewriting bool) bool {
-	if o.isRewriting() {
-		return false
-	}
-	return p.version < acked || p.count < ackedCount || !rewriting && acked > 0 && p.state != whole
+// isLost reports whether Redis, by its progress of this instance, lost anything
+// that it had confirmed before it was asked. During a rewrite the writer notices
+// that.
+func (o *ownState) isLost(p progress, before ownProgress) bool {
+	return !o.isRewriting() && (p.version < before.acked || p.count < before.ackedCount ||
+		!before.rewriting && before.acked > 0 && p.state != whole)
 }

@@ -11,18 +11,18 @@ import (
 	"rollcall/rooms"
 )
 
-// maxRead is how many announcements one call brings at most.
+// maxRead is how many announcements one call returns at most.
 const maxRead = 1000
 
-// A reader brings what the others do, and all messages, from Redis here. It
-// belongs to one goroutine.
+// A reader applies the others' changes and all messages from Redis. It belongs to
+// one goroutine.
 type reader struct{ *Store }
 
 // read follows the announcements until ctx ends.
 func (r reader) read(ctx context.Context) {
 	backoff := r.newBackoff()
 	for ctx.Err() == nil {
-		why, from := r.tellAll()
+		why, from := r.flush()
 		var err error
 		if why != "" {
 			err = r.resync(ctx, why)
@@ -37,19 +37,19 @@ func (r reader) read(ctx context.Context) {
 	}
 }
 
-// tellAll tells the watcher all that waits. Only the reader does: so the goroutine
-// of the lease never waits for the watcher. It returns why the reader has to take a
-// snapshot next, or from where on it reads.
-func (r reader) tellAll() (resync, from string) {
+// flush calls the watcher with all that waits. Only the reader does, so that the
+// goroutine of the lease never waits for the watcher. It returns why the reader has
+// to take a snapshot next, "" if it need not, and from where on it reads.
+func (r reader) flush() (resync, from string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.others.feed.Flush(&r.mu)
 	return r.others.resync, r.others.lastID
 }
 
-// readNext waits for the announcements behind one, and takes them.
+// readNext waits for the announcements behind one, and applies them.
 func (r reader) readNext(ctx context.Context, from string) error {
-	// Waiting is no latency: it is not counted as a call's time.
+	// The wait is not counted as a call's time: it is no latency.
 	ctx, cancel := context.WithTimeout(ctx, r.timing.Block+r.timing.Call)
 	defer cancel()
 	messages, err := r.server.readStream(ctx, r.prefix+":stream", from, maxRead, r.timing.Block)
@@ -71,8 +71,8 @@ func (r reader) readNext(ctx context.Context, from string) error {
 	return nil
 }
 
-// applyAnnouncement applies one announcement. It reports whether the reader may go on: false
-// if it has to take a snapshot. mu is held.
+// applyAnnouncement applies one announcement. It reports false if the reader has to
+// take a snapshot before it reads on. mu is held.
 func (r reader) applyAnnouncement(message goredis.XMessage) bool {
 	a, err := parseAnnouncement(message)
 	if err == nil && a.put != nil && a.instance != r.instance {
@@ -86,7 +86,7 @@ func (r reader) applyAnnouncement(message goredis.XMessage) bool {
 	case errors.Is(err, errNoAnnouncement):
 		o.lastID = message.ID
 		return o.resync == ""
-	case a.format != r.format:
+	case a.format != r.scripts.format:
 		o.requestResync("announcements have another format") // which waits until they have not
 	case !a.follows(o.seq, o.token):
 		o.requestResync("announcements are missing")
@@ -96,7 +96,7 @@ func (r reader) applyAnnouncement(message goredis.XMessage) bool {
 	}
 	o.seq, o.token, o.lastID = a.seq, a.token, message.ID
 	if err != nil {
-		return true // what it says is left out
+		return true // its content is left out
 	}
 	switch {
 	case a.evicted != "" && a.evicted == r.instance:
@@ -111,8 +111,8 @@ func (r reader) applyAnnouncement(message goredis.XMessage) bool {
 	return true
 }
 
-// applyMessage delivers chat messages, and sign-outs by other instances: this one's
-// own were told at once. Nothing is told twice. mu is held.
+// applyMessage delivers chat messages, and sign-outs by other instances: its own
+// took effect at once. Nothing is delivered twice. mu is held.
 func (r reader) applyMessage(a announcement) {
 	o := &r.others
 	if a.count > 0 {
@@ -140,12 +140,12 @@ func (r reader) applyMessage(a announcement) {
 	}
 }
 
-// resync compares everything with Redis at one moment, makes both sides right,
-// and lets the reader read on from there. It is for a reader that lost its place,
-// and for a Redis that lost its data or got older ones back.
+// resync compares everything with Redis at one moment, repairs both sides, and lets
+// the reader read on from there. It is for a reader that lost its place, and for a
+// Redis that lost data or got older data back.
 func (r reader) resync(ctx context.Context, why string) error {
+	before := r.progress()
 	r.mu.Lock()
-	acked, ackedCount, rewriting := r.own.acked, r.own.ackedCount, r.own.isRewriting()
 	args := []any{r.newToken(), r.others.lastID, r.others.token, r.instance}
 	for _, instance := range r.others.instances() {
 		args = append(args, instance)
@@ -172,7 +172,6 @@ func (r reader) resync(ctx context.Context, why string) error {
 			o.counts[instance] = p.count
 		}
 	}
-	r.health.synced = true
 	if snap.rejected > 0 {
 		r.reject(errNoEntry)
 	}
@@ -181,7 +180,7 @@ func (r reader) resync(ctx context.Context, why string) error {
 	}
 	r.applyMissedMessages(snap.messages)
 	mine := snap.progress[r.instance]
-	if r.own.isLost(mine, acked, ackedCount, rewriting) || r.own.differs(snap, r.instance) {
+	if r.own.isLost(mine, before) || r.own.differs(snap, r.instance) {
 		r.rewrite(why)
 	} else {
 		r.own.markRead(mine.count) // messages up to there were delivered, or trimmed
@@ -194,8 +193,8 @@ func (r reader) resync(ctx context.Context, why string) error {
 	return nil
 }
 
-// applyMissedMessages delivers what came while the reader had lost its place, unless
-// that was before it first had one. mu is held.
+// applyMissedMessages delivers the messages from the time without a place, except
+// those from before the first snapshot. mu is held.
 func (r reader) applyMissedMessages(messages []goredis.XMessage) {
 	for _, message := range messages {
 		a, err := parseAnnouncement(message)
@@ -209,7 +208,7 @@ func (r reader) applyMissedMessages(messages []goredis.XMessage) {
 	}
 }
 
-// isAfter compares two places in the stream.
+// isAfter reports whether a place in the stream is behind another one.
 func isAfter(id, other string) bool {
 	ms, n, _ := strings.Cut(id, "-")
 	otherMS, otherN, _ := strings.Cut(other, "-")

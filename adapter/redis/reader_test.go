@@ -26,12 +26,12 @@ func TestReaderFollows(t *testing.T) {
 	follow(announcement{version: 5}, true, false) // its log began before
 	follow(announcement{version: 5}, false, false)
 	follow(announcement{version: 4}, false, false)
-	follow(announcement{version: 6, reset: "b"}, true, false)
-	follow(announcement{version: 7, whole: "b", floor: 6}, true, true)
-	follow(announcement{version: 8, reset: "b"}, true, false)
+	follow(announcement{version: 6, reset: true}, true, false)
+	follow(announcement{version: 7, whole: true, floor: 6}, true, true)
+	follow(announcement{version: 8, reset: true}, true, false)
 	o.resync = ""
 	o.owners["b"].from = 9
-	follow(announcement{version: 9, whole: "b", floor: 8}, true, false)
+	follow(announcement{version: 9, whole: true, floor: 8}, true, false)
 	if o.resync == "" {
 		t.Error("a reader that missed a reset does not compare")
 	}
@@ -58,7 +58,7 @@ func TestReaderRevives(t *testing.T) {
 		check("at the end", true, true, inOrder)
 		o.observeLeases(lease("1000")) // of older data
 		check("with a lease", true, true, inOrder)
-		if !o.seemsAlive() {
+		if !o.someEndedHasLease() {
 			t.Error("nobody seems alive")
 		}
 		o.observeLeases(lease("2000"))

@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// lastActivePause is the pause between two notes of who was active.
+	// lastActivePause is the pause between two writes of when users were active.
 	lastActivePause = time.Second
-	// maxLastActive bounds those that wait to be noted, and maxTouch those that
-	// one call notes. Without Redis, users beyond it are not noted.
+	// maxLastActive bounds the users that wait to be written, and maxTouch those of
+	// one call. Without Redis, users beyond it are dropped.
 	maxLastActive = 100_000
 	maxTouch      = 1000
-	// maxQueries is how many calls may ask for records at a time, and
-	// maxWaiting how many more may wait for their turn. The app's own have
-	// places of their own (rooms.FromApp): they never wait behind others'.
+	// maxQueries is how many calls may ask for records at a time, and maxWaiting
+	// how many more may wait. Calls of the app (rooms.FromApp) have maxAppQueries of
+	// their own: they never wait behind others'.
 	maxQueries    = 3
 	maxAppQueries = 2
 	maxWaiting    = 64
@@ -32,11 +32,11 @@ const (
 // querySlots bound how many calls ask for records, and how many wait to.
 type querySlots struct {
 	taken chan struct{}
-	asked atomic.Int32 // those that ask, and those that wait
+	asked atomic.Int32 // calls that ask or wait
 }
 
-// acquire waits for a place within ctx. It returns errUnavailable at once if too
-// many wait already. After it without an error comes release.
+// acquire waits for a slot within ctx. It returns errUnavailable at once if too
+// many wait already. Without an error, release must follow.
 func (p *querySlots) acquire(ctx context.Context) error {
 	if int(p.asked.Add(1)) > cap(p.taken)+maxWaiting {
 		p.asked.Add(-1)
@@ -56,23 +56,23 @@ func (p *querySlots) release() {
 	p.asked.Add(-1)
 }
 
-// A lastActiveBuffer has when users were active, until that is in Redis. Store.mu guards
-// it.
+// A lastActiveBuffer has when users were active, until that is in Redis. Store.mu
+// guards it.
 type lastActiveBuffer struct {
-	some    chan struct{} // tells that there are some
+	some    chan struct{} // tells that users wait
 	waiting map[string]activity
 }
 
 type activity struct {
 	at         int64
-	remembered bool // beyond being online
+	remembered bool // when the user has gone
 }
 
 func newLastActiveBuffer() lastActiveBuffer {
 	return lastActiveBuffer{some: make(chan struct{}, 1), waiting: make(map[string]activity)}
 }
 
-// note adds one. A user with a very long id is known by its entries alone.
+// note adds a time. A user with a very long id is not remembered.
 func (s *lastActiveBuffer) note(user string, at int64, remembered bool) {
 	if len(user) > adapter.MaxSeenID {
 		return
@@ -85,7 +85,7 @@ func (s *lastActiveBuffer) note(user string, at int64, remembered bool) {
 	signal(s.some)
 }
 
-// batch is some of them. They stay until they are done.
+// batch is some of them. They stay until done.
 func (s *lastActiveBuffer) batch(most int) map[string]activity {
 	batch := make(map[string]activity, min(most, len(s.waiting)))
 	for user, last := range s.waiting {
@@ -97,7 +97,7 @@ func (s *lastActiveBuffer) batch(most int) map[string]activity {
 	return batch
 }
 
-// done lets go of what is noted and was not seen again since.
+// done removes what was written, unless it has changed since.
 func (s *lastActiveBuffer) done(batch map[string]activity) {
 	for user, last := range batch {
 		if s.waiting[user] == last {
@@ -106,7 +106,7 @@ func (s *lastActiveBuffer) done(batch map[string]activity) {
 	}
 }
 
-// at is when a user was seen, as far as that waits and will be remembered.
+// at is when a user was active, 0 if that does not wait here or is not remembered.
 func (s *lastActiveBuffer) at(user string) int64 {
 	if last := s.waiting[user]; last.remembered {
 		return last.at
@@ -125,23 +125,26 @@ func (r *Store) Touch(user string, at int64) {
 	}
 }
 
-// writeLastActive writes when users were active, all of a second together, until ctx ends.
-func (r *Store) writeLastActive(ctx context.Context) {
+// A lastActiveWriter writes when users were active.
+type lastActiveWriter struct{ *Store }
+
+// write writes what waits, once a second, until ctx ends.
+func (r lastActiveWriter) write(ctx context.Context) {
 	for ctx.Err() == nil {
 		select {
 		case <-r.active.some:
 		case <-ctx.Done():
 			return
 		}
-		if r.flushLastActive(ctx) != nil {
-			signal(r.active.some) // it is tried again
+		if r.flush(ctx) != nil {
+			signal(r.active.some) // to retry
 		}
 		retry.Sleep(ctx, lastActivePause)
 	}
 }
 
-// flushLastActive writes all that waits.
-func (r *Store) flushLastActive(ctx context.Context) error {
+// flush writes all that waits.
+func (r lastActiveWriter) flush(ctx context.Context) error {
 	for {
 		r.mu.Lock()
 		batch := r.active.batch(maxTouch)
@@ -178,8 +181,8 @@ func (r *Store) LastActive(ctx context.Context, user string) (int64, error) {
 	return at, nil
 }
 
-// query asks for a record. Only some calls do at a time, so that the lease
-// never waits for a connection behind them; without Redis none does.
+// query asks for a record. Few calls do at a time, so that the lease never waits for
+// a connection behind them; without Redis none does.
 func (r *Store) query(ctx context.Context, script *luaScript, args ...any) (any, error) {
 	slots := &r.queries
 	if rooms.IsFromApp(ctx) {
@@ -214,7 +217,7 @@ func (r *Store) History(ctx context.Context, room string) ([]rooms.ChatMessage, 
 	}
 	var all []rooms.ChatMessage
 	for _, body := range texts(parts[1]) {
-		if message, err := parseMessage(room, body); err == nil { // else somebody else wrote it
+		if message, err := parseMessage(room, body); err == nil { // else another program wrote it
 			all = append(all, message)
 		}
 	}

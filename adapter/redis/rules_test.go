@@ -74,7 +74,7 @@ func TestPuttingBackBegins(t *testing.T) {
 			k.checkOwn(k.progress(), renewal{mine: progress{version: 1, state: whole}})
 		},
 	} {
-		r := &Store{caller: caller{instance: "a", log: slog.New(slog.DiscardHandler)}, format: 1, own: newOwnState(), others: newOthersState(), wake: make(chan struct{}, 1)}
+		r := &Store{caller: caller{instance: "a", log: slog.New(slog.DiscardHandler)}, scripts: productionScripts, own: newOwnState(), others: newOthersState(), wake: make(chan struct{}, 1)}
 		r.timing.setDefaults()
 		r.own.put(rooms.Entry{EntryKey: rooms.EntryKey{Key: "s"}}, 0)
 		r.own.put(rooms.Entry{EntryKey: rooms.EntryKey{Key: "t"}}, 0)

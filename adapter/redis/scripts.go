@@ -2,8 +2,11 @@ package redis
 
 import (
 	"cmp"
+	"context"
 	"embed"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,8 +37,9 @@ const (
 //go:embed scripts/*.lua
 var luaFiles embed.FS
 
-// scripts are what a store runs.
+// scripts are what a store runs, and the format of the data that they take.
 type scripts struct {
+	format                                                                            int
 	apply, renew, evict, snapshot, touch, history, lastActive, revoked, mend, compare *luaScript
 }
 
@@ -65,6 +69,7 @@ func newScripts(l limits) *scripts {
 		return &luaScript{files[len(files)-1], source, goredis.NewScript(source)}
 	}
 	return &scripts{
+		format:     cmp.Or(l.format, storeFormat),
 		apply:      script("messages", "apply"),
 		renew:      script("messages", "seen", "renew"),
 		evict:      script("evict"),
@@ -110,4 +115,79 @@ func bounds(l limits) string {
 		fmt.Fprintf(&source, "local %s = %d\n", bound.name, bound.value)
 	}
 	return source.String()
+}
+
+// errLaterFormat says that the data in Redis have a later format than this instance
+// reads and writes. Its scripts touch none of them.
+var errLaterFormat = errors.New("a later release of Rollcall uses this prefix in Redis")
+
+// runScript runs a script. Only the instances may write under the prefix. If another
+// program does, a script may meet values that it cannot work with: these are deleted
+// (mend), and their owners write them again.
+func (r *Store) runScript(ctx context.Context, limit time.Duration, script *luaScript, args ...any) (any, error) {
+	reply, err := r.eval(ctx, limit, script, args...)
+	failure := ""
+	if failed := goredis.Error(nil); errors.As(err, &failed) { // Redis answered it
+		failure = failed.Error()
+	}
+	if found, ok := strings.CutPrefix(failure, "FORMAT "); ok {
+		return nil, fmt.Errorf("%w: its data have format %s, this release knows format %d; update this instance, or give it a prefix of its own",
+			errLaterFormat, found, r.scripts.format)
+	}
+	isDamage := slices.ContainsFunc([]string{"WRONGTYPE", "not an integer", "attempt to "}, func(sign string) bool {
+		return strings.Contains(failure, sign)
+	})
+	if err == nil || isDamage {
+		r.mu.Lock()
+		times := r.damage.count(script, isDamage)
+		r.mu.Unlock()
+		if times > 0 {
+			r.mend(ctx, times == maxFailures, err)
+		}
+	}
+	return reply, err
+}
+
+// maxFailures is how often a script may fail before everything that it could
+// have met is deleted: at first only what has a type that it cannot have.
+const maxFailures = 3
+
+// damage is how often in a row each script failed by the values that it met.
+type damage map[*luaScript]int
+
+// count counts that a script met such values, or none, and returns how often in a row.
+func (d damage) count(script *luaScript, met bool) (times int) {
+	if met {
+		d[script]++
+		times = d[script]
+	}
+	if !met || times == maxFailures {
+		delete(d, script)
+	}
+	return times
+}
+
+// mend deletes keys of a type that they cannot have, and what depends on them; with
+// all, everything that a failing script could have met.
+func (r *Store) mend(ctx context.Context, all bool, why error) {
+	r.mu.Lock()
+	owners := r.others.instances()
+	args := []any{all, len(owners) + 1, r.instance}
+	for _, instance := range owners {
+		args = append(args, instance)
+	}
+	for _, one := range r.own.batch(r.batch) { // the rooms of what may have failed
+		if room, ok := strings.CutPrefix(one.place.List, roomPrefix); ok {
+			args = append(args, room)
+		}
+		if one.kind == opPost {
+			args = append(args, one.post.Room)
+		}
+	}
+	r.mu.Unlock()
+	reply, err := r.eval(ctx, 5*r.timing.Call, r.scripts.mend, args...)
+	if keys := texts(reply); err == nil && len(keys) > 0 {
+		r.log.Error("somebody else wrote under the prefix in Redis; what cannot be used is deleted",
+			"keys", keys, "error", why)
+	}
 }

@@ -183,7 +183,7 @@ func (h *simHistory) accepted(by *simInstance, text string) {
 	for _, in := range all {
 		if in.isOpen() {
 			in.store.mu.Lock()
-			to[in] = in.store.health.synced
+			to[in] = in.store.others.started != ""
 			in.store.mu.Unlock()
 		}
 	}

@@ -21,30 +21,30 @@ type snapshot struct {
 	progress map[string]progress
 	entries  map[rooms.EntryKey]storedEntry
 	messages []goredis.XMessage // messages since the place that the reader lost, or longer
-	rejected int                // values that are no entries
+	rejected int                // how many values are no entries
 }
 
-// progress is how far Redis is with an instance's changes.
+// progress is what Redis has of an instance's log and messages.
 type progress struct {
 	version uint64
 	state   state
-	// floor is, while everything is rewritten, the version with which that
-	// began: of what Redis has, only younger entries count.
+	// floor is the version of the reset during a rewrite: only younger entries in
+	// Redis count then.
 	floor   uint64
-	count   uint64 // of messages and sign-outs
+	count   uint64 // of messages
 	entries int    // that there should be
 }
 
-// A state is that of an instance's entries in Redis.
+// A state is the state of an instance's entries in Redis.
 type state string
 
 // The states. Without one Redis knows nothing of an instance.
 const (
-	whole   state = "whole"   // they are what its log makes up to the version
+	whole   state = "whole"   // they are the result of its log up to the version
 	partial state = "partial" // it is rewriting them
-	damaged state = "damaged" // somebody else destroyed some: it has to rewrite them
+	damaged state = "damaged" // another program changed some: it has to rewrite them
 	left    state = "left"    // it ended in order
-	lost    state = "lost"    // it was evicted: if it lives it has to rewrite them
+	lost    state = "lost"    // it was evicted: if it runs it has to rewrite them
 )
 
 func parseSnapshot(reply any) (snapshot, error) {
@@ -82,8 +82,8 @@ func parseSnapshot(reply any) (snapshot, error) {
 	return s, nil
 }
 
-// addEntries adds those of both hashes. What is no entry was written by
-// somebody else, and is not shown.
+// addEntries adds the entries of both hashes. A value that is no entry was written
+// by another program, and is left out.
 func (s *snapshot) addEntries(shown, rest []string) {
 	add := func(place rooms.EntryKey, ok bool, value string) {
 		e, err := parseEntry(place, value)
@@ -102,21 +102,21 @@ func (s *snapshot) addEntries(shown, rest []string) {
 	}
 }
 
-// adopt takes over what Redis has of the others, that is of all but self. It
-// returns why entries cannot be shown to clients.
+// adopt takes over what Redis has of all instances but self. It returns an error for
+// each entry that cannot be shown to clients.
 func (o *othersState) adopt(snap snapshot, self string) (rejected []error) {
 	present := make(map[string]int)
 	for _, e := range snap.entries {
 		present[e.Instance]++
 	}
-	floors := make(map[string]uint64) // by instance: the others are left as they are
+	floors := make(map[string]uint64) // by instance that is taken over
 	for instance, p := range snap.progress {
 		if instance == self {
 			continue
 		}
 		if !o.isNewer(instance, p, snap) {
 			if known := o.owners[instance]; known != nil {
-				known.settled = false // Redis lost some of it: its owner rewrites that, or it is evicted
+				known.settled = false // Redis lost data: the owner rewrites them, or is evicted
 			}
 			continue
 		}
@@ -136,7 +136,7 @@ func (o *othersState) adopt(snap snapshot, self string) (rejected []error) {
 			puts = append(puts, e)
 		}
 	}
-	// Puts first: somebody who moved from one instance to another never left.
+	// Puts come first: a user who moved from one instance to another never left.
 	slices.SortFunc(puts, func(a, b storedEntry) int { return cmp.Compare(a.seq, b.seq) })
 	for _, e := range puts {
 		if err := checkEntry(e.Entry); err != nil {
@@ -152,7 +152,7 @@ func (o *othersState) adopt(snap snapshot, self string) (rejected []error) {
 }
 
 // removeMissing removes the entries of an instance above floor that are not in a
-// snapshot, and forgets the instance if it left nothing behind.
+// snapshot, and marks the instance as ended if it has no lease and no entries.
 func (o *othersState) removeMissing(instance string, floor uint64, snap snapshot) {
 	reason, is := rooms.Closed, snap.progress[instance].state
 	if is == lost {
@@ -168,9 +168,9 @@ func (o *othersState) removeMissing(instance string, floor uint64, snap snapshot
 	}
 }
 
-// isNewer reports whether Redis knows of an instance what this one does not. It
-// does not if its data are older than what is known already; and it does not take over an
-// unknown instance without a lease, and waits for none that never had an entry.
+// isNewer reports whether Redis' data of an instance are to be taken over: they are
+// not older than what is known already. An unknown instance needs a lease and at
+// least one change.
 func (o *othersState) isNewer(instance string, p progress, snap snapshot) bool {
 	if known := o.owners[instance]; known != nil {
 		return p.version >= known.version && p.state != ""
@@ -179,11 +179,11 @@ func (o *othersState) isNewer(instance string, p progress, snap snapshot) bool {
 	return leased && !o.isEnded(instance, p.version) && till >= snap.now && p.state != "" && p.version > 0
 }
 
-// differs reports whether Redis has something wrong about the entries of this
-// instance, self, that is not on its way.
+// differs reports whether Redis has other entries of this instance, self, than it
+// should have by what it has confirmed.
 func (o *ownState) differs(snap snapshot, self string) bool {
 	if o.isRewriting() {
-		return false // what is wrong is put right by that
+		return false // the rewrite repairs it
 	}
 	mine := snap.progress[self]
 	for place, e := range o.entries {
@@ -209,10 +209,10 @@ func (o *ownState) differs(snap snapshot, self string) bool {
 	return false
 }
 
-// number reads a number that our own script wrote; else it is 0.
+// number parses a number, 0 if it is none.
 func number(text string) uint64 { n, _ := strconv.ParseUint(text, 10, 64); return n }
 
-// integer and text read what our own script returned; else they are 0 and "".
+// integer and text convert an element of a reply, 0 and "" if it has another type.
 func integer(reply any) int64 { n, _ := reply.(int64); return n }
 func text(reply any) string   { s, _ := reply.(string); return s }
 

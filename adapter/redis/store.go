@@ -3,8 +3,8 @@
 // # The protocol over Redis
 //
 // Each instance owns its entries and is the truth about them. Redis may lose
-// data or get older ones back at any time, also while that is being put right.
-// The rules, which docs/dev/architecture.md explains:
+// data or get older data back at any time, also during the repair. The rules,
+// which docs/dev/architecture.md explains:
 //
 //  1. An instance's changes are a log with gapless versions. Redis carries out
 //     a change only right behind the one before it; otherwise it leaves the
@@ -12,19 +12,18 @@
 //  2. So Redis' content for an instance is exactly its log up to a version
 //     (state whole), or, between a reset and the next whole, the part of it that
 //     is younger than the reset (state partial).
-//  3. A rewrite is always complete: reset, all entries, whole. Only their
-//     owner does it, when Redis has left out a change, says of it less than it
-//     had confirmed, or shows something else than its entries.
-//  4. Nobody else ever takes an entry for gone, but for: its owner's removal,
-//     its owner's end in order, its owner's lease as observed by the failure
-//     detector, all of which are announced; or a content of Redis that is not
-//     older than what is known of the owner.
+//  3. A rewrite is always complete: reset, all entries, whole. Only the owner
+//     rewrites, when Redis has left out a change, has less than it had
+//     confirmed, or has other entries.
+//  4. Others remove an entry only when its removal, a rewrite without it, or the
+//     end or eviction of its owner is announced; or when Redis lacks the entry
+//     and is not behind what is known of its owner.
 //  5. Announcements are a chain: each names the token of the one before. A
 //     reader that misses a link compares everything (a resync) and goes on from
 //     there. So it notices other data whatever numbers, ids and clocks say.
-//  6. What a reader knows of an owner it does not take again: versions only
-//     rise. Messages and sign-outs have a count of their own, by which each is
-//     told once, also when its owner sends it again.
+//  6. A reader takes each version of an owner once: versions only rise. Messages
+//     and sign-outs have a count of their own, and so are delivered once, also
+//     when their owner sends them again.
 //
 // TestSimulation runs random histories against these rules.
 package redis
@@ -50,26 +49,24 @@ import (
 // the state, which its goroutines share:
 //
 //   - a writer brings own changes to Redis (queue.go, write.go)
-//   - a reader brings the others' and all messages here (read.go, others.go)
+//   - a reader brings the others' changes and all messages here (read.go, others.go)
 //   - a leaseKeeper renews the lease, and evicts instances that have failed
 //     (lease.go, detector.go, compare.go)
-//   - one holds a connection whose end shows that this process died (lease.go)
-//   - one writes when users were active (records.go)
-//   - a revocationReader follows whose tokens are revoked (messages.go)
+//   - holdAliveSubscription holds a connection whose end shows that this process
+//     died (lease.go)
+//   - a lastActiveWriter writes when users were active (records.go)
+//   - a revocationReader reads whose tokens are revoked (messages.go)
 //
-// What Redis has wrong of the own entries is put right by a rewrite, what is wrong
-// here of the others' by a resync.
+// A rewrite repairs what Redis has of the own entries; a resync repairs what
+// this instance has of the others'.
 type Store struct {
 	caller
 	grace    time.Duration
 	handOver time.Duration
 	batch    int // changes that one call carries at most
-	format   int // of what is in Redis
 	scripts  *scripts
-	damage   damage
-	client   goredis.UniversalClient // nil in the simulation
-	wake     chan struct{}           // tells the writer that there is something to write
-	written  chan struct{}           // tells Close that there is less to write
+	wake     chan struct{} // tells the writer that there is something to write
+	written  chan struct{} // tells Close that the queue is shorter
 
 	queries, appQueries querySlots // of calls that ask for records
 
@@ -90,6 +87,7 @@ type Store struct {
 	others othersState
 	active lastActiveBuffer
 	health health
+	damage damage
 	closed bool
 }
 
@@ -98,30 +96,26 @@ var (
 	_ rooms.Records = (*Store)(nil)
 )
 
-// Open starts a store. It returns an error for options that cannot work,
-// and none because Redis is not there: then it serves what it has, is not
-// Ready, and catches up when Redis comes. ctx bounds the first attempt only.
+// Open starts a store. It returns an error only for options that cannot work.
+// Without Redis the store serves what it has, is not Ready, and catches up when
+// Redis is there. ctx bounds the first attempt only.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Instance == "" {
 		return nil, errors.New("redis store: the instance needs an id")
 	}
-	prefix := cmp.Or(o.Prefix, "rollcall")
-	if strings.ContainsAny(prefix, "{}") {
-		return nil, fmt.Errorf("redis store: the prefix %q must not contain braces", prefix)
+	if strings.ContainsAny(o.Prefix, "{}") {
+		return nil, fmt.Errorf("redis store: the prefix %q must not contain braces", o.Prefix)
 	}
 	connection, err := ParseURL(o.URL, o.TLSInsecure)
 	if err != nil {
 		return nil, err
 	}
-	o.Prefix = prefix
 	if connection.Username != "" && connection.Password == "" {
 		cmp.Or(o.Log, slog.New(slog.DiscardHandler)).Warn("the Redis URL names a user without a password, so nobody signs in there: a password alone is written behind a colon, redis://:password@host")
 	}
+	o.Prefix = cmp.Or(o.Prefix, "rollcall")
 	o.Timing.setDefaults()
-	client := connect(connection, o.Timing)
-	r := startStore(ctx, o, liveServer{client})
-	r.client = client
-	return r, nil
+	return startStore(ctx, o, liveServer{connect(connection, o.Timing)}), nil
 }
 
 // startStore starts a store on a server, with options that are checked.
@@ -138,9 +132,7 @@ func startStore(ctx context.Context, o Options, server server) *Store {
 		grace:      o.Grace,
 		handOver:   o.HandOver,
 		batch:      cmp.Or(o.batch, maxBatch),
-		format:     cmp.Or(o.limits.format, storeFormat),
 		scripts:    productionScripts,
-		damage:     damage{times: make(map[*luaScript]int)},
 		compared:   make(chan struct{}, 1),
 		wake:       make(chan struct{}, 1),
 		written:    make(chan struct{}, 1),
@@ -153,25 +145,26 @@ func startStore(ctx context.Context, o Options, server server) *Store {
 		clock:      adapter.NewClock(o.Timing.Now),
 		own:        newOwnState(),
 		others:     newOthersState(),
+		health:     health{renewed: o.Timing.Now()},
+		damage:     make(damage),
 	}
 	if o.limits != (limits{}) {
 		r.scripts = newScripts(o.limits)
 	}
 	r.rejected = ratelog.New(r.log, "a value in Redis is not one of ours, and is left out")
-	r.health.renewed = r.timing.Now()
 	_ = reader{r}.resync(ctx, "start") // the reader goes on trying, from Watch on
 	_ = revocationReader{r}.load(ctx)  // and so does its own goroutine
 	keeper := &leaseKeeper{Store: r, detector: newFailureDetector()}
 	r.writing.Go(func() { writer{r}.write(running) })
 	r.writing.Go(func() { keeper.keep(running) })
-	r.writing.Go(func() { r.writeLastActive(running) })
+	r.writing.Go(func() { lastActiveWriter{r}.write(running) })
 	r.living.Go(func() { revocationReader{r}.follow(running) })
 	r.living.Go(func() { r.holdAliveSubscription(running) })
 	return r
 }
 
 // Client is the store's connection to Redis, which Close ends.
-func (r *Store) Client() goredis.UniversalClient { return r.client }
+func (r *Store) Client() goredis.UniversalClient { return r.server.(liveServer).UniversalClient }
 
 // Instance is the id of this instance, which all its entries carry.
 func (r *Store) Instance() string { return r.instance }
@@ -208,7 +201,7 @@ func (r *Store) Remove(place rooms.EntryKey, reason rooms.Reason) {
 	}
 }
 
-// Watch implements rooms.Store. It begins to read what the others do.
+// Watch implements rooms.Store. It starts the reader.
 func (r *Store) Watch(f func([]rooms.Change)) (stop func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -218,11 +211,11 @@ func (r *Store) Watch(f func([]rooms.Change)) (stop func()) {
 	return func() { r.others.feed.Stop(&r.mu) }
 }
 
-// Close hands over: what is queued is written, the own entries are removed and
-// announced, and the lease is evicted; with a grace or a time to hand over they
-// are left to the others, which remove them when it is over. It ends all
-// goroutines, whether or not Redis could be told before ctx ended; if not, the
-// others find out by themselves and Close returns an error.
+// Close writes what is queued, removes the own entries and ends the lease. With a
+// grace or a time to hand over, the entries stay until the others evict this
+// instance when that time is over. Close ends all goroutines. If Redis could not
+// be told within ctx, the others detect the end themselves, and Close returns an
+// error.
 func (r *Store) Close(ctx context.Context) error {
 	r.closing.Do(func() { r.closeErr = r.close(ctx) })
 	return r.closeErr
@@ -236,7 +229,7 @@ func (r *Store) close(ctx context.Context) error {
 	r.cancel()
 	r.writing.Wait() // from here on nobody renews the lease that is evicted
 	if err == nil {
-		err = errors.Join(r.flushLastActive(ctx), r.endLease(ctx))
+		err = errors.Join(lastActiveWriter{r}.flush(ctx), r.endLease(ctx))
 	}
 	r.disconnect()
 	if err != nil {
@@ -245,7 +238,7 @@ func (r *Store) close(ctx context.Context) error {
 	return nil
 }
 
-// endLease gives up the entries and the lease, or leaves them to the others.
+// endLease removes the entries and the lease, or leaves them to the others.
 func (r *Store) endLease(ctx context.Context) error {
 	why := signClosed
 	if r.grace > 0 || r.handOver > 0 {
@@ -261,8 +254,8 @@ func (r *Store) endLease(ctx context.Context) error {
 	}
 }
 
-// disconnect ends what is left. The reader waits in a call, which only the end
-// of its connection ends at once.
+// disconnect ends all connections and goroutines. The reader waits in a call,
+// which only the end of its connection ends at once.
 func (r *Store) disconnect() {
 	r.cancel()
 	r.server.Close()
@@ -284,7 +277,7 @@ func (r *Store) drain(ctx context.Context) error {
 		}
 		select {
 		case <-r.written:
-		case <-time.After(r.timing.Renew): // it may have gone meanwhile
+		case <-time.After(r.timing.Renew): // Redis may be gone meanwhile
 		case <-ctx.Done():
 			return ctx.Err()
 		}

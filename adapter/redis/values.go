@@ -15,17 +15,14 @@ import (
 // A stored entry is what Redis holds of it.
 type storedEntry struct {
 	rooms.Entry
-	// version is the owner's number for this put: they rise, whatever the
-	// entry.
-	version uint64
-	// seq is the announcement's number.
-	seq uint64
+	version uint64 // of the put in its owner's log
+	seq     uint64 // the number of its announcement
 }
 
 // In Redis an entry is a JSON object that begins with userKey and the data.
 // What follows begins with tailKey, and its strings are escaped: so the last
-// occurrence is the right one whatever the data contain. Neither side parses
-// them: they stay as they are to the byte.
+// occurrence is the right one whatever the data contain. The data stay the same to
+// the byte.
 const (
 	userKey = `{"user":`
 	tailKey = `,"instance":`
@@ -64,7 +61,7 @@ func entryBody(e rooms.Entry, version uint64) string {
 
 var errNoEntry = errors.New("not an entry")
 
-// parseEntry reads what a hash or an announcement holds for a place.
+// parseEntry reads the value of an entry in a hash or an announcement.
 func parseEntry(place rooms.EntryKey, value string) (storedEntry, error) {
 	end := strings.LastIndex(value, tailKey)
 	if end < len(userKey) || !strings.HasPrefix(value, userKey) {
@@ -110,9 +107,9 @@ func parseAddress(s string) (rooms.EntryKey, bool) {
 
 const roomPrefix = "room:" // of rooms.RoomList
 
-// publicPart is what others than instances may read of an entry: in the list
-// of those online that there is one, in a chat room who it is, of the rest and
-// of the hidden nothing.
+// publicPart is what other programs may read of an entry: in the list Online that
+// there is one, in a chat room the member, "" for nothing: in other lists, and of
+// hidden users.
 func publicPart(e rooms.Entry) string {
 	switch {
 	case e.Status == rooms.Hidden:
@@ -125,7 +122,7 @@ func publicPart(e rooms.Entry) string {
 	return ""
 }
 
-// A message in Redis: the script puts id and at before the rest.
+// A storedMessage is a chat message in Redis: the script puts id and at before the rest.
 type storedMessage struct {
 	ID       int64  `json:"id,omitempty"`
 	At       int64  `json:"at,omitempty"`
@@ -149,8 +146,8 @@ func parseMessage(room, body string) (rooms.ChatMessage, error) {
 	return message, checkMessage(message)
 }
 
-// Bounds of what is taken from Redis. Those of clients are narrower; these keep
-// out what no instance can have written.
+// Bounds of what is taken from Redis. Those of clients are narrower; these reject
+// what no instance can have written.
 const (
 	maxStoredData = 1 << 20  // bytes of an entry's data
 	maxStoredName = 64 << 10 // bytes of a list's name, a key or an id
@@ -185,8 +182,8 @@ func checkEntry(e rooms.Entry) error {
 	return nil
 }
 
-// checkUser says why an entry cannot be in the list of those online, where clients
-// take each element for an object and find it again by its id.
+// checkUser says why an entry cannot be in the list Online, where clients take each
+// element for an object and find it again by its id.
 func checkUser(e rooms.Entry) error {
 	if data := bytes.TrimLeft(e.Data, " \t\r\n"); !bytes.HasPrefix(data, []byte("{")) {
 		return errors.New("an entry whose user is no object")

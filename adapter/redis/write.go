@@ -10,7 +10,7 @@ import (
 	"rollcall/rooms"
 )
 
-// What one call carries at most: Redis does nothing else meanwhile.
+// Bounds of one call: Redis does nothing else meanwhile.
 const (
 	maxBatch      = 256
 	maxBatchBytes = 512 << 10
@@ -33,21 +33,19 @@ func signal(c chan struct{}) {
 // rewrite writes anew everything that this instance has. mu is held.
 func (r *Store) rewrite(why string) {
 	if r.closed {
-		return // all is about to go
+		return // the entries are about to be removed
 	}
 	r.own.rewrite()
 	r.log.Debug("rewrites everything", "why", why, "entries", len(r.own.entries))
 	signal(r.wake)
 }
 
-// A writer brings own changes to Redis. It belongs to one goroutine.
+// A writer brings own changes and messages to Redis. It belongs to one goroutine.
 type writer struct{ *Store }
 
-// write brings own changes to Redis, in their order, until ctx ends. What
-// fails is tried again as it is.
-//
-// The first change after quiet goes at once; in a storm they are gathered, a
-// little longer each time.
+// write sends what is queued, in order, until ctx ends. A call that failed is
+// repeated. The first change after quiet is sent at once; in a storm changes are
+// gathered, a little longer each time.
 func (w writer) write(ctx context.Context) {
 	backoff := w.newBackoff()
 	var gather time.Duration
@@ -78,7 +76,7 @@ func (w writer) write(ctx context.Context) {
 	}
 }
 
-// applied is what Redis says after a batch.
+// applied is the answer to a batch.
 type applied struct {
 	gapless        bool   // nothing was left out
 	version, count uint64 // the last that it has
@@ -103,8 +101,8 @@ func (w writer) apply(ctx context.Context, batch []op) (applied, error) {
 	return applied{parts[0] == int64(1), uint64(integer(parts[1])), uint64(integer(parts[2]))}, nil
 }
 
-// confirm takes what Redis says of a batch. If it left something out, it lost
-// what was before that: then everything is rewritten, unless that is on its way.
+// confirm handles the answer to a batch. If Redis left something out, it lost what
+// was before that: then everything is rewritten, unless a rewrite is queued.
 func (w writer) confirm(batch []op, done applied) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -112,7 +110,7 @@ func (w writer) confirm(batch []op, done applied) {
 	if done.gapless {
 		return
 	}
-	if w.closed { // all is about to go
+	if w.closed { // the entries are about to be removed
 		w.own.queue = w.own.queue[min(len(batch), len(w.own.queue)):]
 		return
 	}

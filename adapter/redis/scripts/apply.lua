@@ -87,8 +87,8 @@ function steps.whole(version)
   floor = ''
 end
 
--- Messages are done as soon as they are begun: doing them again
--- would be seen. What stops the rest of the batch does not undo them.
+-- A message counts as done before it is kept: clients would see it twice if it were
+-- done again. An error in the rest of the batch does not undo it.
 local function startMessage(count)
   sent = tonumber(count)
   redis.call('HSET', mark, 'm', count)
@@ -98,7 +98,7 @@ function steps.say(count, room, after, tail, client, nonce)
   canKeep(room)
   startMessage(count)
   local id = repeated(nonce)
-  if id then -- its sender is to know
+  if id then -- its sender gets that id
     announce(number(), 'kept', id, 'i', me, 'w', count)
     return
   end

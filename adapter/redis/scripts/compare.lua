@@ -1,8 +1,7 @@
--- Compares what an instance has with what the others had at the same
--- announcement. ARGV: instance, the announcement that it read last, by number
--- and token, and what it has then, as text. Returns 1 if another one had
--- something else.
-if redis.call('GET', link) ~= ARGV[2] then return 0 end -- there is news, or there are other data
+-- Compares an instance's digest with those of the others at the same announcement.
+-- ARGV: instance, the announcement that it read last, by number and token, and its
+-- digest then. Returns 1 if another one had a different digest.
+if redis.call('GET', link) ~= ARGV[2] then return 0 end -- there are newer or other data
 local compared = P .. ':compared'
 if redis.call('TYPE', compared).ok ~= 'hash' then redis.call('DEL', compared) end
 local here = ARGV[2] .. ' '

@@ -1,8 +1,8 @@
--- Deletes what somebody else wrote and no script can work with, and what makes
--- no sense without it; the instances write it again. Returns the keys.
--- ARGV: '1' if all that may be in the way is to go, else only what has another
--- type than it may have; how many instances are known, and these; then the
--- rooms that something is to be written of.
+-- Deletes values of other programs that no script can work with, and what depends on
+-- them; the instances write it again. Returns the keys.
+-- ARGV: '1' to delete all that a failing script could have met, else only keys of a
+-- wrong type; how many instances are known, and these; then the rooms that queued
+-- changes are of.
 local all = ARGV[1] == '1'
 local found = {}
 local function delete(key)

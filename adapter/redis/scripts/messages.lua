@@ -1,14 +1,14 @@
 -- The rooms' histories. account has the bytes of each room, 'bytes' of all and
--- the 'last' id; used has the rooms by their last message. What
--- is in none of both does not count, and is gone when the room is used again.
+-- the 'last' id; used has the rooms by their last message. The history of a room
+-- that is in neither does not count, and is deleted when the room is used again.
 local account, used = P .. ':messages', P .. ':messages:used'
 local function messages(room) return P .. ':room:' .. room .. ':messages' end
 
--- The owners of the rooms: the client that sent a room's first message answers for
--- what it takes. owners has each room's client, as 'address.client'; addresses has the
--- bytes of each address, clients(a) those of the clients of one, and rooms(o)
--- the rooms of a client by their last message. All of it only
--- says what to forget first: what is damaged is passed over.
+-- The owners of the rooms: a room's bytes are in the account of the client that sent
+-- its first message. owners has each room's client, as 'address.client'; addresses has
+-- the bytes of each address, clients(a) those of the clients of one, and rooms(o) the
+-- rooms of a client by their last message. All of it only says what to forget first:
+-- keys of a wrong type are skipped.
 local owners, addresses = P .. ':messages:owners', P .. ':messages:addresses'
 local function clients(address) return P .. ':messages:clients:' .. address end
 local function rooms(owner) return P .. ':messages:rooms:' .. owner end
@@ -20,7 +20,7 @@ end
 
 local function part(owner) return string.match(owner, '^(.*)%.(.*)$') end
 
--- Adds to what a room's owner takes, who is forgotten at nothing.
+-- Adds bytes to the account of a room's owner. An account of 0 is removed.
 local function charge(room, bytes)
   local owner = try('HGET', owners, room)
   local address, client = part(owner or '')
@@ -52,8 +52,8 @@ local function forget(room)
   redis.call('DEL', messages(room))
 end
 
--- The room to forget when all take too much: of the address that takes most, of
--- its client that does, the one that was not used for longest. So a client that was never in
+-- The room to forget when all take too much: of the address that takes most, and its
+-- client that takes most, the least recently used one. So a client that was never in
 -- a room cannot push its history out without taking more than its owner.
 local function least()
   local address = (try('ZREVRANGE', addresses, 0, 0) or {})[1]
@@ -96,7 +96,7 @@ local function remember(nonce, id)
   try('PEXPIRE', nonces, KEEP_NONCE)
 end
 
--- Forgets the rooms that nobody has used for too long, some at a time.
+-- Forgets some of the rooms that have not been used for too long.
 local function forgetOld()
   for _, room in ipairs(redis.call('ZRANGEBYSCORE', used, '-inf', text(now - KEEP_HISTORY), 'LIMIT', 0, 10)) do
     forget(room)
@@ -121,7 +121,7 @@ local function keep(room, after, tail, owner)
   if not known or redis.call('LLEN', list) == 0 then
     forget(room)
     try('HSET', owners, room, owner)
-    grow(room, 5 * #room + 1024) -- what a room takes besides
+    grow(room, 5 * #room + 1024) -- what a room takes besides its messages
   end
   local message = '{"id":' .. id .. ',"at":' .. text(now) .. ',' .. tail
   redis.call('HSET', account, 'last', id)

@@ -1,4 +1,4 @@
--- Renews an instance's lease, and tells what there is to know about the rest.
+-- Renews an instance's lease, and returns the state of all instances.
 -- ARGV: instance, length of the lease.
 local me, lease = ARGV[1], ARGV[2]
 checkTypes(ownOf(me))

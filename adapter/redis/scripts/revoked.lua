@@ -1,2 +1,2 @@
--- Every revocation: users and until when their tokens are refused, by turns.
+-- Every revocation: a user, then until when the user's tokens are refused.
 return redis.call('ZRANGE', revoked, 0, -1, 'WITHSCORES')

@@ -4,7 +4,7 @@ local seen, seenLong = P .. ':seen', P .. ':seen:long'
 
 local function seenOf(user) return #user > SHORT_ID and seenLong or seen end
 
--- Forgets those who are too many, and some of those whose time is over.
+-- Forgets users beyond the bound, and some of those not active for too long.
 local function trimSeen()
   for key, most in pairs({ [seen] = MAX_SEEN, [seenLong] = MAX_SEEN_LONG }) do
     local old = redis.call('ZCOUNT', key, '-inf', '(' .. text(now - KEEP_SEEN))

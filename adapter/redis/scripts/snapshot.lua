@@ -1,6 +1,6 @@
--- Everything at one moment, for a resync. ARGV: token of
--- this call; that place, '' if it has none, and its announcement's token; the
--- instances that the reader knows.
+-- Everything at one moment, for a resync. ARGV: token of this call; the reader's place
+-- in the stream, '' if it has none, and its announcement's token; the instances that
+-- the reader knows.
 token = ARGV[1]
 local from, known = ARGV[2], ARGV[3]
 local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)
@@ -16,15 +16,15 @@ end
 for i = 1, #rows, 2 do ask(rows[i]) end
 for i = 4, #ARGV do ask(ARGV[i]) end
 
--- A chain begins with the token of whoever comes first.
+-- A chain begins with the token of the first call.
 local seq = redis.call('GET', P .. ':seq') or '0'
 if tokenOf(seq) == '' then
   linked = seq .. ' ' .. token
   redis.call('SET', link, linked)
 end
 
--- The snapshot holds no messages: those behind that place follow. If Redis does
--- not have it any more, all is read: the reader knows which it has.
+-- The messages behind the reader's place. If Redis does not have the place any more,
+-- all messages: the reader knows which it has.
 local missed = {}
 if from ~= '' then
   local at = redis.call('XRANGE', stream, from, from)[1]
