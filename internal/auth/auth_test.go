@@ -1,6 +1,8 @@
 package auth
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"reflect"
 	"strings"
@@ -96,4 +98,128 @@ func TestTooLong(t *testing.T) {
 	if allocs := testing.AllocsPerRun(10, func() { ours.Verify(longer, now) }); allocs != 0 {
 		t.Errorf("%v allocations to refuse what is too long: it must not be decoded", allocs)
 	}
+}
+
+// FuzzVerify verifies a token as it is, which is accepted only if signing its text again
+// gives the same bytes, and a signed header and payload, whose identity must be what they
+// contain.
+func FuzzVerify(f *testing.F) {
+	user := `{"user":{"id":7,"name":"Ann"},"sub":"7","nbf":` + in(0) + `,"exp":` + in(60) + `}`
+	for _, payload := range []string{
+		user, `{"sub":"7","iat":1,"aud":["rollcall"],"exp":` + in(60) + `}`, `{"exp":1}`, `7`, `"7"`, `{"id":"7"}`,
+		`{"_rails":{"data":{"id":7},"exp":` + at(60) + `,"pur":"rollcall"}}`,
+		`{"_rails":{"message":` + inBase64(`{"id":7}`) + `,"exp":` + at(60) + `,"pur":null}}`,
+		"\x04\b{\x06:\aidi\f", `{"id":7,"id":8}`, `[[[[`, `{"user":{"id":"\ud800"},"exp":1e300}`,
+	} {
+		f.Add(jwtToken(secret, hs256, payload), hs256, payload)
+		f.Add(railsToken(secret, "SHA1", payload), `{"alg":"none"}`, payload)
+		f.Add(railsSigned(oldSecret, "SHA256", base64.RawURLEncoding.EncodeToString([]byte(payload))), `{"alg":"HS256","crit":["b64"]}`, payload)
+		f.Add(sub7("another secret of that length"), `{"alg":"HS512"}`, payload)
+	}
+	f.Fuzz(func(t *testing.T, token, header, payload string) {
+		v := New([]string{secret, oldSecret})
+		if who, err := v.Verify(token, now); err == nil {
+			sound(t, who)
+			if !signedByUs(token) {
+				t.Fatalf("accepted, and not signed: %q", token)
+			}
+		}
+		if who, err := v.Verify(jwtToken(secret, header, payload), now); err == nil {
+			sound(t, who)
+			honestJWT(t, who, header, payload)
+		}
+		if who, err := v.Verify(railsToken(secret, "SHA256", payload), now); err == nil {
+			sound(t, who)
+			honestMessage(t, who, payload)
+		}
+	})
+}
+
+// signedByUs signs the text of a token in every accepted way.
+func signedByUs(token string) bool {
+	for _, key := range []string{secret, oldSecret} {
+		for _, digest := range []string{"SHA1", "SHA256"} {
+			if i := strings.LastIndex(token, "--"); i >= 0 && token == railsSigned(key, digest, token[:i]) {
+				return true
+			}
+		}
+		if parts := strings.Split(token, "."); len(parts) == 3 {
+			header, _ := base64.RawURLEncoding.DecodeString(parts[0])
+			payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
+			if token == jwtToken(key, string(header), string(payload)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sound checks what holds for every identity.
+func sound(t *testing.T, who Identity) {
+	user, ok := parsed(string(who.User)).(map[string]any)
+	_, number := user["id"].(json.Number)
+	text, _ := user["id"].(string)
+	if _, wrapped := user["_rails"]; !ok || wrapped || !number && text == "" {
+		t.Fatalf("no user with an id: %q", who.User)
+	}
+	if !who.Expires.IsZero() && !who.Expires.After(now) {
+		t.Fatalf("expired %v", who.Expires)
+	}
+}
+
+func honestJWT(t *testing.T, who Identity, header, payload string) {
+	h, headed := parsed(header).(map[string]any)
+	p, ok := parsed(payload).(map[string]any)
+	_, crit := h["crit"]
+	exp, expires := seconds(p["exp"])
+	nbf, _ := seconds(p["nbf"])
+	user := p["user"]
+	if user == nil {
+		user = map[string]any{"id": p["sub"]}
+	} else if !strings.Contains(payload, string(who.User)) {
+		t.Fatalf("%s is not a part of %s", who.User, payload)
+	}
+	switch {
+	case !headed || !ok || h["alg"] != "HS256" || crit:
+		t.Fatalf("accepted the header %s of %s", header, payload)
+	case !expires || !time.Unix(int64(exp), 0).Equal(who.Expires) || nbf >= float64(now.Unix()+31):
+		t.Fatalf("expires %v with %s", who.Expires, payload)
+	case !reflect.DeepEqual(user, parsed(string(who.User))):
+		t.Fatalf("%s is not the user of %s", who.User, payload)
+	}
+}
+
+func honestMessage(t *testing.T, who Identity, payload string) {
+	object, _ := parsed(payload).(map[string]any)
+	meta, wrapped := object["_rails"].(map[string]any)
+	value := strings.Trim(payload, " \t\r\n")
+	if object == nil {
+		value = `{"id":` + value + `}`
+	}
+	switch {
+	case !json.Valid([]byte(payload)):
+		t.Fatalf("accepted what is not JSON: %s", payload)
+	case !wrapped && string(who.User) != value:
+		t.Fatalf("%s is not %s", who.User, payload)
+	case meta["pur"] != nil && meta["pur"] != "rollcall":
+		t.Fatalf("for something else: %s", payload)
+	case (meta["exp"] == nil) != who.Expires.IsZero():
+		t.Fatalf("expires %v with %s", who.Expires, payload)
+	}
+}
+
+// parsed is a JSON value with its numbers as written, nil for invalid JSON.
+func parsed(text string) (value any) {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	if !json.Valid([]byte(text)) || decoder.Decode(&value) != nil {
+		return nil
+	}
+	return value
+}
+
+func seconds(value any) (float64, bool) {
+	number, _ := value.(json.Number)
+	f, err := number.Float64()
+	return f, err == nil
 }
