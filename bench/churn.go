@@ -51,29 +51,36 @@ func churn(presence string, visitorsPerSecond int, last time.Duration) runner {
 
 		meter := t.measure(c)
 		err = visit(ctx, visitors, visitorsPerSecond, func(i int) error {
-			one, err := dial(ctx, t.port(i), presence)
-			if err != nil {
-				return err
-			}
-			defer one.close()
-			one.listen(func(*client, message) {})
-			came[i].Store(int64(time.Since(began)))
-			one.register(n+i, 0)
-			return pause(ctx, stay)
+			return visitor(ctx, t.port(i), presence, func(one *client) {
+				came[i].Store(int64(time.Since(began)))
+				one.register(n+i, 0)
+			})
 		})
 		if err != nil {
 			return nil, err
 		}
 		s := meter.stop(ctx, 2*visitors)
-		expected := visitors * n
-		if instances := len(t.instances); instances > 1 {
-			expected -= expected / instances
+		expected := visitors * n // but for those at the watcher's own instance
+		if len(t.instances) > 1 {
+			expected -= expected / len(t.instances)
 		}
 		delete(s, wallTime) // it is the benchmark's own
 		s[seenShare] = max(0, 100-100*float64(after.count())/float64(expected))
 		s[p50], s[p99] = ms(after.quantile(0.5)), ms(after.quantile(0.99))
 		return s, nil
 	}
+}
+
+// visitor connects, and goes away a while after it has arrived.
+func visitor(ctx context.Context, port int, presence string, arrive func(*client)) error {
+	one, err := dial(ctx, port, presence)
+	if err != nil {
+		return err
+	}
+	defer one.close()
+	one.listen(func(*client, message) {})
+	arrive(one)
+	return pause(ctx, stay)
 }
 
 // visit starts so many visits a second and waits until all are over.

@@ -70,28 +70,9 @@ func run(ctx context.Context, o options, out, log io.Writer) error {
 			return err
 		}
 	}
-	var failures []error
-	runs := map[string]map[point][]sample{}
-	for round := range o.rounds {
-		for _, r := range chosen {
-			if runs[r.name] == nil {
-				runs[r.name] = map[point][]sample{}
-			}
-			for _, p := range points(r) {
-				began := time.Now()
-				s, err := once(ctx, o.programs, r, p)
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
-				if err != nil {
-					failures = append(failures, fmt.Errorf("%s, %s, N=%d: %w", r.name, p.kind, p.n, err))
-					fmt.Fprintln(log, failures[len(failures)-1])
-					continue
-				}
-				runs[r.name][p] = append(runs[r.name][p], s)
-				fmt.Fprintf(log, "round %d: %s, %s, N=%d: %.1f s\n", round+1, r.name, p.kind, p.n, time.Since(began).Seconds())
-			}
-		}
+	runs, failures, err := measure(ctx, o, chosen, log)
+	if err != nil {
+		return err
 	}
 	var report bytes.Buffer
 	fmt.Fprintf(&report, "Medians of %d rounds. %s\n", o.rounds, machine())
@@ -117,6 +98,35 @@ func run(ctx context.Context, o options, out, log io.Writer) error {
 			append([]byte("# Results of `make bench`\n\n"), report.Bytes()...), 0o644))
 	}
 	return errors.Join(failures...)
+}
+
+// measure makes all runs, round by round, and returns the samples of each row and
+// what failed. Its error is that ctx has ended.
+func measure(ctx context.Context, o options, chosen []row, log io.Writer) (map[string]map[point][]sample, []error, error) {
+	var failures []error
+	runs := map[string]map[point][]sample{}
+	for round := range o.rounds {
+		for _, r := range chosen {
+			if runs[r.name] == nil {
+				runs[r.name] = map[point][]sample{}
+			}
+			for _, p := range points(r) {
+				began := time.Now()
+				s, err := once(ctx, o.programs, r, p)
+				if ctx.Err() != nil {
+					return nil, nil, ctx.Err()
+				}
+				if err != nil {
+					failures = append(failures, fmt.Errorf("%s, %s, N=%d: %w", r.name, p.kind, p.n, err))
+					fmt.Fprintln(log, failures[len(failures)-1])
+					continue
+				}
+				runs[r.name][p] = append(runs[r.name][p], s)
+				fmt.Fprintf(log, "round %d: %s, %s, N=%d: %.1f s\n", round+1, r.name, p.kind, p.n, time.Since(began).Seconds())
+			}
+		}
+	}
+	return runs, failures, nil
 }
 
 // once starts the servers of a run, makes the run and ends them.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -35,7 +36,11 @@ func rows(p programs, limit int, quick bool) []row {
 	if quick {
 		churnTime = 2 * time.Second
 	}
-	many := min(20_000, limit)
+	return slices.Concat(presenceRows(churnTime), connectionRows(p, min(20_000, limit)), clusterRows(churnTime))
+}
+
+// presenceRows are of one server's fan-out.
+func presenceRows(churnTime time.Duration) []row {
 	return []row{{
 		name: "storm", title: "Join storm: all register at once, all see all",
 		run:   storm(""),
@@ -87,7 +92,12 @@ func rows(p programs, limit int, quick bool) []row {
 		run:   growth(churnTime),
 		sizes: map[kind][]int{rollcall: {1000, 3000, 10_000}},
 		plots: []metric{coreShare, listRate, peakMemory},
-	}, {
+	}}
+}
+
+// connectionRows are of what connections cost; many is the most of them.
+func connectionRows(p programs, many int) []row {
+	return []row{{
 		name: "idle", title: "Idle connections",
 		run:   idle,
 		sizes: map[kind][]int{rollcall: {1000, 5000, many}, node: {1000, 5000, many}, bare: {1000, 5000, many}},
@@ -105,6 +115,16 @@ func rows(p programs, limit int, quick bool) []row {
 		plots: []metric{wallTime, cpuUsed, bytesSent},
 		aims:  []aim{{wallTime, 2000, 1. / 3, node, 2000}},
 	}, {
+		name: "start", title: "Start-up, size, memory at rest",
+		run:   p.startup,
+		sizes: map[kind][]int{rollcall: {0}, node: {0}},
+		aims:  []aim{{firstAnswer, 0, 100, "", 0}, {programSize, 0, 20, "", 0}, {memoryAtRest, 0, 15, "", 0}},
+	}}
+}
+
+// clusterRows are of three instances on one Redis.
+func clusterRows(churnTime time.Duration) []row {
+	return []row{{
 		name: "cluster-storm", title: "Join storm on three instances and one Redis",
 		run:   storm(""),
 		sizes: map[kind][]int{rollcall: {300, 1000}}, instances: 3,
@@ -115,11 +135,6 @@ func rows(p programs, limit int, quick bool) []row {
 		sizes: map[kind][]int{rollcall: {300, 1000}}, instances: 3,
 		plots: []metric{p99, redisCPU, redisBytes},
 		aims:  []aim{{p99, 1000, 20, "", 0}},
-	}, {
-		name: "start", title: "Start-up, size, memory at rest",
-		run:   p.startup,
-		sizes: map[kind][]int{rollcall: {0}, node: {0}},
-		aims:  []aim{{firstAnswer, 0, 100, "", 0}, {programSize, 0, 20, "", 0}, {memoryAtRest, 0, 15, "", 0}},
 	}}
 }
 

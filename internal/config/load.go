@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -81,13 +82,16 @@ func Load(getenv func(string) string) (Config, error) {
 	if c.Compat == CompatStrict && environment["GRACE"] == "" {
 		c.Grace = 0 // Node's service had none
 	}
-	if c.RedisChannel == "" {
-		// Deployments that share a Redis do not share messages, if their prefixes differ.
-		if c.RedisChannel = "socket.io"; c.RedisPrefix != "rollcall" {
-			c.RedisChannel = c.RedisPrefix + ":socket.io"
-		}
-	}
+	c.RedisChannel = cmp.Or(c.RedisChannel, defaultChannel(c.RedisPrefix))
 	return c, nil
+}
+
+// defaultChannel keeps deployments with different prefixes on one Redis apart.
+func defaultChannel(prefix string) string {
+	if prefix == "rollcall" {
+		return "socket.io"
+	}
+	return prefix + ":socket.io"
 }
 
 // wrongSecrets finds secrets that could be guessed or could not be sent in a header. It
