@@ -43,7 +43,7 @@ func FuzzSession(f *testing.F) {
 		}
 	}
 	d, base := start(f, Options{Options: engineio.Options{
-		MaxBody: 200_000, PingInterval: 500 * time.Millisecond, PingTimeout: 500 * time.Millisecond,
+		MaxBody: 200_000, PingInterval: 500 * time.Millisecond, PingTimeout: 5 * time.Second,
 		UpgradeTimeout: 200 * time.Millisecond,
 	}})
 	f.Fuzz(func(t *testing.T, script []byte) {
