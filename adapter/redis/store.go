@@ -273,7 +273,7 @@ func (r *Store) drain(ctx context.Context) error {
 		case left == 0:
 			return nil
 		case gone:
-			return errors.New("Redis is gone")
+			return errors.New("lost Redis")
 		}
 		select {
 		case <-r.written:
