@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"rollcall/adapter/memory"
 	"rollcall/rooms"
 )
 
@@ -122,6 +123,27 @@ func TestLastActive(t *testing.T) {
 		expect("a month later", rooms.UserInfo{LastActive: minute + 60_000})
 		time.Sleep(2 * 24 * time.Hour)
 		expect("31 days later", rooms.UserInfo{})
+	})
+}
+
+// A storeAhead has a clock that is ahead of the instance's.
+type storeAhead struct{ *memory.Store }
+
+func (s storeAhead) Now() int64 { return s.Store.Now() + 5000 }
+
+// What was shown while the user was there is not taken back when the user goes.
+func TestLastActiveIsNotBeforeJoining(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, rooms.Options{})
+		store := storeAhead{memory.New()}
+		f.instances[0] = rooms.New(rooms.Options{Bus: f.bus, Records: store}, store, f.sender)
+		a := f.register(0, "a", one)
+		shown := f.instances[0].User(t.Context(), "1").LastActive
+		time.Sleep(time.Second)
+		a.disconnect()
+		if got := f.instances[0].User(t.Context(), "1"); got.Online || got.LastActive != shown {
+			t.Errorf("%+v after the user has gone, %d before", got, shown)
+		}
 	})
 }
 

@@ -184,10 +184,12 @@ func (st *statuses) markActive(s *session) {
 	}
 }
 
-// recordLastActive records when the user of a session that goes offline was active.
+// recordLastActive records when the user of a session that goes offline was active:
+// not before joining, whose time is by the store's clock and has been shown.
 func (c *core) recordLastActive(s *session) {
 	if s.registered.Load() && s.status != Hidden && !s.key.anonymous {
-		c.store.Touch(s.key.id, s.activeAt.Load())
+		e := s.entries[s.onlineKey()]
+		c.store.Touch(s.key.id, max(s.activeAt.Load(), e.JoinedAt/1000, e.VisibleAt/1000))
 	}
 }
 

@@ -43,10 +43,17 @@ export class Chat {
     this.#parts.logs.append(log);
 
     // A log at its end stays there, also when a phone's keyboard takes half the height.
+    // A scroll event that comes before the observer of a new height says nothing.
     let low = true;
-    const look = () => { low = log.scrollHeight - log.scrollTop - log.clientHeight < 40; };
+    let height = 0;
+    const look = () => {
+      if (log.clientHeight === height) low = log.scrollHeight - log.scrollTop - height < 40;
+    };
     log.addEventListener("scroll", look);
-    new ResizeObserver(() => { if (low) log.scrollTop = log.scrollHeight; }).observe(log);
+    new ResizeObserver(() => {
+      height = log.clientHeight;
+      if (low) log.scrollTop = log.scrollHeight;
+    }).observe(log);
 
     const lines = new Map(); // line → its element
     room.addEventListener("line", ({ detail: { line, before } }) => {
