@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -70,13 +71,13 @@ func TestDamage(t *testing.T) {
 				i.mustSay("1", "before")
 			}
 			agree(t, all...)
-			for _, command := range commands {
-				args := []any{command[0], "{" + name + "}:" + command[1]}
-				for _, arg := range command[2:] {
-					args = append(args, arg)
-				}
-				server.Do(args...)
+			// In one step: a store may write between two.
+			damage := []any{"EVAL", "for _, c in ipairs(ARGV) do redis.call(unpack(cjson.decode(c))) end", 0}
+			for _, c := range commands {
+				text, _ := json.Marshal(slices.Concat([]string{c[0], "{" + name + "}:" + c[1]}, c[2:]))
+				damage = append(damage, text)
 			}
+			server.Do(damage...)
 			revoked := time.UnixMilli(time.Now().UnixMilli())
 			all[1].Revoke("7", revoked) // the first to change something
 			for _, i := range all {
