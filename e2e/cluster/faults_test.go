@@ -125,18 +125,16 @@ var shortFaults = []shortFault{
 			killed += d.redis.killConnections()
 			d.sleep(400 * time.Millisecond)
 			killed += d.redis.killConnections()
-			for _, in := range d.instances {
-				d.redis.awaitRenewal(in.name)
-			}
+			d.redis.awaitRenewal("a", "b", "c") // all leases are new
 		}
 		if killed < 30 {
 			d.t.Fatalf("only %d connections were killed", killed)
 		}
 		for range 6 {
-			d.instances[1].link.cut()
-			d.sleep(400 * time.Millisecond)
-			d.instances[1].link.restore()
 			d.redis.awaitRenewal("b")
+			d.instances[1].link.cut()
+			d.sleep(200 * time.Millisecond)
+			d.instances[1].link.restore()
 		}
 	}},
 	{"Redis asleep for longer than a lease", plan{}, func(d *deployment, v *visits) {

@@ -199,12 +199,14 @@ func (s *redisServer) leftOf(id string, within time.Duration) (left string) {
 	return left
 }
 
-// awaitRenewal returns when an instance renews its lease.
-func (s *redisServer) awaitRenewal(name string) {
+// awaitRenewal returns when all of these instances have renewed their leases.
+func (s *redisServer) awaitRenewal(names ...string) {
 	s.t.Helper()
-	till := func() int64 { return s.leases()[s.idOf(name)] }
-	before := till()
-	program.Eventually(s.t, patience, "renewal of "+name, func() bool { return till() > before })
+	before := s.leases()
+	program.Eventually(s.t, patience, fmt.Sprintf("renewals of %v", names), func() bool {
+		now := s.leases()
+		return !slices.ContainsFunc(names, func(name string) bool { return now[s.idOf(name)] <= before[s.idOf(name)] })
+	})
 }
 
 // skewSource is a library that moves a C program's clock. Go programs ask the
