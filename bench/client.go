@@ -27,11 +27,11 @@ type client struct {
 	id    int    // its user's
 	known int    // users it knows
 	heard int    // messages that count
-	seen  []bool // whom it saw coming
+	seen  []bool // visitors that it saw come
 }
 
 // dialing bounds how many handshakes are under way at once: Node's listener
-// has room for 511, and who does not fit waits a second.
+// has room for 511, and a client beyond that waits a second.
 var dialing = make(chan struct{}, 256)
 
 const handshakeTime = 30 * time.Second

@@ -117,7 +117,7 @@ func (c *countdown) done() {
 	}
 }
 
-// runTime bounds one run: who has not finished by then has failed.
+// runTime bounds one run: a client that is not served by then fails it.
 const runTime = 2 * time.Minute
 
 // wait waits for a countdown, or tells how far it came.

@@ -35,7 +35,7 @@ func storm(presence string) runner {
 }
 
 // learn notes how many users the client knows now and reports whether that has
-// changed. Who takes whole lists learns from nothing else: existing
+// changed. A client of whole lists learns from nothing else: existing
 // applications know nothing of increments.
 func (c *client) learn(m message, increments bool) bool {
 	before := c.known

@@ -46,7 +46,7 @@ for (const kind of covering) {
         [{ room: 'lobby', username: 'Ben', users: ['Ann', 'Guest'], count: 2 }],
         [{ room: 'lobby', username: 'Guest', users: ['Ann'], count: 1 }],
       ]);
-      // Who has left hears nothing more; its connection is in order.
+      // A client that has left hears nothing more; its connection is in order.
       assert.equal(two.of('user_left').length, 0);
       await join(two, 'lobby', { username: 'Ben' });
       await agree([one, two], 'lobby', ['Ann', 'Ben'], { servers: [server] });

@@ -1,4 +1,4 @@
-// Who is hidden is seen by nobody: not once, in no event, answer or key that
+// A hidden user is seen by nobody: not once, in no event, answer or key that
 // others may read, on any of three instances.
 // HIDDEN_SEED=n repeats a history, HIDDEN_ROUNDS=n makes it longer.
 import assert from 'node:assert/strict';
@@ -187,7 +187,7 @@ class HiddenUser {
     const { client, server } = this.any(this.tabs);
     await this.ok(client, 'status', 'hidden');
     this.detector.hide(this.id, server.name);
-    // Who comes to this instance now has never heard of the user.
+    // A client that comes to this instance now has never heard of the user.
     const fresh = await connect(this.t, server.url, { version: '4.8.4', mode: 'websocket' });
     const channel = `who came after ${this.id} at ${server.name}`;
     listen(this.detector, channel, fresh, { newcomer: server.name });
@@ -291,11 +291,11 @@ test('of somebody hidden no activity is remembered', async (t) => {
   const last = async (server, id) => ask(server, `users/${id}`);
   const tab = await connect(t, a.url, { version: '4.8.4', mode: 'websocket', ...quiet });
 
-  // Who was never seen is not remembered at all.
+  // A user that was never seen is not remembered at all.
   await tab.ask('status', 'hidden');
   await tab.ask('register', { id: 'never-seen' });
   await tab.ask('heartbeat');
-  // Who was seen is remembered as of then.
+  // A user that was seen is remembered as of then.
   const other = await connect(t, a.url, { version: '2.5.0', mode: 'polling', ...quiet });
   await other.ask('register', { id: 'seen' });
   await other.ask('status', 'hidden');
@@ -355,7 +355,7 @@ test('control: the detector finds somebody who is not hidden', async (t) => {
   await two.tabs[0].client.ask('status', 'hidden');
   assert.throws(() => detector.assertNone());
 
-  // Who does not go is noticed when the time is over.
+  // A user that stays visible is noticed when the time is over.
   detector.show(never);
   await detector.seen(never, ['both at c: presence']);
   detector.hide(never, 'a');

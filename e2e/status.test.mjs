@@ -1,5 +1,5 @@
 // Active and away, as each client version sees them; by choice and by doing
-// nothing. Who is hidden is in status.hidden.
+// nothing. Hidden users are in status.hidden.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ask } from './lib/api.mjs';
@@ -42,7 +42,7 @@ for (const kind of covering) {
       assert.equal(await status(server, 'ann'), 'away');
       await ok(two, 'sync');
       await two.sees('online_users', (list, statuses) => JSON.stringify([list, statuses]) === JSON.stringify([[ann, ben], { ann: 'away' }]));
-      // Who comes now is told so.
+      // A client that comes now is told so.
       const late = await connect(t, server.url, kind);
       await ok(late, 'sync');
       assert.deepEqual(await late.sees('online_users'), [[ann, ben], { ann: 'away' }]);

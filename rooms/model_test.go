@@ -24,7 +24,7 @@ type modelEntry struct{ socket, k, user string }
 
 type modelUser struct {
 	k    string
-	born int // one of a kind: who comes back is born again
+	born int // unique: a user that comes back has a new one
 }
 
 // A listed user is one element of a list.

@@ -13,7 +13,7 @@ import (
 	"rollcall/rooms"
 )
 
-// damages are what somebody else writes who must not, or deletes.
+// damages are keys that another program, which must not, writes or deletes.
 var damages = map[string][][]string{
 	"users":       wrongType("users"),
 	"entries":     wrongType("entries"),

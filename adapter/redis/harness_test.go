@@ -237,11 +237,11 @@ func truth(instances ...*instance) map[string]string {
 func agree(t *testing.T, instances ...*instance) {
 	t.Helper()
 	want := truth(instances...)
-	await := func(who string, get func() map[string]string) {
+	await := func(name string, get func() map[string]string) {
 		t.Helper()
 		for end := time.Now().Add(adaptertest.Patience); !maps.Equal(get(), want); time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(end) {
-				t.Fatalf("%s after %v: %s", who, adaptertest.Patience, difference(get(), want))
+				t.Fatalf("%s after %v: %s", name, adaptertest.Patience, difference(get(), want))
 			}
 		}
 	}

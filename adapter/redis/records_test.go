@@ -207,8 +207,8 @@ func TestActivity(t *testing.T) {
 	}
 }
 
-// Who was active is remembered for 30 days: a million of them, and fewer with a
-// long id, in a set of their own, so that what is remembered is bounded in bytes.
+// The last activity of a user is remembered for 30 days: of a million users, and of
+// fewer with a long id, in a set of their own, so that it is bounded in bytes.
 func TestActivityIsBounded(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

@@ -61,8 +61,8 @@ func TestPuttingBackKeepsReasons(t *testing.T) {
 	}
 }
 
-// An instance that hears of its own end rewrites everything, and so does one
-// whose renewal shows less than Redis had confirmed.
+// An instance rewrites everything when it reads of its own end, and when its renewal
+// shows less than Redis had confirmed.
 func TestPuttingBackBegins(t *testing.T) {
 	for name, lose := range map[string]func(*Store){
 		"evicted": func(r *Store) {

@@ -46,7 +46,7 @@ type simRevoked struct {
 
 type simMessage struct {
 	by *simInstance
-	to map[*simInstance]bool // who had a place in the stream by then
+	to map[*simInstance]bool // instances that had a place in the stream by then
 }
 
 // A simView is what one watcher was told.

@@ -5,7 +5,6 @@
 package redistest
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -18,6 +17,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"rollcall/adapter/adaptertest"
 )
 
 // A Server is a redis-server process that can be stopped and started again.
@@ -28,7 +29,7 @@ type Server struct {
 	args   []string
 	client *redis.Client
 	cmd    *exec.Cmd // nil while it is stopped
-	out    output
+	out    adaptertest.Log
 	// sentinel: args is the whole command line.
 	sentinel bool
 }
@@ -72,7 +73,7 @@ func prepare(t testing.TB, args ...string) *Server {
 		s.client.Close()
 		s.Kill()
 		if t.Failed() {
-			t.Logf("redis-server on port %d wrote:\n%s", s.port, s.out.tail())
+			t.Logf("redis-server on port %d wrote:\n%s", s.port, tail(&s.out))
 		}
 	})
 	return s
@@ -200,21 +201,8 @@ func FreePort(t testing.TB) int {
 	return 0
 }
 
-// output keeps what a process wrote.
-type output struct {
-	mu   sync.Mutex // guards text
-	text bytes.Buffer
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(b)
-}
-
-func (o *output) tail() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	lines := strings.Split(strings.TrimSpace(o.text.String()), "\n")
+// tail is the last lines of what a process wrote.
+func tail(out *adaptertest.Log) string {
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	return strings.Join(lines[max(0, len(lines)-30):], "\n")
 }

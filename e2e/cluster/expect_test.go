@@ -151,7 +151,7 @@ func (rec *recording) expectNoChanges(what string, watchers []*watcher) {
 
 // expectRecovery demands that after a fault all watchers see the truth in time, that
 // it stays so for as long as it takes to evict an instance by mistake, that each was
-// told once of those who came and those who left, and that everything works.
+// told once of each user that came or left, and that everything works.
 func (rec *recording) expectRecovery(what string, came, left []string) {
 	d := rec.d
 	d.t.Helper()

@@ -10,8 +10,8 @@ import (
 	"rollcall/e2e/program"
 )
 
-// A fault in which no instance is away for longer than its lease: nobody but those
-// who leave may be seen leaving.
+// A fault in which no instance is away for longer than its lease: only users that
+// leave may be seen leaving.
 type shortFault struct {
 	name string
 	plan plan // of 3 instances unless it says otherwise
@@ -21,19 +21,24 @@ type shortFault struct {
 
 var linked = plan{linked: true}
 
+// withoutRedis stops Redis for longer than a lease.
+func withoutRedis(stop func(*redisServer)) func(*deployment, *visits) {
+	return func(d *deployment, v *visits) {
+		stop(d.redis)
+		away := time.Now()
+		v.everywhere()
+		d.sleep(5*time.Second - time.Since(away))
+		d.redis.start()
+	}
+}
+
 var shortFaults = []shortFault{
 	{"Redis restarted with its data", plan{}, func(d *deployment, v *visits) {
 		d.redis.shutdown()
 		v.everywhere()
 		d.redis.start()
 	}},
-	{"Redis away for longer than a lease", plan{}, func(d *deployment, v *visits) {
-		d.redis.shutdown()
-		away := time.Now()
-		v.everywhere()
-		d.sleep(5*time.Second - time.Since(away))
-		d.redis.start()
-	}},
+	{"Redis away for longer than a lease", plan{}, withoutRedis((*redisServer).shutdown)},
 	// Leases of some have expired and those of others have not: the instance that is
 	// back first must not evict the others.
 	{"Redis away for less than a lease", plan{apart: 320 * time.Millisecond}, func(d *deployment, _ *visits) {
@@ -61,13 +66,7 @@ var shortFaults = []shortFault{
 		d.redis.start()
 		v.everywhere()
 	}},
-	{"Redis away for longer than a lease, and empty", plan{}, func(d *deployment, v *visits) {
-		d.redis.Kill()
-		away := time.Now()
-		v.everywhere()
-		d.sleep(5*time.Second - time.Since(away))
-		d.redis.start()
-	}},
+	{"Redis away for longer than a lease, and empty", plan{}, withoutRedis((*redisServer).Kill)},
 	{"Redis restarted with older data", plan{}, func(d *deployment, v *visits) {
 		d.redis.save()
 		v.everywhere()
