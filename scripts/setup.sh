@@ -16,6 +16,15 @@ need() {
   command -v "$1" >/dev/null || packages+=("${@:2}")
 }
 
+# install PACKAGE...: gives up after a while where the archive cannot be reached.
+install() {
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
+  echo "installing $*"
+  local apt=(apt-get -qq -o Acquire::http::Timeout=20 -o Acquire::Retries=1)
+  export DEBIAN_FRONTEND=noninteractive
+  "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "$@" >/dev/null
+}
+
 need node nodejs
 need npm npm
 [ -s /etc/ssl/certs/ca-certificates.crt ] || packages+=(ca-certificates)
@@ -23,7 +32,13 @@ if [ "$purpose" = test ]; then
   need curl curl
   need git git
   need redis-server redis-server
-  need chromium chromium
+  # Chromium without windows takes half the processor time. Where the whole one is
+  # there and this one cannot be had, the whole one will do.
+  if command -v chromium >/dev/null && ! command -v chromium-headless-shell >/dev/null; then
+    install chromium-headless-shell || echo "the tests use chromium, since chromium-headless-shell cannot be installed"
+  elif ! command -v chromium >/dev/null; then
+    need chromium-headless-shell chromium-headless-shell
+  fi
   # The Ruby of the documents is run, and Rails' own code makes tokens.
   command -v ruby >/dev/null && ruby -rredis -ractive_support -e 0 2>/dev/null ||
     packages+=(ruby ruby-redis ruby-activesupport)
@@ -45,10 +60,7 @@ if [ ${#packages[@]} -gt 0 ]; then
     echo "Install these first, under whatever names this system has them: ${packages[*]}" >&2
     exit 1
   fi
-  echo "installing ${packages[*]}"
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq
-  apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+  install "${packages[@]}"
 fi
 
 # Go is not installed from here: Debian's is too old, and which one to trust is

@@ -72,18 +72,17 @@ go_test() {
 gotestsum() { CGO_ENABLED=1 go run gotest.tools/gotestsum@v1.13.0 "$@"; }
 
 # run_steps runs steps one after the other. What a step prints comes out at its
-# end, in one piece.
+# end, in one piece. In results is a line for each: seconds, seconds of
+# processor time, name, end.
 run_steps() {
-  local step began
+  local step began end
   for step in "$@"; do
     began=$SECONDS
-    if ("step_$step") </dev/null >"$work/$step.log" 2>&1; then
-      echo "$((SECONDS - began)) $step passed" >>"$work/results"
-    else
-      echo "$((SECONDS - began)) $step FAILED" >>"$work/results"
-    fi
-    flock "$work/results" sh -c 'echo "== $1"; cat "$2"; tail -1 "$3" | sed -E "s/^([0-9]+) (.*)/== \2 in \1 s/"' \
-      - "$step" "$work/$step.log" <(grep " $step " "$work/results")
+    if ("step_$step"; end=$?; times >"$work/$step.times"; exit $end) </dev/null >"$work/$step.log" 2>&1; then end=passed; else end=FAILED; fi
+    # The second line of times is of the children: minutes and seconds, user and system.
+    awk -v wall=$((SECONDS - began)) -v step="$step" -v end=$end -F '[ms ]+' \
+      'NR == 2 { printf "%d %.0f %s %s\n", wall, 60 * ($1 + $3) + $2 + $4, step, end }' "$work/$step.times" >>"$work/results"
+    flock "$work/results" sh -c 'echo "== $1"; cat "$2"; echo "== $1 $3 in $4 s"' - "$step" "$work/$step.log" $end $((SECONDS - began))
   done
 }
 
@@ -115,5 +114,5 @@ trap 'rm -rf "$work"' EXIT
 }
 
 echo "== slowest steps, $SECONDS s in all"
-sort -rn "$work/results" | awk '{ printf "%7d s  %s %s\n", $1, $2, $3 }'
+sort -rn "$work/results" | awk '{ printf "%7d s, %4d s of processor time  %s %s\n", $1, $2, $3, $4 }'
 ! grep -q FAILED "$work/results"
