@@ -98,9 +98,9 @@ func (o *outbox) close() {
 // maxAckDelay bounds how long an acknowledgement waits for the events before it.
 const maxAckDelay = time.Second
 
-// awaitSent returns when what was added to the outbox after that many batches has
-// been fanned out: clients may rely on getting the events that their own call
-// caused before its acknowledgement. It takes the lock.
+// awaitSent returns when everything in the outbox has been fanned out, at once if
+// there is nothing after that many batches: clients may rely on getting the events that
+// their own call caused before its acknowledgement. It takes the lock.
 func (c *core) awaitSent(since uint64) {
 	target := c.outbox.addedCount.Load()
 	if target == since || !c.outbox.running.Load() {

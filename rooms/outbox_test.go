@@ -82,3 +82,23 @@ func TestAcknowledgementDelayIsBounded(t *testing.T) {
 		}
 	})
 }
+
+// What was on its way when a member left comes before the acknowledgement, or not at all.
+func TestNothingComesAfterLeaving(t *testing.T) {
+	runInstances(t, 1, rooms.Options{}, func(f *fixture) {
+		a, b := f.connect(0, "a", none), f.connect(0, "b", none)
+		a.do("join", `{"room":"lobby","username":"Ann"}`)
+		b.do("join", `{"room":"lobby","username":"Ben"}`)
+		f.settle(a, b)
+		f.sender.tamper = func(events []rooms.Event) []rooms.Event {
+			time.Sleep(100 * time.Millisecond)
+			return events
+		}
+		go b.do("typing", `{"room":"lobby"}`)
+		synctest.Wait() // it is being encoded
+		a.do("leave", `{"room":"lobby"}`)
+		a.expectNow(`typing {"room":"lobby","username":"Ben"}`)
+		f.settle()
+		a.expectNow()
+	})
+}

@@ -95,6 +95,9 @@ func (s *session) Handle(event string, args []json.RawMessage, attachments [][]b
 	}
 	before := r.outbox.addedCount.Load()
 	reply, err := handle(s, args)
+	if event == "leave" { // nothing of the room comes after the acknowledgement
+		before = 0
+	}
 	r.awaitSent(before)
 	r.awaitRoom()
 	return reply, err
