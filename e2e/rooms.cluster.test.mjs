@@ -16,10 +16,10 @@ const GONE_WITHIN = 5000; // a killed instance's members
 const rounds = Number(process.env.ROOMS_ROUNDS ?? 25);
 const seed = Number(process.env.ROOMS_SEED ?? 20);
 
-// A World is the clients on a fleet, and the book of who is in which room.
+// A Model is the clients on a fleet, and what is known of who is in which room.
 // Tabs are {client, server, user, kind, rooms: Map(room -> name)}; the two tabs
 // of a user are on different instances, and share a status.
-class World {
+class Model {
   constructor(t, fleet, random) {
     Object.assign(this, { t, fleet, random, tabs: [], recorders: [], hidden: new Set(), said: new Map(), lost: new Set(), count: 0 });
   }
@@ -98,7 +98,7 @@ class World {
   }
 
   // round has every tab do one thing, all at once; a user's status changes in
-  // one tab at a time, or the book could not know what comes of it.
+  // one tab at a time, or the result would be unknown.
   round() {
     const steps = [];
     for (const user of new Set(this.tabs.map((tab) => tab.user))) {
@@ -110,7 +110,7 @@ class World {
     return Promise.all(steps);
   }
 
-  // agree: every member of every room, hidden or not, shows the same as the book
+  // agree: every member of every room, hidden or not, shows the same as the model
   // and every instance's HTTP; those of one instance in the same order.
   async agree(what, servers = this.fleet.servers) {
     try {
@@ -169,15 +169,15 @@ class World {
 
 test('members on three instances agree all the time', async (t) => {
   const fleet = await startCluster(t, ['a', 'b', 'c'], ENV);
-  const world = new World(t, fleet, seeded(seed));
-  await world.populate();
+  const model = new Model(t, fleet, seeded(seed));
+  await model.populate();
   for (let n = 1; n <= rounds; n++) {
-    await world.round();
-    await world.agree(`round ${n}`);
+    await model.round();
+    await model.agree(`round ${n}`);
   }
-  await world.history();
-  for (const tab of world.tabs) world.close(tab);
-  await world.agree('everybody left');
+  await model.history();
+  for (const tab of model.tabs) model.close(tab);
+  await model.agree('everybody left');
 });
 
 // What hides a user is heard of before the user's other instance says so of the
@@ -210,41 +210,41 @@ test('a hiding that comes in two steps is told to every member', async (t) => {
 
 test('an instance is killed in the middle: its members are gone, the others go on', async (t) => {
   const fleet = await startCluster(t, ['a', 'b', 'c'], ENV);
-  const world = new World(t, fleet, seeded(seed + 1));
-  await world.populate();
-  for (let n = 1; n <= 5; n++) await world.round();
-  await world.agree('before');
+  const model = new Model(t, fleet, seeded(seed + 1));
+  await model.populate();
+  for (let n = 1; n <= 5; n++) await model.round();
+  await model.agree('before');
 
   // c's clients are in the middle of things when it dies. What they say then may
   // get lost; nothing is known of what they join, and it ends with them.
   const victim = fleet.servers[2];
-  const staying = world.tabs.filter((tab) => tab.server !== victim);
-  const dying = [...world.tabs, ...world.recorders].filter((tab) => tab.server === victim);
-  const [victimRecorder] = world.recorders.splice(2);
+  const staying = model.tabs.filter((tab) => tab.server !== victim);
+  const dying = [...model.tabs, ...model.recorders].filter((tab) => tab.server === victim);
+  const [victimRecorder] = model.recorders.splice(2);
   for (const tab of dying) {
     for (const room of ROOMS) {
       tab.client.asked.add(room);
       for (let i = 0; i < 3; i++) {
-        const content = `${tab.user} says ${++world.count}`;
-        world.said.set(content, room);
-        world.lost.add(content);
+        const content = `${tab.user} says ${++model.count}`;
+        model.said.set(content, room);
+        model.lost.add(content);
         tab.client.socket.emit('message', { room, content });
       }
       tab.client.socket.emit('join', { room, username: `dying ${tab.user}` });
     }
   }
-  world.tabs = staying;
-  const going = world.round();
-  await until(() => usersOf(world.recorders[0].client, 'lobby').some((name) => name.startsWith('dying')), 'the last deeds of c');
+  model.tabs = staying;
+  const going = model.round();
+  await until(() => usersOf(model.recorders[0].client, 'lobby').some((name) => name.startsWith('dying')), 'the last events of c');
   await fleet.stop(victim, 'SIGKILL');
   const killed = Date.now();
-  for (const tab of dying) world.close(tab);
+  for (const tab of dying) model.close(tab);
   await going;
-  await world.agree('after the death', fleet.servers.slice(0, 2));
+  await model.agree('after the death', fleet.servers.slice(0, 2));
   assert.ok(Date.now() - killed < GONE_WITHIN, `the dead were gone after ${Date.now() - killed} ms`);
   for (let n = 1; n <= 5; n++) {
-    await world.round();
-    await world.agree(`round ${n} without c`, fleet.servers.slice(0, 2));
+    await model.round();
+    await model.agree(`round ${n} without c`, fleet.servers.slice(0, 2));
   }
 
   // It comes back, and its clients with it.
@@ -252,14 +252,14 @@ test('an instance is killed in the middle: its members are gone, the others go o
   victimRecorder.server = fleet.servers[2];
   for (const tab of dying) {
     tab.server = fleet.servers[2];
-    await world.open(tab);
-    if (tab !== victimRecorder) world.tabs.push(tab);
+    await model.open(tab);
+    if (tab !== victimRecorder) model.tabs.push(tab);
   }
   for (let n = 1; n <= 5; n++) {
-    await world.round();
-    await world.agree(`round ${n} with c again`);
+    await model.round();
+    await model.agree(`round ${n} with c again`);
   }
-  await world.history();
+  await model.history();
 });
 
 test('the history outlives all instances', async (t) => {

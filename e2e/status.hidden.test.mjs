@@ -321,8 +321,8 @@ test('of somebody hidden no activity is remembered', async (t) => {
   }
 });
 
-// The controls: the detector finds those of whom the book says that they are
-// hidden and who are not, in every place that there is.
+// The controls: the detector finds users who are expected to be
+// hidden and are not, in every place that there is.
 test('control: the detector finds somebody who is not hidden', async (t) => {
   const [never, flicker] = hiddenIds(2);
   const all = await setUp(t, [never, flicker]);
@@ -339,7 +339,7 @@ test('control: the detector finds somebody who is not hidden', async (t) => {
     await until(() => missing().length === 0, 'a leak everywhere', { show: missing });
   };
 
-  // Never shown, says the book.
+  // One who is expected never to be shown.
   const one = new HiddenUser(t, never, { servers, detector, random });
   detector.hide(never, 'a');
   await one.open(servers[0]);

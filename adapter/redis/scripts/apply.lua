@@ -4,12 +4,12 @@
 -- kind, number, and what the function of that kind takes, five in all.
 --
 -- Steps that concern entries are numbered by version, messages by a count of
--- their own. progress keeps the last number done of either: what is sent again
--- because its answer was lost changes nothing twice. A step is carried out only
--- right after the one before it. If that one is missing, Redis
--- lost data: the step is left out, and the answer says so; then the owner begins
--- again with a reset. So the entries here are at any time exactly what the
--- owner's steps up to v make, or, between reset and whole, a part of it.
+-- their own. progress keeps the last number done of either, so a step that is sent
+-- again because its answer was lost is not done twice. A step is carried out only
+-- right after the one before it. If that one is missing, Redis lost data: the step
+-- is left out, the answer says so, and the owner begins again with a reset. So the
+-- entries in Redis are at any time exactly the result of the owner's steps up to v,
+-- or, between reset and whole, a part of it.
 --
 -- Returns 1 if nothing was left out, else 0, and the last numbers done.
 local me, lease = ARGV[1], ARGV[2]
@@ -20,7 +20,7 @@ checkTypes(stale)
 local p = redis.call('HMGET', mark, 'v', 'state', 'm', 'r')
 local done, state, sent, floor = tonumber(p[1] or '0'), p[2] or '', tonumber(p[3] or '0'), p[4] or ''
 
--- No entry without a lease of its owner: or nobody would ever remove it.
+-- An entry whose owner has no lease would never be removed.
 if state ~= 'left' then redis.call('ZADD', instances, 'NX', text(now + lease), me) end
 
 local steps = {}
@@ -37,7 +37,7 @@ function steps.put(version, address, user, active, body, public)
   local was = before(address)
   local after = public == '' and '-' or '+' .. user
   if was and was ~= after then removeEntry(address, was) end
-  -- This may fail, and is done once: so it comes before it is noted as done.
+  -- HINCRBY may fail and must not be repeated: it comes before the step counts as done.
   if list == '' and public ~= '' and was ~= after then redis.call('HINCRBY', tabs, user, 1) end
   redis.call('HSET', own, address, after)
   redis.call('HDEL', stale, address)
@@ -61,9 +61,9 @@ function steps.del(version, address, reason)
   announce(number(), 'del', address, 'i', me, 'v', version, 'why', reason)
 end
 
--- The owner rewrites everything. What is here is stale, and stays until that is
--- done, for programs that read it. Of the messages up to base none comes
--- again.
+-- The owner rewrites everything. Its entries of before become stale; they stay until
+-- the rewrite is complete, for programs that read them. No message up to base is
+-- sent again.
 function steps.reset(version, base)
   local was = redis.call('HGETALL', own)
   for i = 1, #was, 1000 do
@@ -76,7 +76,7 @@ function steps.reset(version, base)
   announce(number(), 'reset', me, 'v', version)
 end
 
--- All that the owner has is here.
+-- The rewrite is complete.
 function steps.whole(version)
   if state == 'partial' then
     removeAll(stale)
@@ -87,8 +87,8 @@ function steps.whole(version)
   floor = ''
 end
 
--- A message counts as done before it is kept: clients would see it twice if it were
--- done again. An error in the rest of the batch does not undo it.
+-- A message counts as done before it is kept, since clients would see it twice if it
+-- were done again. An error in the rest of the batch does not undo it.
 local function startMessage(count)
   sent = tonumber(count)
   redis.call('HSET', mark, 'm', count)
@@ -98,7 +98,7 @@ function steps.say(count, room, after, tail, client, nonce)
   canKeep(room)
   startMessage(count)
   local id = repeated(nonce)
-  if id then -- its sender gets that id
+  if id then -- the sender gets the id from before
     announce(number(), 'kept', id, 'i', me, 'w', count)
     return
   end

@@ -1,14 +1,14 @@
 -- Evicts an instance: removes all its entries, in one announcement.
--- ARGV: instance, why it may be (below), the end of its lease as last observed,
--- reason, how long it hands over (ms), '1' if it does so even to nobody, token of
--- this call.
--- Returns 1 if so, and 0 if the instance has shown that it runs. If it runs all
--- the same, its next step is left out, and it rewrites everything.
+-- ARGV: instance, why it may be evicted (below), the end of its lease as last
+-- observed, the reason to announce, how long its entries stay for a hand-over (ms),
+-- '1' if they stay even without another instance, token of this call.
+-- Returns 1 if it was evicted, and 0 if it has shown that it runs. An instance that
+-- was evicted and runs finds its next step left out, and rewrites everything.
 local gone, why, observed, reason, handOver = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 token = ARGV[7]
 local function left(instance) return redis.call('HGET', progress(instance), 'state') == 'left' end
 
--- Whether another instance is there, to which the users can come back.
+-- Whether there is another instance to which the users can come back.
 local function others()
   for _, instance in ipairs(redis.call('ZRANGEBYSCORE', instances, text(now), '+inf')) do
     if instance ~= gone and not left(instance) then return true end
@@ -22,19 +22,19 @@ if why == 'absent' then -- it has no lease
   if till then return 0 end
 elseif why == 'expired' then
   if till ~= observed or tonumber(till) > now then return 0 end
-elseif why == 'unchanged' then -- it does not renew a lease that the clock, set back, will not end soon
+elseif why == 'unchanged' then -- not renewed, but the clock was set back, so it will not expire soon
   if till ~= observed then return 0 end
 elseif why == 'silent' then -- its connections are closed
-  if till ~= observed or listening(gone) ~= 0 or left(gone) then return 0 end -- after an orderly end its time to hand over counts
-elseif why == 'closed' then -- it says so itself
+  if till ~= observed or listening(gone) ~= 0 or left(gone) then return 0 end -- after an orderly end the hand-over time counts
+elseif why == 'closed' then -- by its own call
   redis.call('HSET', progress(gone), 'state', 'left')
-elseif why == 'hand over' then -- it says so itself, and its entries stay a while
+elseif why == 'hand over' then -- by its own call; its entries stay for a while
   redis.call('HSET', progress(gone), 'state', 'left')
   redis.call('ZADD', instances, text(now + handOver), gone)
   if ARGV[6] == '1' or others() then return 1 end
 end
 if left(gone) then
-  reason = 'closed' -- and not lost
+  reason = 'closed' -- not lost
 else
   redis.call('HSET', progress(gone), 'state', 'lost')
 end
@@ -44,7 +44,7 @@ some = removeAll(staleOf(gone)) or some
 redis.call('HDEL', progress(gone), 'r')
 redis.call('EXPIRE', progress(gone), KEEP_PROGRESS)
 redis.call('ZREM', instances, gone)
--- Redis may have lost all of it, of which the instances still know.
+-- If Redis lost all of the instance's data, the others still have its entries.
 if till or some or why == 'absent' or why == 'closed' then
   announce(number(), 'gone', gone, 'why', reason)
 end

@@ -89,8 +89,8 @@ local function removeEntry(address, mark)
   if public then redis.call('HDEL', members(list), key) end
 end
 
--- Removes all entries of a hash of addresses, and the hash. Returns whether there
--- were any.
+-- Removes all entries of a hash of addresses, and the hash. Returns whether it
+-- had any.
 local function removeAll(key)
   local all = redis.call('HGETALL', key)
   for i = 1, #all, 2 do removeEntry(all[i], all[i + 1]) end
@@ -98,17 +98,17 @@ local function removeAll(key)
   return #all > 0
 end
 
--- How many listen on an instance's channel, -1 for not known: an access list
--- may forbid to ask.
+-- The number of subscribers of an instance's channel, -1 if it is not known: an
+-- access list may forbid the command.
 local function listening(instance)
   local reply = redis.pcall('PUBSUB', 'NUMSUB', alive(instance))
   return reply.err and -1 or tonumber(reply[2])
 end
 
--- Everything here has one format, by its number in a key; without the number it
--- is 1. What has a later format is not touched. What has an earlier one is
--- deleted, so far as the instances write it again: histories, activity and
--- revocations stay, and a release that changes these converts them here.
+-- All data has one format, whose number is in a key; without the key it is 1. Data
+-- of a later format are not touched. Of an earlier format, the data that the
+-- instances write again are deleted; histories, activity and revocations stay, and
+-- a release that changes these converts them here.
 local formatKey = P .. ':format'
 local found = redis.pcall('GET', formatKey)
 found = type(found) == 'string' and tonumber(found)
