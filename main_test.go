@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime/pprof"
 	"strings"
 	"sync"
 	"testing"
@@ -190,8 +191,9 @@ func TestPollsAreNotIdle(t *testing.T) {
 		}()
 	}
 	eventually(t, "all polls wait", func() bool {
-		_, metrics := get(base + "/metrics")
-		return strings.Contains(metrics, "rollcall_connections 20\n")
+		var stacks strings.Builder
+		pprof.Lookup("goroutine").WriteTo(&stacks, 2)
+		return strings.Count(stacks.String(), "engineio.exchange.awaitQueued(") == sessions
 	})
 	for range 15 { // more than may be idle
 		conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
