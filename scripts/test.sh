@@ -57,7 +57,7 @@ step_image() { nice scripts/image-check.sh; }
 step_e2e() {
   cd e2e || return 1
   cmp -s package-lock.json node_modules/.installed || { npm ci --silent && cp package-lock.json node_modules/.installed; } || return 1
-  nice npm test --silent
+  nice -n 3 npm test --silent
 }
 
 # go_test runs tests, prints what fails, and which took longest.
