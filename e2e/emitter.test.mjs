@@ -216,7 +216,7 @@ test('a Node server and Rollcall hear each other', async (t) => {
 // Redis has subscribers to its request channel. Rollcall is none of them.
 test('what Node servers ask each other does not wait for Rollcall', async (t) => {
   const { redis, servers } = await setUp(t);
-  const options = { requestsTimeout: 2000 };
+  const options = { requestsTimeout: 5000 };
   const [first, second] = await Promise.all([nodeServer(t, redis, options), nodeServer(t, redis, options)]);
   const asker = await subscribed(t, redis, { patterns: 1, requests: 2 });
   second.io.on('question', (answer) => answer('fine'));
@@ -227,10 +227,10 @@ test('what Node servers ask each other does not wait for Rollcall', async (t) =>
     fetchSockets: async () => assert.deepEqual((await first.io.fetchSockets()).map((socket) => socket.id).sort(), ids),
     allRooms: async () => assert.deepEqual([...await first.io.of('/').adapter.allRooms()].sort(), ids),
     serverSideEmit: async () => assert.deepEqual(await first.io.serverSideEmitWithAck('question'), ['fine']),
-    emitWithAck: async () => assert.deepEqual((await first.io.timeout(2000).emitWithAck('ask')).sort(), ids),
+    emitWithAck: async () => assert.deepEqual((await first.io.timeout(5000).emitWithAck('ask')).sort(), ids),
   };
   const all = async (what) => {
-    for (const [name, question] of Object.entries(ask)) await within(question(), `${name}, ${what}`, 1500);
+    for (const [name, question] of Object.entries(ask)) await within(question(), `${name}, ${what}`, 4500);
   };
   await all('Rollcall is there');
   for (const { pid } of servers) process.kill(pid, 'SIGSTOP');
