@@ -43,7 +43,7 @@ var simFaulty = []simFault{
 	{419, 4, "an eviction for expiry that is not checked again", productionScripts.evict, "if till ~= observed or tonumber(till) > now then return 0 end", ""},
 	{21, 4, "an eviction for silence that is not checked again", productionScripts.evict, "if till ~= observed or listening(gone) ~= 0 or left(gone) then return 0 end", ""},
 	{189, 4, "silence of an instance that listens again", productionScripts.evict, "if till ~= observed or listening(gone) ~= 0 or left(gone) then return 0 end", "if till ~= observed or left(gone) then return 0 end"},
-	{10, 0, "an end in order that is told as loss", productionScripts.evict, "  reason = 'closed' -- and not lost", ""},
+	{10, 0, "an end in order that is told as loss", productionScripts.evict, "  reason = 'closed' -- not lost", ""},
 	{30, 0, "a clock that was set back", productionScripts.evict, "elseif why == 'unchanged' then", "elseif why == 'unchanged' then if true then return 0 end"},
 	{5, 0, "an end of what Redis does not know", productionScripts.evict, "if till or some or why == 'absent' or why == 'closed' then", "if till or some then"},
 	{515, 0, "a place in another history", productionScripts.snapshot, "at[2][6] == known", "true"},
