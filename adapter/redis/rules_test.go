@@ -209,7 +209,7 @@ func TestScriptRulesNotice(t *testing.T) {
 		rule, without string
 	}{
 		{s.evict, "  if till then return 0 end", ""},
-		{s.evict, "elseif why == 'unchanged' then -- it does not renew a lease that the clock, set back, will not end soon\n  if till ~= observed then return 0 end", "elseif why == 'unchanged' then"},
+		{s.evict, "elseif why == 'unchanged' then -- not renewed, but the clock was set back, so it will not expire soon\n  if till ~= observed then return 0 end", "elseif why == 'unchanged' then"},
 		{s.apply, "redis.call('HDEL', mark, 'r')", ""},
 		{s.evict, "redis.call('HDEL', progress(gone), 'r')", ""},
 		{s.evict, "some = removeAll(staleOf(gone)) or some", ""},
