@@ -13,6 +13,15 @@ const FINISH = 40;
 const drivers = (page, names) => shows(page, '#lanes .driver', names);
 const line = (page, text) => page.locator('#race-line').getByText(text).waitFor();
 const takeCar = (page) => page.getByRole('button', { name: 'Take a car' }).click();
+
+// takeCars has Ann take hers before Ben.
+async function takeCars(ann, ben) {
+  await takeCar(ann);
+  await drivers(ben, ['Ann']);
+  await takeCar(ben);
+  await drivers(ann, ['Ann', 'Ben']);
+}
+
 const start = (page) => page.getByRole('button', { name: 'Start' }).click();
 const drive = (page) => page.getByRole('button', { name: 'Drive!' });
 
@@ -90,8 +99,7 @@ describe('the race of the page', { concurrency: 3 }, () => {
   test('a car whose tab is closed does not delay the race', async (t) => {
     const { url } = await serve();
     const [ann, ben] = [await visitor(t, url, 'Ann'), await visitor(t, url, 'Ben')];
-    for (const page of [ann, ben]) await takeCar(page);
-    await drivers(ann, ['Ann', 'Ben']);
+    await takeCars(ann, ben);
     await start(ben);
     await press(ann, 2);
     await ben.close();
@@ -102,8 +110,7 @@ describe('the race of the page', { concurrency: 3 }, () => {
   test('of two starts at the same time one counts for all', async (t) => {
     const { url } = await serve();
     const [ann, ben] = [await visitor(t, url, 'Ann'), await visitor(t, url, 'Ben')];
-    for (const page of [ann, ben]) await takeCar(page);
-    await drivers(ann, ['Ann', 'Ben']);
+    await takeCars(ann, ben);
     await drivers(ben, ['Ann', 'Ben']);
     const hasty = io(url, { transports: ['websocket'], forceNew: true });
     t.after(() => hasty.disconnect());
@@ -126,9 +133,7 @@ describe('the race of the page', { concurrency: 3 }, () => {
     const proxy = await startProxy(t, port);
     const ann = await visitor(t, proxy.url, 'Ann', { expected: [/WebSocket|ERR_CONNECTION|Failed to load resource/] });
     const ben = await visitor(t, url, 'Ben');
-    await takeCar(ann);
-    await takeCar(ben);
-    await drivers(ann, ['Ann', 'Ben']);
+    await takeCars(ann, ben);
     await start(ann);
     await press(ann, 4);
     await press(ben, 1);
@@ -228,9 +233,7 @@ describe('the race of the page', { concurrency: 3 }, () => {
   test('with COMPAT=strict, where everybody is told everything', async (t) => {
     const { url } = await serve({ COMPAT: 'strict' });
     const [ann, ben] = [await visitor(t, url, 'Ann'), await visitor(t, url, 'Ben')];
-    await takeCar(ann);
-    await takeCar(ben);
-    await drivers(ann, ['Ann', 'Ben']);
+    await takeCars(ann, ben);
     await start(ann);
     await press(ben, FINISH);
     await press(ann, FINISH);
