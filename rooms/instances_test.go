@@ -1,6 +1,7 @@
 package rooms_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -229,7 +230,9 @@ func (net *network) agree() error {
 	latest := make(map[string]rooms.Entry) // by user
 	for _, n := range net.instances {
 		for p, e := range n.own {
-			if p.List == rooms.Online && e.RegisteredAt > latest[e.UserID].RegisteredAt {
+			before := latest[e.UserID]
+			if p.List == rooms.Online && cmp.Or(cmp.Compare(e.RegisteredAt, before.RegisteredAt), // ties by instance and socket
+				cmp.Compare(e.Instance, before.Instance), cmp.Compare(e.Key, before.Key)) > 0 {
 				latest[e.UserID] = e
 			}
 		}
