@@ -230,6 +230,7 @@ func TestSendTakesNoLock(t *testing.T) {
 	d, base := start(t, Options{})
 	c := mustJoin(t, base, 4, "")
 	connected := d.conns()[0].(*session)
+	connected.awaitConnected() // the client may know before
 	connecting := newSession(connected.client, "/")
 	sent := make(chan struct{})
 	for _, s := range []*session{connected, connecting} {
