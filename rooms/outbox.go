@@ -98,12 +98,11 @@ func (o *outbox) close() {
 // maxAckDelay bounds how long an acknowledgement waits for the events before it.
 const maxAckDelay = time.Second
 
-// awaitSent returns when everything in the outbox has been fanned out, at once if
-// there is nothing after that many batches: clients may rely on getting the events that
-// their own call caused before its acknowledgement. It takes the lock.
-func (c *core) awaitSent(since uint64) {
+// awaitSent returns when everything that is in the outbox now has been fanned out. It
+// takes the lock.
+func (c *core) awaitSent() {
 	target := c.outbox.addedCount.Load()
-	if target == since || !c.outbox.running.Load() {
+	if !c.outbox.running.Load() {
 		return
 	}
 	timeout := time.NewTimer(maxAckDelay)

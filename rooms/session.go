@@ -95,10 +95,11 @@ func (s *session) Handle(event string, args []json.RawMessage, attachments [][]b
 	}
 	before := r.outbox.addedCount.Load()
 	reply, err := handle(s, args)
-	if event == "leave" { // nothing of the room comes after the acknowledgement
-		before = 0
+	// The events that a call causes come before its acknowledgement, and nothing of a
+	// room comes after that of leave.
+	if event == "leave" || r.outbox.addedCount.Load() != before {
+		r.awaitSent()
 	}
-	r.awaitSent(before)
 	r.awaitRoom()
 	return reply, err
 }

@@ -34,10 +34,10 @@ if [ "$purpose" = test ]; then
   need redis-server redis-server
   # Chromium without windows takes half the processor time. Where the whole one is
   # there and this one cannot be had, the whole one will do.
-  if command -v chromium >/dev/null && ! command -v chromium-headless-shell >/dev/null; then
-    install chromium-headless-shell || echo "the tests use chromium, since chromium-headless-shell cannot be installed"
-  elif ! command -v chromium >/dev/null; then
+  if ! command -v chromium >/dev/null; then
     need chromium-headless-shell chromium-headless-shell
+  elif ! command -v chromium-headless-shell >/dev/null; then
+    install chromium-headless-shell || echo "the tests use chromium, since chromium-headless-shell cannot be installed"
   fi
   # The Ruby of the documents is run, and Rails' own code makes tokens.
   command -v ruby >/dev/null && ruby -rredis -ractive_support -e 0 2>/dev/null ||

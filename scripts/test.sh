@@ -75,14 +75,15 @@ gotestsum() { CGO_ENABLED=1 go run gotest.tools/gotestsum@v1.13.0 "$@"; }
 # end, in one piece. In results is a line for each: seconds, seconds of
 # processor time, name, end.
 run_steps() {
-  local step began end
+  local step began took cpu end
   for step in "$@"; do
     began=$SECONDS
-    if ("step_$step"; end=$?; times >"$work/$step.times"; exit $end) </dev/null >"$work/$step.log" 2>&1; then end=passed; else end=FAILED; fi
+    if (trap 'times >"$work/$step.times"' EXIT; "step_$step") </dev/null >"$work/$step.log" 2>&1; then end=passed; else end=FAILED; fi
+    took=$((SECONDS - began))
     # The second line of times is of the children: minutes and seconds, user and system.
-    awk -v wall=$((SECONDS - began)) -v step="$step" -v end=$end -F '[ms ]+' \
-      'NR == 2 { printf "%d %.0f %s %s\n", wall, 60 * ($1 + $3) + $2 + $4, step, end }' "$work/$step.times" >>"$work/results"
-    flock "$work/results" sh -c 'echo "== $1"; cat "$2"; echo "== $1 $3 in $4 s"' - "$step" "$work/$step.log" $end $((SECONDS - began))
+    cpu=$(awk -F '[ms ]+' 'NR == 2 { printf "%.0f", 60 * ($1 + $3) + $2 + $4 }' "$work/$step.times")
+    echo "$took ${cpu:-0} $step $end" >>"$work/results"
+    flock "$work/results" sh -c 'echo "== $1"; cat "$2"; echo "== $1 $3 in $4 s"' - "$step" "$work/$step.log" "$end" "$took"
   done
 }
 
