@@ -59,10 +59,11 @@ export function refusalOf(error, source, token) {
 // whether the token is valid.
 export function userOf(token) {
   try {
-    const value = token.includes("--") ? verified(token) : JSON.parse(decode(token.split(".")[1]));
+    const jwt = token.includes("."); // its parts may contain "--", as any base64url
+    const value = jwt ? JSON.parse(decode(token.split(".")[1])) : verified(token);
     const claims = value?.rollcall ?? value;
     if (["string", "number"].includes(typeof claims)) return { id: claims };
-    const user = claims.user ?? (token.includes("--") ? claims : { id: claims.sub ?? value.sub });
+    const user = claims.user ?? (jwt ? { id: claims.sub ?? value.sub } : claims);
     return user?.id === undefined ? null : user;
   } catch {
     return null;
@@ -72,7 +73,8 @@ export function userOf(token) {
 // verified is the value in a message of MessageVerifier: as it is, or in the
 // envelope of Rails 6 and 7.0 (message) or 7.1 and later (data).
 function verified(token) {
-  const value = JSON.parse(decode(token.split("--")[0]));
+  const [, data] = /^(.*)--[0-9a-f]+$/.exec(token); // URL-safe data may contain "--" too
+  const value = JSON.parse(decode(data));
   const envelope = value?._rails;
   if (!envelope) return value;
   return envelope.message === undefined ? envelope.data : JSON.parse(decode(envelope.message));
