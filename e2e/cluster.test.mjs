@@ -1,9 +1,11 @@
 // Two instances on one Redis, and every client version on both.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ask } from './lib/api.mjs';
 import { connect, every, replay } from './lib/clients.mjs';
 import { startRedis } from './lib/redis.mjs';
 import { startServer } from './lib/server.mjs';
+import { until } from './lib/wait.mjs';
 
 // pair is two instances that share one view. They may be stopped by the test.
 async function pair(t, env = {}) {
@@ -90,7 +92,7 @@ test('a user with tabs on both instances is one, until the last is closed', asyn
   await young.listed('ann', 'ben');
   old.socket.disconnect();
   // What a's watcher does next comes to b after what happened on a before.
-  await watcher.until(() => old.socket.disconnected, 'the tab closed');
+  await until(async () => (await ask(b, 'online_users/count')).sockets === 2, 'the end of the tab at b');
   await watcher.ask('register', { id: 'ben', again: true });
   await young.sees('update_user', (user) => user.again);
   for (const client of [young, watcher]) {

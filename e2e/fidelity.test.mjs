@@ -95,7 +95,7 @@ if (!onReference) {
           await sender.send(`42["unregister"]`);
           await sender.send(`42["register",${exact}]`);
           await watcher.until(() => watcher.events('add_user').length > 0, `add_user on ${to}`);
-          await watcher.until(() => watcher.events('online_users').some((list) => list !== '[]'), `the list on ${to}`);
+          await watcher.until(() => (watcher.events('online_users').at(-1) ?? '[]') !== '[]', `the list on ${to}`);
           const expected = to === 'EIO3 polling as text' ? escaped(exact) : exact;
           assert.equal(watcher.events('add_user').at(-1).toLowerCase(), expected.toLowerCase());
           assert.equal(watcher.events('online_users').at(-1).toLowerCase(), `[${expected.toLowerCase()}]`);

@@ -51,6 +51,7 @@ describe('too many events', { concurrency: 2 }, () => {
       assert.deepEqual(answers.slice(0, 10), Array(10).fill('ok'));
       assert.ok(answers.includes('rate_limited'), answers.join());
 
+      await other.sees('add_user', (user) => user.id === 'flood');
       for (let n = 0; n < 1000; n++) client.socket.emit('register', { id: 'flood', n });
       await client.until(() => !client.socket.connected, 'the end of the flood');
       await other.sees('remove_user', (user) => user.id === 'flood');
@@ -70,7 +71,7 @@ describe('clients that fall silent', { concurrency: 4 }, () => {
   };
   for (const [name, start] of Object.entries(silent)) {
     test(`${name}: gone for the reason timeout`, async (t) => {
-      const server = await startTarget(t, { PING_INTERVAL: '500ms', PING_TIMEOUT: '3000ms' });
+      const server = await startTarget(t, { PING_INTERVAL: '500ms', PING_TIMEOUT: '8000ms' });
       const watcher = await connect(t, server.url, watching);
       const session = await start(server);
       t.after(() => session.close());

@@ -238,7 +238,12 @@ describe('show-a-list.md and sign-users-in.md', { concurrency: 2 }, () => {
     const tabs = await Promise.all([1, 2].map(() => fixture.open(t, {
       server, client, expected: cut, scripts: [given, connected(server), 'socket.on("connect", () => socket.emit("register", me));', samples.take('signed-out', server)],
     })));
-    await until(async () => (await (await fetch(`${server.url}/api/online_users/count`)).json()).sockets === 3, 'both tabs and Bob');
+    let count;
+    await until(async () => {
+      count = await (await fetch(`${server.url}/api/online_users/count`)).json();
+      return count.sockets === 3;
+    }, 'both tabs and Bob', { show: () => [count, tabs.map((tab) => tab.said)] });
+    await peer.hears('add_user', (user) => user.id === 7);
     const answer = await fetch(`${server.url}/api/users/7`, { method: 'DELETE', headers: { Authorization: 'Bearer the-key-of-this-test' } });
     assert.deepEqual(await answer.json(), { id: '7', sockets: 2 });
     for (const tab of tabs) await tab.waitForURL(`${fixture.origin}/login`);

@@ -1,9 +1,11 @@
 // Presence as each client version sees it, on each kind of transport.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { ask } from './lib/api.mjs';
 import { connect, every, open, replay, versions } from './lib/clients.mjs';
 import { startProxy } from './lib/proxy.mjs';
 import { startTarget } from './lib/target.mjs';
+import { until } from './lib/wait.mjs';
 
 const ann = { id: 'ann', name: 'Ann' };
 const ben = { id: 'ben', name: 'Ben' };
@@ -67,6 +69,7 @@ for (const kind of every) {
       await watcher.ask('register', ben);
       await watcher.listed('ann', 'ben');
       two.socket.disconnect();
+      await until(async () => (await ask(server, 'online_users/count')).sockets === 2, 'the end of the tab');
       // What ben does afterwards comes after what the tab did.
       await watcher.ask('unregister');
       await watcher.sees('remove_user', (user) => user.id === 'ben');
@@ -84,6 +87,8 @@ for (const kind of every) {
       const { one, two } = await pair(t);
       await one.ask('register', ann);
       await two.ask('register', ben);
+      // Nobody is told of a user who comes and goes between two flushes.
+      await Promise.all([one, two].map((client) => client.listed('ann', 'ben')));
       assert.deepEqual(await two.ask('unregister'), { ok: true });
       for (const client of [one, two]) {
         assert.deepEqual(await client.sees('remove_user'), [ben, { reason: 'signed_out' }]);
@@ -128,7 +133,8 @@ for (const kind of every) {
       const proxy = await startProxy(t, server.port);
       const watcher = await connect(t, server.url, kind);
       const client = open(t, proxy.url, { ...kind, reconnection: true, reconnectionDelay: 10, reconnectionDelayMax: 50 });
-      client.socket.on('connect', () => client.socket.emit('register', ann));
+      let gone = Promise.resolve(); // the server may notice the end after the return
+      client.socket.on('connect', () => gone.then(() => client.socket.emit('register', ann)));
       await client.settled();
       await client.ask('sync'); // over the last transport, so the server has upgraded too
       await watcher.listed('ann');
@@ -136,8 +142,9 @@ for (const kind of every) {
       if (kind.mode === 'polling') await client.until(proxy.waiting, 'the poll');
 
       const mark = watcher.events.length;
+      gone = watcher.sees('remove_user', (user, why) => user.id === 'ann' && why.reason === 'closed', mark);
       proxy.cut();
-      await watcher.sees('remove_user', (user, why) => user.id === 'ann' && why.reason === 'closed', mark);
+      await gone;
       await watcher.sees('add_user', (user) => user.id === 'ann', mark);
       await client.settled();
       assert.notEqual(client.socket.id, before);
@@ -169,13 +176,14 @@ for (const { version, by, option } of ways) {
       await one.ask('register', ann);
       await two.ask('register', ben);
       await one.ask('register', { ...ann, name: 'Anna' });
+      await Promise.all([both, changes].map((client) => client.sees('add_user', (user) => user.id === 'ben')));
+      await count.sees('online_count', (n) => n === 2);
       two.socket.disconnect();
 
       await both.sees('remove_user', (user) => user.id === 'ben');
       await both.until(() => both.list?.length === 1 && both.list[0].name === 'Anna', 'the last list');
       await list.until(() => list.list?.length === 1 && list.list[0].name === 'Anna', 'the last list');
       await changes.sees('remove_user', (user) => user.id === 'ben');
-      await count.sees('online_count', (n) => n === 2);
       await count.until(() => count.of('online_count').at(-1)[0] === 1, 'the last count');
       await none.ask('unregister');
 

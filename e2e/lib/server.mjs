@@ -4,8 +4,8 @@ import { accessSync, constants } from 'node:fs';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
-const READY_WITHIN = 30_000;
-const GONE_WITHIN = 11_000; // the protocol's ten seconds, and one for the machine
+const READY_WITHIN = 120_000;
+const GONE_WITHIN = 20_000; // the protocol's ten seconds, and ten for the machine
 
 const binary = process.env.ROLLCALL_BIN ?? fileURLToPath(new URL('../../bin/rollcall', import.meta.url));
 const running = new Set();
@@ -79,7 +79,7 @@ async function ready(server) {
   while (Date.now() < deadline) {
     if (server.exited()) throw new Error(`the server ended before it was ready:\n${tail(server.log())}`);
     try {
-      const answer = await fetch(`${server.url}/readyz`, { signal: AbortSignal.timeout(1000) });
+      const answer = await fetch(`${server.url}/readyz`, { signal: AbortSignal.timeout(10_000) });
       await answer.text();
       // If it does not listen itself, another process has taken the port and answers.
       if (answer.status === 200 && server.log().includes('rollcall is listening')) return;

@@ -5,6 +5,7 @@ import { execFile } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { promisify } from 'node:util';
 import { startTarget } from './target.mjs';
+import { PATIENCE } from './wait.mjs';
 
 export const SECRET = 'the secret that these tests sign with';
 export const OLD_SECRET = 'what it was before and is no more';
@@ -30,7 +31,7 @@ export const unsigned = (claims) => remember(`${[{ alg: 'none' }, { exp: seconds
 export async function ruby(expressions, { given = '', env = {} } = {}) {
   const script = `require 'active_support/all'\nrequire 'json'\n${given}\nputs JSON.generate([${expressions.join(',\n')}])\n`;
   const { stdout } = await promisify(execFile)('ruby', ['-Eutf-8', '-e', script], {
-    timeout: 30_000, env: { PATH: process.env.PATH, LANG: 'C.UTF-8', SECRET, OLD_SECRET, FOREIGN_SECRET, ...env },
+    timeout: 3 * PATIENCE, env: { PATH: process.env.PATH, LANG: 'C.UTF-8', SECRET, OLD_SECRET, FOREIGN_SECRET, ...env },
   }).catch((failure) => {
     throw new Error(`this needs Ruby with ActiveSupport (Debian's ruby-activesupport): ${failure.stderr || failure}`);
   });
