@@ -65,6 +65,7 @@ test('it asks for a token, and with one everything works', async (t) => {
   await listed(ann, ['Ann']);
   assert.equal(await ann.locator('rollcall-online li:has(.you:visible) .name').textContent(), 'Ann');
 
+  await shows(ann, '#members li', ['Ann']);
   await paste(ben, jwt({ user: { id: 'ben', name: 'Ben' } }));
   await listed(ann, ['Ann', 'Ben']);
   await shows(ben, '#members li', ['Ann', 'Ben']);

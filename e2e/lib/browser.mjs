@@ -15,6 +15,7 @@ const servers = [];
 
 // browser is the file's; it is launched when it is first needed.
 export const browser = () => (launched ??= chromium.launch({
+  timeout: PATIENCE,
   executablePath: process.env.CHROMIUM ?? ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium'].find(existsSync),
   // Fewer renderer processes take a sixth less processor time; origins stay apart.
   args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--renderer-process-limit=1', '--disable-site-isolation-trials',

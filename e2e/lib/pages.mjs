@@ -27,7 +27,8 @@ export const isLive = (page) => page.locator('#state[data-state=live]').waitFor(
 export async function signIn(page, name) {
   await page.getByLabel('Your name').fill(name);
   await page.getByRole('button', { name: 'Join' }).click();
-  await page.getByText('You are here as').waitFor();
+  // Those who come later are below, in every list.
+  await page.locator('rollcall-online li:has(.you:visible) .name').getByText(name, { exact: true }).waitFor();
 }
 
 // shows waits until the texts of all that a selector finds are these.
@@ -38,6 +39,22 @@ export async function shows(page, selector, expected) {
     return JSON.stringify(seen) === JSON.stringify(expected);
   }, `${selector} to be ${JSON.stringify(expected)}`, { show: () => seen });
 }
+
+// calm waits until nothing is complained about.
+export const calm = (page) => shows(page, '[role=alert]:visible', []);
+
+// loses cuts a page's connection and waits until the page has noticed. It stays
+// without a network, so that this cannot be missed.
+export async function loses(page, proxy) {
+  await page.profile.context.setOffline(true);
+  proxy.cut();
+  await page.locator('#state[data-state=reconnecting]').waitFor();
+}
+
+export const finds = async (page) => {
+  await page.profile.context.setOffline(false);
+  await isLive(page);
+};
 
 // narrow asserts that nothing is wider than a phone.
 export async function narrow(page) {
