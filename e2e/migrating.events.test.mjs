@@ -116,7 +116,7 @@ describe('show-a-list.md and sign-users-in.md', { concurrency: 2 }, () => {
   const renewed = async (t, client, name) => {
     const server = await startAuth({ after: (end) => atEnd(t, end) });
     let asked = 0;
-    const answers = { '/rollcall_token': () => jwt({ user: { ...ada, n: asked }, exp: seconds() + (asked++ ? 600 : 6) }) };
+    const answers = { '/rollcall_token': () => jwt({ user: { ...ada, n: asked }, exp: seconds() + (asked++ ? 600 : 20) }) };
     const page = await fixture.open(t, { server, client, scripts: [given, samples.take('fetch-token', server), samples.take(name, server)], answers, expected: cut });
     await shows(page, 'drawn?.map(({ id, n }) => [id, n])', [[7, 0]]);
     await shows(page, 'drawn.map(({ id, n }) => [id, n])', [[7, 1]]);
@@ -185,7 +185,7 @@ describe('show-a-list.md and sign-users-in.md', { concurrency: 2 }, () => {
   });
 
   eachClient('heartbeat: a key press makes the user active', async (t, client) => {
-    const server = await serve(t, { IDLE_AFTER: '1s' });
+    const server = await serve(t, { IDLE_AFTER: '3s' });
     const peer = new Peer(t, server);
     const page = await fixture.open(t, {
       server, client, scripts: [given, connected(server), 'socket.on("connect", () => socket.emit("register", me));', samples.take('heartbeat', server),

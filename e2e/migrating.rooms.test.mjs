@@ -103,6 +103,7 @@ describe('chat-rooms.md', { concurrency: 2 }, () => {
     await page.evaluate(() => { socket.io.engine.close(); post('one'); post('two'); });
     await shows(page, 'shown', [['Ada', 'one'], ['Ada', 'two']]);
     await shows(page, 'outbox.length', 0);
+    await peer.hears('message', ({ data }) => data.content === 'two');
     assert.deepEqual(peer.of('message').map(([{ data }]) => data.content), ['one', 'two']);
   });
 

@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { browser } from './lib/browser.mjs';
 import { startServer } from './lib/server.mjs';
+import { PATIENCE } from './lib/wait.mjs';
 
 let pages, ours, foreign;
 
@@ -43,6 +44,7 @@ async function attempts(base) {
 
 async function visit(page, base) {
   const context = await (await browser()).newContext();
+  context.setDefaultTimeout(PATIENCE);
   const tab = await context.newPage();
   await tab.goto(page);
   const got = await tab.evaluate(attempts, base);

@@ -128,7 +128,7 @@ describe('an application in trouble', { concurrency: 4 }, () => {
     await until(() => rails.asked > 0, 'the question for tracks');
     const began = Date.now();
     await server.stop();
-    assert.ok(Date.now() - began < 5000, 'less than the 10 s that an answer may take');
+    assert.ok(Date.now() - began < 9000, 'less than the 10 s that an answer may take');
   });
 
   test('it goes away after it gave tracks: they are kept', async (t) => {

@@ -21,12 +21,13 @@ describe('renew', { concurrency: direct.length + 1 }, () => {
       const server = await startAuth(t);
       const watcher = await enter(t, server, plain, { user: { id: 'watcher' } }, { presence: 'changes' });
       await watcher.ask('join', { room: 'r', username: 'watcher' });
+      await watcher.sees('user_list');
       const seconds = Math.floor(Date.now() / 1000);
-      const client = await enter(t, server, kind, { user: { id: 7, name: 'Ada' }, exp: seconds + 10 });
+      const client = await enter(t, server, kind, { user: { id: 7, name: 'Ada' }, exp: seconds + 20 });
       await client.ask('join', { room: 'r' });
       await watcher.sees('user_joined', ({ username }) => username === 'Ada');
       await client.until(() => client.warnings.length > 0, 'the warning');
-      assert.ok(client.warnings[0].expires_in <= 6, JSON.stringify(client.warnings));
+      assert.ok(client.warnings[0].expires_in <= 11, JSON.stringify(client.warnings));
 
       assert.equal((await client.ask('renew', { token: jwt({ user: { id: 8 } }) })).error, 'forbidden');
       assert.equal((await client.ask('renew', { token: 'nonsense' })).error, 'unauthorized');
@@ -42,7 +43,7 @@ describe('renew', { concurrency: direct.length + 1 }, () => {
       assert.equal((await client.ask('join', { room: 'r', username: 'Eve' })).error, 'forbidden');
 
       // The end of the first token is over, and nobody was seen to go.
-      await client.until(() => Date.now() / 1000 > seconds + 11, 'the end of the first token');
+      await client.until(() => Date.now() / 1000 > seconds + 21, 'the end of the first token');
       assert.ok(client.socket.connected);
       assert.deepEqual(await client.ask('heartbeat'), { ok: true });
       await watcher.ask('heartbeat');
@@ -53,14 +54,15 @@ describe('renew', { concurrency: direct.length + 1 }, () => {
   // Without renew the connection ends with the token, and the client is back with
   // a new one within GRACE: nobody sees it, in rooms neither.
   test('a reconnect at the end of a token is not seen', async (t) => {
-    const server = await startAuth(t, { GRACE: '2s' });
+    const server = await startAuth(t, { GRACE: '10s' });
     const watcher = await enter(t, server, plain, { user: { id: 'watcher' } });
     await watcher.ask('join', { room: 'r', username: 'watcher' });
+    await watcher.sees('user_list');
     const seconds = Math.floor(Date.now() / 1000);
     let connections = 0;
     const client = open(t, server.url, {
       ...plain, reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 50,
-      auth: (give) => give({ token: jwt({ user: { id: 7, name: 'Ada' }, exp: seconds + (connections++ ? 600 : 4) }) }),
+      auth: (give) => give({ token: jwt({ user: { id: 7, name: 'Ada' }, exp: seconds + (connections++ ? 600 : 15) }) }),
     });
     client.socket.on('connect', () => client.socket.emit('join', { room: 'r' }));
     await watcher.sees('user_joined', ({ username }) => username === 'Ada');
@@ -68,7 +70,7 @@ describe('renew', { concurrency: direct.length + 1 }, () => {
     assert.equal((await client.ask('message', { room: 'r', content: 'back', nonce: '1' })).ok, true);
     await watcher.sees('message', ({ data }) => data.content === 'back' && data.user_id === '7');
     // What would be seen of a leaving is seen before the end of GRACE and a flush.
-    const after = Date.now() + 3500;
+    const after = Date.now() + 11_500;
     await watcher.until(() => Date.now() > after, 'the end of GRACE');
     await watcher.ask('sync');
     await watcher.listed('watcher', 7);

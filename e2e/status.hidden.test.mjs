@@ -298,6 +298,7 @@ test('of somebody hidden no activity is remembered', async (t) => {
   // A user that was seen is remembered as of then.
   const other = await connect(t, a.url, { version: '2.5.0', mode: 'polling', ...quiet });
   await other.ask('register', { id: 'seen' });
+  await until(async () => (await last(b, 'seen')).online, 'the user at b');
   await other.ask('status', 'hidden');
   const hidden = Date.now();
   await until(() => Date.now() > hidden + 20, 'the clock');

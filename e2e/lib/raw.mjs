@@ -7,7 +7,7 @@ import { WebSocket } from 'ws';
 import { PATIENCE, until, within } from './wait.mjs';
 
 const SEPARATOR = '\x1e';
-const BOUND = 15_000;
+const BOUND = PATIENCE;
 
 // request sends one HTTP request on a connection of its own and resolves with
 // {status, headers, body}; status is an error code or 'hung' when there is no answer.
@@ -68,7 +68,7 @@ class Session {
   packets = [];
 
   // alive asks for an acknowledgement: 'alive', or how the session ended.
-  async alive(ms = 5000) {
+  async alive(ms = 15_000) {
     const id = ++probes;
     await this.send(`42${id}["sync"]`);
     const answered = () => this.packets.some((packet) => packet.startsWith?.(`43${id}[`));
@@ -175,7 +175,7 @@ export class PollSession extends Session {
 
   // get is one poll; its packets are recorded.
   async get() {
-    const answer = await this.request({ ms: 30_000 });
+    const answer = await this.request();
     if (answer.status === 200) this.packets.push(...this.decode(answer));
     this.gone = answer.status !== 200 ? `poll ${answer.status}` : this.packets.includes('1') && 'close packet';
     if (this.gone) this.ended ??= this.gone;

@@ -32,7 +32,7 @@ export function atEnd(t, end) {
 
 // serve starts a server for the test t. A page that is closed between two
 // polls is missed at the next ping only.
-export const serve = (t, env) => startTarget({ after: (end) => atEnd(t, end) }, { PING_INTERVAL: '1s', PING_TIMEOUT: '4s', ...env });
+export const serve = (t, env) => startTarget({ after: (end) => atEnd(t, end) }, { PING_INTERVAL: '1s', PING_TIMEOUT: '15s', ...env });
 
 // eachClient runs a test of a page with both clients.
 export const eachClient = (name, body) => clients.forEach((client) => test(`${name} (client ${client})`, (t) => body(t, client)));
