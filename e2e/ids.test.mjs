@@ -28,6 +28,7 @@ async function spy(t, server, userId, query) {
   client.packets = [];
   client.socket.onAny((...packet) => client.packets.push(packet));
   await client.ask('join', { room: 'lobby', username: userId });
+  await client.sees('user_list');
   await client.ask('watch_stage', { token: 's' });
   await client.ask('watch_race', { race_id: 'r' });
   return client;

@@ -25,6 +25,7 @@ describe('chat-rooms.md', { concurrency: 2 }, () => {
     const server = await serve(t);
     const peer = new Peer(t, server);
     assert.deepEqual(await peer.ask('join', { room: 'lobby', username: ' Bob ' }), { ok: true, room: 'lobby', username: 'Bob' });
+    await peer.hears('user_list'); // before others join: they may be in it
     await peer.does('message', { room: 'lobby', content: 'hello?' });
     const page = await fixture.open(t, { server, client, scripts: chat(server), expected: [/^dialog: /] });
     await shows(page, 'shown', [['Bob', 'hello?']]);
@@ -59,6 +60,7 @@ describe('chat-rooms.md', { concurrency: 2 }, () => {
       const proxy = await startProxy({ after: (end) => atEnd(t, end) }, server.port);
       const peer = new Peer(t, server);
       await peer.does('join', { room: 'lobby', username: 'Bob' });
+      await peer.hears('user_list');
       let shown = [];
       const asked = [];
       const make = new Function('io', 'me', 'drawMessages', 'drawMembers', 'drawTyping', 'alert',

@@ -230,6 +230,7 @@ describe('the Sinatra chat', { concurrency: 2 }, () => {
       const server = await serve(t);
       const bob = new Peer(t, server);
       await bob.does('join', { room: 'lobby', username: 'Bob' });
+      await bob.hears('user_list'); // before others join: they may be in it
       await bob.does('message', { room: 'lobby', content: 'anybody here?' });
       const page = await fixture.open(t, { server, client, body: chatPage, scripts: [chatDrawing, samples.take('chat', server), 'connect();'] });
       const lines = [['Bob', 'anybody here?', true]];

@@ -121,6 +121,7 @@ for (const kind of covering) {
       const [server, one, two] = await pair(t);
       const inRoom = async (...names) => assert.deepEqual((await ask(server, 'rooms/lobby/users')).users, names);
       await ok(two, 'join', { room: 'lobby', username: 'Ben' });
+      await two.sees('user_list');
       await ok(one, 'status', 'hidden');
       await ok(one, 'join', { room: 'lobby', username: 'Ann' });
       assert.deepEqual(await one.sees('user_list'), [{ room: 'lobby', users: ['Ben'], count: 1 }]);
