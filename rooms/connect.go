@@ -61,6 +61,7 @@ func (r *Rooms) addSession(s *session) bool {
 	if !r.sessions.add(s) {
 		return false
 	}
+	s.skipsHidden = len(r.online.removed) > 0
 	s.setStatus(r.statuses.initial(s))
 	r.sessions.moveToUserRoom(s, userKey{})
 	if s.subscription == countOnly {

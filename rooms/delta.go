@@ -64,6 +64,13 @@ func (d delta) changesList() bool {
 		slices.ContainsFunc(d.updated, func(u userUpdate) bool { return u.dataChanged })
 }
 
+// withoutHidden leaves out the removals of users who hid, for sessions that connected
+// since: nobody may name these users to them.
+func (d delta) withoutHidden() delta {
+	d.removed = slices.DeleteFunc(slices.Clone(d.removed), func(r removal) bool { return r.reason == Hid })
+	return d
+}
+
 // isEmpty reports whether there are no events.
 func (d delta) isEmpty() bool { return len(d.removed)+len(d.updated)+len(d.added) == 0 }
 

@@ -206,8 +206,10 @@ type presenceFlush struct {
 	delta         delta
 	snapshot, ids []Event // nil if no session gets them
 
-	// Each socket is in one of the first three at most.
+	// Each socket is in one of the first five at most. New ones, which connected while
+	// removals waited, get the delta without the users who hid.
 	toDelta, toDeltaAndSnapshot, toSnapshot []Conn
+	newToDelta, newToDeltaAndSnapshot       []Conn
 	toIDs, toCount                          []Conn
 }
 
@@ -233,6 +235,10 @@ func (c *core) takePresence(withSnapshots bool) *presenceFlush {
 			add(&f.toIDs, s)
 		}
 		switch {
+		case delta && snapshot && s.skipsHidden:
+			add(&f.newToDeltaAndSnapshot, s)
+		case delta && s.skipsHidden:
+			add(&f.newToDelta, s)
 		case delta && snapshot:
 			add(&f.toDeltaAndSnapshot, s)
 		case delta:
@@ -243,11 +249,12 @@ func (c *core) takePresence(withSnapshots bool) *presenceFlush {
 		if s.needsCount || recount && s.subscription == countOnly {
 			add(&f.toCount, s)
 		}
+		s.skipsHidden = false
 		s.hasSnapshot = s.hasSnapshot || s.needsSnapshotNow && s.subscription == changesOnly
 		s.needsSnapshot = s.needsSnapshot && !s.needsSnapshotNow && !withSnapshots
 		s.needsSnapshotNow, s.needsCount = false, false
 	}
-	if len(f.toSnapshot)+len(f.toDeltaAndSnapshot) > 0 {
+	if len(f.toSnapshot)+len(f.toDeltaAndSnapshot)+len(f.newToDeltaAndSnapshot) > 0 {
 		f.snapshot = c.online.snapshotEvents()
 	}
 	if len(f.toIDs) > 0 {
@@ -264,13 +271,15 @@ func (c *core) takePresence(withSnapshots bool) *presenceFlush {
 
 // batches returns what the sockets get of a flush.
 func (f *presenceFlush) batches() []batch {
-	delta := f.delta.events()
+	delta, newDelta := f.delta.events(), f.delta.withoutHidden().events()
 	out := []batch{
 		{delta, f.toDelta},
 		{append(slices.Clip(delta), f.snapshot...), f.toDeltaAndSnapshot},
+		{newDelta, f.newToDelta},
+		{append(slices.Clip(newDelta), f.snapshot...), f.newToDeltaAndSnapshot},
 		{f.snapshot, f.toSnapshot},
 		{f.ids, f.toIDs},
 		{[]Event{{"online_count", []json.RawMessage{encode(f.counts.Users)}}}, f.toCount},
 	}
-	return slices.DeleteFunc(out, func(b batch) bool { return len(b.to) == 0 })
+	return slices.DeleteFunc(out, func(b batch) bool { return len(b.to) == 0 || len(b.events) == 0 })
 }

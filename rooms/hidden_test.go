@@ -14,8 +14,7 @@ import (
 	"rollcall/rooms"
 )
 
-// What another instance's socket has in a room is hidden at once, and not only when
-// that socket has followed.
+// What another instance's socket has in a room is hidden before that socket follows.
 func TestHiddenInRoomsAtOnce(t *testing.T) {
 	runInstances(t, 2, rooms.Options{}, func(f *fixture) {
 		a := f.register(0, "a", one)
@@ -30,8 +29,7 @@ func TestHiddenInRoomsAtOnce(t *testing.T) {
 	})
 }
 
-// A room that a socket joins, just when another's socket is hidden in it, tells the
-// others of that all the same.
+// A room that a socket joins, just when another's is hidden in it, tells the others.
 func TestHiddenWhileAnotherJoins(t *testing.T) {
 	f := newFixture(t, rooms.Options{})
 	member, hidden := f.member(0, "m", "", "m"), f.connect(0, "x", none)
@@ -49,8 +47,16 @@ func TestHiddenWhileAnotherJoins(t *testing.T) {
 	hidden.expect(`user_list {"room":"r","users":["m"],"count":1}`)
 }
 
-// An away socket that is used just when its user hides in another one does not show
-// the user again.
+// A socket that connects when a user has hidden is not told of that user.
+func TestHiddenBeforeConnect(t *testing.T) {
+	f := newFixture(t, rooms.Options{})
+	a, before := f.register(0, "a", one), f.watcher(0)
+	a.do("status", `"hidden"`)
+	f.connect(0, "after", "").expect("online_users []")
+	before.expect("remove_user " + one + ` {"reason":"hidden"}`)
+}
+
+// An away socket that is used just when its user hides in another one shows nobody.
 func TestUseOfAwayTabDoesNotShowHidden(t *testing.T) {
 	runInstances(t, 2, rooms.Options{IdleAfter: time.Minute}, func(f *fixture) {
 		a, b := f.register(0, "a", one), f.register(1, "b", one)
@@ -103,9 +109,8 @@ func TestHidingTouchesOnlyOwnCars(t *testing.T) {
 	})
 }
 
-// A hidden user and an absent one look the same: a random history is played twice,
-// with user 7 hidden all the time and without, and everything that others can see
-// is compared: answers, events in their order, what the API tells.
+// A hidden user and an absent one look the same: all that others can see of a random
+// history (answers, events in order, the API) is compared with user 7 hidden and without.
 func TestHiddenIsLikeAbsent(t *testing.T) {
 	for _, options := range []rooms.Options{{}, {Strict: true}, {Authenticate: asSigned}, {Authenticate: asSigned, Strict: true}} {
 		options.IdleAfter, options.Tracks = 20*time.Second, track(`"x"`)
@@ -113,8 +118,7 @@ func TestHiddenIsLikeAbsent(t *testing.T) {
 			seed := rand.Uint64()
 			with, without := seenByOthers(t, options, seed, true), seenByOthers(t, options, seed, false)
 			if diff := cmp.Diff(without, with); diff != "" {
-				t.Fatalf("strict %v, tokens %v, seed %d (-without the hidden user +with):\n%.4000s",
-					options.Strict, options.Authenticate != nil, seed, diff)
+				t.Fatalf("strict %v, tokens %v, seed %d (-without +with):\n%.4000s", options.Strict, options.Authenticate != nil, seed, diff)
 			}
 		}
 	}
@@ -257,8 +261,7 @@ func TestLeakIsNoticed(t *testing.T) {
 	}
 }
 
-// Users hide and are seen again in random histories on two instances, looked at by
-// every kind of observer after each step.
+// Users hide and are seen again on two instances; all kinds of observers look each time.
 func TestHiddenIsNeverSeen(t *testing.T) {
 	for range 20 {
 		seed := rand.Uint64()

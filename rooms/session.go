@@ -34,6 +34,7 @@ type session struct {
 	rooms    map[string]struct{}
 	userRoom string
 
+	skipsHidden      bool // connected while removals waited for the next flush
 	hasSnapshot      bool // of a changes subscriber
 	needsSnapshotNow bool // with the next flush
 	needsSnapshot    bool // with the next flush of snapshots, changed or not
