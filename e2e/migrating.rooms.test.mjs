@@ -64,12 +64,14 @@ describe('chat-rooms.md', { concurrency: 2 }, () => {
       let shown = [];
       const asked = [];
       const make = new Function('io', 'me', 'drawMessages', 'drawMembers', 'drawTyping', 'alert',
-        `${samples.take('chat', { url: proxy.url })}\nreturn { socket, post };`);
-      const { socket, post } = make(io, { name: 'Ada' }, (messages) => { shown = messages.map(({ content }) => content); }, () => {}, () => {}, (text) => asked.push(text));
+        `${samples.take('chat', { url: proxy.url })}\nreturn { socket, post, outbox };`);
+      const { socket, post, outbox } = make(io, { name: 'Ada' }, (messages) => { shown = messages.map(({ content }) => content); }, () => {}, () => {}, (text) => asked.push(text));
       atEnd(t, () => socket.disconnect());
       await peer.hears('user_joined', ({ username }) => username === 'Ada');
       post('first');
       await peer.hears('message', ({ data }) => data.content === 'first');
+
+      await until(() => outbox.length === 0, 'its acknowledgement');
 
       // The next one arrives, but its acknowledgement does not.
       proxy.mute(true);

@@ -316,7 +316,7 @@ test('of somebody hidden no activity is remembered', async (t) => {
   for (const server of [a, b]) {
     await until(async () => { const { online, last_active: at } = await last(server, 'proof'); return !online && at; }, 'what is remembered of somebody visible');
     assert.deepEqual(await last(server, 'never-seen'), { id: 'never-seen', online: false });
-    const seen = await last(server, 'seen');
+    const seen = await until(async () => { const user = await last(server, 'seen'); return user.last_active && user; }, 'what is remembered of the hidden one');
     assert.equal(seen.online, false);
     assert.ok(seen.last_active <= hidden, `was active ${seen.last_active - hidden} ms after hiding`);
   }

@@ -35,14 +35,14 @@ export class LeakDetector {
   // gone: whether it says of somebody named that nothing is left of them. asked:
   // when it was asked for. strict: the instance it is strict for. newcomer: the
   // instance of a channel that is new, and so cannot have named anybody yet.
-  record(channel, topic, value, { whole = false, gone = () => false, asked, strict, newcomer } = {}) {
+  record(channel, topic, value, { whole = false, gone = () => false, asked, strict, newcomer, came } = {}) {
     this.records++;
     const text = typeof value === 'string' ? value : JSON.stringify(value);
     const now = Date.now();
     for (const user of this.#users.values()) {
       const key = `${channel}: ${topic}`;
       const named = text.includes(user.id);
-      const lenient = newcomer !== undefined && newcomer !== user.instance && user.shown;
+      const lenient = newcomer !== undefined && user.shown && (newcomer !== user.instance || came <= user.at); // a list may be on its way
       const expected = user.presence.get(key) ?? lenient;
       const late = now > user.at + BOUND || strict === user.instance;
       if (!named) {
@@ -89,7 +89,8 @@ export class LeakDetector {
 // listen records every event that a client gets, whatever its name.
 export function listen(detector, channel, client, { newcomer } = {}) {
   const { socket } = client;
-  const record = (topic, args, options) => detector.record(channel, topic, args, { newcomer, ...options });
+  const came = Date.now();
+  const record = (topic, args, options) => detector.record(channel, topic, args, { newcomer, came, ...options });
   const onevent = socket.onevent;
   socket.onevent = function hear(packet) {
     const [event, ...args] = packet.data;
