@@ -185,7 +185,6 @@ func TestHandshakeBacklog(t *testing.T) {
 	d.srv.refusalDelay = time.Hour
 	mustJoin(t, base, 4, "")
 	giveUp(t, d, base)
-
 	d, base = start(t, Options{})
 	d.srv.backlog, d.srv.refusalDelay = 0, time.Millisecond
 	if _, err := poll(base, 4, ""); err != nil {

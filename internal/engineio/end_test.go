@@ -23,7 +23,6 @@ func TestSlowClientIsDisconnected(t *testing.T) {
 	quick := mustJoin(t, base, 4, "")
 	eventually(t, "both are in", func() bool { return len(d.conns()) == 2 })
 	conns := d.conns()
-
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
@@ -71,7 +70,7 @@ func TestOneLargeEventPasses(t *testing.T) {
 
 // Stop ends every session in order and leaves no goroutine.
 func TestStop(t *testing.T) {
-	d, base := start(t, Options{CloseTimeout: patience}) // the poll may come late
+	d, base := start(t, Options{})
 	ws := mustJoin(t, base, 4, "")
 	p := mustPoll(t, base, 4, "")
 	ended := make(chan string, 1)
@@ -79,6 +78,8 @@ func TestStop(t *testing.T) {
 		packet, _ := p.Next()
 		ended <- packet
 	}()
+	l := d.connOf(p.SID)
+	await(t, "it polls", l, func() bool { return l.carrier.poll != nil }) // Stop waits for a second only
 	d.srv.Stop(t.Context(), 0, nil)
 	if _, err := ws.Next(); !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
 		t.Error(err)

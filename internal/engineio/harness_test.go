@@ -248,7 +248,7 @@ func start(t testing.TB, opts Options) (*fixture, string) {
 	if opts.Log == nil {
 		opts.Log = testclient.PanicLog(t)
 	}
-	opts.CloseTimeout = cmp.Or(opts.CloseTimeout, 100*time.Millisecond)
+	opts.CloseTimeout = cmp.Or(opts.CloseTimeout, 2*time.Second) // a busy machine writes late
 	f := newFixture(opts)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c := f.late.Load(); c != nil {
@@ -265,7 +265,7 @@ func start(t testing.TB, opts Options) (*fixture, string) {
 	}
 	server.Start()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond) // nobody is there any more
 		defer cancel()
 		f.srv.Stop(ctx, 0, nil)
 		server.Close()

@@ -27,14 +27,14 @@ func stallBody(t *testing.T, p *poller, announced, sent int) {
 func TestBodiesTogether(t *testing.T) {
 	inbound := memory.NewBudget(500_000)
 	_, base := start(t, Options{Inbound: inbound, MaxBody: 400_000})
+	p, stalls := mustPoll(t, base, 4, ""), mustPoll(t, base, 4, "") // before the 5 s in which a body has to go on
 	stallBody(t, mustPoll(t, base, 4, ""), 400_000, 0)
 	eventually(t, "a body has begun", func() bool { return inbound.Used() > 0 })
 	if used := inbound.Used(); used > 5000 {
 		t.Errorf("%d bytes are held for a body that has only been announced", used)
 	}
-	stallBody(t, mustPoll(t, base, 4, ""), 300_000, 299_999)
+	stallBody(t, stalls, 300_000, 299_999)
 	eventually(t, "most of a body is there", func() bool { return inbound.Used() > 300_000 })
-	p := mustPoll(t, base, 4, "")
 	sent := strings.Repeat("3\x1e", 50_000) + "3"
 	began := time.Now()
 	status, answer, err := p.Request(http.MethodPost, "", strings.NewReader(sent+strings.Repeat(" ", 200_000)), "text/plain")

@@ -192,14 +192,12 @@ func TestHeldIsCounted(t *testing.T) {
 		}
 	}
 	eventually(t, "nothing waits", func() bool { all, _ := d.srv.Queued(); return all == 0 })
-
 	held := c.NewStream()
 	held.Send(make([]byte, 10_000))
 	c.CloseNow()
 	if all, _ := d.srv.Queued(); all != 0 {
 		t.Errorf("%d bytes wait for a client that is gone", all)
 	}
-
 	p = mustPoll(t, base, 4, "")
 	c = d.connOf(p.SID)
 	held = c.NewStream()

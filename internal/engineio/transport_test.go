@@ -127,7 +127,6 @@ func TestFloodsOfFrames(t *testing.T) {
 			}
 			pour(mustJoin(t, base, 4, "").Conn.NetConn())
 			eventually(t, "the session has ended", func() bool { return len(d.conns()) == 0 })
-
 			p := mustPoll(t, base, 4, "")
 			conn := mustCandidate(t, p).Conn
 			flood = append(c.first, bytes.Repeat(c.flood, 20_000)...)

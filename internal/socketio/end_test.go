@@ -142,7 +142,6 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	close(work)
 	wg.Wait()
 	web.CloseIdleConnections()
-
 	eventually(t, "all sockets have left the domain", func() bool { return len(d.conns()) == 0 })
 	eventually(t, "nothing is kept of them", func() bool { return known(d.srv) == 0 })
 	deadline := time.Now().Add(patience)

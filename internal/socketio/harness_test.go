@@ -2,6 +2,7 @@ package socketio
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -200,9 +201,7 @@ func start(t testing.TB, opts Options) (*domain, string) {
 	if opts.Log == nil {
 		opts.Log = testclient.PanicLog(t)
 	}
-	if opts.CloseTimeout == 0 {
-		opts.CloseTimeout = 100 * time.Millisecond
-	}
+	opts.CloseTimeout = cmp.Or(opts.CloseTimeout, 2*time.Second) // a busy machine writes late
 	s := New(opts)
 	d := &domain{srv: s, gate: make(chan struct{}), present: map[string]rooms.Conn{}, marks: map[string][]json.RawMessage{}}
 	s.Serve(d)
@@ -216,7 +215,7 @@ func serve(t testing.TB, s *Server) (base string) {
 	server.Listener = stall.Listen(server.Listener, patience)
 	server.Start()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond) // nobody is there any more
 		defer cancel()
 		s.Stop(ctx, 0)
 		server.Close()

@@ -41,7 +41,6 @@ func TestLibraryForgetsClients(t *testing.T) {
 		}
 		expect(t, knock(t, base, protocol, "refuse=1"), "44…")
 		forgotten("a client that was refused")
-
 		d.decide = make(chan struct{})
 		waits := knock(t, base, protocol, "wait=1")
 		eventually(t, "the library knows a client that waits", func() bool { return known(d.srv) > 0 })

@@ -112,30 +112,29 @@ func TestRateLimit(t *testing.T) {
 	_, base := start(t, Options{Options: engineio.Options{PacketsPerSecond: 1, PacketsBurst: 5}})
 	c := mustJoin(t, base, 4, "")
 	taken, refused := 0, 0
-	for range 8 {
+	for refused == 0 && taken < 200 { // a slow client has more taken
 		if strings.Contains(mustAsk(t, c, `["burst",0]`), "rate_limited") {
 			refused++
 		} else {
 			taken++
 		}
 	}
-	if taken < 5 || refused < 1 {
+	if taken < 5 || refused != 1 {
 		t.Errorf("%d taken, %d refused", taken, refused)
 	}
 }
 
 // What is over the rate is not read any further than its name.
 func TestOverTheRateIsNotDecoded(t *testing.T) {
-	_, base := start(t, Options{Options: engineio.Options{PacketsPerSecond: 1, PacketsBurst: 2}})
+	_, base := start(t, Options{Options: engineio.Options{PacketsPerSecond: 1, PacketsBurst: 8}})
 	c := mustJoin(t, base, 4, "")
-	for range 2 {
-		mustAsk(t, c, `["burst",0]`)
-	}
+	filler := strings.Repeat(" ", 60_000) // each counts as eight, so there is time
+	mustAsk(t, c, `["burst",0`+filler+`]`)
 	for event, want := range map[string]string{
 		`["broken",{`:  `"event":"broken"`,
 		`["conn\u65",`: `"event":""`,
 	} {
-		c.Send("42" + event)
+		c.Send("42" + event + filler)
 		if got, err := c.Next(); err != nil || !strings.Contains(got, "rate_limited") || !strings.Contains(got, want) {
 			t.Errorf("%s: %q, %v", event, got, err)
 		}
@@ -167,6 +166,7 @@ func TestFloods(t *testing.T) {
 }
 
 func TestReasons(t *testing.T) {
+	t.Parallel()
 	// Each on a server of its own: a slow machine must not time the second out.
 	reasonOf := func(opts Options, end func(*testclient.Conn)) rooms.Reason {
 		d, base := start(t, opts)
@@ -176,7 +176,7 @@ func TestReasons(t *testing.T) {
 		defer d.mu.Unlock()
 		return d.reasons[0]
 	}
-	silent := reasonOf(Options{Options: engineio.Options{PingInterval: 50 * time.Millisecond, PingTimeout: 100 * time.Millisecond}}, func(*testclient.Conn) {})
+	silent := reasonOf(Options{Options: engineio.Options{PingInterval: time.Second, PingTimeout: 2 * time.Second}}, func(*testclient.Conn) {})
 	closed := reasonOf(Options{}, func(c *testclient.Conn) { c.Conn.Close() })
 	if silent != rooms.Timeout || closed != rooms.Closed {
 		t.Error(silent, closed)
