@@ -168,7 +168,6 @@ func TestBusOutage(t *testing.T) {
 	t.Cleanup(func() { adaptertest.Eventually(t, "the end of dialing", func() bool { return !dialing() }) })
 	a, b := openBus(t, server, Options{Log: log.Logger(), IdleTimeout: 10 * time.Second, PublishTimeout: 1500 * time.Millisecond}), openBus(t, server, Options{IdleTimeout: 10 * time.Second})
 	own, other := subscribe(a), subscribe(b)
-
 	server.Kill()
 	adaptertest.Eventually(t, "the loss", func() bool { return a.Ready() != nil && b.Ready() != nil })
 	for i := range 200 {

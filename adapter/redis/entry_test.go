@@ -93,7 +93,6 @@ func TestFormat(t *testing.T) {
 	if format() != "1" {
 		t.Fatalf("format %q, want 1", format())
 	}
-
 	later := func(id string) *instance {
 		return open(t, Options{URL: server.URL(), Instance: id, limits: limits{format: 2}})
 	}

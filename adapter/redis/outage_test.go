@@ -38,7 +38,7 @@ func TestRedisComesLater(t *testing.T) {
 			t.Fatalf("without Redis it has %d of its own", len(a.view()))
 		}
 		a.eventually("many attempts", func() bool { return a.Stats().Errors > uint64(20+30*round) })
-		_, recordErr := a.History(t.Context(), "1")
+		_, recordErr := a.Store.History(t.Context(), "1")
 		if err := a.say("1", "x"); !isUnavailable(err) || !isUnavailable(recordErr) || a.Ready() == nil {
 			t.Errorf("without Redis: say: %v, history: %v, ready: %v", err, recordErr, a.Ready())
 		}

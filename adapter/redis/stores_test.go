@@ -100,10 +100,10 @@ func TestAppAsksBesideClients(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(p.Context(), time.Second)
 		defer cancel()
-		if _, err := p.a.History(ctx, "1"); err == nil {
+		if _, err := p.a.Store.History(ctx, "1"); err == nil {
 			p.Error("a client's call did not wait for a place")
 		}
-		if _, err := p.a.LastActive(rooms.FromApp(p.Context()), "1"); err != nil {
+		if _, err := p.a.Store.LastActive(rooms.FromApp(p.Context()), "1"); err != nil {
 			p.Errorf("the app's call: %v", err)
 		}
 	})
