@@ -26,7 +26,7 @@ func environment(vars map[string]string) func(string) string {
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	program.Eventually(t, 20*time.Second, what, ok)
+	program.Eventually(t, program.Patience, what, ok)
 }
 
 // serve runs the program until the test ends or stop is called, which returns
@@ -43,13 +43,13 @@ func serve(t *testing.T, vars map[string]string) (base string, log *program.Log,
 		select {
 		case err := <-ended:
 			return err
-		case <-time.After(20 * time.Second):
+		case <-time.After(program.Patience):
 			return fmt.Errorf("it does not end:\n%s", log)
 		}
 	})
 	t.Cleanup(func() { stop() })
 	base = "http://127.0.0.1:" + vars["PORT"]
-	if program.Wait(20*time.Second, func() bool { status, _ := get(base + "/readyz"); return status == http.StatusOK }) != nil {
+	if program.Wait(program.Patience, func() bool { status, _ := get(base + "/readyz"); return status == http.StatusOK }) != nil {
 		t.Fatalf("not ready:\n%s", log)
 	}
 	return base, log, stop
@@ -88,7 +88,6 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s: %d", path, status)
 		}
 	}
-
 	for _, path := range []string{
 		"/socket.io", "/socket.io/1/", "/socket.io//", "/socket.io/../x", "/socket.io/%2e%2e/%2E/", "/socket.io/socket.io.esm.js",
 	} { // are the endpoint, as they stand
@@ -96,7 +95,6 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s: %d %.200s", path, status, body)
 		}
 	}
-
 	conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(base, "http")+"/socket.io/?EIO=4&transport=websocket&presence=changes", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +116,6 @@ func TestRun(t *testing.T) {
 			strings.Contains(body, `rollcall_events_in_total{event="register"} 1`) &&
 			strings.Contains(body, `rollcall_sessions{protocol="4",transport="websocket"} 1`)
 	})
-
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
@@ -201,7 +198,7 @@ func TestPollsAreNotIdle(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		conn.SetDeadline(time.Now().Add(program.Patience))
 		io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
 		if _, err := conn.Read(make([]byte, 1)); err != nil {
 			t.Fatal(err)

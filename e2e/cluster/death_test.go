@@ -83,7 +83,6 @@ func TestPausedInstance(t *testing.T) {
 	asleep := d.instances[2]
 	others := d.watching(asleep)
 	gone, all := d.at(asleep), d.truth()
-
 	rec := d.record()
 	asleep.pause()
 	paused := time.Now()

@@ -69,7 +69,6 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 	d.converge("everybody is there", patience, d.truth(), d.watching())
 	d.expectComplete()
 	stopRenaming := d.load(10*time.Millisecond, func(n int) error { return all[rand.N(len(all))].rename(n) })
-
 	var ends sync.WaitGroup
 	for _, in := range d.instances {
 		closedInTurn, old := expectClosings(t, all, in), d.redis.idOf(in.name)

@@ -15,7 +15,7 @@ import (
 )
 
 // patience bounds every wait; a passing test never needs it.
-const patience = 20 * time.Second
+const patience = program.Patience
 
 // ended waits until the server has closed a connection.
 func ended(t *testing.T, conn net.Conn) {

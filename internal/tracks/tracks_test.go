@@ -37,7 +37,7 @@ func start(t *testing.T, url string, timeout time.Duration) (*Tracks, *program.L
 }
 
 // patience bounds every wait and every request that is to succeed.
-const patience = 20 * time.Second
+const patience = program.Patience
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
@@ -179,7 +179,7 @@ func TestTheLastGoodListIsKept(t *testing.T) {
 // timeoutFor is short where the test is about it, else long enough for any machine.
 func timeoutFor(name string) time.Duration {
 	if strings.HasPrefix(name, "slow") {
-		return time.Second
+		return 3 * time.Second
 	}
 	return patience
 }
