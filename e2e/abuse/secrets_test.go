@@ -95,7 +95,6 @@ func TestSecretsStaySecret(t *testing.T) {
 		}
 	}
 	s.countsRefusal("unauthorized", 8)
-
 	emit := `{"event":"news"}`
 	for what, headers := range map[string][]string{
 		"no key": nil, "a wrong key": {"Authorization: Bearer " + secrets["somebody's key"]},
@@ -244,7 +243,6 @@ func TestLongTokens(t *testing.T) {
 		}
 	}
 	s.countsRefusal("unauthorized", float64(refusals))
-
 	ann.expect(t, "", "heartbeat", "")
 	hour := time.Now().Add(time.Hour)
 	late := s.client(t, "token="+token(`{"id":"late"}`, authSecret, hour))

@@ -44,7 +44,6 @@ func TestHealth(t *testing.T) {
 	// Not ready is still alive.
 	check("GET", "/healthz", 200, "ok\n")
 	check("GET", "/healthz/more", 404, "404 page not found\n")
-
 	handler = Health(HealthOptions{Ready: func() error { return nil }})
 	check("GET", "/metrics", 404, "404 page not found\n")
 }
