@@ -197,7 +197,6 @@ func TestSignOutAfterTheResponse(t *testing.T) {
 		eventually(t, path+": the page gets the event", v.isSignedOut)
 		return eventFirst
 	}
-
 	if !overtaken("/too_early", func(v *visit) { eventually(t, "the event comes", v.isSignedOut) }) {
 		t.Error("control: sent at once, the event has to overtake the answer")
 	}

@@ -124,7 +124,6 @@ to /login
 			t.Errorf("%s gets %s", one.user, one.event)
 		}
 	}
-
 	// Without the right key, and without Rollcall.
 	out, err = ruby(client+"Rollcall.sign_out(7) rescue puts $!.class, $!.message[/\\A\\w+/]", "ROLLCALL_URL="+base, "ROLLCALL_API_KEY=another")
 	if err != nil || out != "Rollcall::Refused\nunauthorized\n" {

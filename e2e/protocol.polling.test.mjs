@@ -221,7 +221,7 @@ compare('JSONP', [4, 3].flatMap((eio) => [
     async run(server) {
       const probe = Object.assign(new PollSession(), { server, query: { EIO: eio, transport: 'polling', j: '3', b64: '1' } });
       const { status, headers, body } = await probe.request({});
-      return { status, type: headers['content-type'], shape: body.replace(/\d*:?0\{.*\}/, '…') };
+      return { status, type: headers['content-type'], shape: body.replace(/\d*:?0\{.*?\}(?:2:40)?/, '…') };
     },
   },
   ...['1', '12', 'x1', '', 'alert(1)//', '1;alert(1)'].map((j) => ({

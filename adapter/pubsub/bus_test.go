@@ -270,7 +270,6 @@ func TestBusCloseFlushes(t *testing.T) {
 	if err := b.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-
 	// If Redis does not take it, Close ends with its context and says so.
 	server.Do("CLIENT", "PAUSE", "60000", "WRITE")
 	defer server.Do("CLIENT", "UNPAUSE")

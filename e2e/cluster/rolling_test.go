@@ -50,7 +50,6 @@ func TestRollingRestartWithGrace(t *testing.T) {
 			}
 		}
 	}
-
 	// A user who does not come back is gone after the grace.
 	d.all()[0].leave()
 	d.converge("a user who leaves is gone after the grace", 5*time.Second+bound, d.truth(), d.watching())

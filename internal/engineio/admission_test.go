@@ -32,7 +32,6 @@ func TestReadingRate(t *testing.T) {
 	if took := time.Since(began); took < least {
 		t.Errorf("WebSocket: %s, want %s", took, least)
 	}
-
 	p := mustPoll(t, base, 4, "")
 	began = time.Now()
 	if _, err := p.Post(packets...); err != nil {
@@ -179,7 +178,6 @@ func TestHandshakeBacklog(t *testing.T) {
 	if _, err := poll(base, 4, ""); err != nil {
 		t.Errorf("the backlog is over: %v", err)
 	}
-
 	// A refusal is delayed too.
 	d, base = start(t, Options{MaxPerAddress: 1})
 	d.srv.refusalDelay = time.Hour

@@ -71,14 +71,15 @@ func (c *Conn) end(how state, reason Reason) {
 	c.life.sealed = true
 	c.timer.set(c, c.srv.opts.CloseTimeout)
 	polling, unreachable := c.carrier.ws == nil, how == failed && !c.carrier.polling
+	fetched := polling && c.carrier.poll != nil && len(c.out.queue) == 0 // by the poll that waits
 	if polling {
 		c.out.push(closePacket)
 		c.out.count(1, closePacket)
 	}
 	c.deliver()
 	c.mu.Unlock()
-	if !polling || how == failed {
-		c.release() // else the client polls: it keeps its id and its place
+	if !polling || how == failed || fetched {
+		c.release() // else the client polls again: it keeps its id and its place
 	}
 	if polling && unreachable { // no poll will ever fetch the rest
 		c.CloseNow()

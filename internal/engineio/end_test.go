@@ -80,6 +80,13 @@ func TestStop(t *testing.T) {
 	}()
 	l := d.connOf(p.SID)
 	await(t, "it polls", l, func() bool { return l.carrier.poll != nil }) // Stop waits for a second only
+	q := mustPoll(t, base, 4, "")
+	go q.Next()
+	l = d.connOf(q.SID)
+	await(t, "it polls", l, func() bool { return l.carrier.poll != nil })
+	if l.Close(); d.connOf(q.SID) != nil {
+		t.Error("the id is known when a waiting poll takes the close along")
+	}
 	d.srv.Stop(t.Context(), 0, nil)
 	if _, err := ws.Next(); !websocket.IsCloseError(err, websocket.CloseNoStatusReceived) {
 		t.Error(err)

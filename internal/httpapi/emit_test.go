@@ -120,7 +120,6 @@ func TestEmitTooLarge(t *testing.T) {
 	if w := answerTo(handler, "POST", "/api/emit", withKey, chunked); w.Code != 413 || len(s.emitted) != 1 {
 		t.Errorf("%d, emitted %d", w.Code, len(s.emitted))
 	}
-
 	usual := serve(t, Options{Key: theKey})
 	usual.want(usual.post(exchange{body: strings.Repeat(" ", 64<<10) + `{"event":"x"}`}), 413, "too_large")
 }
