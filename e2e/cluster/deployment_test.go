@@ -30,7 +30,7 @@ const (
 	patience = program.Patience
 	// soon bounds what crosses from one instance to another when nothing is wrong:
 	// the protocol promises a second, and the machine may be busy.
-	soon = 2 * time.Second
+	soon = 5 * time.Second
 	// bound is the time within which everything is right again after the death of an
 	// instance, and after the return of what was away.
 	bound = 5 * time.Second

@@ -40,12 +40,12 @@ func (in *instance) crash() {
 }
 
 // shutdown asks the process to end, and waits until it has: ten seconds are
-// the promise, and one is for the machine.
+// the promise, and as many are for a busy machine.
 func (in *instance) shutdown() {
 	in.T.Helper()
 	in.open.Store(false)
 	in.Signal(syscall.SIGTERM)
-	program.Eventually(in.T, 11*time.Second, "instance "+in.name+" ends after SIGTERM", in.Ended)
+	program.Eventually(in.T, 20*time.Second, "instance "+in.name+" ends after SIGTERM", in.Ended)
 }
 
 // pause stops the process where it is, resume lets it go on.
