@@ -105,7 +105,7 @@ test('a user with tabs on both instances is one, until the last is closed', asyn
 });
 
 test('official clients come back by themselves after a restart, and with a grace nobody saw them leave', async (t) => {
-  const { servers: [a, b], restart } = await pair(t, { GRACE: '5s' });
+  const { servers: [a, b], restart } = await pair(t, { GRACE: '20s' });
   const kinds = every.filter(({ mode }) => mode !== 'polling');
   const reconnecting = { reconnection: true, reconnectionDelay: 300, reconnectionDelayMax: 600 };
   const users = await Promise.all(kinds.map(async (kind, n) => {
