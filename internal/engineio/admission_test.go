@@ -97,10 +97,7 @@ func TestConnectionLimits(t *testing.T) {
 			t.Errorf("a third WebSocket: %v, want %s", err, status)
 		}
 		c.Conn.Close()
-		eventually(t, "there is room again", func() bool {
-			_, err := poll(base, 4, "")
-			return err == nil
-		})
+		eventually(t, "there is room again", func() bool { _, err := poll(base, 4, ""); return err == nil })
 	}
 }
 
@@ -109,10 +106,9 @@ func forgotten(t *testing.T, base string, n int) (made []*poller) {
 	t.Helper()
 	for range n {
 		p, err := poll(base, 4, "")
-		if err != nil {
+		if made = append(made, p); err != nil {
 			t.Fatal(err)
 		}
-		made = append(made, p)
 	}
 	return made
 }
@@ -226,10 +222,7 @@ func (d *fixture) holdPoll(t *testing.T, p *poller) {
 			response.Body.Close()
 		}
 	}()
-	t.Cleanup(func() {
-		cancel()
-		<-done
-	})
+	t.Cleanup(func() { cancel(); <-done })
 	c := d.connOf(p.SID)
 	await(t, "a poll is held", c, func() bool { return c.carrier.poll != nil })
 }

@@ -27,6 +27,7 @@ type lifetime struct {
 	discarded bool // its queue is, to make room for others
 	released  bool // its id and its place are free
 	told      bool // the session is told of the end, or just being told
+	said      bool // the session has sent something since
 }
 
 // hasQueue reports whether what is queued can still be written.

@@ -54,10 +54,7 @@ func TestClientThatDoesNotPollIsDisconnected(t *testing.T) {
 	d, base := start(t, Options{MaxQueue: 10_000})
 	mustPoll(t, base, 4, "")
 	c := d.conns()[0]
-	eventually(t, "it is gone", func() bool {
-		c.Send(d.ticks(100))
-		return len(d.conns()) == 0
-	})
+	eventually(t, "it is gone", func() bool { c.Send(d.ticks(100)); return len(d.conns()) == 0 })
 }
 
 // One list may be larger than the limit; a client that reads gets it.
@@ -74,10 +71,7 @@ func TestStop(t *testing.T) {
 	ws := mustJoin(t, base, 4, "")
 	p := mustPoll(t, base, 4, "")
 	ended := make(chan string, 1)
-	go func() {
-		packet, _ := p.Next()
-		ended <- packet
-	}()
+	go func() { packet, _ := p.Next(); ended <- packet }()
 	l := d.connOf(p.SID)
 	await(t, "it polls", l, func() bool { return l.carrier.poll != nil }) // Stop waits for a second only
 	q := mustPoll(t, base, 4, "")

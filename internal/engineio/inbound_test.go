@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -166,4 +167,19 @@ func tooLargeIsTold(t *testing.T, d *fixture, p *poller, size int, polls bool, w
 	if got := <-told; got != "1" {
 		t.Errorf("and then %q", got)
 	}
+}
+
+// A session that tells nothing leaves it to the answer, which the end does not overtake.
+func TestTooLargeIsNotTold(t *testing.T) {
+	server := httptest.NewServer(echoServer(t, Options{MaxBody: 100, CloseTimeout: patience}, nil))
+	t.Cleanup(server.Close)
+	p, polled := mustPoll(t, server.URL, 4, ""), make(chan string, 1)
+	post := *p
+	go func() { packet, _ := p.Next(); polled <- packet }()
+	status, answer, err := post.Request(http.MethodPost, "", strings.NewReader(strings.Repeat("4", 101)), "")
+	if err != nil || status != http.StatusRequestEntityTooLarge || answer != "" || len(polled) > 0 {
+		t.Errorf("the POST is answered %d %q, %v, after %d polls", status, answer, err, len(polled))
+	}
+	post.Send("1")
+	<-polled
 }

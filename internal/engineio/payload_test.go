@@ -3,8 +3,10 @@ package engineio
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"iter"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -97,20 +99,8 @@ func TestDecodePayload(t *testing.T) {
 		{"binary form, bad text", "\x00\x01\xff\xff", 3, true, nil},
 	} {
 		got, err := all(packets([]byte(c.body), c.protocol, c.binary, 100))
-		if c.want == nil {
-			if err == nil {
-				t.Errorf("%s: taken as %v", c.name, got)
-			}
-			continue
-		}
-		if err != nil || len(got) != len(c.want) {
+		if refused := err != nil; refused != (c.want == nil) || !refused && fmt.Sprint(got) != fmt.Sprint(c.want) {
 			t.Errorf("%s: %v, %v", c.name, got, err)
-			continue
-		}
-		for i := range got {
-			if got[i].binary != c.want[i].binary || string(got[i].data) != string(c.want[i].data) {
-				t.Errorf("%s: packet %d is %q", c.name, i, got[i].data)
-			}
 		}
 	}
 }
@@ -161,15 +151,14 @@ func TestFramesHoldTheirPayloads(t *testing.T) {
 	for _, n := range sizes {
 		frames = appendFrame(frames, opText, make([]byte, n))
 	}
-	i := 0
+	var got []int
 	for op, payload := range payloads(frames) {
-		if op != opText || len(payload) != sizes[i] {
-			t.Errorf("frame %d: op %x, %d bytes, want %d", i, op, len(payload), sizes[i])
+		if got = append(got, len(payload)); op != opText {
+			t.Errorf("frame %d: op %x", len(got), op)
 		}
-		i++
 	}
-	if i != len(sizes) {
-		t.Errorf("%d frames", i)
+	if !slices.Equal(got, sizes) {
+		t.Errorf("frames of %v bytes, want %v", got, sizes)
 	}
 }
 
@@ -221,10 +210,7 @@ func FuzzPayload(f *testing.F) {
 		if three {
 			protocol = 3
 		}
-		list, err := all(packets(bytes.Clone(body), protocol, binary, 100))
-		if err != nil {
-			return
-		}
+		list, _ := all(packets(bytes.Clone(body), protocol, binary, 100))
 		for _, m := range list {
 			if len(m.data) > 100 {
 				t.Fatalf("a packet of %d bytes", len(m.data))

@@ -212,14 +212,28 @@ func (e exchange) servePost() {
 // refuseTooLarge ends the session of a client that sent a body, or a message in
 // it, over the limit. The session tells it why, because few clients show the status
 // of a POST, and none can over JSONP. A client that polls within CloseTimeout gets that
-// before the answer to the POST, at which it would close the connection and miss it. The
+// before the answer to the POST, at which it would close the connection and miss it. If
+// the session tells nothing, the POST is answered first, without a body, as in Node. The
 // body must have been released: it does not count for that long.
 func (e exchange) refuseTooLarge(reason Reason) {
-	e.c.srv.opts.Observer.Refusal(reason.Code)
-	e.c.end(leaving, reason)
-	wait(e.c.over, e.c.srv.opts.CloseTimeout)
-	e.c.CloseNow()
-	e.c.srv.refuse(e.w, e.r, &refusal{http.StatusRequestEntityTooLarge, "", 3, reason.Message})
+	c := e.c
+	c.srv.opts.Observer.Refusal(reason.Code)
+	c.tell(reason)
+	c.mu.Lock()
+	said := c.life.said
+	c.mu.Unlock()
+	if said {
+		c.end(leaving, reason)
+	} else {
+		e.w.Header().Set("Content-Length", "0")
+		e.w.WriteHeader(http.StatusRequestEntityTooLarge)
+		http.NewResponseController(e.w).Flush()
+	}
+	wait(c.over, c.srv.opts.CloseTimeout)
+	c.CloseNow()
+	if said {
+		c.srv.refuse(e.w, e.r, &refusal{http.StatusRequestEntityTooLarge, "", 3, reason.Message})
+	}
 }
 
 // receiveAll handles a payload's packets, each before the next is looked at, until

@@ -58,19 +58,14 @@ func TestQueuesTogether(t *testing.T) {
 	slow := &slowly{}
 	d, base := start(t, Options{MaxQueues: 1 << 20, Observer: slow})
 	var sids []string
-	send := func(sid string, bytes int) {
-		d.connOf(sid).Send(make([]byte, bytes))
-	}
+	send := func(sid string, bytes int) { d.connOf(sid).Send(make([]byte, bytes)) }
 	for range 10 {
-		p := mustPoll(t, base, 4, "")
-		sids = append(sids, p.SID)
+		sids = append(sids, mustPoll(t, base, 4, "").SID)
 	}
-	for i, sid := range sids {
+	for _, sid := range sids {
 		send(sid, 50_000)
-		if i == 7 {
-			send(sid, 300_000)
-		}
 	}
+	send(sids[7], 300_000)
 	if all, most := d.srv.Queued(); all < 800_000 || all > 1<<20 || most < 350_000 || most > 400_000 {
 		t.Errorf("%d wait in all, %d of one", all, most)
 	}
@@ -215,8 +210,7 @@ func TestNoSenderPassesTheBound(t *testing.T) {
 	d, base := start(t, Options{MaxQueues: 1 << 20})
 	var conns []*Conn
 	for range 40 {
-		p := mustPoll(t, base, 4, "")
-		conns = append(conns, d.connOf(p.SID))
+		conns = append(conns, d.connOf(mustPoll(t, base, 4, "").SID))
 	}
 	d.srv.account.making.Lock() // as another sender does
 	var all sync.WaitGroup

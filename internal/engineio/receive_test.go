@@ -25,10 +25,7 @@ func takeOver(t *testing.T, d *fixture, p *poller) *client {
 func (d *fixture) postGate(t *testing.T, p *poller, events ...string) (posted chan error) {
 	t.Helper()
 	posted = make(chan error, 1)
-	go func() {
-		_, err := p.Post(append([]string{`42["gate"]`}, events...)...)
-		posted <- err
-	}()
+	go func() { _, err := p.Post(append([]string{`42["gate"]`}, events...)...); posted <- err }()
 	l := d.connOf(p.SID)
 	await(t, "the POST is being handled", l, func() bool { return l.carrier.posted != nil })
 	return posted

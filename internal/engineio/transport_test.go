@@ -80,10 +80,8 @@ func TestTransportThrottles(t *testing.T) {
 		c := f.srv.open(handshake{})
 		m := &transport{Conn: stall.NewConn(ours, time.Hour), conn: c, limits: &limits{}} // a candidate
 		go func() {
-			for {
-				if _, err := theirs.Write(masked(clientPong, "")); err != nil {
-					return
-				}
+			for err := error(nil); err == nil; {
+				_, err = theirs.Write(masked(clientPong, ""))
 			}
 		}()
 		began := time.Now()

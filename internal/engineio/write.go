@@ -155,6 +155,7 @@ func (c *Conn) put(s *Stream, r Run, f *Flush) (over bool) {
 			o.await(f)
 		}
 	}
+	c.life.said = c.life.told
 	return o.count(1, r)
 }
 

@@ -258,10 +258,7 @@ func TestPingOfACandidate(t *testing.T) {
 func TestOneUpgradeAtATime(t *testing.T) {
 	d, base := start(t, Options{UpgradeTimeout: patience})
 	p := mustPoll(t, base, 4, "")
-	again := func() error {
-		_, err := mustCandidate(t, p).Next()
-		return err
-	}
+	again := func() error { _, err := mustCandidate(t, p).Next(); return err }
 	c := mustCandidate(t, p)
 	l := d.connOf(p.SID)
 	await(t, "the first is the candidate", l, func() bool { return l.carrier.candidate != nil })
