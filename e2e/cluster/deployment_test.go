@@ -31,9 +31,9 @@ const (
 	// soon bounds what crosses from one instance to another when nothing is wrong:
 	// the protocol promises a second, and the machine may be busy.
 	soon = 5 * time.Second
-	// bound is the time within which everything is right again after the death of an
-	// instance, and after the return of what was away.
-	bound = 5 * time.Second
+	// bound is that of everything being right again after the death of an instance and the
+	// return of what was away: 5 s, in virtual time too (adapter/redis), and a busy machine.
+	bound = 10 * time.Second
 )
 
 func TestMain(m *testing.M) { program.Main(m, program.HasRaceDetector()) }
