@@ -271,7 +271,11 @@ func (c *core) takePresence(withSnapshots bool) *presenceFlush {
 
 // batches returns what the sockets get of a flush.
 func (f *presenceFlush) batches() []batch {
-	delta, newDelta := f.delta.events(), f.delta.withoutHidden().events()
+	delta := f.delta.events()
+	var newDelta []Event
+	if len(f.newToDelta)+len(f.newToDeltaAndSnapshot) > 0 {
+		newDelta = f.delta.withoutHidden().events()
+	}
 	out := []batch{
 		{delta, f.toDelta},
 		{append(slices.Clip(delta), f.snapshot...), f.toDeltaAndSnapshot},
